@@ -1,0 +1,25 @@
+# cmake --install puts the headers, the licence and a package for find_package(feaug) in place.
+
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+# Headers only, so the package is the same on every architecture.
+set(feaug_package_dir ${CMAKE_INSTALL_DATADIR}/cmake/feaug)
+
+install(DIRECTORY include/feaug TYPE INCLUDE FILES_MATCHING PATTERN "*.hpp")
+install(FILES LICENSE TYPE DOC)
+install(TARGETS feaug EXPORT feaugTargets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT feaugTargets NAMESPACE feaug:: DESTINATION ${feaug_package_dir})
+
+configure_package_config_file(cmake/feaugConfig.cmake.in feaugConfig.cmake
+  INSTALL_DESTINATION ${feaug_package_dir}
+  NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(feaugConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion
+  ARCH_INDEPENDENT)
+install(
+  FILES
+    ${CMAKE_CURRENT_BINARY_DIR}/feaugConfig.cmake
+    ${CMAKE_CURRENT_BINARY_DIR}/feaugConfigVersion.cmake
+    cmake/FindRandom123.cmake
+  DESTINATION ${feaug_package_dir})

@@ -1,0 +1,208 @@
+// Bad input: one exception type, and the checks that every operator runs before it writes anything.
+#pragma once
+
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// Thrown for every misuse: "OPERATOR: ARGUMENT: got …, wanted …". Nothing has been written when it is thrown.
+struct argument_error : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
+};
+
+/// The checks. `op` is the operator's name, `argument` the argument's, as the caller wrote them.
+namespace check {
+
+[[noreturn]] inline void fail(std::string_view op, std::string_view argument, std::string_view got,
+                              std::string_view wanted) {
+  std::ostringstream message;
+  message << op << ": " << argument << ": got " << got << ", wanted " << wanted;
+  throw argument_error(message.str());
+}
+
+template <class Number>
+std::string text(const Number& number) {
+  std::ostringstream out;
+  out << number;
+  return out.str();
+}
+
+template <class T, std::size_t Rank, memory_space S>
+std::string shape(const tensor_view<T, Rank, S>& view) {
+  std::ostringstream out;
+  out << "shape (";
+  for (std::size_t axis = 0; axis < Rank; ++axis) out << (axis == 0 ? "" : ", ") << view.extents[axis];
+  out << ")";
+  return out.str();
+}
+
+/// A view that can be read: no negative extent, a pointer if there is anything to point to, features contiguous.
+template <class T, memory_space S>
+void readable(std::string_view op, std::string_view argument, const matrix_view<T, S>& view) {
+  if (view.rows() < 0 || view.cols() < 0) fail(op, argument, shape(view), "extents of at least 0");
+  if (view.empty()) return;
+  if (view.data == nullptr) fail(op, argument, "a null pointer with " + shape(view), "a pointer to its elements");
+  if (view.strides[1] != 1 && view.cols() > 1) {
+    fail(op, argument, "stride " + text(view.strides[1]) + " along the features",
+         "stride 1 (contiguous features)");
+  }
+  // A row stride of zero reads one row for all, as frameworks' broadcasts do; anything between would overlap by mistake.
+  if (view.rows() > 1 && view.row_stride() != 0 && view.row_stride() < view.cols()) {
+    fail(op, argument, "row stride " + text(view.row_stride()),
+         "0 or at least " + text(view.cols()) + " (its columns)");
+  }
+}
+
+template <class T, memory_space S>
+void readable(std::string_view op, std::string_view argument, const vector_view<T, S>& view) {
+  if (view.size() < 0) fail(op, argument, shape(view), "extents of at least 0");
+  if (view.empty()) return;
+  if (view.data == nullptr) fail(op, argument, "a null pointer with " + shape(view), "a pointer to its elements");
+}
+
+/// A view that can be written: readable, and no element is there twice.
+template <class T, memory_space S>
+void writable(std::string_view op, std::string_view argument, const matrix_view<T, S>& view) {
+  static_assert(!std::is_const_v<T>);
+  readable(op, argument, view);
+  if (view.rows() > 1 && !view.empty() && view.row_stride() < view.cols()) {
+    fail(op, argument, "row stride " + text(view.row_stride()),
+         "at least " + text(view.cols()) + " (its columns), since it is written");
+  }
+}
+
+template <class T, memory_space S>
+void writable(std::string_view op, std::string_view argument, const vector_view<T, S>& view) {
+  static_assert(!std::is_const_v<T>);
+  readable(op, argument, view);
+  if (view.size() > 1 && view.strides[0] == 0) fail(op, argument, "stride 0", "distinct elements, since it is written");
+}
+
+template <class T, memory_space S>
+void has_shape(std::string_view op, std::string_view argument, const matrix_view<T, S>& view, index_t rows,
+               index_t cols, std::string_view as) {
+  if (view.rows() == rows && view.cols() == cols) return;
+  fail(op, argument, shape(view), "shape (" + text(rows) + ", " + text(cols) + ") as " + std::string(as));
+}
+
+template <class T, memory_space S>
+void has_size(std::string_view op, std::string_view argument, const vector_view<T, S>& view, index_t size,
+              std::string_view as) {
+  if (view.size() == size) return;
+  fail(op, argument, text(view.size()) + " elements", text(size) + " (" + std::string(as) + ")");
+}
+
+template <class T, memory_space S>
+void has_columns(std::string_view op, std::string_view argument, const matrix_view<T, S>& view, index_t cols,
+                 std::string_view as) {
+  if (view.cols() == cols) return;
+  fail(op, argument, text(view.cols()) + " columns", text(cols) + " as " + std::string(as));
+}
+
+template <class T, memory_space S>
+void not_empty(std::string_view op, std::string_view argument, const matrix_view<T, S>& view) {
+  if (view.rows() >= 1 && view.cols() >= 1) return;
+  fail(op, argument, shape(view), "at least one row and one column");
+}
+
+/// A finite number above zero: temperatures, eps.
+inline void positive(std::string_view op, std::string_view argument, double value) {
+  if (std::isfinite(value) && value > 0) return;
+  fail(op, argument, text(value), "a finite number above 0");
+}
+
+inline void finite(std::string_view op, std::string_view argument, double value) {
+  if (std::isfinite(value)) return;
+  fail(op, argument, text(value), "a finite number");
+}
+
+inline void within(std::string_view op, std::string_view argument, double value, double low, double high) {
+  if (value >= low && value <= high) return;
+  fail(op, argument, text(value), "a number from " + text(low) + " to " + text(high));
+}
+
+inline void within(std::string_view op, std::string_view argument, index_t value, index_t low, index_t high) {
+  if (value >= low && value <= high) return;
+  fail(op, argument, text(value), "a number from " + text(low) + " to " + text(high));
+}
+
+/// Whether two matrices share an element. Two column ranges of one matrix do not.
+template <class A, class B, memory_space S>
+bool overlap(const matrix_view<A, S>& a, const matrix_view<B, S>& b) {
+  if (a.empty() || b.empty()) return false;
+  const auto first = [](const auto& v) { return reinterpret_cast<std::uintptr_t>(v.data); };
+  const auto width = [](const auto& v) { return static_cast<std::uintptr_t>(v.cols()) * sizeof(*v.data); };
+  const auto pitch = [](const auto& v) { return static_cast<std::uintptr_t>(v.row_stride()) * sizeof(*v.data); };
+  const auto last = [&](const auto& v) {
+    return first(v) + static_cast<std::uintptr_t>(v.rows() - 1) * pitch(v) + width(v);
+  };
+  if (last(a) <= first(b) || last(b) <= first(a)) return false;
+  if (pitch(a) != pitch(b) || pitch(a) == 0) return true;
+  // Rows of one pitch: b starts `shift` bytes into a row of a; they are apart if b fits between a's columns and the next row.
+  const std::uintptr_t shift =
+      first(b) >= first(a) ? (first(b) - first(a)) % pitch(a) : pitch(a) - 1 - (first(a) - first(b) - 1) % pitch(a);
+  return !(shift >= width(a) && shift + width(b) <= pitch(a));
+}
+
+/// An output that must lie apart from an input.
+template <class A, class B, memory_space S>
+void apart(std::string_view op, std::string_view output, const matrix_view<A, S>& out, std::string_view input,
+           const matrix_view<B, S>& in) {
+  if (overlap(out, in)) {
+    fail(op, output, "memory that overlaps " + std::string(input), "memory of its own");
+  }
+}
+
+/// An output that may be the input itself (same pointer, same strides) but may not overlap it in any other way.
+template <class A, class B, memory_space S>
+void apart_or_same(std::string_view op, std::string_view output, const matrix_view<A, S>& out,
+                   std::string_view input, const matrix_view<B, S>& in) {
+  const bool same = std::is_same_v<std::remove_const_t<A>, std::remove_const_t<B>> &&
+                    static_cast<const void*>(out.data) == static_cast<const void*>(in.data) &&
+                    (out.row_stride() == in.row_stride() || out.rows() <= 1);
+  if (!same && overlap(out, in)) {
+    fail(op, output, "memory that partly overlaps " + std::string(input), "the same view or memory of its own");
+  }
+}
+
+/// An operand: its value can be read and, where a gradient is wanted, its destination has the value's shape and can be written.
+template <class T, std::size_t Rank, memory_space S>
+void valid(std::string_view op, std::string_view argument, const operand<T, Rank, S>& x) {
+  readable(op, argument, x.value);
+  if (!x.wants_gradient()) return;
+  const std::string name = "gradient of " + std::string(argument);
+  if constexpr (Rank == 2) {
+    has_shape(op, name, x.gradient, x.value.rows(), x.value.cols(), argument);
+    writable(op, name, x.gradient);
+    apart(op, name, x.gradient, argument, x.value);
+  } else {
+    has_size(op, name, x.gradient, x.value.size(), argument);
+    writable(op, name, x.gradient);
+  }
+}
+
+/// The destination of x's gradient lies apart from another input, and from another destination.
+template <class T, memory_space S>
+void apart(std::string_view op, std::string_view argument, const operand<T, 2, S>& x, std::string_view other,
+           const operand<T, 2, S>& y) {
+  if (x.wants_gradient()) apart(op, "gradient of " + std::string(argument), x.gradient, other, y.value);
+  if (y.wants_gradient()) apart(op, "gradient of " + std::string(other), y.gradient, argument, x.value);
+  if (x.wants_gradient() && y.wants_gradient()) {
+    apart(op, "gradient of " + std::string(argument), x.gradient, "gradient of " + std::string(other), y.gradient);
+  }
+}
+
+}  // namespace check
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,93 @@
+// log, exp, sine and cosine that give the same bits on every CPU and GPU, whatever the compiler's flags.
+//
+// Library functions differ in the last bit between C libraries and devices, and a compiler may or may not contract a·b + c.
+// Here every a·b + c is an explicit fma and everything else is a single IEEE operation, so nothing is left to choose. The
+// coefficients are those of the Taylor series; the ranges are small enough that the first term left out is below half
+// an ulp. Random draws are made of these; losses, which only have to agree within a tolerance, are not.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "feaug/core/macros.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::exact {
+
+/// ln x for a positive normal number.
+FEAUG_HD inline float log(float x) {
+  // x = 2^exponent · m with m in [√½, √2): subtracting the bits of √½ puts the border there.
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t offset = bits - 0x3F3504F3U;
+  const auto exponent = static_cast<float>(static_cast<std::int32_t>(offset) >> 23);
+  const float m = std::bit_cast<float>((offset & 0x007FFFFFU) + 0x3F3504F3U);
+  // ln m = 2·artanh(s), s = (m − 1) / (m + 1), |s| < 0.172.
+  const float s = (m - 1.0F) / (m + 1.0F);
+  const float s2 = s * s;
+  float series = std::fma(s2, 2.0F / 9.0F, 2.0F / 7.0F);
+  series = std::fma(series, s2, 2.0F / 5.0F);
+  series = std::fma(series, s2, 2.0F / 3.0F);
+  const float tail = series * s2;
+  const float ln_m = std::fma(s, tail, 2.0F * s);
+  return std::fma(exponent, 0.693147181F, ln_m);
+}
+
+/// eˣ; 0 below −87, infinity above 88.7.
+FEAUG_HD inline float exp(float x) {
+  if (x < -87.0F) return 0.0F;
+  if (x > 88.7F) return std::numeric_limits<float>::infinity();
+  // x = k·ln 2 + r, |r| ≤ ½ ln 2; ln 2 in two parts, the first short enough for k·ln2_high to be exact.
+  const float k = std::nearbyint(x * 1.44269504F);
+  float r = std::fma(k, -0.693359375F, x);
+  r = std::fma(k, 2.12194440e-4F, r);
+  float series = std::fma(r, 1.0F / 5040.0F, 1.0F / 720.0F);
+  series = std::fma(series, r, 1.0F / 120.0F);
+  series = std::fma(series, r, 1.0F / 24.0F);
+  series = std::fma(series, r, 1.0F / 6.0F);
+  series = std::fma(series, r, 0.5F);
+  series = std::fma(series, r, 1.0F);
+  series = std::fma(series, r, 1.0F);
+  // Two steps, since 2^128 is not a float.
+  const auto exponent = static_cast<std::int32_t>(k);
+  const std::int32_t half = exponent / 2;
+  const float first = std::bit_cast<float>(static_cast<std::uint32_t>(half + 127) << 23);
+  const float second = std::bit_cast<float>(static_cast<std::uint32_t>(exponent - half + 127) << 23);
+  return series * first * second;
+}
+
+struct sine_cosine {
+  float sine;
+  float cosine;
+};
+
+/// Sine and cosine of word · 2⁻³² of a full turn. The quadrant is taken from the bits, so no argument is ever reduced in floating point.
+FEAUG_HD inline sine_cosine of_turn(std::uint32_t word) {
+  const std::uint32_t quadrant = (word + 0x20000000U) >> 30;
+  const auto rest = static_cast<std::int32_t>(word - (quadrant << 30));  // an eighth of a turn to either side
+  const float x = static_cast<float>(rest) * 1.46291808e-9F;            // 2π · 2⁻³²
+  const float x2 = x * x;
+  float s = std::fma(x2, 1.0F / 362880.0F, -1.0F / 5040.0F);
+  s = std::fma(s, x2, 1.0F / 120.0F);
+  s = std::fma(s, x2, -1.0F / 6.0F);
+  s = s * x2;
+  s = std::fma(s, x, x);
+  float c = std::fma(x2, -1.0F / 3628800.0F, 1.0F / 40320.0F);
+  c = std::fma(c, x2, -1.0F / 720.0F);
+  c = std::fma(c, x2, 1.0F / 24.0F);
+  c = std::fma(c, x2, -0.5F);
+  c = std::fma(c, x2, 1.0F);
+  switch (quadrant & 3U) {
+    case 0:
+      return {s, c};
+    case 1:
+      return {c, -s};
+    case 2:
+      return {-s, -c};
+    default:
+      return {-c, s};
+  }
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::exact
