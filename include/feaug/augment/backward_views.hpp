@@ -1,0 +1,49 @@
+// What the backward pass of every augmentation starts and ends with: the checks of its views, and the gradient's way out.
+#pragma once
+
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/core/error.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+namespace check {
+
+/// x is valid and grad_out has its shape; x's destination lies apart from grad_out, or (if it `may_be_same`) is
+/// grad_out itself in overwrite mode.
+template <element T>
+void backward_views(std::string_view op, const operand<T>& x,
+                    const matrix_view<const std::type_identity_t<T>>& grad_out, bool may_be_same) {
+  valid(op, "x", x);
+  readable(op, "grad_out", grad_out);
+  has_shape(op, "grad_out", grad_out, x.value.rows(), x.value.cols(), "x");
+  if (may_be_same && x.mode == gradient_mode::overwrite) {
+    apart_or_same(op, "gradient of x", x.gradient, "grad_out", grad_out);
+  } else if (x.wants_gradient()) {
+    apart(op, "gradient of x", x.gradient, "grad_out", grad_out);
+  }
+}
+
+}  // namespace check
+
+namespace cpu {
+
+/// Puts gradient(j) for every column j of row i where x's operand wants it. A stopped side is left alone.
+template <element T, class Gradient>
+void put_gradient(const operand<T>& x, index_t i, const Gradient& gradient) {
+  if (!x.wants_gradient()) return;
+  T* destination = x.gradient.row(i);
+  const index_t cols = x.gradient.cols();
+  if (x.mode == gradient_mode::overwrite) {
+    for (index_t j = 0; j < cols; ++j) destination[j] = store<T>(gradient(j));
+  } else {
+    for (index_t j = 0; j < cols; ++j) destination[j] = store<T>(load(destination[j]) + gradient(j));
+  }
+}
+
+}  // namespace cpu
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
