@@ -1,0 +1,25 @@
+// Runs the library against case files: independent float64 references of every operator.
+#include <iostream>
+#include <stdexcept>
+
+#include "backends.hpp"
+#include "command_line.hpp"
+#include "runner.hpp"
+
+int main(int count, char** words) {
+  conformance::command_line line;
+  try {
+    line = conformance::read_command_line({words + 1, words + count});
+  } catch (const std::invalid_argument& problem) {
+    std::cerr << "feaug_conformance: " << problem.what() << "\n" << conformance::usage();
+    return 2;
+  }
+  if (line.help) {
+    std::cout << conformance::usage();
+    return 0;
+  }
+  // Everything goes to one stream, so that the closing count is the last line wherever both streams end up together.
+  conformance::runner runner(conformance::operators_of(line.backend, line.type), line.type, std::cout);
+  for (const std::string& file : line.files) runner.run_file(file);
+  return runner.report() ? 0 : 1;
+}

@@ -1,0 +1,41 @@
+// Runs case files and says how it went.
+#pragma once
+
+#include <map>
+#include <ostream>
+#include <string>
+
+#include "backends.hpp"
+#include "registry.hpp"
+
+namespace conformance {
+
+class runner {
+ public:
+  runner(registry operators, dtype type, std::ostream& out)
+      : operators_(std::move(operators)), type_(type), out_(out) {}
+
+  /// A line for each case that fails; a file that is none is one failure.
+  void run_file(const std::string& path);
+
+  /// A line an operator, then "P passed, F failed". True if nothing failed.
+  bool report();
+
+ private:
+  struct tally {
+    int passed = 0;
+    int failed = 0;
+    double largest_share = 0;
+  };
+
+  void run_case(const std::string& op, const nlohmann::json& json);
+  void fail(const std::string& where, const std::string& why);
+
+  registry operators_;
+  dtype type_;
+  std::ostream& out_;
+  std::map<std::string, tally> tallies_;
+  int bad_files_ = 0;
+};
+
+}  // namespace conformance
