@@ -1,0 +1,136 @@
+// Several augmentations in turn.
+#pragma once
+
+#include <array>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include "feaug/augment/augmentation.hpp"
+#include "feaug/augment/backward_views.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+template <augmentation... Ps>
+struct composed {
+  std::tuple<Ps...> parts;
+};
+
+/// The augmentation that applies its parts in turn, the first one first. Each draws from streams of its own. Scratch: an N × D array
+/// for every part but the last, in the backward pass two more.
+template <augmentation... Ps>
+composed<Ps...> compose(const Ps&... parts) {
+  static_assert(sizeof...(Ps) >= 1, "compose needs at least one augmentation");
+  return {.parts = {parts...}};
+}
+
+template <augmentation... Ps>
+struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
+  using policy_type = composed<Ps...>;
+  static constexpr std::string_view name = "compose";
+  static constexpr int count = sizeof...(Ps);
+  static constexpr int streams = (augmentation_traits<Ps>::streams + ...);
+  static constexpr bool mixes_rows = (augmentation_traits<Ps>::mixes_rows || ...);
+  static constexpr bool backward_reads_value = (augmentation_traits<Ps>::backward_reads_value || ...);
+
+  static bool wants_gradient(const policy_type& policy) {
+    return std::apply([](const Ps&... part) { return (augmentation_traits<Ps>::wants_gradient(part) || ...); }, policy.parts);
+  }
+  static void check(const policy_type& policy, index_t rows, index_t cols) {
+    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::check(part, rows, cols), ...); }, policy.parts);
+  }
+  template <class T>
+  static void check_forward(const policy_type& policy, const matrix_view<T>& out, bool alone) {
+    const bool only = alone && count == 1;
+    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::check_forward(part, out, only), ...); }, policy.parts);
+  }
+  template <class T>
+  static void check_backward(const policy_type& policy, const operand<T>& x, const matrix_view<const T>& grad_out) {
+    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::check_backward(part, x, grad_out), ...); },
+               policy.parts);
+  }
+
+  template <element T>
+  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x, const random_key& key,
+                      const row_selection& selection, matrix_view<T> out) {
+    workspace::scope scope(ctx.workspace);
+    run<T>(ctx, scope, policy, x, key, selection, count, out);
+  }
+
+  template <element T>
+  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x, const random_key& key,
+                       const row_selection& selection, matrix_view<const T> grad_out) {
+    workspace::scope scope(ctx.workspace);
+    std::array<matrix_view<const T>, count> inputs;  // of each part
+    inputs.fill(x.value);                            // a part that only asks for the shape finds it
+    if constexpr (backward_reads_value && count > 1) {
+      inputs = run<T>(ctx, scope, policy, x.value, key, selection, count - 1, {});
+    }
+    const index_t rows = x.value.rows();
+    const index_t cols = x.value.cols();
+    std::array<matrix_view<T>, 2> between;
+    for (matrix_view<T>& gradient : between) {
+      if (count > 1) gradient = {scope.take_filled<T>(rows * cols, T{}), rows, cols};
+    }
+    matrix_view<const T> incoming = grad_out;
+    for_each_part_backwards([&](auto at, int first_stream) {
+      constexpr int part = decltype(at)::value;
+      const auto& policy_part = std::get<part>(policy.parts);
+      operand<T> input = x;
+      if constexpr (part > 0) {
+        input = differentiable(inputs[part], between[part % 2]);
+      }
+      using traits = augmentation_traits<std::tuple_element_t<part, std::tuple<Ps...>>>;
+      traits::backward(ctx, policy_part, input, key.streams_later(first_stream), selection_of(part, selection), incoming);
+      incoming = input.gradient;
+    });
+  }
+
+ private:
+  /// Where rows mix, every part but the last works on all rows: a selected row may read any other.
+  static row_selection selection_of(int part, const row_selection& selection) {
+    return mixes_rows && part + 1 < count ? row_selection{} : selection;
+  }
+
+  /// The first `parts` parts; the last of all writes to `out`, the others to scratch. Returns the inputs of the parts.
+  template <class T>
+  static std::array<matrix_view<const T>, count> run(cpu_context& ctx, workspace::scope& scope, const policy_type& policy,
+                                                     matrix_view<const T> x, const random_key& key,
+                                                     const row_selection& selection, int parts, matrix_view<T> out) {
+    std::array<matrix_view<const T>, count> inputs;
+    inputs.fill(x);
+    int first_stream = 0;
+    const auto one = [&](auto at) {
+      constexpr int part = decltype(at)::value;
+      using traits = augmentation_traits<std::tuple_element_t<part, std::tuple<Ps...>>>;
+      if (part >= parts) return;
+      const matrix_view<T> to =
+          part + 1 < count ? matrix_view<T>(scope.take_filled<T>(x.rows() * x.cols(), T{}), x.rows(), x.cols()) : out;
+      traits::forward(ctx, std::get<part>(policy.parts), inputs[part], key.streams_later(first_stream),
+                      selection_of(part, selection), to);
+      first_stream += traits::streams;
+      if constexpr (part + 1 < count) inputs[part + 1] = to;
+    };
+    [&]<int... At>(std::integer_sequence<int, At...>) {
+      (one(std::integral_constant<int, At>{}), ...);
+    }(std::make_integer_sequence<int, count>{});
+    return inputs;
+  }
+
+  /// visit(integral constant part, its first stream) for the last part down to the first.
+  template <class Visit>
+  static void for_each_part_backwards(const Visit& visit) {
+    constexpr std::array<int, count> streams_of = {augmentation_traits<Ps>::streams...};
+    int after = streams;
+    const auto one = [&](auto at) {
+      after -= streams_of[static_cast<std::size_t>(decltype(at)::value)];
+      visit(at, after);
+    };
+    [&]<int... At>(std::integer_sequence<int, At...>) {
+      (one(std::integral_constant<int, count - 1 - At>{}), ...);
+    }(std::make_integer_sequence<int, count>{});
+  }
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

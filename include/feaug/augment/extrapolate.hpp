@@ -1,0 +1,36 @@
+// Extrapolation: a feature pushed away from its partner.
+#pragma once
+
+#include <limits>
+#include <string_view>
+
+#include "feaug/augment/mix.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// out = w·x + (1 − w)·partner with w ≥ 1: harder positives (Zhu et al., FT, arXiv 2108.02982).
+/// The gradient is w·g to x and (1 − w)·g to the partner. At w = 1 it is x.
+/// The partner of a row is another row of the batch, by a permutation that is drawn inside (it may fix rows); with_partner takes any
+/// view instead. Since the permutation is one of the rows at hand, micro-batches draw other partners than the whole batch.
+struct extrapolate {
+  weight_distribution distribution = weight_distribution::fixed;
+  float weight = 1.5F;  ///< w, if fixed
+  float low = 1.0F;     ///< w is uniform in [low, high), if uniform
+  float high = 2.0F;
+  float alpha = 2.0F;  ///< w is 1 + the Beta(alpha, beta) number, if beta
+  float beta = 2.0F;
+  draw_per per = draw_per::row;
+
+  static constexpr float least = 1.0F;
+  static constexpr float most = std::numeric_limits<float>::max();
+  static constexpr std::string_view range = "a finite weight of at least 1";
+  static constexpr float from_beta(float drawn) { return 1.0F + drawn; }
+};
+
+template <>
+struct augmentation_traits<extrapolate> : detail::permuted_mix_traits<extrapolate> {
+  static constexpr std::string_view name = "extrapolate";
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,237 @@
+// What interpolate and extrapolate share: out = w·x + (1 − w)·partner, a weight and a partner for every row.
+#pragma once
+
+#include <cmath>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "feaug/augment/augmentation.hpp"
+#include "feaug/augment/backward_views.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/random_beta.hpp"
+#include "feaug/core/random_permutation.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// Where a weight comes from.
+enum class weight_distribution { fixed, uniform, beta };
+
+/// How often one is drawn.
+enum class draw_per { row, call };
+
+/// A mix with a partner of the caller's choice: see with_partner and with_weights.
+template <class Mix, element T>
+struct partnered {
+  Mix mix;
+  operand<T> partner;                            ///< N × D: another view, neighbours, rows of a queue
+  vector_view<const compute_t<T>> weights = {};  ///< N weights of x that were drawn before; empty: the mix draws
+};
+
+/// `mix` with the rows of `partner` (N × D) instead of a permutation of the batch. As an operand, partner gets the gradient
+/// (1 − w)·g; as a view it is a constant.
+template <class Mix, element T>
+partnered<Mix, T> with_partner(const Mix& mix, const operand<T>& partner) {
+  return {.mix = mix, .partner = partner};
+}
+template <class Mix, class T>
+partnered<Mix, std::remove_const_t<T>> with_partner(const Mix& mix, const matrix_view<T>& partner) {
+  return {.mix = mix, .partner = stop_gradient(partner)};
+}
+
+/// The form that takes the draw: N weights of x, and the partner.
+template <class Mix, element T>
+partnered<Mix, T> with_weights(const Mix& mix, const operand<T>& partner,
+                               std::type_identity_t<vector_view<const compute_t<T>>> weights) {
+  return {.mix = mix, .partner = partner, .weights = weights};
+}
+
+namespace detail {
+
+/// The weight of x in row i; the mix says its range.
+template <class Mix>
+float draw_weight(const Mix& mix, random_key key, index_t row) {
+  if (mix.per == draw_per::call) {
+    key.row_offset = 0;  // one weight for all micro-batches and ranks
+    row = 0;
+  }
+  switch (mix.distribution) {
+    case weight_distribution::uniform:
+      return std::fma(mix.high - mix.low, draw_uniform(key, row, 0), mix.low);
+    case weight_distribution::beta:
+      return Mix::from_beta(draw_beta(key, row, mix.alpha, mix.beta));
+    case weight_distribution::fixed:
+      break;
+  }
+  return mix.weight;
+}
+
+template <class Mix>
+void check_mix(std::string_view op, const Mix& mix) {
+  const auto weight = [&](std::string_view argument, float value) {
+    if (value >= Mix::least && value <= Mix::most) return;
+    check::fail(op, argument, check::text(value), Mix::range);
+  };
+  switch (mix.distribution) {
+    case weight_distribution::fixed:
+      weight("weight", mix.weight);
+      break;
+    case weight_distribution::uniform:
+      weight("low", mix.low);
+      weight("high", mix.high);
+      if (mix.high < mix.low) check::fail(op, "high", check::text(mix.high), "at least low = " + check::text(mix.low));
+      break;
+    case weight_distribution::beta:
+      check::positive(op, "alpha", static_cast<double>(mix.alpha));
+      check::positive(op, "beta", static_cast<double>(mix.beta));
+      break;
+  }
+}
+
+/// out_i = w·x_i + (1 − w)·partner_i
+template <element T>
+void mix_row(const T* x, const T* partner, compute_t<T> weight, index_t cols, T* out) {
+  const compute_t<T> rest = compute_t<T>{1} - weight;
+  for (index_t j = 0; j < cols; ++j) out[j] = store<T>(weight * load(x[j]) + rest * load(partner[j]));
+}
+
+/// The partner is a permutation of the batch. Streams: the weights', the permutation's.
+template <class Mix>
+struct permuted_mix_traits : augmentation_defaults {
+  static constexpr int streams = 2;
+  static constexpr bool mixes_rows = true;
+
+  static void check(const Mix& mix, index_t /*rows*/, index_t /*cols*/) { check_mix(augmentation_traits<Mix>::name, mix); }
+
+  template <element T>
+  static void forward(cpu_context& ctx, const Mix& mix, matrix_view<const T> x, const random_key& key,
+                      const row_selection& selection, matrix_view<T> out) {
+    workspace::scope scope(ctx.workspace);
+    auto* permutation = scope.take<index_t>(x.rows());
+    draw_permutation(key.streams_later(1), permutation, x.rows());
+    cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
+      mix_row(x.row(i), x.row(permutation[i]), static_cast<compute_t<T>>(draw_weight(mix, key, i)), x.cols(), out.row(i));
+    });
+  }
+
+  /// A row of x was mixed into its own output and into that of the one row whose partner it is.
+  template <element T>
+  static void backward(cpu_context& ctx, const Mix& mix, const operand<T>& x, const random_key& key,
+                       const row_selection& selection, matrix_view<const T> grad_out) {
+    using C = compute_t<T>;
+    const index_t rows = x.value.rows();
+    workspace::scope scope(ctx.workspace);
+    auto* permutation = scope.take<index_t>(rows);
+    auto* partner_of = scope.take<index_t>(rows);
+    draw_permutation(key.streams_later(1), permutation, rows);
+    for (index_t i = 0; i < rows; ++i) partner_of[permutation[i]] = i;
+    const auto weight = [&](index_t i) { return static_cast<C>(draw_weight(mix, key, i)); };
+    cpu::for_each_row(ctx, rows, x.value.cols(), {}, [&](index_t i, int) {
+      const index_t other = partner_of[i];
+      const bool own = selection.contains(i);
+      const bool lent = selection.contains(other);
+      const C own_weight = own ? weight(i) : C{0};
+      const C lent_weight = lent ? C{1} - weight(other) : C{0};
+      cpu::put_gradient(x, i, [&](index_t j) {
+        // A row that is not selected does not read its gradient: it may hold anything.
+        const C from_own = own ? own_weight * load(grad_out(i, j)) : C{0};
+        const C from_other = lent ? lent_weight * load(grad_out(other, j)) : C{0};
+        return from_own + from_other;
+      });
+    });
+  }
+};
+
+}  // namespace detail
+
+/// The partner is the caller's. Streams: the weights'.
+template <class Mix, element U>
+struct augmentation_traits<partnered<Mix, U>> : augmentation_defaults {
+  using policy_type = partnered<Mix, U>;
+  static constexpr std::string_view name = augmentation_traits<Mix>::name;
+  static constexpr int streams = 1;
+
+  static bool wants_gradient(const policy_type& policy) { return policy.partner.wants_gradient(); }
+
+  static void check(const policy_type& policy, index_t rows, index_t cols) {
+    check::valid(name, "partner", policy.partner);
+    check::has_shape(name, "partner", policy.partner.value, rows, cols, "x");
+    if (policy.weights.data == nullptr) {
+      detail::check_mix(name, policy.mix);
+      return;
+    }
+    check::readable(name, "weights", policy.weights);
+    check::has_size(name, "weights", policy.weights, rows, "one a row");
+    for (index_t i = 0; i < rows; ++i) {
+      const auto weight = policy.weights[i];
+      if (!(weight >= Mix::least && weight <= Mix::most)) {
+        check::fail(name, "weights", check::text(weight) + " in row " + check::text(i), Mix::range);
+      }
+    }
+  }
+  template <class T>
+  static void check_forward(const policy_type& policy, const matrix_view<T>& out, bool alone) {
+    if (alone) {
+      check::apart_or_same(name, "out", out, "partner", policy.partner.value);
+    } else {
+      check::apart(name, "out", out, "partner", policy.partner.value);
+    }
+  }
+  template <class T>
+  static void check_backward(const policy_type& policy, const operand<T>& x, const matrix_view<const T>& grad_out) {
+    check::apart(name, "x", x, "partner", policy.partner);
+    if (policy.partner.wants_gradient()) {
+      check::apart(name, "gradient of partner", policy.partner.gradient, "grad_out", grad_out);
+    }
+  }
+
+  template <element T>
+  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x, const random_key& key,
+                      const row_selection& selection, matrix_view<T> out) {
+    cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
+      detail::mix_row(x.row(i), policy.partner.value.row(i), weight(policy, key, i), x.cols(), out.row(i));
+    });
+  }
+
+  template <element T>
+  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x, const random_key& key,
+                       const row_selection& selection, matrix_view<const T> grad_out) {
+    using C = compute_t<T>;
+    cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), {}, [&](index_t i, int) {
+      if (!selection.contains(i)) {
+        cpu::put_gradient(policy.partner, i, [](index_t) { return C{0}; });
+        return;
+      }
+      const C w = weight(policy, key, i);
+      // The partner first: x's destination may be grad_out itself.
+      cpu::put_gradient(policy.partner, i, [&](index_t j) { return (C{1} - w) * load(grad_out(i, j)); });
+      cpu::put_gradient(x, i, [&](index_t j) { return w * load(grad_out(i, j)); });
+    });
+  }
+
+ private:
+  static compute_t<U> weight(const policy_type& policy, const random_key& key, index_t i) {
+    if (policy.weights.data != nullptr) return policy.weights[i];
+    return static_cast<compute_t<U>>(detail::draw_weight(policy.mix, key, i));
+  }
+};
+
+/// What a mix draws from the key for a batch: N weights and N partners (row i is mixed with row permutation[i]). with_weights over
+/// the rows so permuted then does what the mix would.
+template <class Mix, class C>
+  requires(std::same_as<C, float> || std::same_as<C, double>)
+void draw(cpu_context& /*ctx*/, const Mix& mix, const random_key& key, vector_view<C> weights,
+          vector_view<index_t> permutation) {
+  check::writable("draw", "weights", weights);
+  check::writable("draw", "permutation", permutation);
+  check::has_size("draw", "permutation", permutation, weights.size(), "one a weight");
+  check::usable("draw", key, weights.size(), 1, augmentation_traits<Mix>::streams);
+  augmentation_traits<Mix>::check(mix, weights.size(), 1);
+  for (index_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<C>(detail::draw_weight(mix, key, i));
+  std::vector<index_t> order(static_cast<std::size_t>(weights.size()));
+  draw_permutation(key.streams_later(1), order.data(), weights.size());
+  for (index_t i = 0; i < permutation.size(); ++i) permutation[i] = order[static_cast<std::size_t>(i)];
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

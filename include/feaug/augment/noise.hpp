@@ -1,0 +1,146 @@
+// Noise: x + σ·ε.
+#pragma once
+
+#include <cmath>
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/augment/augmentation.hpp"
+#include "feaug/augment/backward_views.hpp"
+#include "feaug/augment/elementwise.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// What the scale of a noise is measured in.
+enum class noise_scale {
+  absolute,  ///< σ = scale
+  row_norm,  ///< σ = scale · ‖x_row‖, a constant as far as gradients go
+};
+
+/// ε standard normal. The gradient is g.
+struct gaussian_noise {
+  float scale = 0.05F;
+  noise_scale relative_to = noise_scale::absolute;
+};
+
+/// ε uniform in [−1, 1). The gradient is g.
+struct uniform_noise {
+  float scale = 0.05F;
+  noise_scale relative_to = noise_scale::absolute;
+};
+
+/// A noise that was drawn before: epsilon N × D.
+template <element T>
+struct drawn_noise_policy {
+  matrix_view<const T> epsilon;
+  float scale = 0.05F;
+  noise_scale relative_to = noise_scale::absolute;
+};
+
+template <class T>
+drawn_noise_policy<std::remove_const_t<T>> drawn_noise(const matrix_view<T>& epsilon, float scale,
+                                                       noise_scale relative_to = noise_scale::absolute) {
+  return {.epsilon = epsilon, .scale = scale, .relative_to = relative_to};
+}
+
+namespace detail {
+
+/// visit(j, ε) for one row.
+template <class Visit>
+void noise_row(const gaussian_noise& /*policy*/, const random_key& key, index_t row, index_t cols, const Visit& visit) {
+  cpu::for_each_draw<normal_draw>(key, row, cols, [&](index_t j, normal_draw d) { visit(j, d.value); });
+}
+
+template <class Visit>
+void noise_row(const uniform_noise& /*policy*/, const random_key& key, index_t row, index_t cols, const Visit& visit) {
+  // 2u − 1 is exact: u has 24 bits.
+  cpu::for_each_draw<uniform_draw>(key, row, cols, [&](index_t j, uniform_draw d) { visit(j, 2.0F * d.value - 1.0F); });
+}
+
+template <element T, class Visit>
+void noise_row(const drawn_noise_policy<T>& policy, const random_key& /*key*/, index_t row, index_t cols,
+               const Visit& visit) {
+  for (index_t j = 0; j < cols; ++j) visit(j, load(policy.epsilon(row, j)));
+}
+
+/// What all noises do with a row of ε.
+template <class P>
+struct noise_traits : augmentation_defaults {
+  static void check(const P& policy, index_t rows, index_t cols) {
+    constexpr std::string_view op = augmentation_traits<P>::name;
+    if (!(policy.scale >= 0.0F) || !std::isfinite(policy.scale)) {
+      check::fail(op, "scale", check::text(policy.scale), "a finite number of at least 0");
+    }
+    if constexpr (requires { policy.epsilon; }) {
+      check::readable(op, "epsilon", policy.epsilon);
+      check::has_shape(op, "epsilon", policy.epsilon, rows, cols, "x");
+    }
+  }
+
+  template <class T>
+  static void check_forward(const P& policy, const matrix_view<T>& out, bool /*alone*/) {
+    if constexpr (requires { policy.epsilon; }) {
+      check::apart(augmentation_traits<P>::name, "out", out, "epsilon", policy.epsilon);
+    }
+  }
+
+  template <element T>
+  static void forward(cpu_context& ctx, const P& policy, matrix_view<const T> x, const random_key& key,
+                      const row_selection& selection, matrix_view<T> out) {
+    using C = compute_t<T>;
+    cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
+      auto sigma = static_cast<C>(policy.scale);
+      if (policy.relative_to == noise_scale::row_norm) {
+        sigma = static_cast<C>(static_cast<double>(policy.scale) * cpu::row_norm(x.row(i), x.cols()));
+      }
+      noise_row(policy, key, i, x.cols(), [&](index_t j, auto epsilon) {
+        out(i, j) = store<T>(load(x(i, j)) + sigma * static_cast<C>(epsilon));
+      });
+    });
+  }
+
+  template <element T>
+  static void backward(cpu_context& ctx, const P& /*policy*/, const operand<T>& x, const random_key& /*key*/,
+                       const row_selection& selection, matrix_view<const T> grad_out) {
+    cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), selection, [&](index_t i, int) {
+      cpu::put_gradient(x, i, [&](index_t j) { return load(grad_out(i, j)); });
+    });
+  }
+};
+
+}  // namespace detail
+
+template <>
+struct augmentation_traits<gaussian_noise> : detail::noise_traits<gaussian_noise> {
+  static constexpr std::string_view name = "gaussian_noise";
+  static constexpr int streams = 1;
+};
+
+template <>
+struct augmentation_traits<uniform_noise> : detail::noise_traits<uniform_noise> {
+  static constexpr std::string_view name = "uniform_noise";
+  static constexpr int streams = 1;
+};
+
+template <element U>
+struct augmentation_traits<drawn_noise_policy<U>> : detail::noise_traits<drawn_noise_policy<U>> {
+  static constexpr std::string_view name = "drawn_noise";
+  static constexpr int streams = 0;
+};
+
+/// The ε that a noise draws from the key, N × D, before scaling: drawn_noise(epsilon, scale) then does what the noise would.
+template <class P, element T>
+  requires std::same_as<P, gaussian_noise> || std::same_as<P, uniform_noise>
+void draw(cpu_context& ctx, const P& policy, const random_key& key, matrix_view<T> epsilon) {
+  check::writable("draw", "epsilon", epsilon);
+  check::usable("draw", key, epsilon.rows(), epsilon.cols(), augmentation_traits<P>::streams);
+  augmentation_traits<P>::check(policy, epsilon.rows(), epsilon.cols());
+  cpu::for_each_row(ctx, epsilon.rows(), epsilon.cols(), {}, [&](index_t i, int) {
+    detail::noise_row(policy, key, i, epsilon.cols(),
+                      [&](index_t j, float e) { epsilon(i, j) = store<T>(static_cast<compute_t<T>>(e)); });
+  });
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
