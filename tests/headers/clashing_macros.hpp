@@ -2,7 +2,7 @@
 // Eigen 3.4 and Random123 themselves survive: what then fails to compile is ours.
 #pragma once
 
-#define FEAUG_POISON this name is a macro in some users' builds
+#define FEAUG_POISON a name that clashes with a macro
 
 // <complex.h>, <termios.h>, <math.h>, <sys/sysmacros.h>, and the compiler itself in its GNU dialect.
 #define I FEAUG_POISON

@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Writes every ```cpp block of Markdown pages as a C++ file, and prints the files' names.
+
+- A block with `int main` is a program of its own: NAME_program.cpp.
+- Every other block is NAME_fragment.cpp. One that starts with #include, or that defines types,
+  templates or namespaces, stands at file scope; any other is put in a function. All but those that
+  start with #include see the names that snippet_prelude.hpp declares.
+
+#line directives make a compiler's messages point into the page.
+"""
+
+import argparse
+import pathlib
+import re
+import sys
+
+FENCE = re.compile(r"^(?P<indent> *)(?P<marks>`{3,}|~{3,}) *(?P<tag>.*?) *$")
+CPP_TAGS = {"cpp", "c++", "cxx", "cc"}
+MAIN = re.compile(r"^\s*(int|auto) +main *\(", re.MULTILINE)
+FILE_SCOPE = re.compile(
+    r"(template|struct|class|enum|namespace|concept|inline|static_assert|using namespace)\b")
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+def cpp_blocks(page, text):
+    """Yields (line number of the first line, code) of every C++ block."""
+    lines = text.splitlines()
+    number = 0
+    while number < len(lines):
+        opening = FENCE.match(lines[number])
+        number += 1
+        if not opening:
+            continue
+        begin = number
+        while number < len(lines):
+            closing = FENCE.match(lines[number])
+            if (closing and not closing["tag"] and closing["marks"][0] == opening["marks"][0]
+                    and len(closing["marks"]) >= len(opening["marks"])):
+                break
+            number += 1
+        else:
+            sys.exit(f"{page}:{begin}: this code block is never closed")
+        block = lines[begin:number]
+        number += 1
+        words = opening["tag"].split()
+        if not words or words[0].lower() not in CPP_TAGS:
+            continue
+        if len(words) > 1:
+            sys.exit(f"{page}:{begin}: '{opening['tag']}': every C++ block is compiled, "
+                     "so none may carry more than its language")
+        indent = len(opening["indent"])
+        yield begin + 1, "\n".join(line[indent:] if line[:indent].isspace() else line
+                                   for line in block)
+
+
+def as_file(page, line, code):
+    """The C++ file of one block and the kind of file that it is."""
+    mark = f'#line {line} "{page}"\n'
+    if MAIN.search(code):
+        return "program", f"{mark}{code}\n"
+    bare = COMMENT.sub("", code).lstrip()
+    if bare.startswith("#include"):
+        return "fragment", f"{mark}{code}\n"
+    prelude = '#include "snippet_prelude.hpp"\n\n'
+    if FILE_SCOPE.match(bare):
+        return "fragment", f"{prelude}{mark}{code}\n"
+    return "fragment", f"{prelude}void snippet();\nvoid snippet() {{\n{mark}{code}\n}}\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=pathlib.Path, required=True)
+    parser.add_argument("--output", type=pathlib.Path, required=True)
+    parser.add_argument("pages", type=pathlib.Path, nargs="+")
+    arguments = parser.parse_args()
+
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    written = set()
+    for page in arguments.pages:
+        name = re.sub(r"\W+", "_", str(page.relative_to(arguments.root).with_suffix("")))
+        text = page.read_text(encoding="utf-8")
+        for number, (line, code) in enumerate(cpp_blocks(page, text), start=1):
+            kind, content = as_file(page, line, code)
+            path = arguments.output / f"snippet_{name}_{number}_{kind}.cpp"
+            if not path.exists() or path.read_text(encoding="utf-8") != content:
+                path.write_text(content, encoding="utf-8")
+            written.add(path)
+            print(path)
+    for stale in set(arguments.output.glob("*.cpp")) - written:
+        stale.unlink()
+
+
+if __name__ == "__main__":
+    main()
