@@ -1,0 +1,25 @@
+// The momentum target: a copy that follows the online network slowly.
+#pragma once
+
+#include <cstddef>
+
+#include "matrix.hpp"
+#include "parameter.hpp"
+
+namespace network {
+
+/// target = momentum · target + (1 − momentum) · online, for parameters and running statistics. With momentum 0 it is a copy.
+template <class S>
+void follow(const state<S>& target, const state<S>& online, double momentum) {
+  const auto keep = static_cast<S>(momentum);
+  for (std::size_t i = 0; i < target.parameters.size(); ++i) {
+    matrix<S>& t = target.parameters[i].second->value;
+    t = keep * t + (S{1} - keep) * online.parameters[i].second->value;
+  }
+  for (std::size_t i = 0; i < target.buffers.size(); ++i) {
+    matrix<S>& t = *target.buffers[i].second;
+    t = keep * t + (S{1} - keep) * *online.buffers[i].second;
+  }
+}
+
+}  // namespace network
