@@ -11,6 +11,7 @@
 #include "feaug/augment/neighbour.hpp"
 #include "feaug/augment/noise.hpp"
 #include "feaug/augment/one_of.hpp"
+#include "feaug/augment/variant.hpp"
 #include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"

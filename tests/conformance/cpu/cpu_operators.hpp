@@ -1,28 +1,26 @@
-// The operators that the CPU library has.
+// The operators of the CPU backend. A group each has its own translation unit, so that they compile side by side.
 #pragma once
 
-#include "../registry.hpp"
+#include "registry.hpp"
 
 namespace conformance {
 
-namespace cpu {
 template <class T>
-void add_augmentations(registry& operators);
+void add_cpu_augmentations(registry& operators);
 template <class T>
-void add_queue(registry& operators);
+void add_cpu_queue(registry& operators);
 template <class T>
-void add_losses(registry& operators);
+void add_cpu_losses(registry& operators);
 template <class T>
-void add_step(registry& operators);
-}  // namespace cpu
+void add_cpu_step(registry& operators);
 
 template <class T>
 registry cpu_operators() {
   registry operators;
-  cpu::add_augmentations<T>(operators);
-  cpu::add_queue<T>(operators);
-  cpu::add_losses<T>(operators);
-  cpu::add_step<T>(operators);
+  add_cpu_augmentations<T>(operators);
+  add_cpu_queue<T>(operators);
+  add_cpu_losses<T>(operators);
+  add_cpu_step<T>(operators);
   return operators;
 }
 

@@ -1,0 +1,106 @@
+#include "evaluation.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "feaug/queue/nearest.hpp"
+#include "network/adamw.hpp"
+#include "network/linear.hpp"
+
+namespace trainer {
+namespace {
+
+using network::index;
+using network::matrix;
+constexpr index classes = 10;
+
+matrix<float> features_of(feaug::cpu_context& ctx, network::encoder<float>& encoder, const matrix<float>& images) {
+  constexpr index at_once = 500;
+  matrix<float> all(images.rows(), network::encoder<float>::features);
+  for (index first = 0; first < images.rows(); first += at_once) {
+    const index count = std::min(at_once, images.rows() - first);
+    all.middleRows(first, count) = encoder.forward(ctx, images.middleRows(first, count), network::mode::evaluate);
+  }
+  return all;
+}
+
+/// Both sets standardised by the training set's statistics.
+void standardise(matrix<float>& train, matrix<float>& test) {
+  const matrix<float> mean = train.colwise().mean();
+  train.rowwise() -= mean.row(0);
+  test.rowwise() -= mean.row(0);
+  const matrix<float> scale = (train.colwise().squaredNorm() / static_cast<float>(train.rows())).array().sqrt() + 1e-5F;
+  train.array().rowwise() /= scale.row(0).array();
+  test.array().rowwise() /= scale.row(0).array();
+}
+
+/// Soft-max minus one-hot, over the number of rows: the gradient of the mean cross-entropy.
+void to_cross_entropy_gradient(matrix<float>& logits, const std::vector<std::int64_t>& labels) {
+  for (index i = 0; i < logits.rows(); ++i) {
+    auto row = logits.row(i);
+    row = (row.array() - row.maxCoeff()).exp().matrix();
+    row /= row.sum();
+    row(labels[static_cast<std::size_t>(i)]) -= 1.0F;
+  }
+  logits /= static_cast<float>(logits.rows());
+}
+
+double share_right(const matrix<float>& scores, const std::vector<std::int64_t>& labels) {
+  std::int64_t right = 0;
+  for (index i = 0; i < scores.rows(); ++i) {
+    index best = 0;
+    scores.row(i).maxCoeff(&best);
+    if (best == labels[static_cast<std::size_t>(i)]) ++right;
+  }
+  return static_cast<double>(right) / static_cast<double>(scores.rows());
+}
+
+/// Multinomial logistic regression by full-batch AdamW: few features, so a few hundred updates converge.
+double linear_accuracy(feaug::cpu_context& ctx, const matrix<float>& train, const std::vector<std::int64_t>& train_labels,
+                       const matrix<float>& test, const std::vector<std::int64_t>& test_labels) {
+  constexpr int updates = 300;
+  network::linear<float> probe(train.cols(), classes, {.seed = 0});
+  network::state<float> all;
+  probe.collect(all, "probe");
+  network::adamw<float> optimiser(all);
+  for (int update = 0; update < updates; ++update) {
+    all.zero_gradients();
+    matrix<float> gradient = probe.forward(ctx, train);
+    to_cross_entropy_gradient(gradient, train_labels);
+    probe.backward(ctx, gradient);  // the input gradient is not needed, and small
+    const double left = 1.0 - static_cast<double>(update) / updates;
+    optimiser.step({.learning_rate = 0.05 * left, .weight_decay = 1e-3});
+  }
+  return share_right(probe.forward(ctx, test), test_labels);
+}
+
+double knn_accuracy(feaug::cpu_context& ctx, const matrix<float>& train, const std::vector<std::int64_t>& train_labels,
+                    const matrix<float>& test, const std::vector<std::int64_t>& test_labels) {
+  const feaug::index_t k = std::min<feaug::index_t>(20, train.rows());
+  const feaug::index_t queries = test.rows();
+  std::vector<feaug::index_t> indices(static_cast<std::size_t>(queries * k));
+  std::vector<float> similarities(indices.size());
+  feaug::nearest(ctx, feaug::matrix_view<const float>(train.data(), train.rows(), train.cols()),
+                 feaug::matrix_view<const float>(test.data(), queries, test.cols()),
+                 {.indices = {indices.data(), queries, k}, .similarities = {similarities.data(), queries, k}}, {.k = k});
+  matrix<float> votes = matrix<float>::Zero(queries, classes);
+  for (std::size_t at = 0; at < indices.size(); ++at) {
+    const auto label = train_labels[static_cast<std::size_t>(indices[at])];
+    votes(static_cast<index>(at) / k, label) += std::max(0.0F, similarities[at]);
+  }
+  return share_right(votes, test_labels);
+}
+
+}  // namespace
+
+accuracies evaluate(feaug::cpu_context& ctx, network::encoder<float>& encoder, const fashion_mnist& data) {
+  matrix<float> train = features_of(ctx, encoder, data.train.images);
+  matrix<float> test = features_of(ctx, encoder, data.test.images);
+  accuracies result;
+  result.knn = knn_accuracy(ctx, train, data.train.labels, test, data.test.labels);
+  standardise(train, test);
+  result.linear = linear_accuracy(ctx, train, data.train.labels, test, data.test.labels);
+  return result;
+}
+
+}  // namespace trainer

@@ -1,0 +1,17 @@
+// Files that are either written whole or not at all.
+#pragma once
+
+#include <string>
+
+namespace trainer {
+
+/// Writes `bytes` to a temporary file beside `path`, syncs it, and renames it over `path`. Throws user_error.
+void write_atomically(const std::string& path, const std::string& bytes);
+
+/// Throws user_error unless write_atomically could write to `path`. Leaves nothing behind.
+void require_writable(const std::string& path);
+
+/// Throws user_error.
+std::string read_file(const std::string& path);
+
+}  // namespace trainer

@@ -1,0 +1,49 @@
+// Everything that a run is told, and which combinations mean something.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+namespace trainer {
+
+enum class feature_augmentation { none, neighbour, mask, noise, interpolate, extrapolate };
+
+struct settings {
+  std::string method = "nnclr";
+  std::string augmentation;  ///< empty: neighbour for nnclr, none for the others
+  std::string architecture;  ///< empty: the method's own
+  int samples = 1;
+  std::string sample_reduction = "mean";
+  std::string stop_gradient;  ///< empty: the method's own
+  std::string data_augmentation = "symmetric";
+  std::int64_t queue = 4096;
+  std::int64_t train_size = 10000;
+  std::int64_t batch = 256;
+  std::int64_t accumulate = 1;
+  std::int64_t epochs = 16;
+  std::uint64_t seed = 1;
+  double learning_rate = 2e-3;
+  double temperature = 0.1;
+  double momentum = 0.99;  ///< of the target encoder, for moco and byol
+  int threads = 0;
+  std::string data = "/usr/share/datasets/fashion-mnist";
+  std::string json;
+  std::string checkpoint;
+  std::string resume;
+
+  /// The feature augmentations, in the order they are applied.
+  [[nodiscard]] std::vector<feature_augmentation> augmentations() const;
+  [[nodiscard]] bool has_predictor() const { return architecture != "basic"; }
+  [[nodiscard]] bool has_momentum_target() const { return method == "moco" || method == "byol"; }
+};
+
+/// Reads the command line and fills in what the method fixes. Prints help and exits for --help; throws user_error for an unknown
+/// option, a bad value, or a combination that means nothing, with the reason.
+settings read_settings(int count, char** words);
+
+/// The settings as JSON, by the options' own names. `of_the_numbers` leaves out what no result depends on: threads and paths.
+nlohmann::json to_json(const settings& all, bool of_the_numbers);
+
+}  // namespace trainer

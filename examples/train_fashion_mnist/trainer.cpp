@@ -1,0 +1,252 @@
+#include "trainer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <utility>
+#include <variant>
+
+#include "user_error.hpp"
+
+namespace trainer {
+namespace {
+
+using network::matrix;
+
+feaug::matrix_view<float> view(matrix<float>& m) { return {m.data(), m.rows(), m.cols()}; }
+feaug::matrix_view<const float> view(const matrix<float>& m) { return {m.data(), m.rows(), m.cols()}; }
+
+/// Any of the feature augmentations that the command line offers.
+using any_augmentation = std::variant<feaug::keep_features, feaug::neighbour_policy<float>, feaug::mask, feaug::gaussian_noise,
+                                      feaug::interpolate, feaug::extrapolate>;
+
+any_augmentation augmentation_of(feature_augmentation which, const feaug::support_queue<float>& queue,
+                                 const std::vector<std::int64_t>& ids) {
+  switch (which) {
+    case feature_augmentation::none:
+      break;
+    case feature_augmentation::neighbour:
+      // While the queue is empty a feature is its own neighbour; later its own image, seen an epoch ago, does not count.
+      return feaug::neighbour_from(queue, {.fallback = feaug::neighbour_fallback::query},
+                                   {.exclude_ids = {ids.data(), static_cast<feaug::index_t>(ids.size())}});
+    case feature_augmentation::mask:
+      return feaug::mask{.keep_probability = 0.8F};
+    case feature_augmentation::noise:
+      return feaug::gaussian_noise{.scale = 0.05F};
+    case feature_augmentation::interpolate:
+      return feaug::interpolate{.distribution = feaug::weight_distribution::uniform, .low = 0.8F, .high = 1.0F};
+    case feature_augmentation::extrapolate:
+      return feaug::extrapolate{.distribution = feaug::weight_distribution::uniform, .low = 1.0F, .high = 1.2F};
+  }
+  return feaug::keep_features{};
+}
+
+/// All that were asked for, in turn: there are at most five.
+auto composed_of(const std::vector<feature_augmentation>& which, const feaug::support_queue<float>& queue,
+                 const std::vector<std::int64_t>& ids) {
+  const auto at = [&](std::size_t i) {
+    return augmentation_of(i < which.size() ? which[i] : feature_augmentation::none, queue, ids);
+  };
+  return feaug::compose(at(0), at(1), at(2), at(3), at(4));
+}
+
+feaug::step_options<float> step_options_of(const settings& chosen) {
+  using feaug::architecture;
+  feaug::step_options<float> options{.temperature = chosen.temperature, .samples = chosen.samples};
+  if (chosen.architecture == "basic") options.architecture = architecture::basic;
+  if (chosen.architecture == "pre_predictor") options.architecture = architecture::pre_predictor;
+  if (chosen.architecture == "post_predictor") options.architecture = architecture::post_predictor;
+  if (chosen.sample_reduction == "sum") options.sample_reduction = feaug::sample_reduce::sum;
+  if (chosen.method == "byol" || chosen.method == "simsiam") options.paradigm = feaug::paradigm::similarity;
+  if (chosen.method == "simclr") options.contrast = feaug::contrast::both_views;
+  if (chosen.method == "moco") {
+    options.contrast = feaug::contrast::prediction_rows;
+    options.in_batch_negatives = false;
+  }
+  options.share = 1.0 / static_cast<double>(chosen.accumulate);
+  return options;
+}
+
+network::state<float> states_of(branch& part, const std::string& name) {
+  network::state<float> all;
+  part.collect(all, name);
+  return all;
+}
+
+network::state<float> learned_of(branch& online, predictor& h, bool has_predictor) {
+  network::state<float> all = states_of(online, "online");
+  if (has_predictor) h.collect(all, "predictor");
+  return all;
+}
+
+}  // namespace
+
+training::training(feaug::cpu_context& ctx, const settings& chosen, const fashion_mnist& data)
+    : ctx_(ctx),
+      chosen_(chosen),
+      data_(data),
+      online_(chosen.seed),
+      target_(chosen.has_momentum_target() ? std::make_unique<branch>(chosen.seed) : nullptr),
+      predictor_(ctx, chosen.seed),
+      learned_(learned_of(online_, predictor_, chosen.has_predictor())),
+      online_state_(states_of(online_, "online")),
+      target_state_(target_ ? states_of(*target_, "target") : network::state<float>{}),
+      optimiser_(learned_),
+      queue_(chosen.queue) {}
+
+update_report training::update() {
+  learned_.zero_gradients();
+  const std::int64_t number = updates_done();
+  update_report whole{.loss = 0, .neighbour_accuracy = 0};
+  for (std::int64_t part = 0; part < chosen_.accumulate; ++part) {
+    const update_report one = train_on(gather(number, part), static_cast<std::uint64_t>(number));
+    whole.loss += one.loss;
+    whole.neighbour_accuracy += one.neighbour_accuracy / static_cast<double>(chosen_.accumulate);
+  }
+  optimiser_.step({.learning_rate = learning_rate(number)});
+  if (target_) network::follow(target_state_, online_state_, chosen_.momentum);
+  if (chosen_.queue > 0) {
+    for (std::int64_t part = 0; part < chosen_.accumulate; ++part) {
+      const micro_batch batch = gather(number, part);
+      const auto rows = static_cast<feaug::index_t>(batch.ids.size());
+      feaug::enqueue(ctx_, queue_.view(), view(std::as_const(to_enqueue_[static_cast<std::size_t>(part)])),
+                     {.ids = {batch.ids.data(), rows}, .labels = {batch.labels.data(), rows}});
+    }
+  }
+  to_enqueue_.clear();
+  losses_.push_back(static_cast<float>(whole.loss));
+  if (!std::isfinite(whole.loss)) {
+    throw user_error("the loss is no longer a number after " + std::to_string(updates_done()) +
+                     " updates: try a smaller --learning-rate or a larger --temperature");
+  }
+  return whole;
+}
+
+training::micro_batch training::gather(std::int64_t update, std::int64_t part) const {
+  const auto size = static_cast<std::size_t>(chosen_.train_size);
+  std::vector<feaug::index_t> order(size);
+  feaug::draw_permutation(key_for(chosen_.seed, static_cast<std::uint64_t>(update / updates_an_epoch()), stream::epoch_order),
+                          order.data(), chosen_.train_size);
+  const std::int64_t rows = chosen_.batch / chosen_.accumulate;
+  micro_batch batch{.ids = {}, .labels = {}, .images = matrix<float>(rows, data_.train.images.cols()), .first_row = part * rows};
+  const std::int64_t first = (update % updates_an_epoch()) * chosen_.batch + batch.first_row;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const auto id = order[static_cast<std::size_t>(first + i)];
+    batch.ids.push_back(id);
+    batch.labels.push_back(data_.train.labels[static_cast<std::size_t>(id)]);
+    batch.images.row(i) = data_.train.images.row(id);
+  }
+  return batch;
+}
+
+update_report training::train_on(const micro_batch& batch, std::uint64_t step) {
+  // Both views go through the network as one batch: one pass, one set of statistics.
+  const view_pair strengths = strengths_of(chosen_.data_augmentation);
+  const auto rows = static_cast<network::index>(batch.ids.size());
+  matrix<float> views(2 * rows, batch.images.cols());
+  for (int v = 0; v < 2; ++v) {
+    views.middleRows(v * rows, rows) = make_view(ctx_, batch.images, strengths.views[v], chosen_.seed, step, v, batch.first_row);
+  }
+  matrix<float> online = online_.forward(ctx_, views);
+  matrix<float> target = target_ ? target_->forward(ctx_, views) : online;
+  matrix<float> gradient(online.rows(), online.cols());
+  update_report report;
+  report.neighbour_accuracy = neighbour_accuracy(batch, target);
+  report.loss = compare(batch, online, gradient, target, step);
+  online_.backward(ctx_, gradient);
+  // Only the first view enters the queue: the second would be the nearest neighbour of the first ever after.
+  to_enqueue_.emplace_back(target.topRows(rows));
+  return report;
+}
+
+double training::compare(const micro_batch& batch, matrix<float>& online, matrix<float>& gradient, matrix<float>& target,
+                         std::uint64_t step) {
+  using feaug::differentiable;
+  using feaug::stop_gradient;
+  const auto rows = static_cast<feaug::index_t>(batch.ids.size());
+  const auto half = [&](matrix<float>& both, int v) { return view(both).rows_from(v * rows, rows); };
+  const feaug::support_queue<float> queue = queue_.view();
+  feaug::step_options<float> options = step_options_of(chosen_);
+  if (chosen_.method == "moco") {
+    options.negatives = stop_gradient(feaug::matrix_view<const float>(queue.storage.rows_from(0, queue_.size)));
+    // The very first batch has no queue yet: its own keys are the negatives.
+    options.in_batch_negatives = queue_.size == 0;
+  }
+  const auto augmentation = composed_of(chosen_.augmentations(), queue, batch.ids);
+  feaug::random_key key = key_for(chosen_.seed, step, stream::features);
+  key.row_offset = batch.first_row;
+  const auto z1 = differentiable(half(online, 0), half(gradient, 0));
+  const auto z2 = differentiable(half(online, 1), half(gradient, 1));
+  const auto run = [&](auto& h) -> double {
+    if (target_ == nullptr) {
+      return static_cast<double>(feaug::step(ctx_, options, z1, z2, h, augmentation, key,
+                                             chosen_.stop_gradient == "on" ? feaug::target_gradient::stopped
+                                                                           : feaug::target_gradient::flowing));
+    }
+    options.share *= 0.5;  // the mean of the two directions
+    return static_cast<double>(feaug::step_direction(ctx_, options, z1, stop_gradient(half(target, 1)), h, augmentation, key, 0)) +
+           static_cast<double>(feaug::step_direction(ctx_, options, z2, stop_gradient(half(target, 0)), h, augmentation, key, 1));
+  };
+  if (chosen_.has_predictor()) return run(predictor_);
+  feaug::no_predictor none;
+  return run(none);
+}
+
+double training::neighbour_accuracy(const micro_batch& batch, const matrix<float>& features) {
+  if (queue_.size == 0) return -1;
+  const auto rows = static_cast<feaug::index_t>(batch.ids.size());
+  std::vector<feaug::index_t> found(batch.ids.size());
+  std::vector<std::int64_t> labels(batch.ids.size());
+  feaug::nearest(ctx_, queue_.view(), view(features).rows_from(0, rows), {.indices = {found.data(), rows, 1}},
+                 {.exclude_ids = {batch.ids.data(), rows}});
+  feaug::gather(ctx_, queue_.view(), {found.data(), rows}, {.labels = {labels.data(), rows}});
+  std::int64_t same = 0;
+  for (std::size_t i = 0; i < labels.size(); ++i) same += labels[i] == batch.labels[i] ? 1 : 0;
+  return static_cast<double>(same) / static_cast<double>(rows);
+}
+
+/// Warm-up over the first twentieth, then a cosine down to zero.
+double training::learning_rate(std::int64_t update) const {
+  const auto total = static_cast<double>(total_updates());
+  const double warm_up = std::max(1.0, total / 20.0);
+  const auto at = static_cast<double>(update) + 1.0;
+  if (at <= warm_up) return chosen_.learning_rate * at / warm_up;
+  return chosen_.learning_rate * 0.5 * (1.0 + std::cos(std::numbers::pi * (at - warm_up) / std::max(1.0, total - warm_up)));
+}
+
+std::vector<array_view> training::arrays() {
+  std::vector<array_view> all;
+  const auto add = [&](const std::string& name, auto* data, std::size_t count) {
+    all.push_back({.name = name, .data = reinterpret_cast<char*>(data), .bytes = count * sizeof(*data)});
+  };
+  const auto add_matrix = [&](const std::string& name, matrix<float>& m) { add(name, m.data(), static_cast<std::size_t>(m.size())); };
+  for (const network::state<float>* part : {&learned_, &target_state_}) {
+    for (const auto& [name, p] : part->parameters) add_matrix(name, p->value);
+    for (const auto& [name, m] : part->buffers) add_matrix(name, *m);
+  }
+  int number = 0;
+  for (matrix<float>* moment : optimiser_.moments()) add_matrix("moment " + std::to_string(number++), *moment);
+  add("optimiser updates", &optimiser_.steps(), 1);
+  add("queue rows", queue_.rows.data(), queue_.rows.size());
+  add("queue ids", queue_.ids.data(), queue_.ids.size());
+  add("queue labels", queue_.labels.data(), queue_.labels.size());
+  add("queue cursor", &queue_.cursor, 1);
+  add("queue size", &queue_.size, 1);
+  return all;
+}
+
+std::string training::checkpoint(const accuracies& before) {
+  return checkpoint_bytes({{"settings", to_json(chosen_, true)},
+                           {"losses", losses_},
+                           {"linear_accuracy_before", before.linear},
+                           {"knn_accuracy_before", before.knn}},
+                          arrays());
+}
+
+accuracies training::restore(const std::string& path) {
+  const nlohmann::json header = restore_checkpoint(path, to_json(chosen_, true), arrays());
+  losses_ = header.at("losses").get<std::vector<float>>();
+  return {.linear = header.at("linear_accuracy_before").get<double>(), .knn = header.at("knn_accuracy_before").get<double>()};
+}
+
+}  // namespace trainer

@@ -1,0 +1,97 @@
+// The training loop: views, features, feaug's step, gradients, update, queue.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "checkpoint.hpp"
+#include "dataset.hpp"
+#include "evaluation.hpp"
+#include "feaug/feaug.hpp"
+#include "image_augmentation.hpp"
+#include "model.hpp"
+#include "network/adamw.hpp"
+#include "settings.hpp"
+
+namespace trainer {
+
+/// A queue's memory, which belongs to us: feaug sees views of it, and checkpoints keep it.
+struct queue_memory {
+  std::vector<float> rows;
+  std::vector<std::int64_t> ids;
+  std::vector<std::int64_t> labels;
+  feaug::index_t cursor = 0;
+  feaug::index_t size = 0;
+
+  explicit queue_memory(std::int64_t capacity)
+      : rows(static_cast<std::size_t>(capacity * projected_features)),
+        ids(static_cast<std::size_t>(capacity)),
+        labels(static_cast<std::size_t>(capacity)) {}
+
+  feaug::support_queue<float> view() {
+    const auto capacity = static_cast<feaug::index_t>(ids.size());
+    return {.storage = {rows.data(), capacity, projected_features},
+            .cursor = &cursor,
+            .size = &size,
+            .ids = {ids.data(), capacity},
+            .labels = {labels.data(), capacity}};
+  }
+};
+
+struct update_report {
+  double loss = 0;
+  double neighbour_accuracy = -1;  ///< share of nearest queue rows with the query's label; −1 while the queue is empty
+};
+
+class training {
+ public:
+  training(feaug::cpu_context& ctx, const settings& chosen, const fashion_mnist& data);
+
+  [[nodiscard]] std::int64_t updates_an_epoch() const { return chosen_.train_size / chosen_.batch; }
+  [[nodiscard]] std::int64_t total_updates() const { return updates_an_epoch() * chosen_.epochs; }
+  [[nodiscard]] std::int64_t updates_done() const { return static_cast<std::int64_t>(losses_.size()); }
+  [[nodiscard]] const std::vector<float>& losses() const { return losses_; }
+  network::encoder<float>& encoder() { return online_.encoder; }
+
+  /// One update of the parameters from one batch.
+  update_report update();
+
+  /// Everything that the rest of the run depends on; `before` travels along.
+  std::string checkpoint(const accuracies& before);
+  /// Goes on from a checkpoint's file; returns its `before`. Throws user_error and changes nothing if it does not fit.
+  accuracies restore(const std::string& path);
+
+ private:
+  struct micro_batch {
+    std::vector<std::int64_t> ids;
+    std::vector<std::int64_t> labels;
+    network::matrix<float> images;
+    std::int64_t first_row;
+  };
+
+  micro_batch gather(std::int64_t update, std::int64_t part) const;
+  update_report train_on(const micro_batch& batch, std::uint64_t step);
+  double compare(const micro_batch& batch, network::matrix<float>& online, network::matrix<float>& gradient,
+                 network::matrix<float>& target, std::uint64_t step);
+  double neighbour_accuracy(const micro_batch& batch, const network::matrix<float>& features);
+  [[nodiscard]] double learning_rate(std::int64_t update) const;
+  std::vector<array_view> arrays();
+
+  feaug::cpu_context& ctx_;
+  settings chosen_;
+  const fashion_mnist& data_;
+  branch online_;
+  std::unique_ptr<branch> target_;  // moco, byol
+  predictor predictor_;
+  network::state<float> learned_;
+  network::state<float> online_state_;
+  network::state<float> target_state_;
+  network::adamw<float> optimiser_;
+  queue_memory queue_;
+  std::vector<float> losses_;
+  // New rows enter the queue when the whole batch has been compared with the old ones.
+  std::vector<network::matrix<float>> to_enqueue_;
+};
+
+}  // namespace trainer

@@ -1,0 +1,31 @@
+// What the operators' functions ask of a backend, for the CPU: where memory lies, a context, and arrays.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "feaug/core/context.hpp"
+#include "feaug/core/tensor_view.hpp"
+
+namespace conformance {
+
+struct cpu_backend {
+  static constexpr feaug::memory_space space = feaug::memory_space::host;
+  using context = feaug::cpu_context;
+
+  /// Memory that operators read and write; begins as a copy of `host`.
+  template <class T>
+  class array {
+   public:
+    explicit array(std::vector<T> host) : memory_(std::move(host)) {}
+
+    T* data() { return memory_.data(); }
+    void assign(std::vector<T> host) { memory_ = std::move(host); }
+    [[nodiscard]] std::vector<T> to_host() const { return memory_; }
+
+   private:
+    std::vector<T> memory_;
+  };
+};
+
+}  // namespace conformance
