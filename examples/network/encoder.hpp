@@ -9,18 +9,18 @@
 
 namespace network {
 
-/// 28 × 28 grey images to features: 28² → 14² × 32 → 7² × 64 → 4² × 128 → 128.
+/// 28 × 28 grey images to features: 28² → 14² × 16 → 7² × 32 → 4² × 64 → 64.
 template <class S>
 class encoder {
  public:
-  static constexpr index features = 128;
+  static constexpr index features = 64;
 
   explicit encoder(const feaug::random_key& key)
-      : first_(28, 1, 32, key.streams_later(0)),
-        second_(14, 32, 64, key.streams_later(1)),
-        third_(7, 64, features, key.streams_later(2)),
-        first_norm_(32, activation::relu),
-        second_norm_(64, activation::relu),
+      : first_(28, 1, 16, key.streams_later(0)),
+        second_(14, 16, 32, key.streams_later(1)),
+        third_(7, 32, features, key.streams_later(2)),
+        first_norm_(16, activation::relu),
+        second_norm_(32, activation::relu),
         third_norm_(features, activation::relu) {}
 
   /// images: N × 784 → N × features.

@@ -17,15 +17,6 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// out_i = unit(x_i) for one row; out may be x.
-template <element T>
-void normalize_row(const T* x, index_t cols, double eps, T* out) {
-  const double inverse = inverse_norm(row_norm(x, cols), eps);
-  for (index_t j = 0; j < cols; ++j) {
-    out[j] = store<T>(static_cast<compute_t<T>>(static_cast<double>(load(x[j])) * inverse));
-  }
-}
-
 /// The gradient of normalize_row for row i, put where x wants it; `scratch` holds a row.
 template <element T>
 void normalize_row_backward(const operand<T>& x, index_t i, const T* grad_out, double eps,

@@ -1,7 +1,6 @@
-// Dot products of several queries with one support row, each exact in the sense that search promises.
+// Dot products of several queries with one support row, each exact in the sense that search
+// promises.
 #pragma once
-
-#include <array>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/exact_dot.hpp"
@@ -10,28 +9,33 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// How many queries are scored at once. Each keeps its sum in index order, as the ranking demands; the vector unit works across them.
+/// How many queries are scored at once. Each keeps its sum in index order, as the ranking demands;
+/// the vector unit works across them.
 inline constexpr index_t query_lanes = 16;
 
-/// Up to query_lanes queries, feature by feature. Lanes without a query are 0.
+/// `count` ≤ query_lanes queries from row `begin`, features first_feature … first_feature +
+/// features − 1, feature by feature: features × query_lanes doubles. Lanes without a query are 0.
 template <element T>
-void pack_queries(const matrix_view<const T>& queries, index_t begin, index_t count, double* packed) {
-  for (index_t d = 0; d < queries.cols(); ++d) {
-    for (index_t lane = 0; lane < query_lanes; ++lane) {
-      packed[d * query_lanes + lane] =
-          lane < count ? static_cast<double>(load(queries(begin + lane, d))) : 0.0;
+void pack_queries(const matrix_view<const T>& queries, index_t begin, index_t count,
+                  index_t first_feature, index_t features, double* packed) {
+  for (index_t lane = 0; lane < query_lanes; ++lane) {
+    const T* query = lane < count ? queries.row(begin + lane) + first_feature : nullptr;
+    for (index_t d = 0; d < features; ++d) {
+      packed[d * query_lanes + lane] = query == nullptr ? 0.0 : static_cast<double>(load(query[d]));
     }
   }
 }
 
-/// The dot products of the packed queries with a row, accumulated in double in index order.
+/// dots[lane] += the products of the packed queries with `row`, in double in index order; both
+/// begin at the same feature.
 template <element T>
-std::array<double, query_lanes> score_row(const double* packed, const T* row, index_t cols) {
-  std::array<double, query_lanes> sums = {};
-  for (index_t d = 0; d < cols; ++d) {
+void add_dots(const double* packed, const T* row, index_t features, double* dots) {
+  double sums[query_lanes];
+  for (index_t lane = 0; lane < query_lanes; ++lane) sums[lane] = dots[lane];
+  for (index_t d = 0; d < features; ++d) {
     const auto x = static_cast<double>(load(row[d]));
     const double* queries = packed + d * query_lanes;
-    for (std::size_t lane = 0; lane < query_lanes; ++lane) {
+    for (index_t lane = 0; lane < query_lanes; ++lane) {
       if constexpr (std::same_as<T, double>) {
         sums[lane] = exact_multiply_add(sums[lane], x, queries[lane]);
       } else {
@@ -39,7 +43,7 @@ std::array<double, query_lanes> score_row(const double* packed, const T* row, in
       }
     }
   }
-  return sums;
+  for (index_t lane = 0; lane < query_lanes; ++lane) dots[lane] = sums[lane];
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

@@ -54,6 +54,15 @@ void inverse_norms(cpu_context& ctx, const matrix_view<T>& x, double eps, double
   });
 }
 
+/// out = unit(x) for one row; out may be x. NaN throughout if an element of x is NaN or infinite.
+template <element T>
+void normalize_row(const T* x, index_t cols, double eps, T* out) {
+  const double inverse = inverse_norm(row_norm(x, cols), eps);
+  for (index_t j = 0; j < cols; ++j) {
+    out[j] = store<T>(static_cast<compute_t<T>>(static_cast<double>(load(x[j])) * inverse));
+  }
+}
+
 /// Puts a row's gradient where its operand wants it.
 template <element T>
 void write_gradient(const operand<T>& x, index_t i, const compute_t<T>* gradient) {

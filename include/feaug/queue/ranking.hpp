@@ -1,6 +1,8 @@
 // Which of two support rows is nearer: the one rule that every search, on every backend, ranks by.
 #pragma once
 
+#include <limits>
+
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
@@ -9,38 +11,33 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 /// A support row and its score for one query.
 struct candidate {
-  double score;
-  index_t slot;
+  double score = 0;
+  index_t slot = -1;
 };
 
-/// The larger score first, equal scores by the lower slot; NaN after every number, and among NaNs again the lower slot.
+/// The score of a row of any norm. `dot` is the product of query and row as stored, summed by
+/// exact_multiply_add in index order; `inverse_norm` is 1 / max(‖row‖, 1e-12), NaN for a row with
+/// NaN or ∞.
+FEAUG_HD constexpr double ranking_score(double dot, double inverse_norm) {
+  return dot * inverse_norm;
+}
+
+/// The score of a row that is stored unit: the dot product as it is. Only a row that is not finite
+/// can have an infinite product with a finite query; its score is NaN here too, as it is with
+/// ranking_score.
+FEAUG_HD constexpr double unit_ranking_score(double dot) {
+  return dot - dot == 0 ? dot : std::numeric_limits<double>::quiet_NaN();
+}
+
+/// The larger score first, equal scores by the lower slot; NaN after every number, and among NaNs
+/// again the lower slot.
 FEAUG_HD constexpr bool ranks_before(const candidate& a, const candidate& b) {
+  if (a.score > b.score) return true;
+  if (a.score < b.score) return false;
   const bool a_is_nan = a.score != a.score;
   const bool b_is_nan = b.score != b.score;
   if (a_is_nan != b_is_nan) return b_is_nan;
-  if (!a_is_nan && a.score != b.score) return a.score > b.score;
   return a.slot < b.slot;
 }
-
-/// The k first of the candidates that were offered, in order. Its memory is the caller's.
-class top_k {
- public:
-  FEAUG_HD top_k(candidate* memory, index_t k) : best_(memory), k_(k) {}
-
-  FEAUG_HD void offer(const candidate& next) {
-    if (count_ == k_ && !ranks_before(next, best_[k_ - 1])) return;
-    index_t at = count_ < k_ ? count_++ : k_ - 1;
-    for (; at > 0 && ranks_before(next, best_[at - 1]); --at) best_[at] = best_[at - 1];
-    best_[at] = next;
-  }
-
-  [[nodiscard]] FEAUG_HD index_t count() const { return count_; }
-  FEAUG_HD const candidate& operator[](index_t rank) const { return best_[rank]; }
-
- private:
-  candidate* best_;
-  index_t k_;
-  index_t count_ = 0;
-};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

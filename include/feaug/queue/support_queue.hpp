@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -17,16 +19,19 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// A view of a first-in-first-out queue of feature rows. Storage, counters and payload belong to the host, so its checkpoint
-/// saves them and a queue over the restored bytes goes on bit for bit. Begin with *cursor = *size = 0; storage needs no value.
+/// A view of a first-in-first-out queue of feature rows. Storage, counters and payload belong to
+/// the host, so its checkpoint saves them and a queue over the restored bytes goes on bit for bit.
+/// Begin with *cursor = *size = 0; storage needs no value.
 template <element T, memory_space Space = memory_space::host>
 struct support_queue {
   matrix_view<T, Space> storage;  ///< capacity × D
   index_t* cursor = nullptr;      ///< the slot that the next row goes to, 0 … capacity − 1
   index_t* size = nullptr;        ///< filled slots: 0 … size − 1. Only these are ever read
   bool normalize = true;          ///< whether rows are stored as unit rows
-  vector_view<std::int64_t, Space> ids = {};     ///< optional, one a slot: which sample a row came from
-  vector_view<std::int64_t, Space> labels = {};  ///< optional, one a slot: for reporting neighbour accuracy
+  vector_view<std::int64_t, Space> ids =
+      {};  ///< optional, one a slot: which sample a row came from
+  vector_view<std::int64_t, Space> labels =
+      {};  ///< optional, one a slot: for reporting neighbour accuracy
 
   [[nodiscard]] index_t capacity() const { return storage.rows(); }
 };
@@ -40,10 +45,20 @@ struct enqueue_payload {
 /// Where gather writes; leave out what is not wanted.
 template <element T>
 struct gather_outputs {
-  matrix_view<T> values = {};                ///< rows × D, as stored
-  vector_view<std::int64_t> ids = {};        ///< one a row
-  vector_view<std::int64_t> labels = {};     ///< one a row
+  matrix_view<T> values = {};             ///< rows × D, as stored
+  vector_view<std::int64_t> ids = {};     ///< one a row
+  vector_view<std::int64_t> labels = {};  ///< one a row
 };
+
+namespace detail {
+
+/// A vector as a matrix of one column, to ask whether it overlaps another view.
+template <class T, memory_space S>
+matrix_view<T, S> as_column(const vector_view<T, S>& view) {
+  return {view.data, view.size(), 1, view.strides[0]};
+}
+
+}  // namespace detail
 
 namespace check {
 
@@ -52,20 +67,32 @@ template <element T>
 void valid(std::string_view op, const support_queue<T>& queue) {
   writable(op, "queue.storage", queue.storage);
   not_empty(op, "queue.storage", queue.storage);
-  if (queue.cursor == nullptr) fail(op, "queue.cursor", "a null pointer", "a counter in the host's memory");
-  if (queue.size == nullptr) fail(op, "queue.size", "a null pointer", "a counter in the host's memory");
+  if (queue.cursor == nullptr)
+    fail(op, "queue.cursor", "a null pointer", "a counter in the host's memory");
+  if (queue.size == nullptr)
+    fail(op, "queue.size", "a null pointer", "a counter in the host's memory");
   within(op, "queue.cursor", *queue.cursor, 0, queue.capacity() - 1);
+  if (queue.cursor == queue.size)
+    fail(op, "queue.size", "the same counter as queue.cursor", "one of its own");
   within(op, "queue.size", *queue.size, 0, queue.capacity());
-  for (const auto& [name, payload] : {std::pair{"queue.ids", queue.ids}, std::pair{"queue.labels", queue.labels}}) {
+  // Until it is full a queue fills slot after slot; other counters were not restored from one and
+  // the same moment.
+  if (*queue.size < queue.capacity() && *queue.cursor != *queue.size) {
+    fail(op, "queue.cursor", text(*queue.cursor) + " with " + text(*queue.size) + " filled slots",
+         text(*queue.size) + ", the first free slot");
+  }
+  for (const auto& [name, payload] :
+       {std::pair{"queue.ids", queue.ids}, std::pair{"queue.labels", queue.labels}}) {
     writable(op, name, payload);
     if (!payload.empty()) has_size(op, name, payload, queue.capacity(), "the queue's capacity");
   }
 }
 
-/// A payload argument that goes with a payload column of the queue: both there, of one size, or both left out.
-template <class A, class B>
+/// A payload argument that goes with a payload column of the queue: it fits the rows, and the queue
+/// keeps the column.
+template <class A>
 void payload_matches(std::string_view op, std::string_view argument, const vector_view<A>& given,
-                     const vector_view<B>& column, index_t rows, bool required) {
+                     const vector_view<std::int64_t>& column, index_t rows, bool required) {
   readable(op, argument, given);
   if (given.empty()) {
     if (required && !column.empty() && rows > 0) {
@@ -73,28 +100,40 @@ void payload_matches(std::string_view op, std::string_view argument, const vecto
     }
     return;
   }
-  if (column.empty()) fail(op, argument, text(given.size()) + " elements", "none, since the queue keeps none");
+  if (column.empty())
+    fail(op, argument, text(given.size()) + " elements", "none, since the queue keeps none");
   has_size(op, argument, given, rows, "one a row");
+  apart(op, argument, detail::as_column(given), "queue." + std::string(argument),
+        detail::as_column(column));
 }
 
 }  // namespace check
 
-/// Puts the batch's rows (N × D, any N) into the queue, first row first: a row goes to slot *cursor, which moves on by one and wraps;
-/// *size grows up to the capacity. Of a batch larger than the capacity the last rows survive, where pushing one by one would have
-/// left them. Rows are stored as x / max(‖x‖, 1e-12), or as they are with queue.normalize = false.
+/// Puts the batch's rows (N × D, any N) into the queue, first row first: a row goes to slot
+/// *cursor, which moves on by one and wraps; *size grows up to the capacity. Of a batch larger than
+/// the capacity the last rows survive, where pushing one by one would have left them. Rows are
+/// stored as x / max(‖x‖, 1e-12), or as they are with queue.normalize = false; a row with NaN or ∞
+/// is stored as a unit row of NaN, which no search prefers to a number. A queue holds constants:
+/// there is no gradient.
+///
+/// Errors: shapes, counters out of range, payload that the queue keeps but the batch lacks or the
+/// other way round, a batch or payload that overlaps the queue's own memory.
 template <element T>
-void enqueue(cpu_context& ctx, const support_queue<T>& queue, std::type_identity_t<matrix_view<const T>> batch,
+void enqueue(cpu_context& ctx, const support_queue<T>& queue,
+             std::type_identity_t<matrix_view<const T>> batch,
              const enqueue_payload& payload = {}) {
   check::valid("enqueue", queue);
   check::readable("enqueue", "batch", batch);
   const index_t rows = batch.rows();
-  if (rows > 0) check::has_columns("enqueue", "batch", batch, queue.storage.cols(), "queue.storage");
+  if (rows > 0)
+    check::has_columns("enqueue", "batch", batch, queue.storage.cols(), "queue.storage");
   check::apart("enqueue", "queue.storage", queue.storage, "batch", batch);
   check::payload_matches("enqueue", "ids", payload.ids, queue.ids, rows, true);
   check::payload_matches("enqueue", "labels", payload.labels, queue.labels, rows, true);
   const index_t capacity = queue.capacity();
   const index_t cols = queue.storage.cols();
-  const index_t skipped = std::max<index_t>(0, rows - capacity);  // rows that later rows of the batch would overwrite
+  const index_t skipped =
+      std::max<index_t>(0, rows - capacity);  // rows that later rows of the batch would overwrite
   const index_t cursor = *queue.cursor;
   cpu::for_each_row_block(ctx, rows - skipped, cols, [&](index_t begin, index_t count, int) {
     for (index_t i = skipped + begin; i < skipped + begin + count; ++i) {
@@ -102,10 +141,7 @@ void enqueue(cpu_context& ctx, const support_queue<T>& queue, std::type_identity
       const T* source = batch.row(i);
       T* destination = queue.storage.row(slot);
       if (queue.normalize) {
-        const double inverse = cpu::inverse_norm(cpu::row_norm(source, cols), default_norm_eps);
-        for (index_t j = 0; j < cols; ++j) {
-          destination[j] = store<T>(static_cast<compute_t<T>>(static_cast<double>(load(source[j])) * inverse));
-        }
+        cpu::normalize_row(source, cols, default_norm_eps, destination);
       } else {
         std::copy_n(source, cols, destination);
       }
@@ -117,21 +153,32 @@ void enqueue(cpu_context& ctx, const support_queue<T>& queue, std::type_identity
   *queue.size = std::min(capacity, *queue.size + rows);
 }
 
-/// What is stored at the given slots, as it is stored. Slot −1 (nearest found none) gives a row of NaN, and −1 for id and label.
+/// What is stored at the given slots (one a row, −1 … *size − 1, repeats allowed), as it is stored.
+/// Slot −1, where nearest found none, gives a row of NaN, and −1 for id and label.
+///
+/// Errors: a slot that is not filled, shapes, ids or labels that the queue does not keep, an output
+/// that overlaps an input.
 template <element T>
 void gather(cpu_context& ctx, const support_queue<T>& queue, vector_view<const index_t> indices,
             const std::type_identity_t<gather_outputs<T>>& outputs) {
   check::valid("gather", queue);
   check::readable("gather", "indices", indices);
   const index_t rows = indices.size();
-  for (index_t i = 0; i < rows; ++i) check::within("gather", "indices", indices[i], -1, *queue.size - 1);
+  for (index_t i = 0; i < rows; ++i)
+    check::within("gather", "indices", indices[i], -1, *queue.size - 1);
   check::writable("gather", "values", outputs.values);
   if (outputs.values.data != nullptr) {
-    check::has_shape("gather", "values", outputs.values, rows, queue.storage.cols(), "indices and queue.storage");
+    check::has_shape("gather", "values", outputs.values, rows, queue.storage.cols(),
+                     "indices and queue.storage");
     check::apart("gather", "values", outputs.values, "queue.storage", queue.storage);
+    check::apart("gather", "values", outputs.values, "indices", detail::as_column(indices));
   }
-  check::payload_matches("gather", "ids", outputs.ids, queue.ids, rows, false);
-  check::payload_matches("gather", "labels", outputs.labels, queue.labels, rows, false);
+  for (const auto& [name, output, column] : {std::tuple{"ids", outputs.ids, queue.ids},
+                                             std::tuple{"labels", outputs.labels, queue.labels}}) {
+    check::writable("gather", name, output);
+    check::payload_matches("gather", name, output, column, rows, false);
+    check::apart("gather", name, detail::as_column(output), "indices", detail::as_column(indices));
+  }
   const T nan = store<T>(std::numeric_limits<compute_t<T>>::quiet_NaN());
   cpu::for_each_row_block(ctx, rows, queue.storage.cols(), [&](index_t begin, index_t count, int) {
     for (index_t i = begin; i < begin + count; ++i) {

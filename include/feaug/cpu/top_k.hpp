@@ -1,0 +1,44 @@
+// The k candidates that rank first, out of any number.
+#pragma once
+
+#include <algorithm>
+#include <span>
+
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/queue/ranking.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+/// A heap whose top is the candidate to give up next, so that k may be as large as the support. The
+/// memory, k candidates, is the caller's.
+class top_k {
+ public:
+  top_k() = default;
+  top_k(candidate* memory, index_t k) : kept_(memory), k_(k) {}
+
+  void offer(const candidate& next) {
+    if (count_ == k_) {
+      if (!ranks_before(next, kept_[0])) return;
+      std::pop_heap(kept_, kept_ + count_, ranks_before);
+      kept_[count_ - 1] = next;
+    } else {
+      kept_[count_++] = next;
+    }
+    std::push_heap(kept_, kept_ + count_, ranks_before);
+  }
+
+  /// What was kept, first-ranked first: k candidates, or as many as were offered. Ends the
+  /// collecting.
+  std::span<const candidate> ranked() {
+    std::sort_heap(kept_, kept_ + count_, ranks_before);
+    return {kept_, static_cast<std::size_t>(count_)};
+  }
+
+ private:
+  candidate* kept_ = nullptr;
+  index_t k_ = 0;
+  index_t count_ = 0;
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

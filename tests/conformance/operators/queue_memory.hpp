@@ -1,0 +1,52 @@
+// A support queue with memory of its own.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "feaug/queue/support_queue.hpp"
+#include "operators/arrays.hpp"
+
+namespace conformance {
+
+template <class Backend, class T>
+class queue_memory {
+ public:
+  /// An empty one. Unfilled rows stay 0, as the cases want them.
+  queue_memory(feaug::index_t capacity, feaug::index_t dim, bool normalize)
+      : queue_memory(std::vector<T>(element_count({capacity, dim})), capacity, dim, 0, normalize) {}
+
+  /// One full of the rows of `support`, kept as they are.
+  explicit queue_memory(const tensor& support)
+      : queue_memory(rounded<T>(support), support.shape.at(0), support.shape.at(1),
+                     support.shape.at(0), false) {}
+
+  [[nodiscard]] feaug::support_queue<T, Backend::space> view() {
+    return {.storage = {storage_.data(), capacity_, dim_},
+            .cursor = cursor_.data(),
+            .size = size_.data(),
+            .normalize = normalize_};
+  }
+  [[nodiscard]] std::vector<T> storage() const { return storage_.to_host(); }
+  [[nodiscard]] feaug::index_t cursor() const { return cursor_.to_host().front(); }
+  [[nodiscard]] feaug::index_t size() const { return size_.to_host().front(); }
+
+ private:
+  queue_memory(std::vector<T> rows, feaug::index_t capacity, feaug::index_t dim, feaug::index_t size,
+               bool normalize)
+      : storage_(std::move(rows)),
+        cursor_({0}),
+        size_({size}),
+        capacity_(capacity),
+        dim_(dim),
+        normalize_(normalize) {}
+
+  typename Backend::template array<T> storage_;
+  typename Backend::template array<feaug::index_t> cursor_;
+  typename Backend::template array<feaug::index_t> size_;
+  feaug::index_t capacity_;
+  feaug::index_t dim_;
+  bool normalize_;
+};
+
+}  // namespace conformance
