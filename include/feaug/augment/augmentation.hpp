@@ -26,7 +26,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 /// needs no specialisation (see augment/elementwise.hpp). Derives from augmentation_defaults and has
 ///   static constexpr std::string_view name;   // opens every error message
 ///   static constexpr int streams;             // consecutive key.streams that it draws from
-///   static void check(const P&, index_t rows, index_t cols);   // throws for bad options; x is rows × cols
+///   static void validate(const P&, index_t rows, index_t cols);   // throws for bad options; x is rows × cols
 ///   static void forward(cpu_context&, const P&, matrix_view<const T> x, const random_key&, const row_selection&,
 ///                       matrix_view<T> out);   // writes the selected rows of out
 ///   static void backward(cpu_context&, const P&, const operand<T>& x, const random_key&, const row_selection&,
@@ -60,7 +60,7 @@ template <class P>
 concept augmentation = requires(const P& policy, index_t n) {
   { augmentation_traits<P>::name } -> std::convertible_to<std::string_view>;
   { augmentation_traits<P>::streams } -> std::convertible_to<int>;
-  augmentation_traits<P>::check(policy, n, n);
+  augmentation_traits<P>::validate(policy, n, n);
 };
 
 /// How many consecutive streams, from key.stream on, an augmentation draws from: a caller's next free one is
@@ -89,7 +89,7 @@ void augment(cpu_context& ctx, const P& policy, matrix_view<const std::type_iden
     check::apart_or_same(op, "out", out, "x", x);
   }
   check::usable(op, key, x.rows(), x.cols(), traits::streams);
-  traits::check(policy, x.rows(), x.cols());
+  traits::validate(policy, x.rows(), x.cols());
   traits::check_forward(policy, out, true);
   if (x.empty()) return;
   traits::forward(ctx, policy, x, key, row_selection{}, out);
@@ -109,7 +109,7 @@ void augment_backward(cpu_context& ctx, const P& policy, const operand<T>& x, co
   constexpr std::string_view op = traits::name;
   check::backward_views(op, x, grad_out, /*may_be_same=*/!traits::mixes_rows);
   check::usable(op, key, x.value.rows(), x.value.cols(), traits::streams);
-  traits::check(policy, x.value.rows(), x.value.cols());
+  traits::validate(policy, x.value.rows(), x.value.cols());
   traits::check_backward(policy, x, grad_out);
   if (x.value.empty() || (!x.wants_gradient() && !traits::wants_gradient(policy))) return;
   traits::backward(ctx, policy, x, key, row_selection{}, grad_out);

@@ -37,8 +37,8 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
   static bool wants_gradient(const policy_type& policy) {
     return std::apply([](const Ps&... part) { return (augmentation_traits<Ps>::wants_gradient(part) || ...); }, policy.parts);
   }
-  static void check(const policy_type& policy, index_t rows, index_t cols) {
-    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::check(part, rows, cols), ...); }, policy.parts);
+  static void validate(const policy_type& policy, index_t rows, index_t cols) {
+    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::validate(part, rows, cols), ...); }, policy.parts);
   }
   template <class T>
   static void check_forward(const policy_type& policy, const matrix_view<T>& out, bool alone) {

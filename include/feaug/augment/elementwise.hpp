@@ -9,7 +9,7 @@
 //     };
 //     augment(ctx, salt{.share = 0.05F}, x, key, out);
 //
-// C is float, or double for double features. A member `void check() const` that throws is called before anything is written.
+// C is float, or double for double features. A member `void validate() const` that throws is called before anything is written.
 #pragma once
 
 #include <algorithm>
@@ -82,8 +82,8 @@ struct augmentation_traits<P> : augmentation_defaults {
   static constexpr int streams = std::same_as<draw, no_draw> ? 0 : 1;
   static constexpr bool backward_reads_value = true;
 
-  static void check(const P& policy, index_t /*rows*/, index_t /*cols*/) {
-    if constexpr (requires { policy.check(); }) policy.check();
+  static void validate(const P& policy, index_t /*rows*/, index_t /*cols*/) {
+    if constexpr (requires { policy.validate(); }) policy.validate();
   }
 
   template <element T>

@@ -141,7 +141,7 @@ template <>
 struct augmentation_traits<mask> : detail::mask_traits<mask> {
   static constexpr std::string_view name = "mask";
   static constexpr int streams = 1;
-  static void check(const mask& policy, index_t /*rows*/, index_t /*cols*/) {
+  static void validate(const mask& policy, index_t /*rows*/, index_t /*cols*/) {
     check::within(name, "keep_probability", static_cast<double>(policy.keep_probability), 0.0, 1.0);
   }
 };
@@ -150,7 +150,7 @@ template <>
 struct augmentation_traits<fixed_count_mask> : detail::mask_traits<fixed_count_mask> {
   static constexpr std::string_view name = "fixed_count_mask";
   static constexpr int streams = 1;
-  static void check(const fixed_count_mask& policy, index_t /*rows*/, index_t cols) {
+  static void validate(const fixed_count_mask& policy, index_t /*rows*/, index_t cols) {
     check::within(name, "keep_count", policy.keep_count, 0, cols);
   }
 };
@@ -159,7 +159,7 @@ template <>
 struct augmentation_traits<block_mask> : detail::mask_traits<block_mask> {
   static constexpr std::string_view name = "block_mask";
   static constexpr int streams = 1;
-  static void check(const block_mask& policy, index_t /*rows*/, index_t cols) {
+  static void validate(const block_mask& policy, index_t /*rows*/, index_t cols) {
     check::within(name, "block_length", policy.block_length, 0, cols);
   }
 };
@@ -168,7 +168,7 @@ template <element U>
 struct augmentation_traits<drawn_mask_policy<U>> : detail::mask_traits<drawn_mask_policy<U>> {
   static constexpr std::string_view name = "drawn_mask";
   static constexpr int streams = 0;
-  static void check(const drawn_mask_policy<U>& policy, index_t rows, index_t cols) {
+  static void validate(const drawn_mask_policy<U>& policy, index_t rows, index_t cols) {
     check::readable(name, "keep", policy.keep);
     check::has_shape(name, "keep", policy.keep, rows, cols, "x");
   }
@@ -190,7 +190,7 @@ void draw(cpu_context& ctx, const P& policy, const random_key& key, matrix_view<
   constexpr std::string_view op = "draw";
   check::writable(op, "keep", keep);
   check::usable(op, key, keep.rows(), keep.cols(), augmentation_traits<P>::streams);
-  augmentation_traits<P>::check(policy, keep.rows(), keep.cols());
+  augmentation_traits<P>::validate(policy, keep.rows(), keep.cols());
   workspace::scope scope(ctx.workspace);
   const cpu::row_buffers<float> rows(ctx, scope, keep.cols());
   cpu::for_each_row(ctx, keep.rows(), keep.cols(), {}, [&](index_t i, int worker) {

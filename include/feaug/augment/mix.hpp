@@ -102,7 +102,7 @@ struct permuted_mix_traits : augmentation_defaults {
   static constexpr int streams = 2;
   static constexpr bool mixes_rows = true;
 
-  static void check(const Mix& mix, index_t /*rows*/, index_t /*cols*/) { check_mix(augmentation_traits<Mix>::name, mix); }
+  static void validate(const Mix& mix, index_t /*rows*/, index_t /*cols*/) { check_mix(augmentation_traits<Mix>::name, mix); }
 
   template <element T>
   static void forward(cpu_context& ctx, const Mix& mix, matrix_view<const T> x, const random_key& key,
@@ -154,7 +154,7 @@ struct augmentation_traits<partnered<Mix, U>> : augmentation_defaults {
 
   static bool wants_gradient(const policy_type& policy) { return policy.partner.wants_gradient(); }
 
-  static void check(const policy_type& policy, index_t rows, index_t cols) {
+  static void validate(const policy_type& policy, index_t rows, index_t cols) {
     check::valid(name, "partner", policy.partner);
     check::has_shape(name, "partner", policy.partner.value, rows, cols, "x");
     if (policy.weights.data == nullptr) {
@@ -227,7 +227,7 @@ void draw(cpu_context& /*ctx*/, const Mix& mix, const random_key& key, vector_vi
   check::writable("draw", "permutation", permutation);
   check::has_size("draw", "permutation", permutation, weights.size(), "one a weight");
   check::usable("draw", key, weights.size(), 1, augmentation_traits<Mix>::streams);
-  augmentation_traits<Mix>::check(mix, weights.size(), 1);
+  augmentation_traits<Mix>::validate(mix, weights.size(), 1);
   for (index_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<C>(detail::draw_weight(mix, key, i));
   std::vector<index_t> order(static_cast<std::size_t>(weights.size()));
   draw_permutation(key.streams_later(1), order.data(), weights.size());

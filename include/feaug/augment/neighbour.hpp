@@ -59,7 +59,7 @@ struct augmentation_traits<neighbour_policy<U>> : augmentation_defaults {
   static constexpr std::string_view name = "neighbour";
   static constexpr int streams = 0;
 
-  static void check(const policy_type& policy, index_t rows, index_t cols) {
+  static void validate(const policy_type& policy, index_t rows, index_t cols) {
     check::valid(name, policy.queue);
     check::has_columns(name, "queue.storage", policy.queue.storage, cols, "x");
     if (*policy.queue.size == 0 && policy.how.fallback == neighbour_fallback::error && rows > 0) {

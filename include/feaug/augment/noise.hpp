@@ -68,7 +68,7 @@ void noise_row(const drawn_noise_policy<T>& policy, const random_key& /*key*/, i
 /// What all noises do with a row of ε.
 template <class P>
 struct noise_traits : augmentation_defaults {
-  static void check(const P& policy, index_t rows, index_t cols) {
+  static void validate(const P& policy, index_t rows, index_t cols) {
     constexpr std::string_view op = augmentation_traits<P>::name;
     if (!(policy.scale >= 0.0F) || !std::isfinite(policy.scale)) {
       check::fail(op, "scale", check::text(policy.scale), "a finite number of at least 0");
@@ -136,7 +136,7 @@ template <class P, element T>
 void draw(cpu_context& ctx, const P& policy, const random_key& key, matrix_view<T> epsilon) {
   check::writable("draw", "epsilon", epsilon);
   check::usable("draw", key, epsilon.rows(), epsilon.cols(), augmentation_traits<P>::streams);
-  augmentation_traits<P>::check(policy, epsilon.rows(), epsilon.cols());
+  augmentation_traits<P>::validate(policy, epsilon.rows(), epsilon.cols());
   cpu::for_each_row(ctx, epsilon.rows(), epsilon.cols(), {}, [&](index_t i, int) {
     detail::noise_row(policy, key, i, epsilon.cols(),
                       [&](index_t j, float e) { epsilon(i, j) = store<T>(static_cast<compute_t<T>>(e)); });

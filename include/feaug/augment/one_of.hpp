@@ -38,14 +38,14 @@ struct augmentation_traits<one_of_policy<Ps...>> : augmentation_defaults {
   static bool wants_gradient(const policy_type& policy) {
     return std::apply([](const Ps&... part) { return (augmentation_traits<Ps>::wants_gradient(part) || ...); }, policy.parts);
   }
-  static void check(const policy_type& policy, index_t rows, index_t cols) {
+  static void validate(const policy_type& policy, index_t rows, index_t cols) {
     double sum = 0;
     for (const float probability : policy.probabilities) {
       check::within(name, "probabilities", static_cast<double>(probability), 0.0, 1.0);
       sum += static_cast<double>(probability);
     }
     if (std::abs(sum - 1.0) > 1e-6) check::fail(name, "probabilities", "a sum of " + check::text(sum), "a sum of 1");
-    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::check(part, rows, cols), ...); }, policy.parts);
+    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::validate(part, rows, cols), ...); }, policy.parts);
   }
   template <class T>
   static void check_forward(const policy_type& policy, const matrix_view<T>& out, bool alone) {

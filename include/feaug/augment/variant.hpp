@@ -26,8 +26,8 @@ struct augmentation_traits<std::variant<Ps...>> : augmentation_defaults {
   static bool wants_gradient(const policy_type& policy) {
     return visit(policy, [](auto traits, const auto& held) { return decltype(traits)::wants_gradient(held); });
   }
-  static void check(const policy_type& policy, index_t rows, index_t cols) {
-    visit(policy, [&](auto traits, const auto& held) { decltype(traits)::check(held, rows, cols); });
+  static void validate(const policy_type& policy, index_t rows, index_t cols) {
+    visit(policy, [&](auto traits, const auto& held) { decltype(traits)::validate(held, rows, cols); });
   }
   template <class T>
   static void check_forward(const policy_type& policy, const matrix_view<T>& out, bool alone) {

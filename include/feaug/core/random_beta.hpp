@@ -33,8 +33,8 @@ class row_words {
 
 /// ln of a Gamma(shape, 1) number, by Marsaglia and Tsang (2000). In logarithms, since for small shapes the number itself underflows.
 FEAUG_HD inline float log_gamma_draw(row_words& words, float shape) {
-  const bool small = shape < 1.0F;
-  const float d = (small ? shape + 1.0F : shape) - 1.0F / 3.0F;
+  const bool below_one = shape < 1.0F;
+  const float d = (below_one ? shape + 1.0F : shape) - 1.0F / 3.0F;
   const float c = 1.0F / std::sqrt(9.0F * d);
   for (;;) {
     const std::uint32_t radius_word = words.next();
@@ -49,7 +49,7 @@ FEAUG_HD inline float log_gamma_draw(row_words& words, float shape) {
     const float bound = std::fma(d, v_and_log, 0.5F * x * x);
     if (!(log_u < bound)) continue;
     const float log_gamma = std::fma(3.0F, log_base, exact::log(d));
-    return small ? std::fma(words.next_logarithm(), 1.0F / shape, log_gamma) : log_gamma;
+    return below_one ? std::fma(words.next_logarithm(), 1.0F / shape, log_gamma) : log_gamma;
   }
 }
 

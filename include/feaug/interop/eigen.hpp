@@ -1,0 +1,134 @@
+// Eigen matrices, maps and blocks as views, and views as Eigen maps. Nothing is copied.
+#pragma once
+
+#include <Eigen/Core>
+#include <concepts>
+#include <cstddef>
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+namespace detail {
+
+template <class Derived>
+void takes_eigen(const Eigen::DenseBase<Derived>&);
+template <class Derived>
+void takes_eigen_owner(const Eigen::PlainObjectBase<Derived>&);
+
+template <class E>
+concept eigen_dense = requires(const E& e) {
+  takes_eigen(e);
+};
+template <class E>
+concept eigen_owner = requires(const E& e) {
+  takes_eigen_owner(e);
+};
+
+// The 16-bit types have a name on each side and the same bits; every other scalar is itself.
+template <class Scalar>
+struct eigen_scalar {
+  using feaug_type = Scalar;
+  using eigen_type = Scalar;
+};
+template <>
+struct eigen_scalar<Eigen::half> {
+  using feaug_type = half;
+};
+template <>
+struct eigen_scalar<Eigen::bfloat16> {
+  using feaug_type = bfloat16;
+};
+template <>
+struct eigen_scalar<half> {
+  using eigen_type = Eigen::half;
+};
+template <>
+struct eigen_scalar<bfloat16> {
+  using eigen_type = Eigen::bfloat16;
+};
+
+/// To, const if From is.
+template <class From, class To>
+using copy_const = std::conditional_t<std::is_const_v<From>, const To, To>;
+
+}  // namespace detail
+
+/// A view of an Eigen object that has memory: matrix, array, Map, Ref, block, or the transpose of
+/// one. Const objects give const views. The view lives as long as the object's memory, so a matrix
+/// that is a temporary is refused.
+///
+/// A vector of Eigen's (one row or one column at compile time) becomes a vector_view, which may
+/// have a stride. All else becomes a matrix_view and has to be row-major with contiguous rows: rows
+/// are samples. A column-major matrix of samples in columns is viewed as `view(m.transpose())`.
+/// Eigen::half and Eigen::bfloat16 become half and bfloat16. Error: a map whose inner stride, known
+/// at run time only, is not 1.
+template <class E>
+requires detail::eigen_dense<std::remove_cvref_t<E>>
+auto view(E&& object) {
+  using object_type = std::remove_cvref_t<E>;
+  constexpr bool has_memory = (object_type::Flags & Eigen::DirectAccessBit) != 0;
+  static_assert(
+      has_memory,
+      "feaug::view: this Eigen expression has no memory of its own: assign it to a matrix first");
+  static_assert(std::is_lvalue_reference_v<E> || !detail::eigen_owner<object_type>,
+                "feaug::view: this Eigen matrix is a temporary that dies before the view: give it "
+                "a name first");
+  constexpr bool is_vector = object_type::IsVectorAtCompileTime;
+  constexpr bool rows_contiguous =
+      is_vector ||
+      (object_type::IsRowMajor && (object_type::InnerStrideAtCompileTime == 1 ||
+                                   object_type::InnerStrideAtCompileTime == Eigen::Dynamic));
+  static_assert(rows_contiguous,
+                "feaug::view: rows are samples and have to be contiguous: declare the matrix "
+                "Eigen::RowMajor, "
+                "or pass view(m.transpose()) if the samples are the columns");
+  if constexpr (has_memory && rows_contiguous) {
+    using scalar = std::remove_pointer_t<decltype(object.data())>;
+    using T =
+        detail::copy_const<scalar,
+                           typename detail::eigen_scalar<std::remove_const_t<scalar>>::feaug_type>;
+    static_assert(sizeof(T) == sizeof(scalar) && alignof(T) == alignof(scalar));
+    auto* data = reinterpret_cast<T*>(object.data());
+    if constexpr (is_vector) {
+      vector_view<T> result(data, object.size());
+      result.strides[0] = object.innerStride();
+      return result;
+    } else {
+      matrix_view<T> result(data, object.rows(), object.cols(), object.outerStride());
+      result.strides[1] = object.innerStride();
+      check::readable("view", "matrix", result);
+      return result;
+    }
+  }
+}
+
+/// The Eigen matrix that a view of samples lies over: a row-major Map with an outer stride. half
+/// and bfloat16 become Eigen's. Error: features that are not contiguous.
+template <class T>
+auto as_eigen(const matrix_view<T>& view) {
+  using scalar = typename detail::eigen_scalar<std::remove_const_t<T>>::eigen_type;
+  using matrix = Eigen::Matrix<scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  check::readable("as_eigen", "view", view);
+  return Eigen::Map<detail::copy_const<T, matrix>, Eigen::Unaligned, Eigen::OuterStride<>>(
+      reinterpret_cast<detail::copy_const<T, scalar>*>(view.data), view.rows(), view.cols(),
+      Eigen::OuterStride<>(view.row_stride()));
+}
+
+/// The Eigen column vector that a view lies over.
+template <class T>
+auto as_eigen(const vector_view<T>& view) {
+  using scalar = typename detail::eigen_scalar<std::remove_const_t<T>>::eigen_type;
+  using vector = Eigen::Matrix<scalar, Eigen::Dynamic, 1>;
+  check::readable("as_eigen", "view", view);
+  return Eigen::Map<detail::copy_const<T, vector>, Eigen::Unaligned, Eigen::InnerStride<>>(
+      reinterpret_cast<detail::copy_const<T, scalar>*>(view.data), view.size(),
+      Eigen::InnerStride<>(view.strides[0]));
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

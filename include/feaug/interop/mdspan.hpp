@@ -1,0 +1,45 @@
+// mdspan as views: std::mdspan, cuda::std::mdspan, Kokkos' mdspan. Nothing is copied.
+//
+// The type is known by what it can do, so no mdspan header is included and none has to be there.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <type_traits>
+
+#include "feaug/core/error.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// An mdspan over plain memory: its layout has strides, its accessor is a pointer.
+template <class M>
+concept strided_mdspan = requires(const M& m, std::size_t axis) {
+  typename M::element_type;
+  { M::rank() } -> std::convertible_to<std::size_t>;
+  { M::is_always_strided() } -> std::convertible_to<bool>;
+  { m.data_handle() } -> std::same_as<typename M::element_type*>;
+  { m.extent(axis) } -> std::convertible_to<index_t>;
+  { m.stride(axis) } -> std::convertible_to<index_t>;
+}
+&&bool(M::is_always_strided());
+
+/// An mdspan of rank 1 as a vector_view, of rank 2 (samples × features) as a matrix_view. Space
+/// says where its memory lies, which an mdspan does not know: `view<memory_space::device>(m)`.
+/// Error: features that are not contiguous (layout_left).
+template <memory_space Space = memory_space::host, strided_mdspan M>
+auto view(const M& m) {
+  constexpr std::size_t rank = M::rank();
+  static_assert(rank == 1 || rank == 2, "feaug::view: an mdspan of rank 1 or 2");
+  tensor_view<typename M::element_type, rank, Space> result;
+  result.data = m.data_handle();
+  for (std::size_t axis = 0; axis < rank; ++axis) {
+    result.extents[axis] = static_cast<index_t>(m.extent(axis));
+    result.strides[axis] = static_cast<index_t>(m.stride(axis));
+  }
+  check::readable("view", "mdspan", result);
+  return result;
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
