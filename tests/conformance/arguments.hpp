@@ -1,5 +1,6 @@
-// A case as an operator's function sees it. It notes what was asked for, so that an option or input that nobody
-// asked for (one that the operator does not have, or a misspelt one) makes the case fail instead of being ignored.
+// A case as an operator's function sees it. It notes what was asked for, so that an option or input
+// that nobody asked for (one that the operator does not have, or a misspelt one) makes the case
+// fail instead of being ignored.
 #pragma once
 
 #include <map>
@@ -65,7 +66,8 @@ class arguments {
                              const std::map<std::string, Value>& words) {
     const auto word = option<std::string>(name, otherwise);
     const auto found = words.find(word);
-    if (found == words.end()) throw std::runtime_error("option " + name + ": no value \"" + word + "\"");
+    if (found == words.end())
+      throw std::runtime_error("option " + name + ": no value \"" + word + "\"");
     return found->second;
   }
 

@@ -1,4 +1,5 @@
-// The backends that this program was built with. A new one is a folder like cpu/ and a line in backends.cpp.
+// The backends that this program was built with. A new one is a folder like cpu/ and a line in
+// backends.cpp.
 #pragma once
 
 #include <string>

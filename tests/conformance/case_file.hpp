@@ -1,4 +1,5 @@
-// A case file as it is: the cases of one operator, still JSON, so that one bad case does not take the others with it.
+// A case file as it is: the cases of one operator, still JSON, so that one bad case does not take
+// the others with it.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -12,7 +13,8 @@ struct case_file {
   std::vector<nlohmann::json> cases;
 };
 
-/// Throws std::runtime_error for a file that is missing, is not JSON or is not `{"op", "cases": [object, …]}`.
+/// Throws std::runtime_error for a file that is missing, is not JSON or is not `{"op", "cases":
+/// [object, …]}`.
 case_file read_case_file(const std::string& path);
 
 }  // namespace conformance

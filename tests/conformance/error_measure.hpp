@@ -23,13 +23,16 @@ inline double norm(const std::vector<double>& x) {
   return largest * std::sqrt(sum);
 }
 
-/// The error of `got`; of equal size with `want`. NaN where got holds NaN: compare with !(error <= tolerance).
-inline double error_of(const std::vector<double>& got, const std::vector<double>& want, dtype type) {
+/// The error of `got`; of equal size with `want`. NaN where got holds NaN: compare with !(error <=
+/// tolerance).
+inline double error_of(const std::vector<double>& got, const std::vector<double>& want,
+                       dtype type) {
   if (want.empty()) return 0;
   std::vector<double> difference(want.size());
   for (std::size_t i = 0; i < want.size(); ++i) difference[i] = got[i] - want[i];
   const double floor = type == dtype::float64 ? 1e-4 : 1e-2;
-  return norm(difference) / std::max(norm(want), floor * std::sqrt(static_cast<double>(want.size())));
+  return norm(difference) /
+         std::max(norm(want), floor * std::sqrt(static_cast<double>(want.size())));
 }
 
 /// Whether got is want, rounded to the type under test. False where either holds NaN.

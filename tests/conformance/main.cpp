@@ -18,8 +18,10 @@ int main(int count, char** words) {
     std::cout << conformance::usage();
     return 0;
   }
-  // Everything goes to one stream, so that the closing count is the last line wherever both streams end up together.
-  conformance::runner runner(conformance::operators_of(line.backend, line.type), line.type, std::cout);
+  // Everything goes to one stream, so that the closing count is the last line wherever both streams
+  // end up together.
+  conformance::runner runner(conformance::operators_of(line.backend, line.type), line.type,
+                             std::cout);
   for (const std::string& file : line.files) runner.run_file(file);
   return runner.report() ? 0 : 1;
 }

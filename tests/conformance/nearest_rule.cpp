@@ -7,7 +7,8 @@
 namespace conformance {
 namespace {
 
-/// The cosine of a query with a support row. Products of the scaled rows, so that huge rows do not overflow.
+/// The cosine of a query with a support row. Products of the scaled rows, so that huge rows do not
+/// overflow.
 double cosine(const tensor& queries, std::size_t query, const tensor& support, std::size_t row) {
   const auto columns = static_cast<std::size_t>(queries.shape[1]);
   const double* q = queries.data.data() + query * columns;
@@ -46,7 +47,8 @@ std::string wrong_indices(const test_case& one, const tensor& got, const tensor&
     if (i % neighbours == 0) {
       const auto first = got.data.begin() + static_cast<std::ptrdiff_t>(i);
       const std::set<double> distinct(first, first + static_cast<std::ptrdiff_t>(neighbours));
-      if (distinct.size() != neighbours) return "query " + std::to_string(query) + ": an index twice";
+      if (distinct.size() != neighbours)
+        return "query " + std::to_string(query) + ": an index twice";
     }
     if (got.data[i] == want.data[i]) continue;
     if (type == dtype::float64) return text;

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <ostream>
 #include <string>
+#include <utility>
 
 #include "backends.hpp"
 #include "registry.hpp"

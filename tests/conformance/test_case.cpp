@@ -54,7 +54,8 @@ test_case read_test_case(const nlohmann::json& json) {
   const nlohmann::json& stopped = member(json, "stop_gradient");
   if (!stopped.is_array()) throw std::runtime_error("\"stop_gradient\" is no array");
   for (const auto& name : stopped) {
-    if (!name.is_string()) throw std::runtime_error("\"stop_gradient\" holds something else than names");
+    if (!name.is_string())
+      throw std::runtime_error("\"stop_gradient\" holds something else than names");
     one.stop_gradient.insert(name.get<std::string>());
   }
   for (const auto& [name, value] : object(json, "expected").items()) {

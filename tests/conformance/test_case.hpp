@@ -24,8 +24,9 @@ std::string name_of(const nlohmann::json& json);
 
 /// Throws std::runtime_error for a case that is not of the format.
 ///
-/// A script (`expected.steps[]`) is spread out: step i's batch becomes the input `steps[i].batch`, all else of the step the
-/// expected outputs `steps[i].storage` and so on. So the rest of the program knows tensors by name and nothing else.
+/// A script (`expected.steps[]`) is spread out: step i's batch becomes the input `steps[i].batch`,
+/// all else of the step the expected outputs `steps[i].storage` and so on. So the rest of the
+/// program knows tensors by name and nothing else.
 test_case read_test_case(const nlohmann::json& json);
 
 }  // namespace conformance

@@ -519,6 +519,9 @@ def two_view_cases(op, function, first, second, losses_per_row, variants):
         yield one("second_stopped", stop=(second,))
         yield one("second_stopped_none", stop=(second,), per_row=True)
         yield one("all_stopped", stop=(first, second))
+        yield one("temperature", temperature=0.3125, learnable=True)
+        yield one("temperature_none", temperature=0.3125, learnable=True, per_row=True)
+        yield one("raw", temperature=3.0, normalize=False)
 
 
 def negative_cosine_cases():

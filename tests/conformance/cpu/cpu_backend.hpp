@@ -1,4 +1,5 @@
-// What the operators' functions ask of a backend, for the CPU: where memory lies, a context, and arrays.
+// What the operators' functions ask of a backend, for the CPU: where memory lies, a context, and
+// arrays.
 #pragma once
 
 #include <utility>

@@ -1,4 +1,5 @@
-// The operators of the CPU backend. A group each has its own translation unit, so that they compile side by side.
+// The operators of the CPU backend. A group each has its own translation unit, so that they compile
+// side by side.
 #pragma once
 
 #include "registry.hpp"

@@ -18,7 +18,8 @@ namespace conformance::cpu {
 
 using feaug::index_t;
 
-/// N × D numbers of type T. A fresh one holds NaN, so that an element that nobody wrote fails its case.
+/// N × D numbers of type T. A fresh one holds NaN, so that an element that nobody wrote fails its
+/// case.
 template <class T>
 struct matrix {
   index_t rows = 0;
@@ -29,7 +30,8 @@ struct matrix {
   matrix(index_t row_count, index_t col_count)
       : rows(row_count),
         cols(col_count),
-        data(static_cast<std::size_t>(row_count * col_count), std::numeric_limits<T>::quiet_NaN()) {}
+        data(static_cast<std::size_t>(row_count * col_count), std::numeric_limits<T>::quiet_NaN()) {
+  }
   explicit matrix(const tensor& from) : matrix(from.shape.at(0), from.shape.at(1)) {
     for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<T>(from.data[i]);
   }
@@ -58,7 +60,8 @@ class variable {
   feaug::matrix_view<T> view() { return value_.view(); }
 
   feaug::operand<T> operand() {
-    return stopped_ ? feaug::stop_gradient(value_.view()) : feaug::differentiable(value_.view(), gradient_.view());
+    return stopped_ ? feaug::stop_gradient(value_.view())
+                    : feaug::differentiable(value_.view(), gradient_.view());
   }
 
   /// Puts the gradient into the results and unwrites it.
@@ -78,7 +81,8 @@ class variable {
 /// A constant input. The case must say that it is one.
 template <class T>
 matrix<T> constant(arguments& given, const std::string& name) {
-  if (!given.stopped(name)) throw std::runtime_error("inputs." + name + " has no gradient: stop_gradient must name it");
+  if (!given.stopped(name))
+    throw std::runtime_error("inputs." + name + " has no gradient: stop_gradient must name it");
   return matrix<T>(given.input(name, 2));
 }
 

@@ -1,6 +1,7 @@
 // l2_normalize, mask, interpolate, extrapolate.
 //
-// Another backend includes its own headers before this one: the calls below are found by the type of the context.
+// Another backend includes its own headers before this one: the calls below are found by the type
+// of the context.
 #pragma once
 
 #include <vector>

@@ -1,4 +1,5 @@
-// What the losses with a soft-max over cosines share, for run_loss: two sides, and the options of the whole family.
+// What the losses with a soft-max over cosines share, for run_loss: two sides, and the options of
+// the whole family.
 #pragma once
 
 #include <cstddef>

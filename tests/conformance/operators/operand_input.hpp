@@ -1,4 +1,5 @@
-// An input of a case as an operand: constant if the case stops its gradient, else with a destination full of NaN.
+// An input of a case as an operand: constant if the case stops its gradient, else with a
+// destination full of NaN.
 #pragma once
 
 #include <cstddef>

@@ -32,8 +32,8 @@ class queue_memory {
   [[nodiscard]] feaug::index_t size() const { return size_.to_host().front(); }
 
  private:
-  queue_memory(std::vector<T> rows, feaug::index_t capacity, feaug::index_t dim, feaug::index_t size,
-               bool normalize)
+  queue_memory(std::vector<T> rows, feaug::index_t capacity, feaug::index_t dim,
+               feaug::index_t size, bool normalize)
       : storage_(std::move(rows)),
         cursor_({0}),
         size_({size}),

@@ -1,4 +1,5 @@
-// Runs a case of a loss by both routes: forward then backward from the statistics, and loss with gradients in one call.
+// Runs a case of a loss by both routes: forward then backward from the statistics, and loss with
+// gradients in one call.
 #pragma once
 
 #include <cstddef>
@@ -13,18 +14,19 @@
 namespace conformance {
 
 inline feaug::reduce read_reduction(arguments& given) {
-  return given.choice<feaug::reduce>("reduction", "mean",
-                                     {{"mean", feaug::reduce::mean},
-                                      {"sum", feaug::reduce::sum},
-                                      {"none", feaug::reduce::none}});
+  return given.choice<feaug::reduce>(
+      "reduction", "mean",
+      {{"mean", feaug::reduce::mean}, {"sum", feaug::reduce::sum}, {"none", feaug::reduce::none}});
 }
 
 /// `Loss` is made from a case and has
 ///   backend, value_type           // the element type under test
 ///   reduction(), losses()         // how it reduces; how many row losses it has
 ///   wants_gradient(), forget_gradients(), add_gradients(results&, route)
-///   forward(context, loss), backward(context, cotangent), with_gradients(context, loss, row_weights)
-/// where loss, cotangent and row_weights are vector views; it keeps the statistics between the first two.
+///   forward(context, loss), backward(context, cotangent), with_gradients(context, loss,
+///   row_weights)
+/// where loss, cotangent and row_weights are vector views; it keeps the statistics between the
+/// first two.
 template <class Loss>
 results run_loss(arguments& given) {
   using backend = typename Loss::backend;
@@ -49,13 +51,15 @@ results run_loss(arguments& given) {
   loss.with_gradients(context, vector(value.data(), outputs), {});
   got.add("loss", shape, value.to_host(), "with_gradients");
   if (!loss.wants_gradient()) return got;
-  // A row each, these were the gradients for cotangents of 1; those of the case come in as weights below.
+  // A row each, these were the gradients for cotangents of 1; those of the case come in as weights
+  // below.
   if (!per_row) loss.add_gradients(got, "with_gradients");
 
   array cotangent(per_row ? rounded<scalar_type>(given.input("grad_out", 1))
                           : std::vector<scalar_type>{1});
   const vector cotangent_view(
-      cotangent.data(), per_row ? static_cast<feaug::index_t>(given.input("grad_out").data.size()) : 1);
+      cotangent.data(),
+      per_row ? static_cast<feaug::index_t>(given.input("grad_out").data.size()) : 1);
   loss.forget_gradients();
   loss.backward(context, cotangent_view);
   loss.add_gradients(got, "backward");

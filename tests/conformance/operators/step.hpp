@@ -25,10 +25,10 @@ feaug::step_options<T> read_step_options(arguments& given) {
        {"pre_predictor", feaug::architecture::pre_predictor},
        {"post_predictor", feaug::architecture::post_predictor},
        {"parallel_predictor", feaug::architecture::parallel_predictor}});
-  options.paradigm = given.choice<feaug::paradigm>(
-      "paradigm", "discrimination",
-      {{"similarity", feaug::paradigm::similarity},
-       {"discrimination", feaug::paradigm::discrimination}});
+  options.paradigm =
+      given.choice<feaug::paradigm>("paradigm", "discrimination",
+                                    {{"similarity", feaug::paradigm::similarity},
+                                     {"discrimination", feaug::paradigm::discrimination}});
   options.sample_reduction = given.choice<feaug::sample_reduce>(
       "sample_reduction", "mean",
       {{"mean", feaug::sample_reduce::mean}, {"sum", feaug::sample_reduce::sum}});
@@ -101,9 +101,8 @@ results run_step(arguments& given) {
   }
   if (augmentation == "mask") {
     drawn_masks<Backend, T> masks(given, options.samples, z1.input().shape);
-    return step_results(given, options, z1, z2, [&](int direction, int sample) {
-      return masks.policy(direction, sample);
-    });
+    return step_results(given, options, z1, z2,
+                        [&](int direction, int sample) { return masks.policy(direction, sample); });
   }
   if (augmentation == "neighbour") {
     const auto gradient = given.choice<feaug::neighbour_gradient>(
@@ -111,8 +110,9 @@ results run_step(arguments& given) {
         {{"none", feaug::neighbour_gradient::none},
          {"straight_through", feaug::neighbour_gradient::straight_through}});
     queue_memory<Backend, T> queue(given.input("support", 2));
-    return step_results(given, options, z1, z2,
-                        feaug::neighbour_from(queue.view(), feaug::neighbour{.gradient = gradient}));
+    return step_results(
+        given, options, z1, z2,
+        feaug::neighbour_from(queue.view(), feaug::neighbour{.gradient = gradient}));
   }
   throw std::runtime_error("option augmentation: no value \"" + augmentation + "\"");
 }
