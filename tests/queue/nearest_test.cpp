@@ -254,7 +254,7 @@ TEMPLATE_TEST_CASE("zero rows and zero queries have similarity 0", "[nearest]", 
 
 TEMPLATE_TEST_CASE("a query that is not finite finds nothing", "[nearest]", float, double, half,
                    bfloat16) {
-  const double bad = GENERATE(not_a_number, infinity, -infinity);
+  const double bad = GENERATE(as<double>{}, not_a_number, infinity, -infinity);
   const auto support = test_matrix<TestType>::normal(8, 3, 12);
   auto queries = test_matrix<TestType>::normal(18, 3, 13);
   queries.set(0, 2, bad);
@@ -269,7 +269,7 @@ TEMPLATE_TEST_CASE("a query that is not finite finds nothing", "[nearest]", floa
 
 TEMPLATE_TEST_CASE("a row that is not finite comes last, whatever the rows are", "[nearest]", float,
                    double, half, bfloat16) {
-  const double bad = GENERATE(not_a_number, infinity, -infinity);
+  const double bad = GENERATE(as<double>{}, not_a_number, infinity, -infinity);
   owned_queue<TestType> queue{.storage = test_matrix<TestType>::normal(7, 3, 14),
                               .size = 7,
                               .normalize = GENERATE(true, false)};
