@@ -19,6 +19,7 @@ const std::map<std::string, feature_augmentation> augmentation_names = {
 };
 
 void add_options(CLI::App& app, settings& all) {
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--method", all.method, "what is trained")
       ->check(CLI::IsMember({"simclr", "nnclr", "moco", "byol", "simsiam"}))
       ->capture_default_str();
