@@ -20,12 +20,12 @@ struct settings {
   std::string data_augmentation = "symmetric";
   std::int64_t queue = 4096;
   std::int64_t train_size = 10000;
-  std::int64_t batch = 128;
+  std::int64_t batch = 64;
   std::int64_t accumulate = 1;
   std::int64_t epochs = 16;
   std::uint64_t seed = 1;
-  double learning_rate = 8e-3;
-  double temperature = 0.1;
+  double learning_rate = 1e-2;
+  double temperature = 0.2;
   double momentum = 0.99;  ///< of the target encoder, for moco and byol
   int threads = 0;
   std::string data = "/usr/share/datasets/fashion-mnist";
