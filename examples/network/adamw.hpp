@@ -33,8 +33,9 @@ class adamw {
   void step(const adamw_options& options) {
     ++steps_;
     const auto t = static_cast<double>(steps_);
-    const auto rate = static_cast<S>(options.learning_rate * std::sqrt(1.0 - std::pow(options.beta2, t)) /
-                                     (1.0 - std::pow(options.beta1, t)));
+    const auto rate =
+        static_cast<S>(options.learning_rate * std::sqrt(1.0 - std::pow(options.beta2, t)) /
+                       (1.0 - std::pow(options.beta1, t)));
     const auto decay = static_cast<S>(1.0 - options.learning_rate * options.weight_decay);
     const auto beta1 = static_cast<S>(options.beta1);
     const auto beta2 = static_cast<S>(options.beta2);
@@ -42,8 +43,10 @@ class adamw {
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       parameter<S>& p = *parameters_[i];
       first_[i] = beta1 * first_[i] + (S{1} - beta1) * p.gradient;
-      second_[i].array() = beta2 * second_[i].array() + (S{1} - beta2) * p.gradient.array().square();
-      p.value.array() = decay * p.value.array() - rate * first_[i].array() / (second_[i].array().sqrt() + eps);
+      second_[i].array() =
+          beta2 * second_[i].array() + (S{1} - beta2) * p.gradient.array().square();
+      p.value.array() =
+          decay * p.value.array() - rate * first_[i].array() / (second_[i].array().sqrt() + eps);
     }
   }
 

@@ -1,4 +1,5 @@
-// Batch normalisation over rows (Ioffe and Szegedy, arXiv 1502.03167), with a ReLU behind it if asked for.
+// Batch normalisation over rows (Ioffe and Szegedy, arXiv 1502.03167), with a ReLU behind it if
+// asked for.
 #pragma once
 
 #include <algorithm>
@@ -97,8 +98,8 @@ class batch_norm {
   static constexpr S eps = static_cast<S>(1e-5);
   static constexpr S momentum = static_cast<S>(0.1);
 
-  matrix<S> normalised(feaug::cpu_context& ctx, const matrix<S>& x, const matrix<S>& mean, const matrix<S>& variance,
-                       matrix<S>* keep) const {
+  matrix<S> normalised(feaug::cpu_context& ctx, const matrix<S>& x, const matrix<S>& mean,
+                       const matrix<S>& variance, matrix<S>* keep) const {
     const matrix<S> inverse = (variance.array() + eps).rsqrt().matrix();
     matrix<S> y(x.rows(), x.cols());
     for_each_block(ctx, x.rows(), sum_blocks, [&](index first, index count, index) {

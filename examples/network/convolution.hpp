@@ -11,8 +11,8 @@
 
 namespace network {
 
-/// Halves the side (rounded up). An image is `side·side` rows of channels; the output has `outputs` channels and no bias, since a
-/// batch norm follows.
+/// Halves the side (rounded up). An image is `side·side` rows of channels; the output has `outputs`
+/// channels and no bias, since a batch norm follows.
 template <class S>
 class convolution {
  public:
@@ -37,20 +37,22 @@ class convolution {
 
   /// Patches are made again rather than kept: they are nine quarters of the input.
   matrix<S> backward(feaug::cpu_context& ctx, const matrix<S>& gradient, bool by_input) {
-    weight_.gradient +=
-        sum_over_blocks<S>(ctx, images(), weight_.value.rows(), weight_.value.cols(),
-                           [&](index first, index count, matrix<S>& sum) {
-                             // A few images at a time, so that their patches stay in the cache.
-                             for (index at = first; at < first + count; at += images_at_once) {
-                               const index some = std::min(images_at_once, first + count - at);
-                               sum.noalias() += gradient.middleRows(at * out_pixels(), some * out_pixels()).transpose() *
-                                                patches(at, some);
-                             }
-                           });
+    weight_.gradient += sum_over_blocks<S>(
+        ctx, images(), weight_.value.rows(), weight_.value.cols(),
+        [&](index first, index count, matrix<S>& sum) {
+          // A few images at a time, so that their patches stay in the cache.
+          for (index at = first; at < first + count; at += images_at_once) {
+            const index some = std::min(images_at_once, first + count - at);
+            sum.noalias() +=
+                gradient.middleRows(at * out_pixels(), some * out_pixels()).transpose() *
+                patches(at, some);
+          }
+        });
     if (!by_input) return {};
     matrix<S> input_gradient = matrix<S>::Zero(input_.rows(), channels_);
     for_each_block(ctx, images(), blocks(), [&](index first, index count, index) {
-      const matrix<S> patch_gradient = gradient.middleRows(first * out_pixels(), count * out_pixels()) * weight_.value;
+      const matrix<S> patch_gradient =
+          gradient.middleRows(first * out_pixels(), count * out_pixels()) * weight_.value;
       for_each_tap(first, count, [&](index patch, index column, index pixel) {
         input_gradient.row(pixel) += patch_gradient.row(patch).segment(column, channels_);
       });
@@ -58,7 +60,9 @@ class convolution {
     return input_gradient;
   }
 
-  void collect(state<S>& all, const std::string& name) { all.parameters.emplace_back(name + ".weight", &weight_); }
+  void collect(state<S>& all, const std::string& name) {
+    all.parameters.emplace_back(name + ".weight", &weight_);
+  }
 
  private:
   static constexpr index taps = 3;

@@ -32,7 +32,8 @@ class encoder {
     const index area = third_.out_side() * third_.out_side();
     matrix<S> mean(images.rows(), features);
     for_each_block(ctx, images.rows(), sum_blocks, [&](index first, index count, index) {
-      for (index i = first; i < first + count; ++i) mean.row(i) = x.middleRows(i * area, area).colwise().mean();
+      for (index i = first; i < first + count; ++i)
+        mean.row(i) = x.middleRows(i * area, area).colwise().mean();
     });
     return mean;
   }

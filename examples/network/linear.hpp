@@ -32,15 +32,17 @@ class linear {
 
   /// The gradient by the input of the last forward; adds to the parameters' gradients.
   matrix<S> backward(feaug::cpu_context& ctx, const matrix<S>& gradient) {
-    weight_.gradient += sum_over_blocks<S>(ctx, input_.rows(), weight_.value.rows(), weight_.value.cols(),
-                                           [&](index first, index count, matrix<S>& sum) {
-                                             sum.noalias() += gradient.middleRows(first, count).transpose() *
-                                                              input_.middleRows(first, count);
-                                           });
+    weight_.gradient +=
+        sum_over_blocks<S>(ctx, input_.rows(), weight_.value.rows(), weight_.value.cols(),
+                           [&](index first, index count, matrix<S>& sum) {
+                             sum.noalias() += gradient.middleRows(first, count).transpose() *
+                                              input_.middleRows(first, count);
+                           });
     bias_.gradient += gradient.colwise().sum();
     matrix<S> input_gradient(input_.rows(), input_.cols());
     for_each_block(ctx, input_.rows(), sum_blocks, [&](index first, index count, index) {
-      input_gradient.middleRows(first, count).noalias() = gradient.middleRows(first, count) * weight_.value;
+      input_gradient.middleRows(first, count).noalias() =
+          gradient.middleRows(first, count) * weight_.value;
     });
     return input_gradient;
   }

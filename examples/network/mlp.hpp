@@ -13,7 +13,9 @@ template <class S>
 class mlp {
  public:
   mlp(index inputs, index hidden, index outputs, const feaug::random_key& key)
-      : first_(inputs, hidden, key), norm_(hidden, activation::relu), second_(hidden, outputs, key.streams_later(1)) {}
+      : first_(inputs, hidden, key),
+        norm_(hidden, activation::relu),
+        second_(hidden, outputs, key.streams_later(1)) {}
 
   matrix<S> forward(feaug::cpu_context& ctx, const matrix<S>& x, mode how) {
     return second_.forward(ctx, norm_.forward(ctx, first_.forward(ctx, x), how));

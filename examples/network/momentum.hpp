@@ -8,7 +8,8 @@
 
 namespace network {
 
-/// target = momentum · target + (1 − momentum) · online, for parameters and running statistics. With momentum 0 it is a copy.
+/// target = momentum · target + (1 − momentum) · online, for parameters and running statistics.
+/// With momentum 0 it is a copy.
 template <class S>
 void follow(const state<S>& target, const state<S>& online, double momentum) {
   const auto keep = static_cast<S>(momentum);

@@ -1,4 +1,5 @@
-// How the network uses its threads: fixed blocks of images, so that no number depends on how many threads there are.
+// How the network uses its threads: fixed blocks of images, so that no number depends on how many
+// threads there are.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +11,8 @@
 
 namespace network {
 
-/// work(first, count, block) over `rows` rows in at most `blocks` blocks of equal size; returns how many blocks there were.
+/// work(first, count, block) over `rows` rows in at most `blocks` blocks of equal size; returns how
+/// many blocks there were.
 template <class Work>
 index for_each_block(feaug::cpu_context& ctx, index rows, index blocks, const Work& work) {
   const index size = std::max<index>(1, (rows + blocks - 1) / blocks);
@@ -26,12 +28,16 @@ inline constexpr index sum_blocks = 8;
 
 /// Σ over blocks of what work(first, count, partial) adds to its own partial matrix.
 template <class S, class Work>
-matrix<S> sum_over_blocks(feaug::cpu_context& ctx, index rows, index sum_rows, index sum_cols, const Work& work) {
-  std::vector<matrix<S>> partial(static_cast<std::size_t>(sum_blocks), matrix<S>::Zero(sum_rows, sum_cols));
-  const index used = for_each_block(ctx, rows, sum_blocks, [&](index first, index count, index block) {
-    work(first, count, partial[static_cast<std::size_t>(block)]);
-  });
-  for (index block = 1; block < used; ++block) partial[0] += partial[static_cast<std::size_t>(block)];
+matrix<S> sum_over_blocks(feaug::cpu_context& ctx, index rows, index sum_rows, index sum_cols,
+                          const Work& work) {
+  std::vector<matrix<S>> partial(static_cast<std::size_t>(sum_blocks),
+                                 matrix<S>::Zero(sum_rows, sum_cols));
+  const index used =
+      for_each_block(ctx, rows, sum_blocks, [&](index first, index count, index block) {
+        work(first, count, partial[static_cast<std::size_t>(block)]);
+      });
+  for (index block = 1; block < used; ++block)
+    partial[0] += partial[static_cast<std::size_t>(block)];
   return std::move(partial[0]);
 }
 

@@ -1,4 +1,5 @@
-// What a network learns, and what else belongs to its state: a flat list that optimiser, momentum copy and checkpoint walk.
+// What a network learns, and what else belongs to its state: a flat list that optimiser, momentum
+// copy and checkpoint walk.
 #pragma once
 
 #include <string>
@@ -20,7 +21,8 @@ struct parameter {
   }
 };
 
-/// A network's state by name: parameters, and buffers (running statistics) that no optimiser touches.
+/// A network's state by name: parameters, and buffers (running statistics) that no optimiser
+/// touches.
 template <class S>
 struct state {
   std::vector<std::pair<std::string, parameter<S>*>> parameters;

@@ -16,7 +16,8 @@ constexpr std::int64_t pixels = 28 * 28;
 /// Reads a file through zlib, which passes uncompressed ones through.
 class idx_reader {
  public:
-  explicit idx_reader(const std::string& path) : path_(path), file_(gzopen(path.c_str(), "rb"), gzclose) {
+  explicit idx_reader(const std::string& path)
+      : path_(path), file_(gzopen(path.c_str(), "rb"), gzclose) {
     if (file_ == nullptr) throw user_error(path + ": cannot be opened");
   }
 
@@ -29,7 +30,8 @@ class idx_reader {
   std::uint32_t read_number() {
     std::array<unsigned char, 4> bytes{};
     read(bytes.data(), bytes.size());
-    return static_cast<std::uint32_t>(bytes[0]) << 24U | static_cast<std::uint32_t>(bytes[1]) << 16U |
+    return static_cast<std::uint32_t>(bytes[0]) << 24U |
+           static_cast<std::uint32_t>(bytes[1]) << 16U |
            static_cast<std::uint32_t>(bytes[2]) << 8U | static_cast<std::uint32_t>(bytes[3]);
   }
 
@@ -44,17 +46,23 @@ std::string find(const std::string& folder, const std::string& name) {
   for (const std::string& path : {folder + "/" + name + ".gz", folder + "/" + name}) {
     if (std::filesystem::exists(path)) return path;
   }
-  throw user_error(folder + "/" + name + ".gz: not found (Debian: apt-get install dataset-fashion-mnist; or see --data)");
+  throw user_error(folder + "/" + name +
+                   ".gz: not found (Debian: apt-get install dataset-fashion-mnist; or see --data)");
 }
 
 /// The first `wanted` items of `item` bytes, all of them if 0.
-std::vector<unsigned char> read_items(const std::string& path, std::uint32_t magic, std::int64_t item, std::int64_t wanted) {
+std::vector<unsigned char> read_items(const std::string& path, std::uint32_t magic,
+                                      std::int64_t item, std::int64_t wanted) {
   idx_reader file(path);
   if (file.read_number() != magic) file.fail("not the idx file that was expected");
   const auto count = static_cast<std::int64_t>(file.read_number());
-  if (item > 1 && (file.read_number() != 28 || file.read_number() != 28)) file.fail("images are not 28 × 28");
-  if (wanted > count) file.fail("holds " + std::to_string(count) + " items, --train-size asks for " + std::to_string(wanted));
-  if (count < 1 || count > (1 << 20)) file.fail("says that it holds " + std::to_string(count) + " items");
+  if (item > 1 && (file.read_number() != 28 || file.read_number() != 28))
+    file.fail("images are not 28 × 28");
+  if (wanted > count)
+    file.fail("holds " + std::to_string(count) + " items, --train-size asks for " +
+              std::to_string(wanted));
+  if (count < 1 || count > (1 << 20))
+    file.fail("says that it holds " + std::to_string(count) + " items");
   // The whole file, so that a truncated one is found out whatever part of it is used.
   std::vector<unsigned char> bytes(static_cast<std::size_t>(count * item));
   file.read(bytes.data(), bytes.size());
@@ -63,8 +71,10 @@ std::vector<unsigned char> read_items(const std::string& path, std::uint32_t mag
 }
 
 dataset load(const std::string& folder, const std::string& name, std::int64_t wanted) {
-  const std::vector<unsigned char> images = read_items(find(folder, name + "-images-idx3-ubyte"), 0x803, pixels, wanted);
-  const std::vector<unsigned char> labels = read_items(find(folder, name + "-labels-idx1-ubyte"), 0x801, 1, wanted);
+  const std::vector<unsigned char> images =
+      read_items(find(folder, name + "-images-idx3-ubyte"), 0x803, pixels, wanted);
+  const std::vector<unsigned char> labels =
+      read_items(find(folder, name + "-labels-idx1-ubyte"), 0x801, 1, wanted);
   const auto count = static_cast<std::int64_t>(labels.size());
   if (static_cast<std::int64_t>(images.size()) != count * pixels) {
     throw user_error(folder + "/" + name + ": images and labels differ in number");
@@ -75,7 +85,9 @@ dataset load(const std::string& folder, const std::string& name, std::int64_t wa
     all.images.data()[i] = static_cast<float>(images[static_cast<std::size_t>(i)]) / 255.0F;
   }
   for (const unsigned char label : labels) {
-    if (label > 9) throw user_error(folder + "/" + name + "-labels-idx1-ubyte: a label is " + std::to_string(label) + ", not 0 to 9");
+    if (label > 9)
+      throw user_error(folder + "/" + name + "-labels-idx1-ubyte: a label is " +
+                       std::to_string(label) + ", not 0 to 9");
     all.labels.push_back(label);
   }
   return all;

@@ -19,8 +19,8 @@ struct fashion_mnist {
   dataset test;
 };
 
-/// The first `train_size` training images and all test images. Throws user_error for a file that is missing, truncated or no idx
-/// file, and for too few images.
+/// The first `train_size` training images and all test images. Throws user_error for a file that is
+/// missing, truncated or no idx file, and for too few images.
 fashion_mnist load_fashion_mnist(const std::string& folder, std::int64_t train_size);
 
 }  // namespace trainer

@@ -14,12 +14,14 @@ using network::index;
 using network::matrix;
 constexpr index classes = 10;
 
-matrix<float> features_of(feaug::cpu_context& ctx, network::encoder<float>& encoder, const matrix<float>& images) {
+matrix<float> features_of(feaug::cpu_context& ctx, network::encoder<float>& encoder,
+                          const matrix<float>& images) {
   constexpr index at_once = 500;
   matrix<float> all(images.rows(), network::encoder<float>::features);
   for (index first = 0; first < images.rows(); first += at_once) {
     const index count = std::min(at_once, images.rows() - first);
-    all.middleRows(first, count) = encoder.forward(ctx, images.middleRows(first, count), network::mode::evaluate);
+    all.middleRows(first, count) =
+        encoder.forward(ctx, images.middleRows(first, count), network::mode::evaluate);
   }
   return all;
 }
@@ -29,7 +31,8 @@ void standardise(matrix<float>& train, matrix<float>& test) {
   const matrix<float> mean = train.colwise().mean();
   train.rowwise() -= mean.row(0);
   test.rowwise() -= mean.row(0);
-  const matrix<float> scale = (train.colwise().squaredNorm() / static_cast<float>(train.rows())).array().sqrt() + 1e-5F;
+  const matrix<float> scale =
+      (train.colwise().squaredNorm() / static_cast<float>(train.rows())).array().sqrt() + 1e-5F;
   train.array().rowwise() /= scale.row(0).array();
   test.array().rowwise() /= scale.row(0).array();
 }
@@ -55,9 +58,11 @@ double share_right(const matrix<float>& scores, const std::vector<std::int64_t>&
   return static_cast<double>(right) / static_cast<double>(scores.rows());
 }
 
-/// Multinomial logistic regression by full-batch AdamW: few features, so a few hundred updates converge.
-double linear_accuracy(feaug::cpu_context& ctx, const matrix<float>& train, const std::vector<std::int64_t>& train_labels,
-                       const matrix<float>& test, const std::vector<std::int64_t>& test_labels) {
+/// Multinomial logistic regression by full-batch AdamW: few features, so a few hundred updates
+/// converge.
+double linear_accuracy(feaug::cpu_context& ctx, const matrix<float>& train,
+                       const std::vector<std::int64_t>& train_labels, const matrix<float>& test,
+                       const std::vector<std::int64_t>& test_labels) {
   constexpr int updates = 300;
   network::linear<float> probe(train.cols(), classes, {.seed = 0});
   network::state<float> all;
@@ -74,15 +79,18 @@ double linear_accuracy(feaug::cpu_context& ctx, const matrix<float>& train, cons
   return share_right(probe.forward(ctx, test), test_labels);
 }
 
-double knn_accuracy(feaug::cpu_context& ctx, const matrix<float>& train, const std::vector<std::int64_t>& train_labels,
-                    const matrix<float>& test, const std::vector<std::int64_t>& test_labels) {
+double knn_accuracy(feaug::cpu_context& ctx, const matrix<float>& train,
+                    const std::vector<std::int64_t>& train_labels, const matrix<float>& test,
+                    const std::vector<std::int64_t>& test_labels) {
   const feaug::index_t k = std::min<feaug::index_t>(20, train.rows());
   const feaug::index_t queries = test.rows();
   std::vector<feaug::index_t> indices(static_cast<std::size_t>(queries * k));
   std::vector<float> similarities(indices.size());
-  feaug::nearest(ctx, feaug::matrix_view<const float>(train.data(), train.rows(), train.cols()),
-                 feaug::matrix_view<const float>(test.data(), queries, test.cols()),
-                 {.indices = {indices.data(), queries, k}, .similarities = {similarities.data(), queries, k}}, {.k = k});
+  feaug::nearest(
+      ctx, feaug::matrix_view<const float>(train.data(), train.rows(), train.cols()),
+      feaug::matrix_view<const float>(test.data(), queries, test.cols()),
+      {.indices = {indices.data(), queries, k}, .similarities = {similarities.data(), queries, k}},
+      {.k = k});
   matrix<float> votes = matrix<float>::Zero(queries, classes);
   for (std::size_t at = 0; at < indices.size(); ++at) {
     const auto label = train_labels[static_cast<std::size_t>(indices[at])];
@@ -93,7 +101,8 @@ double knn_accuracy(feaug::cpu_context& ctx, const matrix<float>& train, const s
 
 }  // namespace
 
-accuracies evaluate(feaug::cpu_context& ctx, network::encoder<float>& encoder, const fashion_mnist& data) {
+accuracies evaluate(feaug::cpu_context& ctx, network::encoder<float>& encoder,
+                    const fashion_mnist& data) {
   matrix<float> train = features_of(ctx, encoder, data.train.images);
   matrix<float> test = features_of(ctx, encoder, data.test.images);
   accuracies result;

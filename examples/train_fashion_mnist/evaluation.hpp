@@ -12,7 +12,9 @@ struct accuracies {
   double knn = 0;     ///< of 20 nearest neighbours by cosine, votes weighted by similarity
 };
 
-/// Trains the probe on the training images' features and labels and measures both on the test images.
-accuracies evaluate(feaug::cpu_context& ctx, network::encoder<float>& encoder, const fashion_mnist& data);
+/// Trains the probe on the training images' features and labels and measures both on the test
+/// images.
+accuracies evaluate(feaug::cpu_context& ctx, network::encoder<float>& encoder,
+                    const fashion_mnist& data);
 
 }  // namespace trainer

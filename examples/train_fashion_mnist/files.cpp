@@ -19,7 +19,8 @@ std::string temporary(const std::string& path) { return path + ".partial"; }
 /// A descriptor that is closed on every way out.
 class descriptor {
  public:
-  explicit descriptor(const std::string& path) : number_(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {}
+  explicit descriptor(const std::string& path)
+      : number_(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {}
   descriptor(const descriptor&) = delete;
   descriptor& operator=(const descriptor&) = delete;
   ~descriptor() {
@@ -60,9 +61,11 @@ void write_atomically(const std::string& path, const std::string& bytes) {
 }
 
 void require_writable(const std::string& path) {
-  if (std::filesystem::is_directory(path)) throw user_error(path + ": cannot be written (it is a folder)");
+  if (std::filesystem::is_directory(path))
+    throw user_error(path + ": cannot be written (it is a folder)");
   const std::string partial = temporary(path);
-  if (!descriptor(partial).valid()) throw user_error(path + ": cannot be written (" + std::strerror(errno) + ")");
+  if (!descriptor(partial).valid())
+    throw user_error(path + ": cannot be written (" + std::strerror(errno) + ")");
   std::filesystem::remove(partial);
 }
 

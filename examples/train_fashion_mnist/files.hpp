@@ -5,7 +5,8 @@
 
 namespace trainer {
 
-/// Writes `bytes` to a temporary file beside `path`, syncs it, and renames it over `path`. Throws user_error.
+/// Writes `bytes` to a temporary file beside `path`, syncs it, and renames it over `path`. Throws
+/// user_error.
 void write_atomically(const std::string& path, const std::string& bytes);
 
 /// Throws user_error unless write_atomically could write to `path`. Leaves nothing behind.

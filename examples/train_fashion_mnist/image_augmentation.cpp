@@ -29,43 +29,49 @@ float bilinear(const float* image, float y, float x) {
 }  // namespace
 
 view_pair strengths_of(const std::string& data_augmentation) {
-  constexpr view_strength usual = {.least_area = 0.3F, .flip_probability = 0.5F, .brightness = 0.5F};
-  constexpr view_strength strong = {.least_area = 0.2F, .flip_probability = 0.5F, .brightness = 0.7F};
+  constexpr view_strength usual = {
+      .least_area = 0.3F, .flip_probability = 0.5F, .brightness = 0.5F};
+  constexpr view_strength strong = {
+      .least_area = 0.2F, .flip_probability = 0.5F, .brightness = 0.7F};
   constexpr view_strength weak = {.least_area = 0.8F, .flip_probability = 0.5F, .brightness = 0.0F};
   if (data_augmentation == "asymmetric") return {{strong, weak}};
   return {{usual, usual}};
 }
 
-network::matrix<float> make_view(feaug::cpu_context& ctx, const network::matrix<float>& images, const view_strength& strength,
-                                 std::uint64_t seed, std::uint64_t step, int view, std::int64_t row_offset) {
+network::matrix<float> make_view(feaug::cpu_context& ctx, const network::matrix<float>& images,
+                                 const view_strength& strength, std::uint64_t seed,
+                                 std::uint64_t step, int view, std::int64_t row_offset) {
   auto crop = key_for(seed, step, stream::crop, view);
   auto flip = key_for(seed, step, stream::flip, view);
   auto light = key_for(seed, step, stream::light, view);
   crop.row_offset = flip.row_offset = light.row_offset = row_offset;
   network::matrix<float> out(images.rows(), images.cols());
-  network::for_each_block(ctx, images.rows(), 64, [&](network::index first, network::index count, network::index) {
-    for (network::index i = first; i < first + count; ++i) {
-      const float area = strength.least_area + (1.0F - strength.least_area) * feaug::draw_uniform(crop, i, 0);
-      // Sides in a ratio of 3:4 to 4:3, as the field crops.
-      const float ratio = std::exp((2.0F * feaug::draw_uniform(crop, i, 1) - 1.0F) * 0.28768F);
-      const float height = std::min(1.0F, std::sqrt(area * ratio)) * side;
-      const float width = std::min(1.0F, std::sqrt(area / ratio)) * side;
-      const float top = (side - height) * feaug::draw_uniform(crop, i, 2);
-      const float left = (side - width) * feaug::draw_uniform(crop, i, 3);
-      const bool mirrored = feaug::draw_uniform(flip, i, 0) < strength.flip_probability;
-      const float factor = 1.0F + strength.brightness * (2.0F * feaug::draw_uniform(light, i, 0) - 1.0F);
-      const float* image = images.data() + i * side * side;
-      float* pixels = out.data() + i * side * side;
-      for (int y = 0; y < side; ++y) {
-        for (int x = 0; x < side; ++x) {
-          const int column = mirrored ? side - 1 - x : x;
-          const float from_y = top + (static_cast<float>(y) + 0.5F) * height / side - 0.5F;
-          const float from_x = left + (static_cast<float>(column) + 0.5F) * width / side - 0.5F;
-          pixels[y * side + x] = std::min(1.0F, factor * bilinear(image, from_y, from_x));
+  network::for_each_block(
+      ctx, images.rows(), 64, [&](network::index first, network::index count, network::index) {
+        for (network::index i = first; i < first + count; ++i) {
+          const float area =
+              strength.least_area + (1.0F - strength.least_area) * feaug::draw_uniform(crop, i, 0);
+          // Sides in a ratio of 3:4 to 4:3, as the field crops.
+          const float ratio = std::exp((2.0F * feaug::draw_uniform(crop, i, 1) - 1.0F) * 0.28768F);
+          const float height = std::min(1.0F, std::sqrt(area * ratio)) * side;
+          const float width = std::min(1.0F, std::sqrt(area / ratio)) * side;
+          const float top = (side - height) * feaug::draw_uniform(crop, i, 2);
+          const float left = (side - width) * feaug::draw_uniform(crop, i, 3);
+          const bool mirrored = feaug::draw_uniform(flip, i, 0) < strength.flip_probability;
+          const float factor =
+              1.0F + strength.brightness * (2.0F * feaug::draw_uniform(light, i, 0) - 1.0F);
+          const float* image = images.data() + i * side * side;
+          float* pixels = out.data() + i * side * side;
+          for (int y = 0; y < side; ++y) {
+            for (int x = 0; x < side; ++x) {
+              const int column = mirrored ? side - 1 - x : x;
+              const float from_y = top + (static_cast<float>(y) + 0.5F) * height / side - 0.5F;
+              const float from_x = left + (static_cast<float>(column) + 0.5F) * width / side - 0.5F;
+              pixels[y * side + x] = std::min(1.0F, factor * bilinear(image, from_y, from_x));
+            }
+          }
         }
-      }
-    }
-  });
+      });
   return out;
 }
 

@@ -12,9 +12,9 @@ namespace trainer {
 
 /// How far a view may go from its image.
 struct view_strength {
-  float least_area;        ///< of the part that is cut out, as a share of the image
+  float least_area;  ///< of the part that is cut out, as a share of the image
   float flip_probability;
-  float brightness;        ///< pixels are multiplied by 1 ± this
+  float brightness;  ///< pixels are multiplied by 1 ± this
 };
 
 /// The strengths of view 0 and view 1.
@@ -25,8 +25,10 @@ struct view_pair {
 /// symmetric: both alike. asymmetric: one strong, one weak.
 view_pair strengths_of(const std::string& data_augmentation);
 
-/// View `view` (0 or 1) of `images` (N × 784). Row i draws as row row_offset + i of update `step`, whatever the batch is cut into.
-network::matrix<float> make_view(feaug::cpu_context& ctx, const network::matrix<float>& images, const view_strength& strength,
-                                 std::uint64_t seed, std::uint64_t step, int view, std::int64_t row_offset);
+/// View `view` (0 or 1) of `images` (N × 784). Row i draws as row row_offset + i of update `step`,
+/// whatever the batch is cut into.
+network::matrix<float> make_view(feaug::cpu_context& ctx, const network::matrix<float>& images,
+                                 const view_strength& strength, std::uint64_t seed,
+                                 std::uint64_t step, int view, std::int64_t row_offset);
 
 }  // namespace trainer

@@ -23,17 +23,16 @@ constexpr int exit_bad_input = 2;
 constexpr int exit_interrupted = 130;
 
 void print(const char* when, const trainer::accuracies& of) {
-  std::cout << when << ": linear probe " << 100 * of.linear << " %, 20 nearest neighbours " << 100 * of.knn << " %" << std::endl;
+  std::cout << when << ": linear probe " << 100 * of.linear << " %, 20 nearest neighbours "
+            << 100 * of.knn << " %" << std::endl;
 }
 
-void write_results(const trainer::settings& chosen, const trainer::training& run, const trainer::accuracies& before,
-                   const trainer::accuracies& after) {
-  const nlohmann::json results = {{"settings", trainer::to_json(chosen, false)},
-                                  {"loss_curve", run.losses()},
-                                  {"linear_accuracy_before", before.linear},
-                                  {"linear_accuracy_after", after.linear},
-                                  {"knn_accuracy_before", before.knn},
-                                  {"knn_accuracy_after", after.knn}};
+void write_results(const trainer::settings& chosen, const trainer::training& run,
+                   const trainer::accuracies& before, const trainer::accuracies& after) {
+  const nlohmann::json results = {
+      {"settings", trainer::to_json(chosen, false)}, {"loss_curve", run.losses()},
+      {"linear_accuracy_before", before.linear},     {"linear_accuracy_after", after.linear},
+      {"knn_accuracy_before", before.knn},           {"knn_accuracy_after", after.knn}};
   trainer::write_atomically(chosen.json, results.dump(2) + "\n");
 }
 
@@ -55,17 +54,21 @@ int run(int count, char** words) {
 
   std::signal(SIGINT, note_interrupt);
   const auto save = [&] {
-    if (!chosen.checkpoint.empty()) trainer::write_atomically(chosen.checkpoint, training.checkpoint(before));
+    if (!chosen.checkpoint.empty())
+      trainer::write_atomically(chosen.checkpoint, training.checkpoint(before));
   };
-  trainer::progress progress(training.total_updates(), training.updates_done(), chosen.batch, training.updates_an_epoch());
+  trainer::progress progress(training.total_updates(), training.updates_done(), chosen.batch,
+                             training.updates_an_epoch());
   while (training.updates_done() < training.total_updates()) {
     const trainer::update_report report = training.update();
     progress.update(training.updates_done(), report.loss, report.neighbour_accuracy);
     if (interrupted != 0) {
       progress.finish();
       save();
-      std::cerr << "interrupted after " << training.updates_done() << " of " << training.total_updates() << " updates"
-                << (chosen.checkpoint.empty() ? "" : "; --resume " + chosen.checkpoint + " goes on") << std::endl;
+      std::cerr << "interrupted after " << training.updates_done() << " of "
+                << training.total_updates() << " updates"
+                << (chosen.checkpoint.empty() ? "" : "; --resume " + chosen.checkpoint + " goes on")
+                << std::endl;
       return exit_interrupted;
     }
     if (training.updates_done() % training.updates_an_epoch() == 0) save();

@@ -31,12 +31,17 @@ std::string minutes(double seconds) {
 class progress::display {
  public:
   display(std::int64_t total, std::int64_t done, std::int64_t images, std::int64_t updates_an_epoch)
-      : total_(total), first_(done), images_(images), updates_an_epoch_(updates_an_epoch), done_(done) {
+      : total_(total),
+        first_(done),
+        images_(images),
+        updates_an_epoch_(updates_an_epoch),
+        done_(done) {
 #ifdef FEAUG_EXAMPLE_HAS_BARKEEP
     if (isatty(STDERR_FILENO) != 0 && total > done) {
       namespace bk = barkeep;
       status_ = bk::Status({.out = &std::cerr, .message = "training", .show = false});
-      bar_ = bk::ProgressBar(&done_, {.out = &std::cerr, .total = total, .interval = 0.2, .show = false});
+      bar_ = bk::ProgressBar(&done_,
+                             {.out = &std::cerr, .total = total, .interval = 0.2, .show = false});
       both_ = bk::Composite({bar_, status_}, " ");
       both_->show();
     }
@@ -44,12 +49,14 @@ class progress::display {
   }
 
   void update(std::int64_t done, double loss, double neighbour_accuracy) {
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     const double rate = static_cast<double>(done - first_) / seconds;
-    const std::string line = "loss " + formatted("%.4f", loss) + "  neighbours " +
-                             (neighbour_accuracy < 0 ? "-" : formatted("%.1f %%", 100 * neighbour_accuracy)) + "  " +
-                             formatted("%.0f", rate * static_cast<double>(images_)) + " images/s  " +
-                             minutes(static_cast<double>(total_ - done) / rate) + " left";
+    const std::string line =
+        "loss " + formatted("%.4f", loss) + "  neighbours " +
+        (neighbour_accuracy < 0 ? "-" : formatted("%.1f %%", 100 * neighbour_accuracy)) + "  " +
+        formatted("%.0f", rate * static_cast<double>(images_)) + " images/s  " +
+        minutes(static_cast<double>(total_ - done) / rate) + " left";
     done_ = done;
 #ifdef FEAUG_EXAMPLE_HAS_BARKEEP
     if (both_ != nullptr) {
@@ -83,7 +90,8 @@ class progress::display {
 #endif
 };
 
-progress::progress(std::int64_t total, std::int64_t done, std::int64_t images, std::int64_t updates_an_epoch)
+progress::progress(std::int64_t total, std::int64_t done, std::int64_t images,
+                   std::int64_t updates_an_epoch)
     : display_(std::make_unique<display>(total, done, images, updates_an_epoch)) {}
 progress::~progress() { finish(); }
 void progress::update(std::int64_t done, double loss, double neighbour_accuracy) {

@@ -8,8 +8,10 @@ namespace trainer {
 
 class progress {
  public:
-  /// `total` updates, `done` of them already made by the run that this one resumes; `images` an update.
-  progress(std::int64_t total, std::int64_t done, std::int64_t images, std::int64_t updates_an_epoch);
+  /// `total` updates, `done` of them already made by the run that this one resumes; `images` an
+  /// update.
+  progress(std::int64_t total, std::int64_t done, std::int64_t images,
+           std::int64_t updates_an_epoch);
   progress(const progress&) = delete;
   progress& operator=(const progress&) = delete;
   ~progress();

@@ -39,11 +39,13 @@ struct settings {
   [[nodiscard]] bool has_momentum_target() const { return method == "moco" || method == "byol"; }
 };
 
-/// Reads the command line and fills in what the method fixes. Prints help and exits for --help; throws user_error for an unknown
-/// option, a bad value, or a combination that means nothing, with the reason.
+/// Reads the command line and fills in what the method fixes. Prints help and exits for --help;
+/// throws user_error for an unknown option, a bad value, or a combination that means nothing, with
+/// the reason.
 settings read_settings(int count, char** words);
 
-/// The settings as JSON, by the options' own names. `of_the_numbers` leaves out what no result depends on: threads and paths.
+/// The settings as JSON, by the options' own names. `of_the_numbers` leaves out what no result
+/// depends on: threads and paths.
 nlohmann::json to_json(const settings& all, bool of_the_numbers);
 
 }  // namespace trainer

@@ -14,36 +14,44 @@ namespace {
 using network::matrix;
 
 feaug::matrix_view<float> view(matrix<float>& m) { return {m.data(), m.rows(), m.cols()}; }
-feaug::matrix_view<const float> view(const matrix<float>& m) { return {m.data(), m.rows(), m.cols()}; }
+feaug::matrix_view<const float> view(const matrix<float>& m) {
+  return {m.data(), m.rows(), m.cols()};
+}
 
 /// Any of the feature augmentations that the command line offers.
-using any_augmentation = std::variant<feaug::keep_features, feaug::neighbour_policy<float>, feaug::mask, feaug::gaussian_noise,
-                                      feaug::interpolate, feaug::extrapolate>;
+using any_augmentation =
+    std::variant<feaug::keep_features, feaug::neighbour_policy<float>, feaug::mask,
+                 feaug::gaussian_noise, feaug::interpolate, feaug::extrapolate>;
 
-any_augmentation augmentation_of(feature_augmentation which, const feaug::support_queue<float>& queue,
+any_augmentation augmentation_of(feature_augmentation which,
+                                 const feaug::support_queue<float>& queue,
                                  const std::vector<std::int64_t>& ids) {
   switch (which) {
     case feature_augmentation::none:
       break;
     case feature_augmentation::neighbour:
-      // While the queue is empty a feature is its own neighbour; later its own image, seen an epoch ago, does not count.
-      return feaug::neighbour_from(queue, {.fallback = feaug::neighbour_fallback::query},
-                                   {.exclude_ids = {ids.data(), static_cast<feaug::index_t>(ids.size())}});
+      // While the queue is empty a feature is its own neighbour; later its own image, seen an epoch
+      // ago, does not count.
+      return feaug::neighbour_from(
+          queue, {.fallback = feaug::neighbour_fallback::query},
+          {.exclude_ids = {ids.data(), static_cast<feaug::index_t>(ids.size())}});
     case feature_augmentation::mask:
       return feaug::mask{.keep_probability = 0.8F};
     case feature_augmentation::noise:
       return feaug::gaussian_noise{.scale = 0.05F};
     case feature_augmentation::interpolate:
-      return feaug::interpolate{.distribution = feaug::weight_distribution::uniform, .low = 0.8F, .high = 1.0F};
+      return feaug::interpolate{
+          .distribution = feaug::weight_distribution::uniform, .low = 0.8F, .high = 1.0F};
     case feature_augmentation::extrapolate:
-      return feaug::extrapolate{.distribution = feaug::weight_distribution::uniform, .low = 1.0F, .high = 1.2F};
+      return feaug::extrapolate{
+          .distribution = feaug::weight_distribution::uniform, .low = 1.0F, .high = 1.2F};
   }
   return feaug::keep_features{};
 }
 
 /// All that were asked for, in turn: there are at most five.
-auto composed_of(const std::vector<feature_augmentation>& which, const feaug::support_queue<float>& queue,
-                 const std::vector<std::int64_t>& ids) {
+auto composed_of(const std::vector<feature_augmentation>& which,
+                 const feaug::support_queue<float>& queue, const std::vector<std::int64_t>& ids) {
   const auto at = [&](std::size_t i) {
     return augmentation_of(i < which.size() ? which[i] : feature_augmentation::none, queue, ids);
   };
@@ -57,7 +65,8 @@ feaug::step_options<float> step_options_of(const settings& chosen) {
   if (chosen.architecture == "pre_predictor") options.architecture = architecture::pre_predictor;
   if (chosen.architecture == "post_predictor") options.architecture = architecture::post_predictor;
   if (chosen.sample_reduction == "sum") options.sample_reduction = feaug::sample_reduce::sum;
-  if (chosen.method == "byol" || chosen.method == "simsiam") options.paradigm = feaug::paradigm::similarity;
+  if (chosen.method == "byol" || chosen.method == "simsiam")
+    options.paradigm = feaug::paradigm::similarity;
   if (chosen.method == "simclr") options.contrast = feaug::contrast::both_views;
   if (chosen.method == "moco") {
     options.contrast = feaug::contrast::prediction_rows;
@@ -109,7 +118,8 @@ update_report training::update() {
     for (std::int64_t part = 0; part < chosen_.accumulate; ++part) {
       const micro_batch batch = gather(number, part);
       const auto rows = static_cast<feaug::index_t>(batch.ids.size());
-      feaug::enqueue(ctx_, queue_.view(), view(std::as_const(to_enqueue_[static_cast<std::size_t>(part)])),
+      feaug::enqueue(ctx_, queue_.view(),
+                     view(std::as_const(to_enqueue_[static_cast<std::size_t>(part)])),
                      {.ids = {batch.ids.data(), rows}, .labels = {batch.labels.data(), rows}});
     }
   }
@@ -125,10 +135,15 @@ update_report training::update() {
 training::micro_batch training::gather(std::int64_t update, std::int64_t part) const {
   const auto size = static_cast<std::size_t>(chosen_.train_size);
   std::vector<feaug::index_t> order(size);
-  feaug::draw_permutation(key_for(chosen_.seed, static_cast<std::uint64_t>(update / updates_an_epoch()), stream::epoch_order),
-                          order.data(), chosen_.train_size);
+  feaug::draw_permutation(
+      key_for(chosen_.seed, static_cast<std::uint64_t>(update / updates_an_epoch()),
+              stream::epoch_order),
+      order.data(), chosen_.train_size);
   const std::int64_t rows = chosen_.batch / chosen_.accumulate;
-  micro_batch batch{.ids = {}, .labels = {}, .images = matrix<float>(rows, data_.train.images.cols()), .first_row = part * rows};
+  micro_batch batch{.ids = {},
+                    .labels = {},
+                    .images = matrix<float>(rows, data_.train.images.cols()),
+                    .first_row = part * rows};
   const std::int64_t first = (update % updates_an_epoch()) * chosen_.batch + batch.first_row;
   for (std::int64_t i = 0; i < rows; ++i) {
     const auto id = order[static_cast<std::size_t>(first + i)];
@@ -145,7 +160,8 @@ update_report training::train_on(const micro_batch& batch, std::uint64_t step) {
   const auto rows = static_cast<network::index>(batch.ids.size());
   matrix<float> views(2 * rows, batch.images.cols());
   for (int v = 0; v < 2; ++v) {
-    views.middleRows(v * rows, rows) = make_view(ctx_, batch.images, strengths.views[v], chosen_.seed, step, v, batch.first_row);
+    views.middleRows(v * rows, rows) =
+        make_view(ctx_, batch.images, strengths.views[v], chosen_.seed, step, v, batch.first_row);
   }
   matrix<float> online = online_.forward(ctx_, views);
   matrix<float> target = target_ ? target_->forward(ctx_, views) : online;
@@ -154,21 +170,25 @@ update_report training::train_on(const micro_batch& batch, std::uint64_t step) {
   report.neighbour_accuracy = neighbour_accuracy(batch, target);
   report.loss = compare(batch, online, gradient, target, step);
   online_.backward(ctx_, gradient);
-  // Only the first view enters the queue: the second would be the nearest neighbour of the first ever after.
+  // Only the first view enters the queue: the second would be the nearest neighbour of the first
+  // ever after.
   to_enqueue_.emplace_back(target.topRows(rows));
   return report;
 }
 
-double training::compare(const micro_batch& batch, matrix<float>& online, matrix<float>& gradient, matrix<float>& target,
-                         std::uint64_t step) {
+double training::compare(const micro_batch& batch, matrix<float>& online, matrix<float>& gradient,
+                         matrix<float>& target, std::uint64_t step) {
   using feaug::differentiable;
   using feaug::stop_gradient;
   const auto rows = static_cast<feaug::index_t>(batch.ids.size());
-  const auto half = [&](matrix<float>& both, int v) { return view(both).rows_from(v * rows, rows); };
+  const auto half = [&](matrix<float>& both, int v) {
+    return view(both).rows_from(v * rows, rows);
+  };
   const feaug::support_queue<float> queue = queue_.view();
   feaug::step_options<float> options = step_options_of(chosen_);
   if (chosen_.method == "moco") {
-    options.negatives = stop_gradient(feaug::matrix_view<const float>(queue.storage.rows_from(0, queue_.size)));
+    options.negatives =
+        stop_gradient(feaug::matrix_view<const float>(queue.storage.rows_from(0, queue_.size)));
     // The very first batch has no queue yet: its own keys are the negatives.
     options.in_batch_negatives = queue_.size == 0;
   }
@@ -180,12 +200,15 @@ double training::compare(const micro_batch& batch, matrix<float>& online, matrix
   const auto run = [&](auto& h) -> double {
     if (target_ == nullptr) {
       return static_cast<double>(feaug::step(ctx_, options, z1, z2, h, augmentation, key,
-                                             chosen_.stop_gradient == "on" ? feaug::target_gradient::stopped
-                                                                           : feaug::target_gradient::flowing));
+                                             chosen_.stop_gradient == "on"
+                                                 ? feaug::target_gradient::stopped
+                                                 : feaug::target_gradient::flowing));
     }
     options.share *= 0.5;  // the mean of the two directions
-    return static_cast<double>(feaug::step_direction(ctx_, options, z1, stop_gradient(half(target, 1)), h, augmentation, key, 0)) +
-           static_cast<double>(feaug::step_direction(ctx_, options, z2, stop_gradient(half(target, 0)), h, augmentation, key, 1));
+    return static_cast<double>(feaug::step_direction(
+               ctx_, options, z1, stop_gradient(half(target, 1)), h, augmentation, key, 0)) +
+           static_cast<double>(feaug::step_direction(
+               ctx_, options, z2, stop_gradient(half(target, 0)), h, augmentation, key, 1));
   };
   if (chosen_.has_predictor()) return run(predictor_);
   feaug::no_predictor none;
@@ -197,8 +220,8 @@ double training::neighbour_accuracy(const micro_batch& batch, const matrix<float
   const auto rows = static_cast<feaug::index_t>(batch.ids.size());
   std::vector<feaug::index_t> found(batch.ids.size());
   std::vector<std::int64_t> labels(batch.ids.size());
-  feaug::nearest(ctx_, queue_.view(), view(features).rows_from(0, rows), {.indices = {found.data(), rows, 1}},
-                 {.exclude_ids = {batch.ids.data(), rows}});
+  feaug::nearest(ctx_, queue_.view(), view(features).rows_from(0, rows),
+                 {.indices = {found.data(), rows, 1}}, {.exclude_ids = {batch.ids.data(), rows}});
   feaug::gather(ctx_, queue_.view(), {found.data(), rows}, {.labels = {labels.data(), rows}});
   std::int64_t same = 0;
   for (std::size_t i = 0; i < labels.size(); ++i) same += labels[i] == batch.labels[i] ? 1 : 0;
@@ -211,21 +234,26 @@ double training::learning_rate(std::int64_t update) const {
   const double warm_up = std::max(1.0, total / 20.0);
   const auto at = static_cast<double>(update) + 1.0;
   if (at <= warm_up) return chosen_.learning_rate * at / warm_up;
-  return chosen_.learning_rate * 0.5 * (1.0 + std::cos(std::numbers::pi * (at - warm_up) / std::max(1.0, total - warm_up)));
+  return chosen_.learning_rate * 0.5 *
+         (1.0 + std::cos(std::numbers::pi * (at - warm_up) / std::max(1.0, total - warm_up)));
 }
 
 std::vector<array_view> training::arrays() {
   std::vector<array_view> all;
   const auto add = [&](const std::string& name, auto* data, std::size_t count) {
-    all.push_back({.name = name, .data = reinterpret_cast<char*>(data), .bytes = count * sizeof(*data)});
+    all.push_back(
+        {.name = name, .data = reinterpret_cast<char*>(data), .bytes = count * sizeof(*data)});
   };
-  const auto add_matrix = [&](const std::string& name, matrix<float>& m) { add(name, m.data(), static_cast<std::size_t>(m.size())); };
+  const auto add_matrix = [&](const std::string& name, matrix<float>& m) {
+    add(name, m.data(), static_cast<std::size_t>(m.size()));
+  };
   for (const network::state<float>* part : {&learned_, &target_state_}) {
     for (const auto& [name, p] : part->parameters) add_matrix(name, p->value);
     for (const auto& [name, m] : part->buffers) add_matrix(name, *m);
   }
   int number = 0;
-  for (matrix<float>* moment : optimiser_.moments()) add_matrix("moment " + std::to_string(number++), *moment);
+  for (matrix<float>* moment : optimiser_.moments())
+    add_matrix("moment " + std::to_string(number++), *moment);
   add("optimiser updates", &optimiser_.steps(), 1);
   add("queue rows", queue_.rows.data(), queue_.rows.size());
   add("queue ids", queue_.ids.data(), queue_.ids.size());
@@ -246,7 +274,8 @@ std::string training::checkpoint(const accuracies& before) {
 accuracies training::restore(const std::string& path) {
   const nlohmann::json header = restore_checkpoint(path, to_json(chosen_, true), arrays());
   losses_ = header.at("losses").get<std::vector<float>>();
-  return {.linear = header.at("linear_accuracy_before").get<double>(), .knn = header.at("knn_accuracy_before").get<double>()};
+  return {.linear = header.at("linear_accuracy_before").get<double>(),
+          .knn = header.at("knn_accuracy_before").get<double>()};
 }
 
 }  // namespace trainer

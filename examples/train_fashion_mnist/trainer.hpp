@@ -41,7 +41,8 @@ struct queue_memory {
 
 struct update_report {
   double loss = 0;
-  double neighbour_accuracy = -1;  ///< share of nearest queue rows with the query's label; −1 while the queue is empty
+  double neighbour_accuracy =
+      -1;  ///< share of nearest queue rows with the query's label; −1 while the queue is empty
 };
 
 class training {
@@ -50,7 +51,9 @@ class training {
 
   [[nodiscard]] std::int64_t updates_an_epoch() const { return chosen_.train_size / chosen_.batch; }
   [[nodiscard]] std::int64_t total_updates() const { return updates_an_epoch() * chosen_.epochs; }
-  [[nodiscard]] std::int64_t updates_done() const { return static_cast<std::int64_t>(losses_.size()); }
+  [[nodiscard]] std::int64_t updates_done() const {
+    return static_cast<std::int64_t>(losses_.size());
+  }
   [[nodiscard]] const std::vector<float>& losses() const { return losses_; }
   network::encoder<float>& encoder() { return online_.encoder; }
 
@@ -59,7 +62,8 @@ class training {
 
   /// Everything that the rest of the run depends on; `before` travels along.
   std::string checkpoint(const accuracies& before);
-  /// Goes on from a checkpoint's file; returns its `before`. Throws user_error and changes nothing if it does not fit.
+  /// Goes on from a checkpoint's file; returns its `before`. Throws user_error and changes nothing
+  /// if it does not fit.
   accuracies restore(const std::string& path);
 
  private:
@@ -72,8 +76,9 @@ class training {
 
   micro_batch gather(std::int64_t update, std::int64_t part) const;
   update_report train_on(const micro_batch& batch, std::uint64_t step);
-  double compare(const micro_batch& batch, network::matrix<float>& online, network::matrix<float>& gradient,
-                 network::matrix<float>& target, std::uint64_t step);
+  double compare(const micro_batch& batch, network::matrix<float>& online,
+                 network::matrix<float>& gradient, network::matrix<float>& target,
+                 std::uint64_t step);
   double neighbour_accuracy(const micro_batch& batch, const network::matrix<float>& features);
   [[nodiscard]] double learning_rate(std::int64_t update) const;
   std::vector<array_view> arrays();

@@ -5,8 +5,9 @@
 #define FEAUG_VERSION_MINOR 1
 #define FEAUG_VERSION_PATCH 0
 
-// Two copies of feaug of different versions may end up in one process (two plug-ins of one trainer, say), so every name
-// lives in an inline namespace that carries the version: feaug::v0_1::… is spelled feaug::… by users.
+// Two copies of feaug of different versions may end up in one process (two plug-ins of one trainer,
+// say), so every name lives in an inline namespace that carries the version: feaug::v0_1::… is
+// spelled feaug::… by users.
 #define FEAUG_DETAIL_JOIN_EXPANDED(major, minor) v##major##_##minor
 #define FEAUG_DETAIL_JOIN(major, minor) FEAUG_DETAIL_JOIN_EXPANDED(major, minor)
 #define FEAUG_VERSION_NAMESPACE FEAUG_DETAIL_JOIN(FEAUG_VERSION_MAJOR, FEAUG_VERSION_MINOR)

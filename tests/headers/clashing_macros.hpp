@@ -4,7 +4,8 @@
 
 #define FEAUG_POISON a name that clashes with a macro
 
-// <complex.h>, <termios.h>, <math.h>, <sys/sysmacros.h>, and the compiler itself in its GNU dialect.
+// <complex.h>, <termios.h>, <math.h>, <sys/sysmacros.h>, and the compiler itself in its GNU
+// dialect.
 #define I FEAUG_POISON
 #define B0 FEAUG_POISON
 #define ECHO FEAUG_POISON

@@ -1,4 +1,5 @@
-// info_nce against its formula, automatic differentiation and central differences; and at the edges.
+// info_nce against its formula, automatic differentiation and central differences; and at the
+// edges.
 #include "feaug/loss/info_nce.hpp"
 
 #include <array>
@@ -29,7 +30,8 @@ struct setting {
   testing::info_nce_setting how = {};
 };
 
-/// Sizes: one of each, one column, odd ones, more than one tile of rows, more than one chunk of columns.
+/// Sizes: one of each, one column, odd ones, more than one tile of rows, more than one chunk of
+/// columns.
 const std::vector<setting> settings = {
     {1, 1, 0, 3, 0.5},
     {1, 1, 4, 3, 0.1},
@@ -47,7 +49,8 @@ S reference(const setting& s, const std::vector<S>& x, const std::vector<double>
   const testing::rows_of<S> queries(x, 0, s.rows, s.cols);
   const testing::rows_of<S> keys(x, size(s.rows), s.keys, s.cols);
   const testing::rows_of<S> negatives(x, size(s.rows + s.keys), s.negatives, s.cols);
-  return testing::weighted(testing::info_nce_rows(queries, keys, negatives, x.back(), s.how), weights);
+  return testing::weighted(testing::info_nce_rows(queries, keys, negatives, x.back(), s.how),
+                           weights);
 }
 
 /// Inputs, destinations and the reference for one setting.
@@ -84,7 +87,8 @@ struct fixture {
             .in_batch_negatives = s.how.in_batch_negatives,
             .normalize = s.how.normalize,
             .negatives = differentiable(negatives.view(), d_negatives.view()),
-            .learnable_temperature = differentiable(feaug::scalar(temperature), feaug::scalar(d_temperature))};
+            .learnable_temperature =
+                differentiable(feaug::scalar(temperature), feaug::scalar(d_temperature))};
   }
 
   std::vector<double> inputs() const {
@@ -106,13 +110,14 @@ struct fixture {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("info_nce and its gradients are the formula's", "[info_nce]", double, float, feaug::half,
-                   feaug::bfloat16) {
+TEMPLATE_TEST_CASE("info_nce and its gradients are the formula's", "[info_nce]", double, float,
+                   feaug::half, feaug::bfloat16) {
   using C = compute_t<TestType>;
   const setting s = GENERATE(from_range(settings));
   const bool mean = GENERATE(true, false);
   CAPTURE(s.rows, s.keys, s.negatives, s.cols, s.temperature, mean);
-  // At τ = 0.01 a 16-bit key that rounds off by 2⁻⁹ moves a logit by 0.2; there only the wider types are held to the formula.
+  // At τ = 0.01 a 16-bit key that rounds off by 2⁻⁹ moves a logit by 0.2; there only the wider
+  // types are held to the formula.
   if (sizeof(TestType) == 2 && s.temperature < 0.05) return;
   fixture<TestType> f(s);
   const std::vector<double> weights = testing::equal_weights(s.rows, mean);
@@ -127,21 +132,25 @@ TEMPLATE_TEST_CASE("info_nce and its gradients are the formula's", "[info_nce]",
   const auto options = f.options(mean ? reduce::mean : reduce::sum);
   cpu_context ctx{.threads = 2};
 
-  const C loss = feaug::info_nce_with_gradients(ctx, differentiable(f.queries.view(), f.d_queries.view()),
-                                                differentiable(f.keys.view(), f.d_keys.view()), options);
+  const C loss =
+      feaug::info_nce_with_gradients(ctx, differentiable(f.queries.view(), f.d_queries.view()),
+                                     differentiable(f.keys.view(), f.d_keys.view()), options);
   CHECK(static_cast<double>(loss) == Approx(want.value).epsilon(allowed).margin(allowed));
   CHECK(testing::relative_error(f.gradients(), want.gradient, 1e-2) < allowed);
-  CHECK((f.d_queries.padding_intact() && f.d_keys.padding_intact() && f.d_negatives.padding_intact()));
+  CHECK((f.d_queries.padding_intact() && f.d_keys.padding_intact() &&
+         f.d_negatives.padding_intact()));
 
   f.reset();
   std::vector<C> statistics(static_cast<std::size_t>(s.rows));
   const vector_view<C> statistics_view(statistics.data(), s.rows);
   C forward_loss{};
-  feaug::info_nce(ctx, f.queries.view(), f.keys.view(), feaug::scalar(forward_loss), options, statistics_view);
+  feaug::info_nce(ctx, f.queries.view(), f.keys.view(), feaug::scalar(forward_loss), options,
+                  statistics_view);
   CHECK(forward_loss == loss);
   C one{1};
   feaug::info_nce_backward(ctx, differentiable(f.queries.view(), f.d_queries.view()),
-                           differentiable(f.keys.view(), f.d_keys.view()), statistics_view, feaug::scalar(one), options);
+                           differentiable(f.keys.view(), f.d_keys.view()), statistics_view,
+                           feaug::scalar(one), options);
   CHECK(testing::relative_error(f.gradients(), want.gradient, 1e-2) < allowed);
 }
 
@@ -156,20 +165,23 @@ TEST_CASE("info_nce without reduction takes a cotangent a row", "[info_nce]") {
   std::vector<double> statistics(5);
   const vector_view<double> statistics_view(statistics.data(), 5);
   auto options = f.options(reduce::none);
-  feaug::info_nce(ctx, f.queries.view(), f.keys.view(), {losses.data(), 5}, options, statistics_view);
-  const auto row_losses = testing::info_nce_rows(testing::rows_of<double>(f.inputs(), 0, 5, 4),
-                                                 testing::rows_of<double>(f.inputs(), 20, 6, 4),
-                                                 testing::rows_of<double>(f.inputs(), 44, 3, 4), 0.3, s.how);
+  feaug::info_nce(ctx, f.queries.view(), f.keys.view(), {losses.data(), 5}, options,
+                  statistics_view);
+  const auto row_losses = testing::info_nce_rows(
+      testing::rows_of<double>(f.inputs(), 0, 5, 4), testing::rows_of<double>(f.inputs(), 20, 6, 4),
+      testing::rows_of<double>(f.inputs(), 44, 3, 4), 0.3, s.how);
   CHECK(testing::relative_error(losses, row_losses) < 1e-12);
   feaug::info_nce_backward(ctx, differentiable(f.queries.view(), f.d_queries.view()),
-                           differentiable(f.keys.view(), f.d_keys.view()), statistics_view, {cotangent.data(), 5}, options);
+                           differentiable(f.keys.view(), f.d_keys.view()), statistics_view,
+                           {cotangent.data(), 5}, options);
   CHECK(testing::relative_error(f.gradients(), want.gradient) < 1e-9);
 
   SECTION("row weights do the same in one call") {
     f.reset();
     options.row_weights = {cotangent.data(), 5};
     feaug::info_nce_with_gradients(ctx, differentiable(f.queries.view(), f.d_queries.view()),
-                                   differentiable(f.keys.view(), f.d_keys.view()), {losses.data(), 5}, options);
+                                   differentiable(f.keys.view(), f.d_keys.view()),
+                                   {losses.data(), 5}, options);
     CHECK(testing::relative_error(f.gradients(), want.gradient) < 1e-9);
     CHECK(losses[3] == Approx(2.0 * row_losses[3]));
   }
@@ -185,8 +197,8 @@ TEST_CASE("a stopped side is neither written nor needed by the other", "[info_nc
   auto stopped = options;
   stopped.negatives = stop_gradient(both.negatives.view());
   test_matrix<float> alone(6, 4);
-  feaug::info_nce_with_gradients(ctx, differentiable(both.queries.view(), alone.view()), stop_gradient(both.keys.view()),
-                                 stopped);
+  feaug::info_nce_with_gradients(ctx, differentiable(both.queries.view(), alone.view()),
+                                 stop_gradient(both.keys.view()), stopped);
   CHECK(alone.values() == both.d_queries.values());
   test_matrix<float> keys_alone(7, 4);
   feaug::info_nce_with_gradients(ctx, stop_gradient(both.queries.view()),
@@ -198,8 +210,9 @@ TEST_CASE("accumulate adds, gradient_scale multiplies gradients alone", "[info_n
   const setting s{6, 6, 0, 4, 0.2};
   fixture<double> f(s);
   cpu_context ctx{.threads = 1};
-  const double loss = feaug::info_nce_with_gradients(ctx, differentiable(f.queries.view(), f.d_queries.view()),
-                                                     differentiable(f.keys.view(), f.d_keys.view()), {.temperature = 0.2});
+  const double loss = feaug::info_nce_with_gradients(
+      ctx, differentiable(f.queries.view(), f.d_queries.view()),
+      differentiable(f.keys.view(), f.d_keys.view()), {.temperature = 0.2});
   test_matrix<double> sum(6, 4);
   sum.fill(1.0);
   const double same = feaug::info_nce_with_gradients(ctx, accumulate(f.queries.view(), sum.view()),
@@ -207,7 +220,8 @@ TEST_CASE("accumulate adds, gradient_scale multiplies gradients alone", "[info_n
                                                      {.temperature = 0.2, .gradient_scale = 3.0});
   CHECK(same == loss);
   for (index_t i = 0; i < 6; ++i) {
-    for (index_t j = 0; j < 4; ++j) CHECK(sum.get(i, j) == Approx(1.0 + 3.0 * f.d_queries.get(i, j)));
+    for (index_t j = 0; j < 4; ++j)
+      CHECK(sum.get(i, j) == Approx(1.0 + 3.0 * f.d_queries.get(i, j)));
   }
 }
 
@@ -220,9 +234,9 @@ TEST_CASE("info_nce gives the same bits for any number of threads", "[info_nce]"
     cpu_context ctx{.threads = threads};
     test_matrix<float> d_queries(rows, 33);
     test_matrix<float> d_keys(rows + 401, 33);
-    const float loss = feaug::info_nce_with_gradients(ctx, differentiable(queries.view(), d_queries.view()),
-                                                      differentiable(keys.view(), d_keys.view()),
-                                                      {.positive_offset = 100});
+    const float loss = feaug::info_nce_with_gradients(
+        ctx, differentiable(queries.view(), d_queries.view()),
+        differentiable(keys.view(), d_keys.view()), {.positive_offset = 100});
     std::vector<double>& all = results[static_cast<std::size_t>(threads - 1)];
     all = d_queries.values();
     for (double v : d_keys.values()) all.push_back(v);
@@ -238,13 +252,15 @@ TEST_CASE("info_nce is right where tiles and chunks meet", "[info_nce]") {
   fixture<double> f(s, 0);
   const std::vector<double> weights = testing::equal_weights(70, true);
   cpu_context ctx{.threads = 2};
-  const double loss = feaug::info_nce_with_gradients(ctx, differentiable(f.queries.view(), f.d_queries.view()),
-                                                     differentiable(f.keys.view(), f.d_keys.view()), f.options(reduce::mean));
+  const double loss = feaug::info_nce_with_gradients(
+      ctx, differentiable(f.queries.view(), f.d_queries.view()),
+      differentiable(f.keys.view(), f.d_keys.view()), f.options(reduce::mean));
   const std::vector<double> x = f.inputs();
   CHECK(loss == Approx(reference(s, x, weights)).epsilon(1e-10));
   const std::vector<double> got = f.gradients();
-  for (const std::size_t at : {std::size_t{0}, std::size_t{700}, std::size_t{1329}, std::size_t{1330 + 19 * 250},
-                               std::size_t{1330 + 19 * 299}, x.size() - 20, x.size() - 1}) {
+  for (const std::size_t at :
+       {std::size_t{0}, std::size_t{700}, std::size_t{1329}, std::size_t{1330 + 19 * 250},
+        std::size_t{1330 + 19 * 299}, x.size() - 20, x.size() - 1}) {
     std::vector<double> moved = x;
     moved[at] = x[at] + 1e-5;
     const double above = reference(s, moved, weights);
@@ -262,7 +278,8 @@ TEST_CASE("info_nce at the edges", "[info_nce]") {
   test_matrix<float> d_keys(4, 3);
   const auto run = [&](double temperature) {
     return feaug::info_nce_with_gradients(ctx, differentiable(queries.view(), d_queries.view()),
-                                          differentiable(keys.view(), d_keys.view()), {.temperature = temperature});
+                                          differentiable(keys.view(), d_keys.view()),
+                                          {.temperature = temperature});
   };
   const auto all_finite = [](const test_matrix<float>& m) {
     for (double v : m.values()) {
@@ -310,10 +327,12 @@ TEST_CASE("info_nce at the edges", "[info_nce]") {
     CHECK(run(0.1) == Approx(std::log(4.0)).epsilon(1e-6));
   }
   SECTION("NaN and infinity reach every row that reads them, and only those") {
-    const double bad = GENERATE(std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity());
+    const double bad =
+        GENERATE(std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity());
     std::vector<float> losses(4);
     queries.set(1, 2, bad);
-    feaug::info_nce(ctx, queries.view(), keys.view(), {losses.data(), 4}, {.reduction = reduce::none});
+    feaug::info_nce(ctx, queries.view(), keys.view(), {losses.data(), 4},
+                    {.reduction = reduce::none});
     CHECK(std::isnan(losses[1]));
     CHECK((std::isfinite(losses[0]) && std::isfinite(losses[2]) && std::isfinite(losses[3])));
     CHECK(std::isnan(run(0.1)));
@@ -321,7 +340,8 @@ TEST_CASE("info_nce at the edges", "[info_nce]") {
     CHECK(std::isnan(d_keys.get(0, 0)));
     queries.set(1, 2, 0.5);
     keys.set(3, 0, bad);
-    feaug::info_nce(ctx, queries.view(), keys.view(), {losses.data(), 4}, {.reduction = reduce::none});
+    feaug::info_nce(ctx, queries.view(), keys.view(), {losses.data(), 4},
+                    {.reduction = reduce::none});
     for (float loss : losses) CHECK(std::isnan(loss));
   }
   SECTION("a winner by far: the loss keeps its digits where 1 − p rounds to 0") {
@@ -353,18 +373,21 @@ TEST_CASE("info_nce names what is wrong, before it writes", "[info_nce]") {
   };
   const double nan = std::numeric_limits<double>::quiet_NaN();
 
-  says("info_nce_with_gradients: temperature: got 0, wanted a finite number above 0", with({.temperature = 0}));
+  says("info_nce_with_gradients: temperature: got 0, wanted a finite number above 0",
+       with({.temperature = 0}));
   says("temperature: got -1", with({.temperature = -1}));
   says("temperature: got nan", with({.temperature = nan}));
   says("temperature: got inf", with({.temperature = std::numeric_limits<double>::infinity()}));
   says("gradient_scale: got nan", with({.gradient_scale = nan}));
-  says("keys: got 4 rows, wanted at least 4 queries + positive_offset 1", with({.positive_offset = 1}));
+  says("keys: got 4 rows, wanted at least 4 queries + positive_offset 1",
+       with({.positive_offset = 1}));
   says("positive_offset -1", with({.positive_offset = -1}));
   says("reduction: got none, wanted mean or sum", with({.reduction = reduce::none}));
   float one = 1;
   says("row_weights: got 1 elements, wanted 4", with({.row_weights = feaug::scalar(one)}));
   const auto wide = test_matrix<float>::normal(4, 5, 3);
-  says("negatives: got 5 columns, wanted 3 as queries", with({.negatives = stop_gradient(wide.view())}));
+  says("negatives: got 5 columns, wanted 3 as queries",
+       with({.negatives = stop_gradient(wide.view())}));
   says("keys: got 5 columns, wanted 3 as queries",
        [&] { feaug::info_nce_with_gradients(ctx, q, stop_gradient(wide.view())); });
   const feaug::matrix_view<const float> missing(nullptr, 4, 3);
@@ -374,26 +397,30 @@ TEST_CASE("info_nce names what is wrong, before it writes", "[info_nce]") {
   says("queries: got shape (0, 3), wanted at least one row and one column",
        [&] { feaug::info_nce(ctx, none, keys.view()); });
   const feaug::matrix_view<const float> narrow(queries.view().data, 4, 3, 2);
-  says("queries: got row stride 2, wanted 0 or at least 3", [&] { feaug::info_nce(ctx, narrow, keys.view()); });
+  says("queries: got row stride 2, wanted 0 or at least 3",
+       [&] { feaug::info_nce(ctx, narrow, keys.view()); });
   auto turned = queries.view();
   turned.strides[1] = 2;
-  says("queries: got stride 2 along the features", [&] { feaug::info_nce(ctx, turned, keys.view()); });
+  says("queries: got stride 2 along the features",
+       [&] { feaug::info_nce(ctx, turned, keys.view()); });
   test_matrix<float> small(3, 3);
-  says("gradient of queries: got shape (3, 3), wanted shape (4, 3) as queries",
-       [&] { feaug::info_nce_with_gradients(ctx, differentiable(queries.view(), small.view()), k); });
+  says("gradient of queries: got shape (3, 3), wanted shape (4, 3) as queries", [&] {
+    feaug::info_nce_with_gradients(ctx, differentiable(queries.view(), small.view()), k);
+  });
   says("gradient of queries: got memory that overlaps queries, wanted memory of its own", [&] {
     feaug::info_nce_with_gradients(ctx, differentiable(d_queries.view(), d_queries.view()), k);
   });
-  says("gradient of queries: got memory that overlaps keys", [&] {
-    feaug::info_nce_with_gradients(ctx, q, stop_gradient(d_queries.view()));
-  });
+  says("gradient of queries: got memory that overlaps keys",
+       [&] { feaug::info_nce_with_gradients(ctx, q, stop_gradient(d_queries.view())); });
   std::vector<float> losses(3);
   says("loss: got 3 elements, wanted 4 (a loss a row)", [&] {
-    feaug::info_nce(ctx, queries.view(), keys.view(), {losses.data(), 3}, {.reduction = reduce::none});
+    feaug::info_nce(ctx, queries.view(), keys.view(), {losses.data(), 3},
+                    {.reduction = reduce::none});
   });
   says("statistics: got 3 elements, wanted 4", [&] {
     feaug::info_nce_backward(ctx, q, k, {losses.data(), 3}, feaug::scalar(one));
   });
   float temperature = 0;
-  says("learnable_temperature: got 0", with({.learnable_temperature = stop_gradient(feaug::scalar(temperature))}));
+  says("learnable_temperature: got 0",
+       with({.learnable_temperature = stop_gradient(feaug::scalar(temperature))}));
 }

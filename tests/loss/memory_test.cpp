@@ -60,13 +60,19 @@ TEST_CASE("losses of 20000 rows raise the peak by less than 32 MiB", "[memory]")
   }
   SECTION("symmetric_info_nce, stopped keys") {
     feaug::cpu_context ctx{.threads = 2};
-    CHECK(growth([&] { feaug::symmetric_info_nce_with_gradients(ctx, x, stop_gradient(b.view())); }) < 32);
+    CHECK(growth([&] {
+            feaug::symmetric_info_nce_with_gradients(ctx, x, stop_gradient(b.view()));
+          }) < 32);
     CHECK(ctx.workspace.peak() < (16U << 20U));
   }
   SECTION("nt_xent over half of them") {
     feaug::cpu_context ctx{.threads = 2};
-    const auto first = differentiable(a.view().rows_from(0, rows / 2), d_a.view().rows_from(0, rows / 2));
-    CHECK(growth([&] { feaug::nt_xent_with_gradients(ctx, first, stop_gradient(b.view().rows_from(0, rows / 2))); }) < 32);
+    const auto first =
+        differentiable(a.view().rows_from(0, rows / 2), d_a.view().rows_from(0, rows / 2));
+    CHECK(growth([&] {
+            feaug::nt_xent_with_gradients(ctx, first,
+                                          stop_gradient(b.view().rows_from(0, rows / 2)));
+          }) < 32);
     CHECK(ctx.workspace.peak() < (16U << 20U));
   }
 }

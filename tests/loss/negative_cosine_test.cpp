@@ -15,8 +15,8 @@ using feaug::reduce;
 using feaug::stop_gradient;
 using testing::test_matrix;
 
-TEMPLATE_TEST_CASE("negative_cosine and its gradients are the formula's", "[negative_cosine]", double, float,
-                   feaug::half, feaug::bfloat16) {
+TEMPLATE_TEST_CASE("negative_cosine and its gradients are the formula's", "[negative_cosine]",
+                   double, float, feaug::half, feaug::bfloat16) {
   using C = feaug::compute_t<TestType>;
   const auto [rows, cols] = GENERATE(table<index_t, index_t>({{1, 3}, {3, 1}, {5, 4}, {40, 900}}));
   const bool byol = GENERATE(true, false);
@@ -34,14 +34,15 @@ TEMPLATE_TEST_CASE("negative_cosine and its gradients are the formula's", "[nega
     weights.assign(static_cast<std::size_t>(rows), 0.5);
     weights[0] = -2;
   }
-  // The cosine is homogeneous of degree 0, so g = −2w/‖p‖·(t̂ − cos·p̂) in closed form is what automatic differentiation gives for
-  // the small shapes; the large one would take 72000 dual numbers.
+  // The cosine is homogeneous of degree 0, so g = −2w/‖p‖·(t̂ − cos·p̂) in closed form is what
+  // automatic differentiation gives for the small shapes; the large one would take 72000 dual
+  // numbers.
   std::vector<double> want_p;
   std::vector<double> want_t;
   const testing::rows_of<double> ps(p.values(), 0, rows, cols);
   const testing::rows_of<double> ts(t.values(), 0, rows, cols);
-  const auto closed_form = [&](const std::vector<double>& x, const std::vector<double>& y, double weight,
-                               std::vector<double>& gradient) {
+  const auto closed_form = [&](const std::vector<double>& x, const std::vector<double>& y,
+                               double weight, std::vector<double>& gradient) {
     const double nx = std::sqrt(testing::dot(x, x));
     const double ny = std::sqrt(testing::dot(y, y));
     const double c = testing::dot(x, y) / (nx * ny);
@@ -59,8 +60,10 @@ TEMPLATE_TEST_CASE("negative_cosine and its gradients are the formula's", "[nega
     const auto want = testing::automatic_gradient(
         [&](const std::vector<testing::dual>& in) {
           const testing::rows_of<testing::dual> prediction(in, 0, rows, cols);
-          const testing::rows_of<testing::dual> target(in, static_cast<std::size_t>(rows * cols), rows, cols);
-          return testing::weighted(testing::negative_cosine_rows(prediction, target, byol), weights);
+          const testing::rows_of<testing::dual> target(in, static_cast<std::size_t>(rows * cols),
+                                                       rows, cols);
+          return testing::weighted(testing::negative_cosine_rows(prediction, target, byol),
+                                   weights);
         },
         x);
     std::vector<double> both = want_p;
@@ -68,27 +71,30 @@ TEMPLATE_TEST_CASE("negative_cosine and its gradients are the formula's", "[nega
     CHECK(testing::relative_error(both, want.gradient) < 1e-12);
   }
   const double allowed = testing::tolerance<TestType>();
-  const feaug::negative_cosine_options<TestType> options{.form = byol ? cosine_form::byol : cosine_form::simsiam,
-                                                         .reduction = reduction};
+  const feaug::negative_cosine_options<TestType> options{
+      .form = byol ? cosine_form::byol : cosine_form::simsiam, .reduction = reduction};
   feaug::cpu_context ctx{.threads = 2};
   const index_t outputs = reduction == reduce::none ? rows : 1;
   std::vector<C> loss(static_cast<std::size_t>(outputs));
   feaug::negative_cosine(ctx, p.view(), t.view(), {loss.data(), outputs}, options);
   const auto rows_want = testing::negative_cosine_rows(ps, ts, byol);
   if (reduction == reduce::none) {
-    for (std::size_t i = 0; i < rows_want.size(); ++i) CHECK(static_cast<double>(loss[i]) == Approx(rows_want[i]).margin(1e-5));
+    for (std::size_t i = 0; i < rows_want.size(); ++i)
+      CHECK(static_cast<double>(loss[i]) == Approx(rows_want[i]).margin(1e-5));
   } else {
-    CHECK(static_cast<double>(loss[0]) == Approx(testing::weighted(rows_want, weights)).epsilon(1e-5).margin(1e-5));
+    CHECK(static_cast<double>(loss[0]) ==
+          Approx(testing::weighted(rows_want, weights)).epsilon(1e-5).margin(1e-5));
   }
-  feaug::negative_cosine_backward(ctx, differentiable(p.view(), d_p.view()), differentiable(t.view(), d_t.view()),
-                                  {cotangent.data(), static_cast<index_t>(cotangent.size())}, options);
+  feaug::negative_cosine_backward(
+      ctx, differentiable(p.view(), d_p.view()), differentiable(t.view(), d_t.view()),
+      {cotangent.data(), static_cast<index_t>(cotangent.size())}, options);
   CHECK(testing::relative_error(d_p.values(), want_p) < allowed);
   CHECK(testing::relative_error(d_t.values(), want_t) < allowed);
   CHECK(d_t.padding_intact());
   if (reduction == reduce::none) return;
   test_matrix<TestType> again(rows, cols);
-  const C value =
-      feaug::negative_cosine_with_gradients(ctx, differentiable(p.view(), again.view()), stop_gradient(t.view()), options);
+  const C value = feaug::negative_cosine_with_gradients(ctx, differentiable(p.view(), again.view()),
+                                                        stop_gradient(t.view()), options);
   CHECK(value == loss[0]);
   CHECK(again.values() == d_p.values());
 }
@@ -100,8 +106,9 @@ TEST_CASE("negative_cosine at the edges", "[negative_cosine]") {
   test_matrix<float> d_p(3, 4);
   std::vector<float> losses(3);
   const auto run = [&] {
-    feaug::negative_cosine_with_gradients(ctx, differentiable(p.view(), d_p.view()), stop_gradient(t.view()),
-                                          {losses.data(), 3}, {.reduction = reduce::none});
+    feaug::negative_cosine_with_gradients(ctx, differentiable(p.view(), d_p.view()),
+                                          stop_gradient(t.view()), {losses.data(), 3},
+                                          {.reduction = reduce::none});
   };
   SECTION("zero, huge") {
     p.fill_row(0, 0.0);
@@ -122,11 +129,14 @@ TEST_CASE("negative_cosine at the edges", "[negative_cosine]") {
   SECTION("bad arguments") {
     using Catch::Matchers::Contains;
     const auto other = test_matrix<float>::normal(3, 5, 3);
-    CHECK_THROWS_WITH(feaug::negative_cosine(ctx, p.view(), other.view()),
-                      Contains("negative_cosine: target: got shape (3, 5), wanted shape (3, 4) as prediction"));
-    CHECK_THROWS_WITH(feaug::negative_cosine_backward(ctx, differentiable(p.view(), d_p.view()), stop_gradient(t.view()), {}),
+    CHECK_THROWS_WITH(
+        feaug::negative_cosine(ctx, p.view(), other.view()),
+        Contains("negative_cosine: target: got shape (3, 5), wanted shape (3, 4) as prediction"));
+    CHECK_THROWS_WITH(feaug::negative_cosine_backward(ctx, differentiable(p.view(), d_p.view()),
+                                                      stop_gradient(t.view()), {}),
                       Contains("negative_cosine_backward: cotangent: got no elements"));
-    CHECK_THROWS_WITH(feaug::negative_cosine_with_gradients(ctx, differentiable(p.view(), p.view()), stop_gradient(t.view())),
+    CHECK_THROWS_WITH(feaug::negative_cosine_with_gradients(ctx, differentiable(p.view(), p.view()),
+                                                            stop_gradient(t.view())),
                       Contains("gradient of prediction: got memory that overlaps prediction"));
   }
 }

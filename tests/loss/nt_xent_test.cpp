@@ -1,4 +1,5 @@
-// nt_xent, plain and decoupled, against its formula and automatic differentiation; and at the edges.
+// nt_xent, plain and decoupled, against its formula and automatic differentiation; and at the
+// edges.
 #include "feaug/loss/nt_xent.hpp"
 
 #include <catch2/catch.hpp>
@@ -17,23 +18,26 @@ struct nt_xent_loss {
   static index_t losses(index_t rows) { return 2 * rows; }
   static index_t statistics(index_t rows) { return 2 * rows; }
   template <class T>
-  feaug::nt_xent_options<T> options_with(reduce reduction,
-                                         const feaug::operand<feaug::compute_t<T>, 1>& temperature) const {
+  feaug::nt_xent_options<T> options_with(
+      reduce reduction, const feaug::operand<feaug::compute_t<T>, 1>& temperature) const {
     return {.reduction = reduction, .decoupled = decoupled, .learnable_temperature = temperature};
   }
   template <class S>
-  std::vector<S> rows(const testing::rows_of<S>& a, const testing::rows_of<S>& b, const S& temperature) const {
+  std::vector<S> rows(const testing::rows_of<S>& a, const testing::rows_of<S>& b,
+                      const S& temperature) const {
     return testing::nt_xent_rows(a, b, temperature, decoupled);
   }
   static constexpr auto forward = [](auto&&... in) { feaug::nt_xent(in...); };
   static constexpr auto backward = [](auto&&... in) { feaug::nt_xent_backward(in...); };
-  static constexpr auto with_gradients = [](auto&&... in) { return feaug::nt_xent_with_gradients(in...); };
+  static constexpr auto with_gradients = [](auto&&... in) {
+    return feaug::nt_xent_with_gradients(in...);
+  };
 };
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("nt_xent and its gradients are the formula's", "[nt_xent]", double, float, feaug::half,
-                   feaug::bfloat16) {
+TEMPLATE_TEST_CASE("nt_xent and its gradients are the formula's", "[nt_xent]", double, float,
+                   feaug::half, feaug::bfloat16) {
   const auto [rows, cols] = GENERATE(table<index_t, index_t>({{1, 3}, {3, 1}, {5, 4}, {9, 6}}));
   const reduce reduction = GENERATE(reduce::mean, reduce::sum, reduce::none);
   const bool decoupled = GENERATE(false, true);
@@ -55,10 +59,12 @@ TEST_CASE("nt_xent is right where tiles and chunks meet", "[nt_xent]") {
   const auto a = test_matrix<double>::normal(150, 17, 1);
   const auto b = test_matrix<double>::normal(150, 17, 2);
   feaug::cpu_context ctx{.threads = 2};
-  const auto losses = testing::nt_xent_rows(testing::rows_of<double>(a.values(), 0, 150, 17),
-                                            testing::rows_of<double>(b.values(), 0, 150, 17), 0.1, false);
+  const auto losses =
+      testing::nt_xent_rows(testing::rows_of<double>(a.values(), 0, 150, 17),
+                            testing::rows_of<double>(b.values(), 0, 150, 17), 0.1, false);
   std::vector<double> got(300);
-  feaug::nt_xent(ctx, a.view(), b.view(), {got.data(), 300}, {.temperature = 0.1, .reduction = reduce::none});
+  feaug::nt_xent(ctx, a.view(), b.view(), {got.data(), 300},
+                 {.temperature = 0.1, .reduction = reduce::none});
   CHECK(testing::relative_error(got, losses) < 1e-12);
 }
 

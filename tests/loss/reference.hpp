@@ -1,4 +1,5 @@
-// The losses as their formulas stand, in plain loops over a scalar type that is double or a dual number.
+// The losses as their formulas stand, in plain loops over a scalar type that is double or a dual
+// number.
 #pragma once
 
 #include <cmath>
@@ -65,8 +66,9 @@ struct info_nce_setting {
 };
 
 template <class S>
-std::vector<S> info_nce_rows(const rows_of<S>& queries, const rows_of<S>& keys, const rows_of<S>& negatives,
-                             const S& temperature, const info_nce_setting& setting = {}) {
+std::vector<S> info_nce_rows(const rows_of<S>& queries, const rows_of<S>& keys,
+                             const rows_of<S>& negatives, const S& temperature,
+                             const info_nce_setting& setting = {}) {
   std::vector<S> losses;
   for (index_t i = 0; i < queries.size(); ++i) {
     const index_t p = i + setting.positive_offset;
@@ -79,13 +81,15 @@ std::vector<S> info_nce_rows(const rows_of<S>& queries, const rows_of<S>& keys, 
     for (index_t j = 0; j < negatives.size(); ++j) {
       logits.push_back(cosine(queries[i], negatives[j], setting.normalize) / temperature);
     }
-    losses.push_back(log_sum_exp(logits) - cosine(queries[i], keys[p], setting.normalize) / temperature);
+    losses.push_back(log_sum_exp(logits) -
+                     cosine(queries[i], keys[p], setting.normalize) / temperature);
   }
   return losses;
 }
 
 template <class S>
-std::vector<S> symmetric_info_nce_rows(const rows_of<S>& queries, const rows_of<S>& keys, const S& temperature) {
+std::vector<S> symmetric_info_nce_rows(const rows_of<S>& queries, const rows_of<S>& keys,
+                                       const S& temperature) {
   const rows_of<S> none({}, 0, 0, 0);
   const std::vector<S> there = info_nce_rows(queries, keys, none, temperature);
   const std::vector<S> back = info_nce_rows(keys, queries, none, temperature);
@@ -95,7 +99,8 @@ std::vector<S> symmetric_info_nce_rows(const rows_of<S>& queries, const rows_of<
 }
 
 template <class S>
-std::vector<S> nt_xent_rows(const rows_of<S>& a, const rows_of<S>& b, const S& temperature, bool decoupled) {
+std::vector<S> nt_xent_rows(const rows_of<S>& a, const rows_of<S>& b, const S& temperature,
+                            bool decoupled) {
   const index_t n = a.size();
   const auto z = [&](index_t i) -> const std::vector<S>& { return i < n ? a[i] : b[i - n]; };
   std::vector<S> losses;
@@ -111,7 +116,8 @@ std::vector<S> nt_xent_rows(const rows_of<S>& a, const rows_of<S>& b, const S& t
 }
 
 template <class S>
-std::vector<S> negative_cosine_rows(const rows_of<S>& prediction, const rows_of<S>& target, bool byol) {
+std::vector<S> negative_cosine_rows(const rows_of<S>& prediction, const rows_of<S>& target,
+                                    bool byol) {
   std::vector<S> losses;
   for (index_t i = 0; i < prediction.size(); ++i) {
     const S c = cosine(prediction[i], target[i]);
@@ -129,7 +135,8 @@ S weighted(const std::vector<S>& losses, const std::vector<double>& weights) {
 }
 
 inline std::vector<double> equal_weights(index_t rows, bool mean) {
-  return std::vector<double>(static_cast<std::size_t>(rows), mean ? 1.0 / static_cast<double>(rows) : 1.0);
+  return std::vector<double>(static_cast<std::size_t>(rows),
+                             mean ? 1.0 / static_cast<double>(rows) : 1.0);
 }
 
 }  // namespace testing

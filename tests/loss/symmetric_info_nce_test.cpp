@@ -16,23 +16,26 @@ struct symmetric_loss {
   static index_t losses(index_t rows) { return rows; }
   static index_t statistics(index_t rows) { return 2 * rows; }
   template <class T>
-  static feaug::symmetric_info_nce_options<T> options_with(reduce reduction,
-                                                           const feaug::operand<feaug::compute_t<T>, 1>& temperature) {
+  static feaug::symmetric_info_nce_options<T> options_with(
+      reduce reduction, const feaug::operand<feaug::compute_t<T>, 1>& temperature) {
     return {.reduction = reduction, .learnable_temperature = temperature};
   }
   template <class S>
-  static std::vector<S> rows(const testing::rows_of<S>& a, const testing::rows_of<S>& b, const S& temperature) {
+  static std::vector<S> rows(const testing::rows_of<S>& a, const testing::rows_of<S>& b,
+                             const S& temperature) {
     return testing::symmetric_info_nce_rows(a, b, temperature);
   }
   static constexpr auto forward = [](auto&&... in) { feaug::symmetric_info_nce(in...); };
   static constexpr auto backward = [](auto&&... in) { feaug::symmetric_info_nce_backward(in...); };
-  static constexpr auto with_gradients = [](auto&&... in) { return feaug::symmetric_info_nce_with_gradients(in...); };
+  static constexpr auto with_gradients = [](auto&&... in) {
+    return feaug::symmetric_info_nce_with_gradients(in...);
+  };
 };
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("symmetric_info_nce and its gradients are the formula's", "[symmetric_info_nce]", double, float,
-                   feaug::half, feaug::bfloat16) {
+TEMPLATE_TEST_CASE("symmetric_info_nce and its gradients are the formula's", "[symmetric_info_nce]",
+                   double, float, feaug::half, feaug::bfloat16) {
   const auto [rows, cols] = GENERATE(table<index_t, index_t>({{1, 3}, {3, 1}, {5, 4}, {11, 7}}));
   const reduce reduction = GENERATE(reduce::mean, reduce::sum, reduce::none);
   CAPTURE(rows, cols, static_cast<int>(reduction));
@@ -49,7 +52,8 @@ TEST_CASE("symmetric_info_nce is the mean of both directions of info_nce", "[sym
   CHECK(both == Approx((there + back) / 2).epsilon(1e-13));
 }
 
-TEST_CASE("symmetric_info_nce gives the same bits for any number of threads", "[symmetric_info_nce]") {
+TEST_CASE("symmetric_info_nce gives the same bits for any number of threads",
+          "[symmetric_info_nce]") {
   testing::check_thread_counts(symmetric_loss{});
 }
 
@@ -62,15 +66,16 @@ TEST_CASE("symmetric_info_nce names what is wrong", "[symmetric_info_nce]") {
   const auto b = test_matrix<float>::normal(5, 3, 2);
   feaug::cpu_context ctx{.threads = 1};
   using Catch::Matchers::Contains;
-  CHECK_THROWS_WITH(feaug::symmetric_info_nce(ctx, a.view(), b.view()),
-                    Contains("symmetric_info_nce: keys: got shape (5, 3), wanted shape (4, 3) as queries"));
+  CHECK_THROWS_WITH(
+      feaug::symmetric_info_nce(ctx, a.view(), b.view()),
+      Contains("symmetric_info_nce: keys: got shape (5, 3), wanted shape (4, 3) as queries"));
   CHECK_THROWS_WITH(feaug::symmetric_info_nce(ctx, a.view(), a.view(), {.temperature = -0.5}),
                     Contains("symmetric_info_nce: temperature: got -0.5"));
   std::vector<float> statistics(4);
   float one = 1;
   test_matrix<float> d(4, 3);
-  CHECK_THROWS_WITH(feaug::symmetric_info_nce_backward(ctx, feaug::differentiable(a.view(), d.view()),
-                                                       feaug::stop_gradient(a.view()), {statistics.data(), 4},
-                                                       feaug::scalar(one)),
+  CHECK_THROWS_WITH(feaug::symmetric_info_nce_backward(
+                        ctx, feaug::differentiable(a.view(), d.view()),
+                        feaug::stop_gradient(a.view()), {statistics.data(), 4}, feaug::scalar(one)),
                     Contains("statistics: got 4 elements, wanted 8"));
 }

@@ -1,4 +1,5 @@
-// What symmetric_info_nce and nt_xent are both tested for: N × D views, a reference over 2·N·D inputs and a temperature.
+// What symmetric_info_nce and nt_xent are both tested for: N × D views, a reference over 2·N·D
+// inputs and a temperature.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -13,10 +14,12 @@
 
 namespace testing {
 
-/// Loss: forward(ctx, a, b, loss, options, statistics), backward(…), with_gradients(…), options_with(reduce, learnable temperature),
-/// losses(n): row losses of n pairs, statistics(n), rows<S>(a, b, temperature): the reference.
+/// Loss: forward(ctx, a, b, loss, options, statistics), backward(…), with_gradients(…),
+/// options_with(reduce, learnable temperature), losses(n): row losses of n pairs, statistics(n),
+/// rows<S>(a, b, temperature): the reference.
 template <class T, class Loss>
-void check_against_formula(const Loss& loss, index_t rows, index_t cols, double tau, feaug::reduce reduction) {
+void check_against_formula(const Loss& loss, index_t rows, index_t cols, double tau,
+                           feaug::reduce reduction) {
   using C = feaug::compute_t<T>;
   using feaug::differentiable;
   const index_t padding = 3;
@@ -40,13 +43,16 @@ void check_against_formula(const Loss& loss, index_t rows, index_t cols, double 
     }
   }
   const auto formula = [&]<class S>(const std::vector<S>& in) {
-    return weighted(loss.template rows<S>(rows_of<S>(in, 0, rows, cols),
-                                          rows_of<S>(in, static_cast<std::size_t>(rows * cols), rows, cols), in.back()),
-                    weights);
+    return weighted(
+        loss.template rows<S>(rows_of<S>(in, 0, rows, cols),
+                              rows_of<S>(in, static_cast<std::size_t>(rows * cols), rows, cols),
+                              in.back()),
+        weights);
   };
   const auto want = automatic_gradient([&](const std::vector<dual>& in) { return formula(in); }, x);
   if constexpr (std::is_same_v<T, double>) {
-    const auto slopes = central_differences([&](const std::vector<double>& in) { return formula(in); }, x);
+    const auto slopes =
+        central_differences([&](const std::vector<double>& in) { return formula(in); }, x);
     CHECK(relative_error(want.gradient, slopes) < 1e-5);
   }
   const double allowed = tolerance<T>();
@@ -70,23 +76,31 @@ void check_against_formula(const Loss& loss, index_t rows, index_t cols, double 
   loss.forward(ctx, a.view(), b.view(), loss_view, options, statistics_view);
   double total = 0;
   for (std::size_t i = 0; i < loss_values.size(); ++i) {
-    total += static_cast<double>(loss_values[i]) * (reduction == feaug::reduce::none ? weights[i] : 1.0);
+    total +=
+        static_cast<double>(loss_values[i]) * (reduction == feaug::reduce::none ? weights[i] : 1.0);
   }
   CHECK(total == Approx(want.value).epsilon(allowed).margin(allowed));
-  loss.backward(ctx, differentiable(a.view(), d_a.view()), differentiable(b.view(), d_b.view()), statistics_view,
-                feaug::vector_view<const C>(cotangent.data(), static_cast<index_t>(cotangent.size())), options);
+  loss.backward(
+      ctx, differentiable(a.view(), d_a.view()), differentiable(b.view(), d_b.view()),
+      statistics_view,
+      feaug::vector_view<const C>(cotangent.data(), static_cast<index_t>(cotangent.size())),
+      options);
   CHECK(relative_error(gradients(), want.gradient, 1e-2) < allowed);
   if (reduction == feaug::reduce::none) return;
-  const C again = loss.with_gradients(ctx, differentiable(a.view(), d_a.view()), differentiable(b.view(), d_b.view()), options);
+  const C again = loss.with_gradients(ctx, differentiable(a.view(), d_a.view()),
+                                      differentiable(b.view(), d_b.view()), options);
   CHECK(again == loss_values[0]);
   CHECK(relative_error(gradients(), want.gradient, 1e-2) < allowed);
 
   // One side stopped: the other's gradient is the same number, bit for bit.
-  loss.with_gradients(ctx, differentiable(a.view(), d_a.view()), differentiable(b.view(), d_b.view()), options);
+  loss.with_gradients(ctx, differentiable(a.view(), d_a.view()),
+                      differentiable(b.view(), d_b.view()), options);
   test_matrix<T> alone(rows, cols);
-  loss.with_gradients(ctx, differentiable(a.view(), alone.view()), feaug::stop_gradient(b.view()), options);
+  loss.with_gradients(ctx, differentiable(a.view(), alone.view()), feaug::stop_gradient(b.view()),
+                      options);
   CHECK(alone.values() == d_a.values());
-  loss.with_gradients(ctx, feaug::stop_gradient(a.view()), differentiable(b.view(), alone.view()), options);
+  loss.with_gradients(ctx, feaug::stop_gradient(a.view()), differentiable(b.view(), alone.view()),
+                      options);
   CHECK(alone.values() == d_b.values());
   CHECK((d_a.padding_intact() && d_b.padding_intact()));
 }
@@ -112,7 +126,8 @@ void check_thread_counts(const Loss& loss) {
   }
 }
 
-/// Zero rows, huge rows, the lowest temperature: finite, and no gradient for a row without direction.
+/// Zero rows, huge rows, the lowest temperature: finite, and no gradient for a row without
+/// direction.
 template <class Loss>
 void check_extreme_rows(const Loss& loss) {
   auto a = test_matrix<float>::normal(4, 3, 1);
@@ -124,8 +139,8 @@ void check_extreme_rows(const Loss& loss) {
   test_matrix<float> d_b(4, 3);
   float tau = 1e-3F;
   feaug::cpu_context ctx{.threads = 1};
-  const auto options =
-      loss.template options_with<float>(feaug::reduce::mean, feaug::stop_gradient(feaug::scalar(tau)));
+  const auto options = loss.template options_with<float>(feaug::reduce::mean,
+                                                         feaug::stop_gradient(feaug::scalar(tau)));
   CHECK(std::isfinite(loss.with_gradients(ctx, feaug::differentiable(a.view(), d_a.view()),
                                           feaug::differentiable(b.view(), d_b.view()), options)));
   for (double v : d_a.values()) CHECK(std::isfinite(v));

@@ -1,5 +1,6 @@
-// step: the architectures against their definition, micro-batches against the whole batch, draws, and bad arguments. That all
-// architectures compute what they should is the case files' business (step.json); here it is how the pieces fit together.
+// step: the architectures against their definition, micro-batches against the whole batch, draws,
+// and bad arguments. That all architectures compute what they should is the case files' business
+// (step.json); here it is how the pieces fit together.
 #include "feaug/step/step.hpp"
 
 #include <catch2/catch.hpp>
@@ -63,10 +64,11 @@ struct views {
 }  // namespace
 
 TEST_CASE("a step's gradients are its loss's slopes", "[step]") {
-  const auto where = GENERATE(architecture::basic, architecture::pre_predictor, architecture::post_predictor,
-                              architecture::parallel_predictor);
+  const auto where = GENERATE(architecture::basic, architecture::pre_predictor,
+                              architecture::post_predictor, architecture::parallel_predictor);
   const auto how = GENERATE(paradigm::similarity, paradigm::discrimination);
-  const auto loss_of = GENERATE(feaug::contrast::target_rows, feaug::contrast::prediction_rows, feaug::contrast::both_views);
+  const auto loss_of = GENERATE(feaug::contrast::target_rows, feaug::contrast::prediction_rows,
+                                feaug::contrast::both_views);
   const bool symmetric = GENERATE(true, false);
   CAPTURE(static_cast<int>(where), static_cast<int>(how), static_cast<int>(loss_of), symmetric);
   views v;
@@ -76,8 +78,10 @@ TEST_CASE("a step's gradients are its loss's slopes", "[step]") {
                                             .temperature = 0.3,
                                             .samples = 2,
                                             .symmetric = symmetric};
-  // With flowing targets every gradient is the slope of the loss; a mask and a partner leave nothing out.
-  const auto augmentation = feaug::compose(feaug::mask{.keep_probability = 0.7F}, feaug::interpolate{.weight = 0.75F});
+  // With flowing targets every gradient is the slope of the loss; a mask and a partner leave
+  // nothing out.
+  const auto augmentation =
+      feaug::compose(feaug::mask{.keep_probability = 0.7F}, feaug::interpolate{.weight = 0.75F});
   feaug::cpu_context ctx{.threads = 2};
   const auto loss_at = [&](const std::vector<double>& x, double factor) {
     views at;
@@ -88,32 +92,37 @@ TEST_CASE("a step's gradients are its loss's slopes", "[step]") {
       }
     }
     bent_predictor h{.factor = factor};
-    return feaug::step(ctx, options, stop_gradient(at.z1.view()), stop_gradient(at.z2.view()), h, augmentation, {.seed = 9});
+    return feaug::step(ctx, options, stop_gradient(at.z1.view()), stop_gradient(at.z2.view()), h,
+                       augmentation, {.seed = 9});
   };
   std::vector<double> x = v.z1.values();
   for (double value : v.z2.values()) x.push_back(value);
   bent_predictor h;
   const double loss = feaug::step(ctx, options, differentiable(v.z1.view(), v.d1.view()),
-                                  differentiable(v.z2.view(), v.d2.view()), h, augmentation, {.seed = 9},
-                                  feaug::target_gradient::flowing);
+                                  differentiable(v.z2.view(), v.d2.view()), h, augmentation,
+                                  {.seed = 9}, feaug::target_gradient::flowing);
   CHECK(loss == Approx(loss_at(x, 2.0)).epsilon(1e-13));
   std::vector<double> got = v.d1.values();
   for (double g : v.d2.values()) got.push_back(g);
-  const auto slopes = testing::central_differences([&](const std::vector<double>& at) { return loss_at(at, 2.0); }, x);
+  const auto slopes = testing::central_differences(
+      [&](const std::vector<double>& at) { return loss_at(at, 2.0); }, x);
   CHECK(testing::relative_error(got, slopes) < 1e-6);
   const double slope = (loss_at(x, 2.0 + 1e-5) - loss_at(x, 2.0 - 1e-5)) / 2e-5;
   CHECK(h.factor_gradient == Approx(slope).epsilon(1e-5).margin(1e-9));
 }
 
 TEST_CASE("micro-batches of a similarity step add up to the whole batch", "[step]") {
-  const auto where = GENERATE(architecture::pre_predictor, architecture::post_predictor, architecture::parallel_predictor);
+  const auto where = GENERATE(architecture::pre_predictor, architecture::post_predictor,
+                              architecture::parallel_predictor);
   views v;
-  feaug::step_options<double> options{.architecture = where, .paradigm = paradigm::similarity, .samples = 3};
+  feaug::step_options<double> options{
+      .architecture = where, .paradigm = paradigm::similarity, .samples = 3};
   const auto augmentation = feaug::compose(feaug::mask{}, feaug::gaussian_noise{.scale = 0.1F});
   feaug::cpu_context ctx{.threads = 1};
   bent_predictor h;
   const double whole = feaug::step(ctx, options, differentiable(v.z1.view(), v.d1.view()),
-                                   differentiable(v.z2.view(), v.d2.view()), h, augmentation, {.seed = 4, .step = 7});
+                                   differentiable(v.z2.view(), v.d2.view()), h, augmentation,
+                                   {.seed = 4, .step = 7});
   views parts;
   bent_predictor of_parts;
   double sum = 0;
@@ -121,9 +130,11 @@ TEST_CASE("micro-batches of a similarity step add up to the whole batch", "[step
   for (const auto& [begin, count] : {std::pair<index_t, index_t>{0, 4}, {4, 2}}) {
     options.share = static_cast<double>(count) / static_cast<double>(rows);
     sum += feaug::step(ctx, options,
-                       differentiable(v.z1.view().rows_from(begin, count), parts.d1.view().rows_from(begin, count)),
-                       differentiable(v.z2.view().rows_from(begin, count), parts.d2.view().rows_from(begin, count)), of_parts,
-                       augmentation, {.seed = 4, .step = 7, .row_offset = begin});
+                       differentiable(v.z1.view().rows_from(begin, count),
+                                      parts.d1.view().rows_from(begin, count)),
+                       differentiable(v.z2.view().rows_from(begin, count),
+                                      parts.d2.view().rows_from(begin, count)),
+                       of_parts, augmentation, {.seed = 4, .step = 7, .row_offset = begin});
   }
   CHECK(sum == Approx(whole).epsilon(1e-13));
   CHECK(testing::relative_error(parts.d1.values(), v.d1.values()) < 1e-12);
@@ -131,7 +142,8 @@ TEST_CASE("micro-batches of a similarity step add up to the whole batch", "[step
   CHECK(of_parts.factor_gradient == Approx(h.factor_gradient).epsilon(1e-12));
 }
 
-TEST_CASE("with the queue's negatives alone, micro-batches of a discrimination step add up as well", "[step]") {
+TEST_CASE("with the queue's negatives alone, micro-batches of a discrimination step add up as well",
+          "[step]") {
   views v;
   const auto negatives = test_matrix<double>::normal(11, cols, 5);
   feaug::step_options<double> options{.contrast = feaug::contrast::prediction_rows,
@@ -145,16 +157,19 @@ TEST_CASE("with the queue's negatives alone, micro-batches of a discrimination s
   options.share = 0.5;
   double sum = 0;
   for (index_t begin = 0; begin < rows; begin += 3) {
-    sum += feaug::step(ctx, options, differentiable(v.z1.view().rows_from(begin, 3), parts.d1.view().rows_from(begin, 3)),
-                       differentiable(v.z2.view().rows_from(begin, 3), parts.d2.view().rows_from(begin, 3)), h, feaug::mask{},
-                       {.row_offset = begin});
+    sum += feaug::step(
+        ctx, options,
+        differentiable(v.z1.view().rows_from(begin, 3), parts.d1.view().rows_from(begin, 3)),
+        differentiable(v.z2.view().rows_from(begin, 3), parts.d2.view().rows_from(begin, 3)), h,
+        feaug::mask{}, {.row_offset = begin});
   }
   CHECK(sum == Approx(whole).epsilon(1e-13));
   CHECK(testing::relative_error(parts.d1.values(), v.d1.values()) < 1e-12);
 
   // With in-batch negatives it is another loss: a micro-batch has fewer of them.
   options = {.share = 1.0};
-  const double in_batch = feaug::step(ctx, options, stop_gradient(v.z1.view()), stop_gradient(v.z2.view()), h, feaug::mask{}, {});
+  const double in_batch = feaug::step(ctx, options, stop_gradient(v.z1.view()),
+                                      stop_gradient(v.z2.view()), h, feaug::mask{}, {});
   options.share = 0.5;
   const double half = feaug::step(ctx, options, stop_gradient(v.z1.view().rows_from(0, 3)),
                                   stop_gradient(v.z2.view().rows_from(0, 3)), h, feaug::mask{}, {});
@@ -166,34 +181,42 @@ TEST_CASE("two directions by hand are the symmetric step", "[step]") {
   feaug::step_options<double> options{.samples = 2};
   feaug::cpu_context ctx{.threads = 1};
   bent_predictor h;
-  const double both = feaug::step(ctx, options, differentiable(v.z1.view(), v.d1.view()),
-                                  differentiable(v.z2.view(), v.d2.view()), h, feaug::mask{}, {.seed = 3});
+  const double both =
+      feaug::step(ctx, options, differentiable(v.z1.view(), v.d1.view()),
+                  differentiable(v.z2.view(), v.d2.view()), h, feaug::mask{}, {.seed = 3});
   views hand;
   hand.d1.fill(1.0);
   options.share = 0.5;
-  const double there = feaug::step_direction(ctx, options, accumulate(v.z1.view(), hand.d1.view()),
-                                             stop_gradient(v.z2.view()), h, feaug::mask{}, {.seed = 3}, 0);
-  const double back = feaug::step_direction(ctx, options, differentiable(v.z2.view(), hand.d2.view()),
-                                            stop_gradient(v.z1.view()), h, feaug::mask{}, {.seed = 3}, 1);
+  const double there =
+      feaug::step_direction(ctx, options, accumulate(v.z1.view(), hand.d1.view()),
+                            stop_gradient(v.z2.view()), h, feaug::mask{}, {.seed = 3}, 0);
+  const double back =
+      feaug::step_direction(ctx, options, differentiable(v.z2.view(), hand.d2.view()),
+                            stop_gradient(v.z1.view()), h, feaug::mask{}, {.seed = 3}, 1);
   CHECK(there + back == Approx(both).epsilon(1e-14));
   CHECK(testing::relative_error(hand.d2.values(), v.d2.values()) < 1e-13);
   for (index_t i = 0; i < rows; ++i) {
-    for (index_t j = 0; j < cols; ++j) CHECK(hand.d1.get(i, j) == Approx(1.0 + v.d1.get(i, j)).epsilon(1e-12));
+    for (index_t j = 0; j < cols; ++j)
+      CHECK(hand.d1.get(i, j) == Approx(1.0 + v.d1.get(i, j)).epsilon(1e-12));
   }
 }
 
-TEST_CASE("the sum over samples is K times their mean; every sample and direction draws anew", "[step]") {
+TEST_CASE("the sum over samples is K times their mean; every sample and direction draws anew",
+          "[step]") {
   views v;
   feaug::cpu_context ctx{.threads = 1};
   bent_predictor h;
   const auto loss = [&](int samples, feaug::sample_reduce reduction, const auto& augmentation) {
-    return feaug::step(ctx, {.samples = samples, .sample_reduction = reduction}, stop_gradient(v.z1.view()),
-                       stop_gradient(v.z2.view()), h, augmentation, {.seed = 3});
+    return feaug::step(ctx, {.samples = samples, .sample_reduction = reduction},
+                       stop_gradient(v.z1.view()), stop_gradient(v.z2.view()), h, augmentation,
+                       {.seed = 3});
   };
   using feaug::sample_reduce;
-  CHECK(loss(4, sample_reduce::sum, feaug::mask{}) == Approx(4 * loss(4, sample_reduce::mean, feaug::mask{})));
+  CHECK(loss(4, sample_reduce::sum, feaug::mask{}) ==
+        Approx(4 * loss(4, sample_reduce::mean, feaug::mask{})));
   CHECK(loss(4, sample_reduce::mean, feaug::mask{}) != loss(1, sample_reduce::mean, feaug::mask{}));
-  CHECK(loss(4, sample_reduce::mean, feaug::keep_features{}) == Approx(loss(1, sample_reduce::mean, feaug::keep_features{})));
+  CHECK(loss(4, sample_reduce::mean, feaug::keep_features{}) ==
+        Approx(loss(1, sample_reduce::mean, feaug::keep_features{})));
   // A callable is asked once for each direction and sample.
   std::vector<std::pair<int, int>> asked;
   loss(2, sample_reduce::mean, [&](int direction, int sample) {
@@ -208,8 +231,8 @@ TEST_CASE("the predictor is called as rarely as its place allows", "[step]") {
   feaug::cpu_context ctx{.threads = 1};
   const auto calls = [&](architecture where) {
     bent_predictor h;
-    feaug::step(ctx, {.architecture = where, .samples = 3}, stop_gradient(v.z1.view()), stop_gradient(v.z2.view()), h,
-                feaug::mask{}, {});
+    feaug::step(ctx, {.architecture = where, .samples = 3}, stop_gradient(v.z1.view()),
+                stop_gradient(v.z2.view()), h, feaug::mask{}, {});
     return h.forwards;
   };
   CHECK(calls(architecture::basic) == 0);
@@ -223,12 +246,12 @@ TEST_CASE("a side that nothing reaches gets gradient zero, and NaN is passed on"
   v.d2.fill(std::numeric_limits<double>::quiet_NaN());
   feaug::cpu_context ctx{.threads = 1};
   bent_predictor h;
-  feaug::step(ctx, {.symmetric = false}, differentiable(v.z1.view(), v.d1.view()), differentiable(v.z2.view(), v.d2.view()), h,
-              feaug::mask{}, {});
+  feaug::step(ctx, {.symmetric = false}, differentiable(v.z1.view(), v.d1.view()),
+              differentiable(v.z2.view(), v.d2.view()), h, feaug::mask{}, {});
   CHECK(v.d2.values() == std::vector<double>(rows * cols, 0.0));
   v.z1.set(2, 1, std::numeric_limits<double>::quiet_NaN());
-  CHECK(std::isnan(feaug::step(ctx, {}, differentiable(v.z1.view(), v.d1.view()), differentiable(v.z2.view(), v.d2.view()), h,
-                               feaug::mask{}, {})));
+  CHECK(std::isnan(feaug::step(ctx, {}, differentiable(v.z1.view(), v.d1.view()),
+                               differentiable(v.z2.view(), v.d2.view()), h, feaug::mask{}, {})));
 }
 
 TEST_CASE("step names what is wrong, before it writes", "[step]") {
@@ -238,30 +261,37 @@ TEST_CASE("step names what is wrong, before it writes", "[step]") {
   bent_predictor h;
   const auto z1 = differentiable(v.z1.view(), v.d1.view());
   const auto z2 = stop_gradient(v.z2.view());
-  const auto says = [&](const std::string& text, const feaug::step_options<double>& options, const auto& augmentation,
-                        const feaug::random_key& key = {}) {
-    CHECK_THROWS_WITH(feaug::step(ctx, options, z1, z2, h, augmentation, key), Catch::Matchers::Contains(text));
+  const auto says = [&](const std::string& text, const feaug::step_options<double>& options,
+                        const auto& augmentation, const feaug::random_key& key = {}) {
+    CHECK_THROWS_WITH(feaug::step(ctx, options, z1, z2, h, augmentation, key),
+                      Catch::Matchers::Contains(text));
     CHECK(v.d1.values() == std::vector<double>(rows * cols, 5.0));
   };
   const feaug::mask policy;
   says("step: temperature: got 0, wanted a finite number above 0", {.temperature = 0}, policy);
   says("step: samples: got 0, wanted a number from 1", {.samples = 0}, policy);
   says("step: share: got 0", {.share = 0}, policy);
-  says("step: gradient_scale: got nan", {.gradient_scale = std::numeric_limits<double>::quiet_NaN()}, policy);
+  says("step: gradient_scale: got nan",
+       {.gradient_scale = std::numeric_limits<double>::quiet_NaN()}, policy);
   says("mask: keep_probability: got 2", {}, feaug::mask{.keep_probability = 2});
-  says("step: random_key.step: got 4294967296, wanted a number below 2^32", {}, policy, {.step = 1ULL << 32U});
+  says("step: random_key.step: got 4294967296, wanted a number below 2^32", {}, policy,
+       {.step = 1ULL << 32U});
   says("step: random_key.stream: got 65535", {}, policy, {.stream = 65535});
   const auto negatives = test_matrix<double>::normal(3, cols, 5);
   says("step: negatives: got shape (3, 5), wanted none",
        {.paradigm = paradigm::similarity, .negatives = stop_gradient(negatives.view())}, policy);
   const auto wide = test_matrix<double>::normal(3, cols + 1, 5);
-  says("step: negatives: got 6 columns, wanted 5 as z1", {.negatives = stop_gradient(wide.view())}, policy);
+  says("step: negatives: got 6 columns, wanted 5 as z1", {.negatives = stop_gradient(wide.view())},
+       policy);
   feaug::no_predictor none;
-  CHECK_THROWS_WITH(feaug::step(ctx, {}, z1, z2, none, policy, {}),
-                    Catch::Matchers::Contains("step: predictor: got no_predictor, wanted a predictor, or architecture::basic"));
+  CHECK_THROWS_WITH(
+      feaug::step(ctx, {}, z1, z2, none, policy, {}),
+      Catch::Matchers::Contains(
+          "step: predictor: got no_predictor, wanted a predictor, or architecture::basic"));
   const auto fewer = test_matrix<double>::normal(rows - 1, cols, 3);
-  CHECK_THROWS_WITH(feaug::step(ctx, {}, z1, stop_gradient(fewer.view()), h, policy, {}),
-                    Catch::Matchers::Contains("step: z2: got shape (5, 5), wanted shape (6, 5) as z1"));
+  CHECK_THROWS_WITH(
+      feaug::step(ctx, {}, z1, stop_gradient(fewer.view()), h, policy, {}),
+      Catch::Matchers::Contains("step: z2: got shape (5, 5), wanted shape (6, 5) as z1"));
   CHECK_THROWS_WITH(feaug::step_direction(ctx, {}, z1, z2, h, policy, {}, 2),
                     Catch::Matchers::Contains("step_direction: direction: got 2"));
 }

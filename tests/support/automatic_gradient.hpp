@@ -1,5 +1,5 @@
-// Gradients by Eigen's forward-mode automatic differentiation, and by central differences: two references that share no
-// code with the library.
+// Gradients by Eigen's forward-mode automatic differentiation, and by central differences: two
+// references that share no code with the library.
 #pragma once
 
 #include <Eigen/Core>
@@ -24,7 +24,8 @@ value_and_gradient automatic_gradient(const F& f, const std::vector<double>& x) 
   for (Eigen::Index i = 0; i < n; ++i) inputs.emplace_back(x[static_cast<std::size_t>(i)], n, i);
   const dual y = f(inputs);
   std::vector<double> gradient(x.size(), 0.0);
-  for (Eigen::Index i = 0; i < y.derivatives().size(); ++i) gradient[static_cast<std::size_t>(i)] = y.derivatives()[i];
+  for (Eigen::Index i = 0; i < y.derivatives().size(); ++i)
+    gradient[static_cast<std::size_t>(i)] = y.derivatives()[i];
   return {y.value(), gradient};
 }
 

@@ -1,4 +1,5 @@
-// Matrices that own their memory, for tests: random contents, strided rows, a canary behind every row.
+// Matrices that own their memory, for tests: random contents, strided rows, a canary behind every
+// row.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -16,7 +17,8 @@ namespace testing {
 
 using feaug::index_t;
 
-/// `rows` × `cols`, rows `padding` elements further apart than they need to be. The padding holds a canary that no operator may touch.
+/// `rows` × `cols`, rows `padding` elements further apart than they need to be. The padding holds a
+/// canary that no operator may touch.
 template <feaug::element T>
 class test_matrix {
  public:
@@ -24,7 +26,10 @@ class test_matrix {
   static constexpr float canary = 77.0F;
 
   test_matrix(index_t rows, index_t cols, index_t padding = 0)
-      : rows_(rows), cols_(cols), stride_(cols + padding), data_(static_cast<std::size_t>(rows * stride_)) {
+      : rows_(rows),
+        cols_(cols),
+        stride_(cols + padding),
+        data_(static_cast<std::size_t>(rows * stride_)) {
     for (T& x : data_) x = feaug::store<T>(static_cast<C>(canary));
     fill(0);
   }
@@ -40,7 +45,9 @@ class test_matrix {
   }
 
   [[nodiscard]] feaug::matrix_view<T> view() { return {data_.data(), rows_, cols_, stride_}; }
-  [[nodiscard]] feaug::matrix_view<const T> view() const { return {data_.data(), rows_, cols_, stride_}; }
+  [[nodiscard]] feaug::matrix_view<const T> view() const {
+    return {data_.data(), rows_, cols_, stride_};
+  }
   [[nodiscard]] index_t rows() const { return rows_; }
   [[nodiscard]] index_t cols() const { return cols_; }
 
@@ -71,7 +78,9 @@ class test_matrix {
   [[nodiscard]] bool padding_intact() const {
     for (index_t i = 0; i < rows_; ++i) {
       for (index_t j = cols_; j < stride_; ++j) {
-        if (static_cast<float>(feaug::load(data_[static_cast<std::size_t>(i * stride_ + j)])) != canary) return false;
+        if (static_cast<float>(feaug::load(data_[static_cast<std::size_t>(i * stride_ + j)])) !=
+            canary)
+          return false;
       }
     }
     return true;
@@ -85,7 +94,8 @@ class test_matrix {
 };
 
 /// ‖got − want‖ / max(‖want‖, floor · √size). NaN anywhere in got is infinitely wrong.
-inline double relative_error(const std::vector<double>& got, const std::vector<double>& want, double floor = 1e-4) {
+inline double relative_error(const std::vector<double>& got, const std::vector<double>& want,
+                             double floor = 1e-4) {
   REQUIRE(got.size() == want.size());
   double difference = 0;
   double size = 0;
@@ -95,10 +105,12 @@ inline double relative_error(const std::vector<double>& got, const std::vector<d
     difference += (got[i] - want[i]) * (got[i] - want[i]);
     size += want[i] * want[i];
   }
-  return std::sqrt(difference) / std::max(std::sqrt(size), floor * std::sqrt(static_cast<double>(got.size()) + 1e-300));
+  return std::sqrt(difference) /
+         std::max(std::sqrt(size), floor * std::sqrt(static_cast<double>(got.size()) + 1e-300));
 }
 
-/// What an operator on T may be off by, inputs being exactly the same numbers: sums in double or float, one rounding at the end.
+/// What an operator on T may be off by, inputs being exactly the same numbers: sums in double or
+/// float, one rounding at the end.
 template <class T>
 double tolerance() {
   if constexpr (std::is_same_v<T, double>) return 1e-9;

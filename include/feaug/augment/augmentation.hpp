@@ -22,14 +22,17 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// How an augmentation of type P is carried out on the CPU. Specialised by each; a user's own element-wise augmentation
-/// needs no specialisation (see augment/elementwise.hpp). Derives from augmentation_defaults and has
+/// How an augmentation of type P is carried out on the CPU. Specialised by each; a user's own
+/// element-wise augmentation needs no specialisation (see augment/elementwise.hpp). Derives from
+/// augmentation_defaults and has
 ///   static constexpr std::string_view name;   // opens every error message
 ///   static constexpr int streams;             // consecutive key.streams that it draws from
-///   static void validate(const P&, index_t rows, index_t cols);   // throws for bad options; x is rows × cols
-///   static void forward(cpu_context&, const P&, matrix_view<const T> x, const random_key&, const row_selection&,
+///   static void validate(const P&, index_t rows, index_t cols);   // throws for bad options; x is
+///   rows × cols static void forward(cpu_context&, const P&, matrix_view<const T> x, const
+///   random_key&, const row_selection&,
 ///                       matrix_view<T> out);   // writes the selected rows of out
-///   static void backward(cpu_context&, const P&, const operand<T>& x, const random_key&, const row_selection&,
+///   static void backward(cpu_context&, const P&, const operand<T>& x, const random_key&, const
+///   row_selection&,
 ///                        matrix_view<const T> grad_out);   // reads the selected rows of grad_out
 /// Without mixes_rows, backward writes the selected rows of x's gradient only; with it, every row.
 template <class P>
@@ -46,10 +49,12 @@ struct augmentation_defaults {
   static bool wants_gradient(const P& /*policy*/) {
     return false;
   }
-  /// Memory that the policy refers to lies apart from `out`; it may be `out` exactly if `alone` (not one of several steps).
+  /// Memory that the policy refers to lies apart from `out`; it may be `out` exactly if `alone`
+  /// (not one of several steps).
   template <class P, class T>
   static void check_forward(const P& /*policy*/, const matrix_view<T>& /*out*/, bool /*alone*/) {}
-  /// Destinations that the policy holds fit, and lie apart from what the backward pass reads and writes.
+  /// Destinations that the policy holds fit, and lie apart from what the backward pass reads and
+  /// writes.
   template <class P, class T>
   static void check_backward(const P& /*policy*/, const operand<T>& /*x*/,
                              const matrix_view<const T>& /*grad_out*/) {}
@@ -63,18 +68,19 @@ concept augmentation = requires(const P& policy, index_t n) {
   augmentation_traits<P>::validate(policy, n, n);
 };
 
-/// How many consecutive streams, from key.stream on, an augmentation draws from: a caller's next free one is
-/// key.streams_later(stream_count<P>).
+/// How many consecutive streams, from key.stream on, an augmentation draws from: a caller's next
+/// free one is key.streams_later(stream_count<P>).
 template <augmentation P>
 inline constexpr int stream_count = augmentation_traits<P>::streams;
 
 /// Writes the augmented x to out.
 ///
-/// x, out   N×D. out may be x itself (same pointer, same strides) unless the augmentation reads other rows of x (a
+/// x, out   N×D. out may be x itself (same pointer, same strides) unless the augmentation reads
+/// other rows of x (a
 ///          permuted partner); any other overlap is an error.
-/// key      the draws; the augmentation's streams start at key.stream. Row i draws as global row key.row_offset + i.
-/// Throws argument_error, before anything is written, for bad options, shapes, strides, null pointers, overlaps or keys.
-/// Rows that hold NaN stay NaN.
+/// key      the draws; the augmentation's streams start at key.stream. Row i draws as global row
+/// key.row_offset + i. Throws argument_error, before anything is written, for bad options, shapes,
+/// strides, null pointers, overlaps or keys. Rows that hold NaN stay NaN.
 template <augmentation P, element T>
 void augment(cpu_context& ctx, const P& policy, matrix_view<const std::type_identity_t<T>> x,
              const random_key& key, matrix_view<T> out) {
@@ -95,11 +101,12 @@ void augment(cpu_context& ctx, const P& policy, matrix_view<const std::type_iden
   traits::forward(ctx, policy, x, key, row_selection{}, out);
 }
 
-/// The gradient by x (and by a differentiable partner in the policy), from the gradient by augment's out.
+/// The gradient by x (and by a differentiable partner in the policy), from the gradient by
+/// augment's out.
 ///
-/// x         the value that augment read and where its gradient goes (overwrite, accumulate or stopped), N×D.
-/// key       the one that augment was given.
-/// grad_out  N×D. It may be x.gradient itself in overwrite mode unless the augmentation reads other rows of x; any other
+/// x         the value that augment read and where its gradient goes (overwrite, accumulate or
+/// stopped), N×D. key       the one that augment was given. grad_out  N×D. It may be x.gradient
+/// itself in overwrite mode unless the augmentation reads other rows of x; any other
 ///           overlap is an error.
 /// Throws as augment does.
 template <augmentation P, element T>

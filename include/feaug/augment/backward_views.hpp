@@ -1,4 +1,5 @@
-// What the backward pass of every augmentation starts and ends with: the checks of its views, and the gradient's way out.
+// What the backward pass of every augmentation starts and ends with: the checks of its views, and
+// the gradient's way out.
 #pragma once
 
 #include <string_view>
@@ -13,8 +14,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace check {
 
-/// x is valid and grad_out has its shape; x's destination lies apart from grad_out, or (if it `may_be_same`) is
-/// grad_out itself in overwrite mode.
+/// x is valid and grad_out has its shape; x's destination lies apart from grad_out, or (if it
+/// `may_be_same`) is grad_out itself in overwrite mode.
 template <element T>
 void backward_views(std::string_view op, const operand<T>& x,
                     const matrix_view<const std::type_identity_t<T>>& grad_out, bool may_be_same) {
@@ -32,7 +33,8 @@ void backward_views(std::string_view op, const operand<T>& x,
 
 namespace cpu {
 
-/// Puts gradient(j) for every column j of row i where x's operand wants it. A stopped side is left alone.
+/// Puts gradient(j) for every column j of row i where x's operand wants it. A stopped side is left
+/// alone.
 template <element T, class Gradient>
 void put_gradient(const operand<T>& x, index_t i, const Gradient& gradient) {
   if (!x.wants_gradient()) return;
@@ -41,7 +43,8 @@ void put_gradient(const operand<T>& x, index_t i, const Gradient& gradient) {
   if (x.mode == gradient_mode::overwrite) {
     for (index_t j = 0; j < cols; ++j) destination[j] = store<T>(gradient(j));
   } else {
-    for (index_t j = 0; j < cols; ++j) destination[j] = store<T>(load(destination[j]) + gradient(j));
+    for (index_t j = 0; j < cols; ++j)
+      destination[j] = store<T>(load(destination[j]) + gradient(j));
   }
 }
 

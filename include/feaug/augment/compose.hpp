@@ -17,8 +17,8 @@ struct composed {
   std::tuple<Ps...> parts;
 };
 
-/// The augmentation that applies its parts in turn, the first one first. Each draws from streams of its own. Scratch: an N × D array
-/// for every part but the last, in the backward pass two more.
+/// The augmentation that applies its parts in turn, the first one first. Each draws from streams of
+/// its own. Scratch: an N × D array for every part but the last, in the backward pass two more.
 template <augmentation... Ps>
 composed<Ps...> compose(const Ps&... parts) {
   static_assert(sizeof...(Ps) >= 1, "compose needs at least one augmentation");
@@ -32,35 +32,47 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
   static constexpr int count = sizeof...(Ps);
   static constexpr int streams = (augmentation_traits<Ps>::streams + ...);
   static constexpr bool mixes_rows = (augmentation_traits<Ps>::mixes_rows || ...);
-  static constexpr bool backward_reads_value = (augmentation_traits<Ps>::backward_reads_value || ...);
+  static constexpr bool backward_reads_value =
+      (augmentation_traits<Ps>::backward_reads_value || ...);
 
   static bool wants_gradient(const policy_type& policy) {
-    return std::apply([](const Ps&... part) { return (augmentation_traits<Ps>::wants_gradient(part) || ...); }, policy.parts);
+    return std::apply(
+        [](const Ps&... part) { return (augmentation_traits<Ps>::wants_gradient(part) || ...); },
+        policy.parts);
   }
   static void validate(const policy_type& policy, index_t rows, index_t cols) {
-    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::validate(part, rows, cols), ...); }, policy.parts);
+    std::apply(
+        [&](const Ps&... part) { (augmentation_traits<Ps>::validate(part, rows, cols), ...); },
+        policy.parts);
   }
   template <class T>
   static void check_forward(const policy_type& policy, const matrix_view<T>& out, bool alone) {
     const bool only = alone && count == 1;
-    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::check_forward(part, out, only), ...); }, policy.parts);
+    std::apply(
+        [&](const Ps&... part) { (augmentation_traits<Ps>::check_forward(part, out, only), ...); },
+        policy.parts);
   }
   template <class T>
-  static void check_backward(const policy_type& policy, const operand<T>& x, const matrix_view<const T>& grad_out) {
-    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::check_backward(part, x, grad_out), ...); },
-               policy.parts);
+  static void check_backward(const policy_type& policy, const operand<T>& x,
+                             const matrix_view<const T>& grad_out) {
+    std::apply(
+        [&](const Ps&... part) {
+          (augmentation_traits<Ps>::check_backward(part, x, grad_out), ...);
+        },
+        policy.parts);
   }
 
   template <element T>
-  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x, const random_key& key,
-                      const row_selection& selection, matrix_view<T> out) {
+  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
+                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
     workspace::scope scope(ctx.workspace);
     run<T>(ctx, scope, policy, x, key, selection, count, out);
   }
 
   template <element T>
-  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x, const random_key& key,
-                       const row_selection& selection, matrix_view<const T> grad_out) {
+  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
+                       const random_key& key, const row_selection& selection,
+                       matrix_view<const T> grad_out) {
     workspace::scope scope(ctx.workspace);
     std::array<matrix_view<const T>, count> inputs;  // of each part
     inputs.fill(x.value);                            // a part that only asks for the shape finds it
@@ -82,7 +94,8 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
         input = differentiable(inputs[part], between[part % 2]);
       }
       using traits = augmentation_traits<std::tuple_element_t<part, std::tuple<Ps...>>>;
-      traits::backward(ctx, policy_part, input, key.streams_later(first_stream), selection_of(part, selection), incoming);
+      traits::backward(ctx, policy_part, input, key.streams_later(first_stream),
+                       selection_of(part, selection), incoming);
       incoming = input.gradient;
     });
   }
@@ -93,11 +106,14 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
     return mixes_rows && part + 1 < count ? row_selection{} : selection;
   }
 
-  /// The first `parts` parts; the last of all writes to `out`, the others to scratch. Returns the inputs of the parts.
+  /// The first `parts` parts; the last of all writes to `out`, the others to scratch. Returns the
+  /// inputs of the parts.
   template <class T>
-  static std::array<matrix_view<const T>, count> run(cpu_context& ctx, workspace::scope& scope, const policy_type& policy,
+  static std::array<matrix_view<const T>, count> run(cpu_context& ctx, workspace::scope& scope,
+                                                     const policy_type& policy,
                                                      matrix_view<const T> x, const random_key& key,
-                                                     const row_selection& selection, int parts, matrix_view<T> out) {
+                                                     const row_selection& selection, int parts,
+                                                     matrix_view<T> out) {
     std::array<matrix_view<const T>, count> inputs;
     inputs.fill(x);
     int first_stream = 0;
@@ -106,15 +122,18 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
       using traits = augmentation_traits<std::tuple_element_t<part, std::tuple<Ps...>>>;
       if (part >= parts) return;
       const matrix_view<T> to =
-          part + 1 < count ? matrix_view<T>(scope.take_filled<T>(x.rows() * x.cols(), T{}), x.rows(), x.cols()) : out;
-      traits::forward(ctx, std::get<part>(policy.parts), inputs[part], key.streams_later(first_stream),
-                      selection_of(part, selection), to);
+          part + 1 < count
+              ? matrix_view<T>(scope.take_filled<T>(x.rows() * x.cols(), T{}), x.rows(), x.cols())
+              : out;
+      traits::forward(ctx, std::get<part>(policy.parts), inputs[part],
+                      key.streams_later(first_stream), selection_of(part, selection), to);
       first_stream += traits::streams;
       if constexpr (part + 1 < count) inputs[part + 1] = to;
     };
     [&]<int... At>(std::integer_sequence<int, At...>) {
       (one(std::integral_constant<int, At>{}), ...);
-    }(std::make_integer_sequence<int, count>{});
+    }
+    (std::make_integer_sequence<int, count>{});
     return inputs;
   }
 
@@ -129,7 +148,8 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
     };
     [&]<int... At>(std::integer_sequence<int, At...>) {
       (one(std::integral_constant<int, count - 1 - At>{}), ...);
-    }(std::make_integer_sequence<int, count>{});
+    }
+    (std::make_integer_sequence<int, count>{});
   }
 };
 

@@ -1,15 +1,19 @@
-// Element-wise augmentations: a functor of (value, draw). Write one, and augment runs it on every backend.
+// Element-wise augmentations: a functor of (value, draw). Write one, and augment runs it on every
+// backend.
 //
-//     struct salt {                                            // turns a share of the features into 1
+//     struct salt {                                            // turns a share of the features
+//     into 1
 //       static constexpr std::string_view name = "salt";       // opens error messages
 //       using draw = feaug::uniform_draw;                      // or normal_draw, or no_draw
 //       float share = 0.1F;
-//       template <class C> FEAUG_HD C forward(C x, draw d) const { return d.value < share ? C{1} : x; }
-//       template <class C> FEAUG_HD C backward(C g, C x, draw d) const { return d.value < share ? C{0} : g; }
+//       template <class C> FEAUG_HD C forward(C x, draw d) const { return d.value < share ? C{1} :
+//       x; } template <class C> FEAUG_HD C backward(C g, C x, draw d) const { return d.value <
+//       share ? C{0} : g; }
 //     };
 //     augment(ctx, salt{.share = 0.05F}, x, key, out);
 //
-// C is float, or double for double features. A member `void validate() const` that throws is called before anything is written.
+// C is float, or double for double features. A member `void validate() const` that throws is called
+// before anything is written.
 #pragma once
 
 #include <algorithm>
@@ -40,15 +44,17 @@ struct normal_draw {
 template <class P>
 concept elementwise_augmentation =
     (std::same_as<typename P::draw, no_draw> || std::same_as<typename P::draw, uniform_draw> ||
-     std::same_as<typename P::draw, normal_draw>) && requires(const P& policy, float x, typename P::draw d) {
-      { policy.forward(x, d) } -> std::same_as<float>;
-      { policy.backward(x, x, d) } -> std::same_as<float>;
-      { P::name } -> std::convertible_to<std::string_view>;
-    };
+     std::same_as<typename P::draw, normal_draw>)&&requires(const P& policy, float x,
+                                                            typename P::draw d) {
+  { policy.forward(x, d) } -> std::same_as<float>;
+  { policy.backward(x, x, d) } -> std::same_as<float>;
+  { P::name } -> std::convertible_to<std::string_view>;
+};
 
 namespace cpu {
 
-/// visit(j, draw) for every column of a row. Draws come four columns at a time, as Philox makes them.
+/// visit(j, draw) for every column of a row. Draws come four columns at a time, as Philox makes
+/// them.
 template <class Draw, class Visit>
 void for_each_draw(const random_key& key, index_t row, index_t cols, const Visit& visit) {
   if constexpr (std::same_as<Draw, no_draw>) {
@@ -87,8 +93,8 @@ struct augmentation_traits<P> : augmentation_defaults {
   }
 
   template <element T>
-  static void forward(cpu_context& ctx, const P& policy, matrix_view<const T> x, const random_key& key,
-                      const row_selection& selection, matrix_view<T> out) {
+  static void forward(cpu_context& ctx, const P& policy, matrix_view<const T> x,
+                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
     cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
       const T* source = x.row(i);
       T* destination = out.row(i);
@@ -99,8 +105,9 @@ struct augmentation_traits<P> : augmentation_defaults {
   }
 
   template <element T>
-  static void backward(cpu_context& ctx, const P& policy, const operand<T>& x, const random_key& key,
-                       const row_selection& selection, matrix_view<const T> grad_out) {
+  static void backward(cpu_context& ctx, const P& policy, const operand<T>& x,
+                       const random_key& key, const row_selection& selection,
+                       matrix_view<const T> grad_out) {
     using C = compute_t<T>;
     workspace::scope scope(ctx.workspace);
     const cpu::row_buffers<C> gradients(ctx, scope, x.value.cols());

@@ -11,8 +11,9 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 /// out = w·x + (1 − w)·partner with w ≥ 1: harder positives (Zhu et al., FT, arXiv 2108.02982).
 /// The gradient is w·g to x and (1 − w)·g to the partner. At w = 1 it is x.
-/// The partner of a row is another row of the batch, by a permutation that is drawn inside (it may fix rows); with_partner takes any
-/// view instead. Since the permutation is one of the rows at hand, micro-batches draw other partners than the whole batch.
+/// The partner of a row is another row of the batch, by a permutation that is drawn inside (it may
+/// fix rows); with_partner takes any view instead. Since the permutation is one of the rows at
+/// hand, micro-batches draw other partners than the whole batch.
 struct extrapolate {
   weight_distribution distribution = weight_distribution::fixed;
   float weight = 1.5F;  ///< w, if fixed

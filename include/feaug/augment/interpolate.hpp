@@ -8,10 +8,12 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// out = w·x + (1 − w)·partner with w in [0, 1]: mixup in feature space (Verma et al., arXiv 1806.05236).
-/// The gradient is w·g to x and (1 − w)·g to the partner. For pseudo-neighbours (pNNCLR) the partner is a neighbour and w small.
-/// The partner of a row is another row of the batch, by a permutation that is drawn inside (it may fix rows); with_partner takes any
-/// view instead. Since the permutation is one of the rows at hand, micro-batches draw other partners than the whole batch.
+/// out = w·x + (1 − w)·partner with w in [0, 1]: mixup in feature space (Verma et al., arXiv
+/// 1806.05236). The gradient is w·g to x and (1 − w)·g to the partner. For pseudo-neighbours
+/// (pNNCLR) the partner is a neighbour and w small. The partner of a row is another row of the
+/// batch, by a permutation that is drawn inside (it may fix rows); with_partner takes any view
+/// instead. Since the permutation is one of the rows at hand, micro-batches draw other partners
+/// than the whole batch.
 struct interpolate {
   weight_distribution distribution = weight_distribution::fixed;
   float weight = 0.5F;  ///< w, if fixed

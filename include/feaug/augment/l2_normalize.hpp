@@ -31,16 +31,18 @@ void normalize_row_backward(const operand<T>& x, index_t i, const T* grad_out, d
 }  // namespace cpu
 
 struct l2_normalize_options {
-  double eps = default_norm_eps;  ///< rows of this norm or less are divided by it instead of their norm
+  double eps =
+      default_norm_eps;  ///< rows of this norm or less are divided by it instead of their norm
 };
 
-/// out_i = x_i / max(‖x_i‖₂, eps). Norms are summed in double and scaled where that overflows, so huge rows are right too.
+/// out_i = x_i / max(‖x_i‖₂, eps). Norms are summed in double and scaled where that overflows, so
+/// huge rows are right too.
 ///
 /// x, out  N×D. out may be x itself (same pointer, same strides); any other overlap is an error.
 /// A row that holds NaN or infinity becomes NaN. Throws argument_error before anything is written.
 template <element T>
-void l2_normalize(cpu_context& ctx, matrix_view<const std::type_identity_t<T>> x, matrix_view<T> out,
-                  const l2_normalize_options& options = {}) {
+void l2_normalize(cpu_context& ctx, matrix_view<const std::type_identity_t<T>> x,
+                  matrix_view<T> out, const l2_normalize_options& options = {}) {
   constexpr std::string_view op = "l2_normalize";
   check::readable(op, "x", x);
   check::writable(op, "out", out);
@@ -53,8 +55,9 @@ void l2_normalize(cpu_context& ctx, matrix_view<const std::type_identity_t<T>> x
   });
 }
 
-/// The gradient by x of l2_normalize: (g − u (u·g)) / ‖x‖ with u = x / ‖x‖, and zero for rows with ‖x‖ ≤ eps, which have
-/// no direction (a documented departure: others return g / eps, some 1e12 · g).
+/// The gradient by x of l2_normalize: (g − u (u·g)) / ‖x‖ with u = x / ‖x‖, and zero for rows with
+/// ‖x‖ ≤ eps, which have no direction (a documented departure: others return g / eps, some 1e12 ·
+/// g).
 ///
 /// x         the value that l2_normalize read and where its gradient goes, N×D.
 /// grad_out  N×D. It may be x.gradient itself in overwrite mode; any other overlap is an error.

@@ -21,19 +21,22 @@ enum class rescale {
   row,  ///< × D / max(kept, 1), so that a row keeps its expected size
 };
 
-/// Every feature is kept with this probability, each by its own draw: out = x ⊙ keep, gradient g ⊙ keep (both rescaled).
+/// Every feature is kept with this probability, each by its own draw: out = x ⊙ keep, gradient g ⊙
+/// keep (both rescaled).
 struct mask {
   float keep_probability = 0.8F;
   feaug::rescale rescale = feaug::rescale::none;
 };
 
-/// Exactly keep_count features of every row are kept, every choice equally likely: those with the smallest (word, column).
+/// Exactly keep_count features of every row are kept, every choice equally likely: those with the
+/// smallest (word, column).
 struct fixed_count_mask {
   index_t keep_count = 1;
   feaug::rescale rescale = feaug::rescale::none;
 };
 
-/// A run of block_length features is dropped from every row, its start uniform in 0 … D − block_length.
+/// A run of block_length features is dropped from every row, its start uniform in 0 … D −
+/// block_length.
 struct block_mask {
   index_t block_length = 1;
   feaug::rescale rescale = feaug::rescale::none;
@@ -47,20 +50,23 @@ struct drawn_mask_policy {
 };
 
 template <class T>
-drawn_mask_policy<std::remove_const_t<T>> drawn_mask(const matrix_view<T>& keep, rescale scale = rescale::none) {
+drawn_mask_policy<std::remove_const_t<T>> drawn_mask(const matrix_view<T>& keep,
+                                                     rescale scale = rescale::none) {
   return {.keep = keep, .rescale = scale};
 }
 
 namespace detail {
 
 /// keep[j] = 0 or 1 for one row.
-inline void keep_row(const mask& policy, const random_key& key, index_t row, index_t cols, float* keep) {
+inline void keep_row(const mask& policy, const random_key& key, index_t row, index_t cols,
+                     float* keep) {
   cpu::for_each_draw<uniform_draw>(key, row, cols, [&](index_t j, uniform_draw d) {
     keep[j] = d.value < policy.keep_probability ? 1.0F : 0.0F;
   });
 }
 
-inline void keep_row(const fixed_count_mask& policy, const random_key& key, index_t row, index_t cols, float* keep) {
+inline void keep_row(const fixed_count_mask& policy, const random_key& key, index_t row,
+                     index_t cols, float* keep) {
   struct drawn {
     std::uint32_t word;
     index_t column;
@@ -77,7 +83,8 @@ inline void keep_row(const fixed_count_mask& policy, const random_key& key, inde
   for (auto it = order.begin(); it != kept; ++it) keep[it->column] = 1.0F;
 }
 
-inline void keep_row(const block_mask& policy, const random_key& key, index_t row, index_t cols, float* keep) {
+inline void keep_row(const block_mask& policy, const random_key& key, index_t row, index_t cols,
+                     float* keep) {
   const auto starts = static_cast<std::uint64_t>(cols - policy.block_length + 1);
   // The word's share of 2³² times the number of starts: uniform up to starts / 2³².
   const auto start = static_cast<index_t>((draw_word(key, row, 0) * starts) >> 32);
@@ -86,7 +93,8 @@ inline void keep_row(const block_mask& policy, const random_key& key, index_t ro
 }
 
 template <element T>
-void keep_row(const drawn_mask_policy<T>& policy, const random_key& /*key*/, index_t row, index_t cols, float* keep) {
+void keep_row(const drawn_mask_policy<T>& policy, const random_key& /*key*/, index_t row,
+              index_t cols, float* keep) {
   for (index_t j = 0; j < cols; ++j) keep[j] = static_cast<float>(load(policy.keep(row, j)));
 }
 
@@ -94,18 +102,21 @@ void keep_row(const drawn_mask_policy<T>& policy, const random_key& /*key*/, ind
 template <class P>
 struct mask_traits : augmentation_defaults {
   template <element T>
-  static void forward(cpu_context& ctx, const P& policy, matrix_view<const T> x, const random_key& key,
-                      const row_selection& selection, matrix_view<T> out) {
-    over_rows<T>(ctx, policy, key, x.rows(), x.cols(), selection, [&](index_t i, const float* keep, auto factor) {
-      for (index_t j = 0; j < x.cols(); ++j) {
-        out(i, j) = store<T>(load(x(i, j)) * (static_cast<compute_t<T>>(keep[j]) * factor));
-      }
-    });
+  static void forward(cpu_context& ctx, const P& policy, matrix_view<const T> x,
+                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
+    over_rows<T>(ctx, policy, key, x.rows(), x.cols(), selection,
+                 [&](index_t i, const float* keep, auto factor) {
+                   for (index_t j = 0; j < x.cols(); ++j) {
+                     out(i, j) =
+                         store<T>(load(x(i, j)) * (static_cast<compute_t<T>>(keep[j]) * factor));
+                   }
+                 });
   }
 
   template <element T>
-  static void backward(cpu_context& ctx, const P& policy, const operand<T>& x, const random_key& key,
-                       const row_selection& selection, matrix_view<const T> grad_out) {
+  static void backward(cpu_context& ctx, const P& policy, const operand<T>& x,
+                       const random_key& key, const row_selection& selection,
+                       matrix_view<const T> grad_out) {
     over_rows<T>(ctx, policy, key, x.value.rows(), x.value.cols(), selection,
                  [&](index_t i, const float* keep, auto factor) {
                    cpu::put_gradient(x, i, [&](index_t j) {
@@ -116,8 +127,8 @@ struct mask_traits : augmentation_defaults {
 
  private:
   template <element T, class Row>
-  static void over_rows(cpu_context& ctx, const P& policy, const random_key& key, index_t rows, index_t cols,
-                        const row_selection& selection, const Row& row) {
+  static void over_rows(cpu_context& ctx, const P& policy, const random_key& key, index_t rows,
+                        index_t cols, const row_selection& selection, const Row& row) {
     using C = compute_t<T>;
     workspace::scope scope(ctx.workspace);
     const cpu::row_buffers<float> keeps(ctx, scope, cols);
@@ -173,7 +184,8 @@ struct augmentation_traits<drawn_mask_policy<U>> : detail::mask_traits<drawn_mas
     check::has_shape(name, "keep", policy.keep, rows, cols, "x");
   }
   template <class T>
-  static void check_forward(const drawn_mask_policy<U>& policy, const matrix_view<T>& out, bool /*alone*/) {
+  static void check_forward(const drawn_mask_policy<U>& policy, const matrix_view<T>& out,
+                            bool /*alone*/) {
     check::apart(name, "out", out, "keep", policy.keep);
   }
   template <class T>
@@ -183,9 +195,10 @@ struct augmentation_traits<drawn_mask_policy<U>> : detail::mask_traits<drawn_mas
   }
 };
 
-/// The keep matrix that a mask draws from the key, N × D of 0 and 1: drawn_mask(keep) then does what the mask would.
+/// The keep matrix that a mask draws from the key, N × D of 0 and 1: drawn_mask(keep) then does
+/// what the mask would.
 template <class P, element T>
-  requires std::same_as<P, mask> || std::same_as<P, fixed_count_mask> || std::same_as<P, block_mask>
+requires std::same_as<P, mask> || std::same_as<P, fixed_count_mask> || std::same_as<P, block_mask>
 void draw(cpu_context& ctx, const P& policy, const random_key& key, matrix_view<T> keep) {
   constexpr std::string_view op = "draw";
   check::writable(op, "keep", keep);
@@ -196,7 +209,8 @@ void draw(cpu_context& ctx, const P& policy, const random_key& key, matrix_view<
   cpu::for_each_row(ctx, keep.rows(), keep.cols(), {}, [&](index_t i, int worker) {
     float* row = rows.of(worker);
     detail::keep_row(policy, key, i, keep.cols(), row);
-    for (index_t j = 0; j < keep.cols(); ++j) keep(i, j) = store<T>(static_cast<compute_t<T>>(row[j]));
+    for (index_t j = 0; j < keep.cols(); ++j)
+      keep(i, j) = store<T>(static_cast<compute_t<T>>(row[j]));
   });
 }
 

@@ -1,4 +1,5 @@
-// What interpolate and extrapolate share: out = w·x + (1 − w)·partner, a weight and a partner for every row.
+// What interpolate and extrapolate share: out = w·x + (1 − w)·partner, a weight and a partner for
+// every row.
 #pragma once
 
 #include <cmath>
@@ -25,12 +26,13 @@ enum class draw_per { row, call };
 template <class Mix, element T>
 struct partnered {
   Mix mix;
-  operand<T> partner;                            ///< N × D: another view, neighbours, rows of a queue
-  vector_view<const compute_t<T>> weights = {};  ///< N weights of x that were drawn before; empty: the mix draws
+  operand<T> partner;  ///< N × D: another view, neighbours, rows of a queue
+  vector_view<const compute_t<T>> weights =
+      {};  ///< N weights of x that were drawn before; empty: the mix draws
 };
 
-/// `mix` with the rows of `partner` (N × D) instead of a permutation of the batch. As an operand, partner gets the gradient
-/// (1 − w)·g; as a view it is a constant.
+/// `mix` with the rows of `partner` (N × D) instead of a permutation of the batch. As an operand,
+/// partner gets the gradient (1 − w)·g; as a view it is a constant.
 template <class Mix, element T>
 partnered<Mix, T> with_partner(const Mix& mix, const operand<T>& partner) {
   return {.mix = mix, .partner = partner};
@@ -80,7 +82,8 @@ void check_mix(std::string_view op, const Mix& mix) {
     case weight_distribution::uniform:
       weight("low", mix.low);
       weight("high", mix.high);
-      if (mix.high < mix.low) check::fail(op, "high", check::text(mix.high), "at least low = " + check::text(mix.low));
+      if (mix.high < mix.low)
+        check::fail(op, "high", check::text(mix.high), "at least low = " + check::text(mix.low));
       break;
     case weight_distribution::beta:
       check::positive(op, "alpha", static_cast<double>(mix.alpha));
@@ -93,7 +96,8 @@ void check_mix(std::string_view op, const Mix& mix) {
 template <element T>
 void mix_row(const T* x, const T* partner, compute_t<T> weight, index_t cols, T* out) {
   const compute_t<T> rest = compute_t<T>{1} - weight;
-  for (index_t j = 0; j < cols; ++j) out[j] = store<T>(weight * load(x[j]) + rest * load(partner[j]));
+  for (index_t j = 0; j < cols; ++j)
+    out[j] = store<T>(weight * load(x[j]) + rest * load(partner[j]));
 }
 
 /// The partner is a permutation of the batch. Streams: the weights', the permutation's.
@@ -102,16 +106,19 @@ struct permuted_mix_traits : augmentation_defaults {
   static constexpr int streams = 2;
   static constexpr bool mixes_rows = true;
 
-  static void validate(const Mix& mix, index_t /*rows*/, index_t /*cols*/) { check_mix(augmentation_traits<Mix>::name, mix); }
+  static void validate(const Mix& mix, index_t /*rows*/, index_t /*cols*/) {
+    check_mix(augmentation_traits<Mix>::name, mix);
+  }
 
   template <element T>
-  static void forward(cpu_context& ctx, const Mix& mix, matrix_view<const T> x, const random_key& key,
-                      const row_selection& selection, matrix_view<T> out) {
+  static void forward(cpu_context& ctx, const Mix& mix, matrix_view<const T> x,
+                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
     workspace::scope scope(ctx.workspace);
     auto* permutation = scope.take<index_t>(x.rows());
     draw_permutation(key.streams_later(1), permutation, x.rows());
     cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
-      mix_row(x.row(i), x.row(permutation[i]), static_cast<compute_t<T>>(draw_weight(mix, key, i)), x.cols(), out.row(i));
+      mix_row(x.row(i), x.row(permutation[i]), static_cast<compute_t<T>>(draw_weight(mix, key, i)),
+              x.cols(), out.row(i));
     });
   }
 
@@ -179,7 +186,8 @@ struct augmentation_traits<partnered<Mix, U>> : augmentation_defaults {
     }
   }
   template <class T>
-  static void check_backward(const policy_type& policy, const operand<T>& x, const matrix_view<const T>& grad_out) {
+  static void check_backward(const policy_type& policy, const operand<T>& x,
+                             const matrix_view<const T>& grad_out) {
     check::apart(name, "x", x, "partner", policy.partner);
     if (policy.partner.wants_gradient()) {
       check::apart(name, "gradient of partner", policy.partner.gradient, "grad_out", grad_out);
@@ -187,16 +195,18 @@ struct augmentation_traits<partnered<Mix, U>> : augmentation_defaults {
   }
 
   template <element T>
-  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x, const random_key& key,
-                      const row_selection& selection, matrix_view<T> out) {
+  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
+                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
     cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
-      detail::mix_row(x.row(i), policy.partner.value.row(i), weight(policy, key, i), x.cols(), out.row(i));
+      detail::mix_row(x.row(i), policy.partner.value.row(i), weight(policy, key, i), x.cols(),
+                      out.row(i));
     });
   }
 
   template <element T>
-  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x, const random_key& key,
-                       const row_selection& selection, matrix_view<const T> grad_out) {
+  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
+                       const random_key& key, const row_selection& selection,
+                       matrix_view<const T> grad_out) {
     using C = compute_t<T>;
     cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), {}, [&](index_t i, int) {
       if (!selection.contains(i)) {
@@ -205,7 +215,8 @@ struct augmentation_traits<partnered<Mix, U>> : augmentation_defaults {
       }
       const C w = weight(policy, key, i);
       // The partner first: x's destination may be grad_out itself.
-      cpu::put_gradient(policy.partner, i, [&](index_t j) { return (C{1} - w) * load(grad_out(i, j)); });
+      cpu::put_gradient(policy.partner, i,
+                        [&](index_t j) { return (C{1} - w) * load(grad_out(i, j)); });
       cpu::put_gradient(x, i, [&](index_t j) { return w * load(grad_out(i, j)); });
     });
   }
@@ -217,21 +228,24 @@ struct augmentation_traits<partnered<Mix, U>> : augmentation_defaults {
   }
 };
 
-/// What a mix draws from the key for a batch: N weights and N partners (row i is mixed with row permutation[i]). with_weights over
-/// the rows so permuted then does what the mix would.
+/// What a mix draws from the key for a batch: N weights and N partners (row i is mixed with row
+/// permutation[i]). with_weights over the rows so permuted then does what the mix would.
 template <class Mix, class C>
-  requires(std::same_as<C, float> || std::same_as<C, double>)
-void draw(cpu_context& /*ctx*/, const Mix& mix, const random_key& key, vector_view<C> weights,
-          vector_view<index_t> permutation) {
+requires(std::same_as<C, float> ||
+         std::same_as<C, double>) void draw(cpu_context& /*ctx*/, const Mix& mix,
+                                            const random_key& key, vector_view<C> weights,
+                                            vector_view<index_t> permutation) {
   check::writable("draw", "weights", weights);
   check::writable("draw", "permutation", permutation);
   check::has_size("draw", "permutation", permutation, weights.size(), "one a weight");
   check::usable("draw", key, weights.size(), 1, augmentation_traits<Mix>::streams);
   augmentation_traits<Mix>::validate(mix, weights.size(), 1);
-  for (index_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<C>(detail::draw_weight(mix, key, i));
+  for (index_t i = 0; i < weights.size(); ++i)
+    weights[i] = static_cast<C>(detail::draw_weight(mix, key, i));
   std::vector<index_t> order(static_cast<std::size_t>(weights.size()));
   draw_permutation(key.streams_later(1), order.data(), weights.size());
-  for (index_t i = 0; i < permutation.size(); ++i) permutation[i] = order[static_cast<std::size_t>(i)];
+  for (index_t i = 0; i < permutation.size(); ++i)
+    permutation[i] = order[static_cast<std::size_t>(i)];
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

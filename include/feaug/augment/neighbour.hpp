@@ -16,7 +16,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 /// What the query gets of the neighbour's gradient. The search itself is never differentiated.
 enum class neighbour_gradient {
-  none,              ///< nothing: a neighbour is a constant (NNCLR; Dwibedi et al., arXiv 2104.14548)
+  none,  ///< nothing: a neighbour is a constant (NNCLR; Dwibedi et al., arXiv 2104.14548)
   straight_through,  ///< g, as if the neighbour were the query
 };
 
@@ -26,8 +26,9 @@ enum class neighbour_fallback {
   query,  ///< unit(x)
 };
 
-/// out_i = the unit vector of the nearest filled row of a queue by cosine; see nearest for what nearest means exactly. A query
-/// with NaN or ∞ becomes a row of NaN. Bind it to a queue with neighbour_from.
+/// out_i = the unit vector of the nearest filled row of a queue by cosine; see nearest for what
+/// nearest means exactly. A query with NaN or ∞ becomes a row of NaN. Bind it to a queue with
+/// neighbour_from.
 struct neighbour {
   neighbour_gradient gradient = neighbour_gradient::none;
   neighbour_fallback fallback = neighbour_fallback::error;
@@ -35,8 +36,9 @@ struct neighbour {
 
 /// What a bound neighbour may be told of, and tell.
 struct neighbour_binding {
-  vector_view<const std::int64_t> exclude_ids = {};  ///< N ids: rows of the queue with the query's own id are passed over
-  vector_view<index_t> indices = {};                 ///< N: where the found slots are written, −1 for none
+  vector_view<const std::int64_t> exclude_ids =
+      {};  ///< N ids: rows of the queue with the query's own id are passed over
+  vector_view<index_t> indices = {};  ///< N: where the found slots are written, −1 for none
 };
 
 template <element T>
@@ -70,7 +72,8 @@ struct augmentation_traits<neighbour_policy<U>> : augmentation_defaults {
       check::has_size(name, "exclude_ids", policy.binding.exclude_ids, rows, "one a row");
     }
     check::writable(name, "indices", policy.binding.indices);
-    if (!policy.binding.indices.empty()) check::has_size(name, "indices", policy.binding.indices, rows, "one a row");
+    if (!policy.binding.indices.empty())
+      check::has_size(name, "indices", policy.binding.indices, rows, "one a row");
   }
 
   template <class T>
@@ -79,8 +82,9 @@ struct augmentation_traits<neighbour_policy<U>> : augmentation_defaults {
   }
 
   template <element T>
-  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x, const random_key& /*key*/,
-                      const row_selection& selection, matrix_view<T> out) {
+  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
+                      const random_key& /*key*/, const row_selection& selection,
+                      matrix_view<T> out) {
     workspace::scope scope(ctx.workspace);
     auto* found = scope.take_filled<index_t>(x.rows(), -1);
     if (*policy.queue.size > 0) {
@@ -95,10 +99,12 @@ struct augmentation_traits<neighbour_policy<U>> : augmentation_defaults {
     });
   }
 
-  /// Straight-through hands g to every row, to one that fell back to itself as well: no search is needed to go back.
+  /// Straight-through hands g to every row, to one that fell back to itself as well: no search is
+  /// needed to go back.
   template <element T>
-  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x, const random_key& /*key*/,
-                       const row_selection& selection, matrix_view<const T> grad_out) {
+  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
+                       const random_key& /*key*/, const row_selection& selection,
+                       matrix_view<const T> grad_out) {
     using C = compute_t<T>;
     const bool through = policy.how.gradient == neighbour_gradient::straight_through;
     cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), selection, [&](index_t i, int) {
@@ -108,9 +114,11 @@ struct augmentation_traits<neighbour_policy<U>> : augmentation_defaults {
 
  private:
   template <class T>
-  static void refuse_missing(const matrix_view<const T>& x, const row_selection& selection, const index_t* found) {
+  static void refuse_missing(const matrix_view<const T>& x, const row_selection& selection,
+                             const index_t* found) {
     for (index_t i = 0; i < x.rows(); ++i) {
-      if (found[i] < 0 && selection.contains(i) && std::isfinite(cpu::row_norm(x.row(i), x.cols()))) {
+      if (found[i] < 0 && selection.contains(i) &&
+          std::isfinite(cpu::row_norm(x.row(i), x.cols()))) {
         check::fail(name, "exclude_ids", "every filled row excluded for row " + check::text(i),
                     "a neighbour for every row, or neighbour_fallback::query");
       }

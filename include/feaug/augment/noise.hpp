@@ -40,8 +40,8 @@ struct drawn_noise_policy {
 };
 
 template <class T>
-drawn_noise_policy<std::remove_const_t<T>> drawn_noise(const matrix_view<T>& epsilon, float scale,
-                                                       noise_scale relative_to = noise_scale::absolute) {
+drawn_noise_policy<std::remove_const_t<T>> drawn_noise(
+    const matrix_view<T>& epsilon, float scale, noise_scale relative_to = noise_scale::absolute) {
   return {.epsilon = epsilon, .scale = scale, .relative_to = relative_to};
 }
 
@@ -49,19 +49,23 @@ namespace detail {
 
 /// visit(j, ε) for one row.
 template <class Visit>
-void noise_row(const gaussian_noise& /*policy*/, const random_key& key, index_t row, index_t cols, const Visit& visit) {
-  cpu::for_each_draw<normal_draw>(key, row, cols, [&](index_t j, normal_draw d) { visit(j, d.value); });
+void noise_row(const gaussian_noise& /*policy*/, const random_key& key, index_t row, index_t cols,
+               const Visit& visit) {
+  cpu::for_each_draw<normal_draw>(key, row, cols,
+                                  [&](index_t j, normal_draw d) { visit(j, d.value); });
 }
 
 template <class Visit>
-void noise_row(const uniform_noise& /*policy*/, const random_key& key, index_t row, index_t cols, const Visit& visit) {
+void noise_row(const uniform_noise& /*policy*/, const random_key& key, index_t row, index_t cols,
+               const Visit& visit) {
   // 2u − 1 is exact: u has 24 bits.
-  cpu::for_each_draw<uniform_draw>(key, row, cols, [&](index_t j, uniform_draw d) { visit(j, 2.0F * d.value - 1.0F); });
+  cpu::for_each_draw<uniform_draw>(
+      key, row, cols, [&](index_t j, uniform_draw d) { visit(j, 2.0F * d.value - 1.0F); });
 }
 
 template <element T, class Visit>
-void noise_row(const drawn_noise_policy<T>& policy, const random_key& /*key*/, index_t row, index_t cols,
-               const Visit& visit) {
+void noise_row(const drawn_noise_policy<T>& policy, const random_key& /*key*/, index_t row,
+               index_t cols, const Visit& visit) {
   for (index_t j = 0; j < cols; ++j) visit(j, load(policy.epsilon(row, j)));
 }
 
@@ -87,13 +91,14 @@ struct noise_traits : augmentation_defaults {
   }
 
   template <element T>
-  static void forward(cpu_context& ctx, const P& policy, matrix_view<const T> x, const random_key& key,
-                      const row_selection& selection, matrix_view<T> out) {
+  static void forward(cpu_context& ctx, const P& policy, matrix_view<const T> x,
+                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
     using C = compute_t<T>;
     cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
       auto sigma = static_cast<C>(policy.scale);
       if (policy.relative_to == noise_scale::row_norm) {
-        sigma = static_cast<C>(static_cast<double>(policy.scale) * cpu::row_norm(x.row(i), x.cols()));
+        sigma =
+            static_cast<C>(static_cast<double>(policy.scale) * cpu::row_norm(x.row(i), x.cols()));
       }
       noise_row(policy, key, i, x.cols(), [&](index_t j, auto epsilon) {
         out(i, j) = store<T>(load(x(i, j)) + sigma * static_cast<C>(epsilon));
@@ -102,8 +107,9 @@ struct noise_traits : augmentation_defaults {
   }
 
   template <element T>
-  static void backward(cpu_context& ctx, const P& /*policy*/, const operand<T>& x, const random_key& /*key*/,
-                       const row_selection& selection, matrix_view<const T> grad_out) {
+  static void backward(cpu_context& ctx, const P& /*policy*/, const operand<T>& x,
+                       const random_key& /*key*/, const row_selection& selection,
+                       matrix_view<const T> grad_out) {
     cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), selection, [&](index_t i, int) {
       cpu::put_gradient(x, i, [&](index_t j) { return load(grad_out(i, j)); });
     });
@@ -130,16 +136,18 @@ struct augmentation_traits<drawn_noise_policy<U>> : detail::noise_traits<drawn_n
   static constexpr int streams = 0;
 };
 
-/// The ε that a noise draws from the key, N × D, before scaling: drawn_noise(epsilon, scale) then does what the noise would.
+/// The ε that a noise draws from the key, N × D, before scaling: drawn_noise(epsilon, scale) then
+/// does what the noise would.
 template <class P, element T>
-  requires std::same_as<P, gaussian_noise> || std::same_as<P, uniform_noise>
+requires std::same_as<P, gaussian_noise> || std::same_as<P, uniform_noise>
 void draw(cpu_context& ctx, const P& policy, const random_key& key, matrix_view<T> epsilon) {
   check::writable("draw", "epsilon", epsilon);
   check::usable("draw", key, epsilon.rows(), epsilon.cols(), augmentation_traits<P>::streams);
   augmentation_traits<P>::validate(policy, epsilon.rows(), epsilon.cols());
   cpu::for_each_row(ctx, epsilon.rows(), epsilon.cols(), {}, [&](index_t i, int) {
-    detail::noise_row(policy, key, i, epsilon.cols(),
-                      [&](index_t j, float e) { epsilon(i, j) = store<T>(static_cast<compute_t<T>>(e)); });
+    detail::noise_row(policy, key, i, epsilon.cols(), [&](index_t j, float e) {
+      epsilon(i, j) = store<T>(static_cast<compute_t<T>>(e));
+    });
   });
 }
 

@@ -20,10 +20,12 @@ struct one_of_policy {
   std::tuple<Ps...> parts;
 };
 
-/// The augmentation that draws a part for every row: `one_of({0.7F, 0.3F}, mask{}, gaussian_noise{})`. The probabilities are at
-/// least 0 and sum to 1. A part works on its own rows only; one that mixes rows still reads all of them.
+/// The augmentation that draws a part for every row: `one_of({0.7F, 0.3F}, mask{},
+/// gaussian_noise{})`. The probabilities are at least 0 and sum to 1. A part works on its own rows
+/// only; one that mixes rows still reads all of them.
 template <augmentation... Ps>
-one_of_policy<Ps...> one_of(const std::array<float, sizeof...(Ps)>& probabilities, const Ps&... parts) {
+one_of_policy<Ps...> one_of(const std::array<float, sizeof...(Ps)>& probabilities,
+                            const Ps&... parts) {
   return {.probabilities = probabilities, .parts = {parts...}};
 }
 
@@ -33,10 +35,13 @@ struct augmentation_traits<one_of_policy<Ps...>> : augmentation_defaults {
   static constexpr std::string_view name = "one_of";
   static constexpr int streams = 1 + (augmentation_traits<Ps>::streams + ...);
   static constexpr bool mixes_rows = (augmentation_traits<Ps>::mixes_rows || ...);
-  static constexpr bool backward_reads_value = (augmentation_traits<Ps>::backward_reads_value || ...);
+  static constexpr bool backward_reads_value =
+      (augmentation_traits<Ps>::backward_reads_value || ...);
 
   static bool wants_gradient(const policy_type& policy) {
-    return std::apply([](const Ps&... part) { return (augmentation_traits<Ps>::wants_gradient(part) || ...); }, policy.parts);
+    return std::apply(
+        [](const Ps&... part) { return (augmentation_traits<Ps>::wants_gradient(part) || ...); },
+        policy.parts);
   }
   static void validate(const policy_type& policy, index_t rows, index_t cols) {
     double sum = 0;
@@ -44,33 +49,44 @@ struct augmentation_traits<one_of_policy<Ps...>> : augmentation_defaults {
       check::within(name, "probabilities", static_cast<double>(probability), 0.0, 1.0);
       sum += static_cast<double>(probability);
     }
-    if (std::abs(sum - 1.0) > 1e-6) check::fail(name, "probabilities", "a sum of " + check::text(sum), "a sum of 1");
-    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::validate(part, rows, cols), ...); }, policy.parts);
+    if (std::abs(sum - 1.0) > 1e-6)
+      check::fail(name, "probabilities", "a sum of " + check::text(sum), "a sum of 1");
+    std::apply(
+        [&](const Ps&... part) { (augmentation_traits<Ps>::validate(part, rows, cols), ...); },
+        policy.parts);
   }
   template <class T>
   static void check_forward(const policy_type& policy, const matrix_view<T>& out, bool alone) {
-    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::check_forward(part, out, alone), ...); }, policy.parts);
+    std::apply(
+        [&](const Ps&... part) { (augmentation_traits<Ps>::check_forward(part, out, alone), ...); },
+        policy.parts);
   }
   template <class T>
-  static void check_backward(const policy_type& policy, const operand<T>& x, const matrix_view<const T>& grad_out) {
-    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::check_backward(part, x, grad_out), ...); },
-               policy.parts);
+  static void check_backward(const policy_type& policy, const operand<T>& x,
+                             const matrix_view<const T>& grad_out) {
+    std::apply(
+        [&](const Ps&... part) {
+          (augmentation_traits<Ps>::check_backward(part, x, grad_out), ...);
+        },
+        policy.parts);
   }
 
   template <element T>
-  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x, const random_key& key,
-                      const row_selection& selection, matrix_view<T> out) {
+  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
+                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
     workspace::scope scope(ctx.workspace);
     const std::int32_t* choice = choose(scope, policy, key, selection, x.rows());
     for_each_part(policy, [&](const auto& part, std::int32_t number, int first_stream) {
       using traits = augmentation_traits<std::remove_cvref_t<decltype(part)>>;
-      traits::forward(ctx, part, x, key.streams_later(first_stream), {.choice = choice, .part = number}, out);
+      traits::forward(ctx, part, x, key.streams_later(first_stream),
+                      {.choice = choice, .part = number}, out);
     });
   }
 
   template <element T>
-  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x, const random_key& key,
-                       const row_selection& selection, matrix_view<const T> grad_out) {
+  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
+                       const random_key& key, const row_selection& selection,
+                       matrix_view<const T> grad_out) {
     workspace::scope scope(ctx.workspace);
     const std::int32_t* choice = choose(scope, policy, key, selection, x.value.rows());
     operand<T> input = x;
@@ -85,14 +101,16 @@ struct augmentation_traits<one_of_policy<Ps...>> : augmentation_defaults {
     }
     for_each_part(policy, [&](const auto& part, std::int32_t number, int first_stream) {
       using traits = augmentation_traits<std::remove_cvref_t<decltype(part)>>;
-      traits::backward(ctx, part, input, key.streams_later(first_stream), {.choice = choice, .part = number}, grad_out);
+      traits::backward(ctx, part, input, key.streams_later(first_stream),
+                       {.choice = choice, .part = number}, grad_out);
     });
   }
 
  private:
   /// The part of every row; −1 for rows that are not selected.
-  static const std::int32_t* choose(workspace::scope& scope, const policy_type& policy, const random_key& key,
-                                    const row_selection& selection, index_t rows) {
+  static const std::int32_t* choose(workspace::scope& scope, const policy_type& policy,
+                                    const random_key& key, const row_selection& selection,
+                                    index_t rows) {
     auto* choice = scope.take<std::int32_t>(rows);
     for (index_t i = 0; i < rows; ++i) {
       choice[i] = selection.contains(i) ? part_at(policy, draw_uniform(key, i, 0)) : -1;
@@ -119,7 +137,8 @@ struct augmentation_traits<one_of_policy<Ps...>> : augmentation_defaults {
     std::int32_t number = 0;
     std::apply(
         [&](const Ps&... part) {
-          ((visit(part, number++, first_stream), first_stream += augmentation_traits<Ps>::streams), ...);
+          ((visit(part, number++, first_stream), first_stream += augmentation_traits<Ps>::streams),
+           ...);
         },
         policy.parts);
   }

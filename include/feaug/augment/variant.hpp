@@ -14,46 +14,61 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Takes as many streams as the greediest alternative, and is as strict about overlaps as the strictest, whichever it holds.
+/// Takes as many streams as the greediest alternative, and is as strict about overlaps as the
+/// strictest, whichever it holds.
 template <augmentation... Ps>
 struct augmentation_traits<std::variant<Ps...>> : augmentation_defaults {
   using policy_type = std::variant<Ps...>;
   static constexpr std::string_view name = "variant";
   static constexpr int streams = std::max({augmentation_traits<Ps>::streams...});
   static constexpr bool mixes_rows = (augmentation_traits<Ps>::mixes_rows || ...);
-  static constexpr bool backward_reads_value = (augmentation_traits<Ps>::backward_reads_value || ...);
+  static constexpr bool backward_reads_value =
+      (augmentation_traits<Ps>::backward_reads_value || ...);
 
   static bool wants_gradient(const policy_type& policy) {
-    return visit(policy, [](auto traits, const auto& held) { return decltype(traits)::wants_gradient(held); });
+    return visit(policy, [](auto traits, const auto& held) {
+      return decltype(traits)::wants_gradient(held);
+    });
   }
   static void validate(const policy_type& policy, index_t rows, index_t cols) {
-    visit(policy, [&](auto traits, const auto& held) { decltype(traits)::validate(held, rows, cols); });
+    visit(policy,
+          [&](auto traits, const auto& held) { decltype(traits)::validate(held, rows, cols); });
   }
   template <class T>
   static void check_forward(const policy_type& policy, const matrix_view<T>& out, bool alone) {
-    visit(policy, [&](auto traits, const auto& held) { decltype(traits)::check_forward(held, out, alone); });
+    visit(policy, [&](auto traits, const auto& held) {
+      decltype(traits)::check_forward(held, out, alone);
+    });
   }
   template <class T>
-  static void check_backward(const policy_type& policy, const operand<T>& x, const matrix_view<const T>& grad_out) {
-    visit(policy, [&](auto traits, const auto& held) { decltype(traits)::check_backward(held, x, grad_out); });
+  static void check_backward(const policy_type& policy, const operand<T>& x,
+                             const matrix_view<const T>& grad_out) {
+    visit(policy, [&](auto traits, const auto& held) {
+      decltype(traits)::check_backward(held, x, grad_out);
+    });
   }
 
   template <element T>
-  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x, const random_key& key,
-                      const row_selection& selection, matrix_view<T> out) {
-    visit(policy, [&](auto traits, const auto& held) { decltype(traits)::forward(ctx, held, x, key, selection, out); });
+  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
+                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
+    visit(policy, [&](auto traits, const auto& held) {
+      decltype(traits)::forward(ctx, held, x, key, selection, out);
+    });
   }
 
   template <element T>
-  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x, const random_key& key,
-                       const row_selection& selection, matrix_view<const T> grad_out) {
+  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
+                       const random_key& key, const row_selection& selection,
+                       matrix_view<const T> grad_out) {
     visit(policy, [&](auto traits, const auto& held) {
       using held_traits = decltype(traits);
       if constexpr (mixes_rows && !held_traits::mixes_rows) {
-        // Callers count on every row being written; the alternative at hand writes the selected ones.
+        // Callers count on every row being written; the alternative at hand writes the selected
+        // ones.
         if (!selection.all() && x.mode == gradient_mode::overwrite) {
           cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), {}, [&](index_t i, int) {
-            if (!selection.contains(i)) cpu::put_gradient(x, i, [](index_t) { return compute_t<T>{0}; });
+            if (!selection.contains(i))
+              cpu::put_gradient(x, i, [](index_t) { return compute_t<T>{0}; });
           });
         }
       }
@@ -64,8 +79,11 @@ struct augmentation_traits<std::variant<Ps...>> : augmentation_defaults {
  private:
   template <class Act>
   static auto visit(const policy_type& policy, const Act& act) {
-    return std::visit([&](const auto& held) { return act(augmentation_traits<std::remove_cvref_t<decltype(held)>>{}, held); },
-                      policy);
+    return std::visit(
+        [&](const auto& held) {
+          return act(augmentation_traits<std::remove_cvref_t<decltype(held)>>{}, held);
+        },
+        policy);
   }
 };
 

@@ -12,8 +12,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 /// Threads and reusable scratch memory. `feaug::cpu_context ctx{.threads = 2};`
 ///
-/// Results are the same bits for any number of threads. One context serves one caller at a time: give each host thread
-/// that calls operators a context of its own.
+/// Results are the same bits for any number of threads. One context serves one caller at a time:
+/// give each host thread that calls operators a context of its own.
 struct cpu_context {
   /// Threads an operator may use, the caller's included. 0: as many as the machine has.
   int threads = 0;

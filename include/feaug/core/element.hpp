@@ -1,7 +1,8 @@
 // What a tensor may hold: float and double, and the two 16-bit storage types half and bfloat16.
 //
-// The 16-bit types only store; every operator loads them to float, computes in float and rounds once when it stores.
-// They are bit-compatible with Eigen's, CUDA's and PyTorch's types, so a host reinterprets its pointer and nothing else.
+// The 16-bit types only store; every operator loads them to float, computes in float and rounds
+// once when it stores. They are bit-compatible with Eigen's, CUDA's and PyTorch's types, so a host
+// reinterprets its pointer and nothing else.
 #pragma once
 
 #include <bit>
@@ -29,9 +30,10 @@ struct bfloat16 {
 /// The types a view of features may hold.
 template <class T>
 concept element = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, half> ||
-                  std::same_as<T, bfloat16>;
+    std::same_as<T, bfloat16>;
 
-/// What an operator computes in, and the type of its losses, statistics and scalars: double for double, else float.
+/// What an operator computes in, and the type of its losses, statistics and scalars: double for
+/// double, else float.
 template <element T>
 using compute_t = std::conditional_t<std::same_as<T, double>, double, float>;
 
@@ -56,9 +58,11 @@ FEAUG_HD constexpr std::uint16_t float_to_half(float value) {
   const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000U);
   const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
   if (magnitude > 0x7F800000U) return static_cast<std::uint16_t>(sign | 0x7E00U);  // NaN
-  if (magnitude >= 0x477FF000U) return static_cast<std::uint16_t>(sign | 0x7C00U);  // rounds to infinity
+  if (magnitude >= 0x477FF000U)
+    return static_cast<std::uint16_t>(sign | 0x7C00U);  // rounds to infinity
   if (magnitude < 0x38800000U) {
-    // Subnormal: adding ½ leaves magnitude · 2²⁴, rounded to nearest even by the addition itself, in the low bits.
+    // Subnormal: adding ½ leaves magnitude · 2²⁴, rounded to nearest even by the addition itself,
+    // in the low bits.
     const float shifted = std::bit_cast<float>(magnitude) + 0.5F;
     return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3F000000U));
   }

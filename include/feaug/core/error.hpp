@@ -17,7 +17,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Thrown for every misuse: "OPERATOR: ARGUMENT: got …, wanted …". Nothing has been written when it is thrown.
+/// Thrown for every misuse: "OPERATOR: ARGUMENT: got …, wanted …". Nothing has been written when it
+/// is thrown.
 struct argument_error : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
@@ -43,22 +44,26 @@ template <class T, std::size_t Rank, memory_space S>
 std::string shape(const tensor_view<T, Rank, S>& view) {
   std::ostringstream out;
   out << "shape (";
-  for (std::size_t axis = 0; axis < Rank; ++axis) out << (axis == 0 ? "" : ", ") << view.extents[axis];
+  for (std::size_t axis = 0; axis < Rank; ++axis)
+    out << (axis == 0 ? "" : ", ") << view.extents[axis];
   out << ")";
   return out.str();
 }
 
-/// A view that can be read: no negative extent, a pointer if there is anything to point to, features contiguous.
+/// A view that can be read: no negative extent, a pointer if there is anything to point to,
+/// features contiguous.
 template <class T, memory_space S>
 void readable(std::string_view op, std::string_view argument, const matrix_view<T, S>& view) {
   if (view.rows() < 0 || view.cols() < 0) fail(op, argument, shape(view), "extents of at least 0");
   if (view.empty()) return;
-  if (view.data == nullptr) fail(op, argument, "a null pointer with " + shape(view), "a pointer to its elements");
+  if (view.data == nullptr)
+    fail(op, argument, "a null pointer with " + shape(view), "a pointer to its elements");
   if (view.strides[1] != 1 && view.cols() > 1) {
     fail(op, argument, "stride " + text(view.strides[1]) + " along the features",
          "stride 1 (contiguous features)");
   }
-  // A row stride of zero reads one row for all, as frameworks' broadcasts do; anything between would overlap by mistake.
+  // A row stride of zero reads one row for all, as frameworks' broadcasts do; anything between
+  // would overlap by mistake.
   if (view.rows() > 1 && view.row_stride() != 0 && view.row_stride() < view.cols()) {
     fail(op, argument, "row stride " + text(view.row_stride()),
          "0 or at least " + text(view.cols()) + " (its columns)");
@@ -69,7 +74,8 @@ template <class T, memory_space S>
 void readable(std::string_view op, std::string_view argument, const vector_view<T, S>& view) {
   if (view.size() < 0) fail(op, argument, shape(view), "extents of at least 0");
   if (view.empty()) return;
-  if (view.data == nullptr) fail(op, argument, "a null pointer with " + shape(view), "a pointer to its elements");
+  if (view.data == nullptr)
+    fail(op, argument, "a null pointer with " + shape(view), "a pointer to its elements");
 }
 
 /// A view that can be written: readable, and no element is there twice.
@@ -87,26 +93,28 @@ template <class T, memory_space S>
 void writable(std::string_view op, std::string_view argument, const vector_view<T, S>& view) {
   static_assert(!std::is_const_v<T>);
   readable(op, argument, view);
-  if (view.size() > 1 && view.strides[0] == 0) fail(op, argument, "stride 0", "distinct elements, since it is written");
+  if (view.size() > 1 && view.strides[0] == 0)
+    fail(op, argument, "stride 0", "distinct elements, since it is written");
 }
 
 template <class T, memory_space S>
-void has_shape(std::string_view op, std::string_view argument, const matrix_view<T, S>& view, index_t rows,
-               index_t cols, std::string_view as) {
+void has_shape(std::string_view op, std::string_view argument, const matrix_view<T, S>& view,
+               index_t rows, index_t cols, std::string_view as) {
   if (view.rows() == rows && view.cols() == cols) return;
-  fail(op, argument, shape(view), "shape (" + text(rows) + ", " + text(cols) + ") as " + std::string(as));
+  fail(op, argument, shape(view),
+       "shape (" + text(rows) + ", " + text(cols) + ") as " + std::string(as));
 }
 
 template <class T, memory_space S>
-void has_size(std::string_view op, std::string_view argument, const vector_view<T, S>& view, index_t size,
-              std::string_view as) {
+void has_size(std::string_view op, std::string_view argument, const vector_view<T, S>& view,
+              index_t size, std::string_view as) {
   if (view.size() == size) return;
   fail(op, argument, text(view.size()) + " elements", text(size) + " (" + std::string(as) + ")");
 }
 
 template <class T, memory_space S>
-void has_columns(std::string_view op, std::string_view argument, const matrix_view<T, S>& view, index_t cols,
-                 std::string_view as) {
+void has_columns(std::string_view op, std::string_view argument, const matrix_view<T, S>& view,
+                 index_t cols, std::string_view as) {
   if (view.cols() == cols) return;
   fail(op, argument, text(view.cols()) + " columns", text(cols) + " as " + std::string(as));
 }
@@ -128,12 +136,14 @@ inline void finite(std::string_view op, std::string_view argument, double value)
   fail(op, argument, text(value), "a finite number");
 }
 
-inline void within(std::string_view op, std::string_view argument, double value, double low, double high) {
+inline void within(std::string_view op, std::string_view argument, double value, double low,
+                   double high) {
   if (value >= low && value <= high) return;
   fail(op, argument, text(value), "a number from " + text(low) + " to " + text(high));
 }
 
-inline void within(std::string_view op, std::string_view argument, index_t value, index_t low, index_t high) {
+inline void within(std::string_view op, std::string_view argument, index_t value, index_t low,
+                   index_t high) {
   if (value >= low && value <= high) return;
   fail(op, argument, text(value), "a number from " + text(low) + " to " + text(high));
 }
@@ -143,29 +153,36 @@ template <class A, class B, memory_space S>
 bool overlap(const matrix_view<A, S>& a, const matrix_view<B, S>& b) {
   if (a.empty() || b.empty()) return false;
   const auto first = [](const auto& v) { return reinterpret_cast<std::uintptr_t>(v.data); };
-  const auto width = [](const auto& v) { return static_cast<std::uintptr_t>(v.cols()) * sizeof(*v.data); };
-  const auto pitch = [](const auto& v) { return static_cast<std::uintptr_t>(v.row_stride()) * sizeof(*v.data); };
+  const auto width = [](const auto& v) {
+    return static_cast<std::uintptr_t>(v.cols()) * sizeof(*v.data);
+  };
+  const auto pitch = [](const auto& v) {
+    return static_cast<std::uintptr_t>(v.row_stride()) * sizeof(*v.data);
+  };
   const auto last = [&](const auto& v) {
     return first(v) + static_cast<std::uintptr_t>(v.rows() - 1) * pitch(v) + width(v);
   };
   if (last(a) <= first(b) || last(b) <= first(a)) return false;
   if (pitch(a) != pitch(b) || pitch(a) == 0) return true;
-  // Rows of one pitch: b starts `shift` bytes into a row of a; they are apart if b fits between a's columns and the next row.
-  const std::uintptr_t shift =
-      first(b) >= first(a) ? (first(b) - first(a)) % pitch(a) : pitch(a) - 1 - (first(a) - first(b) - 1) % pitch(a);
+  // Rows of one pitch: b starts `shift` bytes into a row of a; they are apart if b fits between a's
+  // columns and the next row.
+  const std::uintptr_t shift = first(b) >= first(a)
+                                   ? (first(b) - first(a)) % pitch(a)
+                                   : pitch(a) - 1 - (first(a) - first(b) - 1) % pitch(a);
   return !(shift >= width(a) && shift + width(b) <= pitch(a));
 }
 
 /// An output that must lie apart from an input.
 template <class A, class B, memory_space S>
-void apart(std::string_view op, std::string_view output, const matrix_view<A, S>& out, std::string_view input,
-           const matrix_view<B, S>& in) {
+void apart(std::string_view op, std::string_view output, const matrix_view<A, S>& out,
+           std::string_view input, const matrix_view<B, S>& in) {
   if (overlap(out, in)) {
     fail(op, output, "memory that overlaps " + std::string(input), "memory of its own");
   }
 }
 
-/// An output that may be the input itself (same pointer, same strides) but may not overlap it in any other way.
+/// An output that may be the input itself (same pointer, same strides) but may not overlap it in
+/// any other way.
 template <class A, class B, memory_space S>
 void apart_or_same(std::string_view op, std::string_view output, const matrix_view<A, S>& out,
                    std::string_view input, const matrix_view<B, S>& in) {
@@ -173,11 +190,13 @@ void apart_or_same(std::string_view op, std::string_view output, const matrix_vi
                     static_cast<const void*>(out.data) == static_cast<const void*>(in.data) &&
                     (out.row_stride() == in.row_stride() || out.rows() <= 1);
   if (!same && overlap(out, in)) {
-    fail(op, output, "memory that partly overlaps " + std::string(input), "the same view or memory of its own");
+    fail(op, output, "memory that partly overlaps " + std::string(input),
+         "the same view or memory of its own");
   }
 }
 
-/// An operand: its value can be read and, where a gradient is wanted, its destination has the value's shape and can be written.
+/// An operand: its value can be read and, where a gradient is wanted, its destination has the
+/// value's shape and can be written.
 template <class T, std::size_t Rank, memory_space S>
 void valid(std::string_view op, std::string_view argument, const operand<T, Rank, S>& x) {
   readable(op, argument, x.value);
@@ -195,12 +214,15 @@ void valid(std::string_view op, std::string_view argument, const operand<T, Rank
 
 /// The destination of x's gradient lies apart from another input, and from another destination.
 template <class T, memory_space S>
-void apart(std::string_view op, std::string_view argument, const operand<T, 2, S>& x, std::string_view other,
-           const operand<T, 2, S>& y) {
-  if (x.wants_gradient()) apart(op, "gradient of " + std::string(argument), x.gradient, other, y.value);
-  if (y.wants_gradient()) apart(op, "gradient of " + std::string(other), y.gradient, argument, x.value);
+void apart(std::string_view op, std::string_view argument, const operand<T, 2, S>& x,
+           std::string_view other, const operand<T, 2, S>& y) {
+  if (x.wants_gradient())
+    apart(op, "gradient of " + std::string(argument), x.gradient, other, y.value);
+  if (y.wants_gradient())
+    apart(op, "gradient of " + std::string(other), y.gradient, argument, x.value);
   if (x.wants_gradient() && y.wants_gradient()) {
-    apart(op, "gradient of " + std::string(argument), x.gradient, "gradient of " + std::string(other), y.gradient);
+    apart(op, "gradient of " + std::string(argument), x.gradient,
+          "gradient of " + std::string(other), y.gradient);
   }
 }
 

@@ -1,9 +1,11 @@
-// log, exp, sine and cosine that give the same bits on every CPU and GPU, whatever the compiler's flags.
+// log, exp, sine and cosine that give the same bits on every CPU and GPU, whatever the compiler's
+// flags.
 //
-// Library functions differ in the last bit between C libraries and devices, and a compiler may or may not contract a·b + c.
-// Here every a·b + c is an explicit fma and everything else is a single IEEE operation, so nothing is left to choose. The
-// coefficients are those of the Taylor series; the ranges are small enough that the first term left out is below half
-// an ulp. Random draws are made of these; losses, which only have to agree within a tolerance, are not.
+// Library functions differ in the last bit between C libraries and devices, and a compiler may or
+// may not contract a·b + c. Here every a·b + c is an explicit fma and everything else is a single
+// IEEE operation, so nothing is left to choose. The coefficients are those of the Taylor series;
+// the ranges are small enough that the first term left out is below half an ulp. Random draws are
+// made of these; losses, which only have to agree within a tolerance, are not.
 #pragma once
 
 #include <bit>
@@ -38,7 +40,8 @@ FEAUG_HD inline float log(float x) {
 FEAUG_HD inline float exp(float x) {
   if (x < -87.0F) return 0.0F;
   if (x > 88.7F) return std::numeric_limits<float>::infinity();
-  // x = k·ln 2 + r, |r| ≤ ½ ln 2; ln 2 in two parts, the first short enough for k·ln2_high to be exact.
+  // x = k·ln 2 + r, |r| ≤ ½ ln 2; ln 2 in two parts, the first short enough for k·ln2_high to be
+  // exact.
   const float k = std::nearbyint(x * 1.44269504F);
   float r = std::fma(k, -0.693359375F, x);
   r = std::fma(k, 2.12194440e-4F, r);
@@ -53,7 +56,8 @@ FEAUG_HD inline float exp(float x) {
   const auto exponent = static_cast<std::int32_t>(k);
   const std::int32_t half = exponent / 2;
   const float first = std::bit_cast<float>(static_cast<std::uint32_t>(half + 127) << 23);
-  const float second = std::bit_cast<float>(static_cast<std::uint32_t>(exponent - half + 127) << 23);
+  const float second =
+      std::bit_cast<float>(static_cast<std::uint32_t>(exponent - half + 127) << 23);
   return series * first * second;
 }
 
@@ -62,11 +66,13 @@ struct sine_cosine {
   float cosine;
 };
 
-/// Sine and cosine of word · 2⁻³² of a full turn. The quadrant is taken from the bits, so no argument is ever reduced in floating point.
+/// Sine and cosine of word · 2⁻³² of a full turn. The quadrant is taken from the bits, so no
+/// argument is ever reduced in floating point.
 FEAUG_HD inline sine_cosine of_turn(std::uint32_t word) {
   const std::uint32_t quadrant = (word + 0x20000000U) >> 30;
-  const auto rest = static_cast<std::int32_t>(word - (quadrant << 30));  // an eighth of a turn to either side
-  const float x = static_cast<float>(rest) * 1.46291808e-9F;            // 2π · 2⁻³²
+  const auto rest =
+      static_cast<std::int32_t>(word - (quadrant << 30));     // an eighth of a turn to either side
+  const float x = static_cast<float>(rest) * 1.46291808e-9F;  // 2π · 2⁻³²
   const float x2 = x * x;
   float s = std::fma(x2, 1.0F / 362880.0F, -1.0F / 5040.0F);
   s = std::fma(s, x2, 1.0F / 120.0F);

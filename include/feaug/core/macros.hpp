@@ -1,4 +1,5 @@
-// FEAUG_HD marks what host and device share: formulas of elements, draws, views. Empty for a plain C++ compiler.
+// FEAUG_HD marks what host and device share: formulas of elements, draws, views. Empty for a plain
+// C++ compiler.
 #pragma once
 
 #if defined(__CUDACC__)

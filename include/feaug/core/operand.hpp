@@ -14,7 +14,8 @@ enum class gradient_mode {
   accumulate,  ///< The gradient is added to it.
 };
 
-/// An input together with where its gradient goes. Make one with differentiable, accumulate or stop_gradient.
+/// An input together with where its gradient goes. Make one with differentiable, accumulate or
+/// stop_gradient.
 template <element T, std::size_t Rank = 2, memory_space Space = memory_space::host>
 struct operand {
   tensor_view<const T, Rank, Space> value = {};

@@ -1,8 +1,8 @@
 // Counter-based random numbers: a draw is a pure function of (seed, step, stream, row, column).
 //
-// Nothing is stored and nothing is global: the same draw comes out on CPU and GPU, for any number of threads, any block
-// shape, any split into micro-batches or ranks; a backward pass asks again for what its forward pass drew.
-// Philox 4×32-10 (Salmon et al., SC 2011) from Random123.
+// Nothing is stored and nothing is global: the same draw comes out on CPU and GPU, for any number
+// of threads, any block shape, any split into micro-batches or ranks; a backward pass asks again
+// for what its forward pass drew. Philox 4×32-10 (Salmon et al., SC 2011) from Random123.
 #pragma once
 
 #include <Random123/philox.h>
@@ -21,8 +21,10 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 struct random_key {
   std::uint64_t seed = 0;    ///< of the whole run
   std::uint64_t step = 0;    ///< of training; below 2³²
-  std::uint16_t stream = 0;  ///< keeps draws of one step apart; an augmentation takes stream_count<…> of them from here on
-  index_t row_offset = 0;    ///< the global number of the batch's first row: micro-batches and ranks draw as one batch would
+  std::uint16_t stream = 0;  ///< keeps draws of one step apart; an augmentation takes
+                             ///< stream_count<…> of them from here on
+  index_t row_offset = 0;  ///< the global number of the batch's first row: micro-batches and ranks
+                           ///< draw as one batch would
 
   /// The same key, `count` streams further.
   [[nodiscard]] constexpr random_key streams_later(int count) const {
@@ -41,7 +43,8 @@ FEAUG_HD inline random_block draw_block(const random_key& key, index_t row, std:
   const auto global_row = static_cast<std::uint64_t>(row + key.row_offset);
   const r123::Philox4x32::ctr_type counter = {
       {block, static_cast<std::uint32_t>(global_row),
-       static_cast<std::uint32_t>((global_row >> 32) & 0xFFFFU) | (static_cast<std::uint32_t>(key.stream) << 16),
+       static_cast<std::uint32_t>((global_row >> 32) & 0xFFFFU) |
+           (static_cast<std::uint32_t>(key.stream) << 16),
        static_cast<std::uint32_t>(key.step)}};
   const r123::Philox4x32::key_type philox_key = {
       {static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32)}};
@@ -66,14 +69,17 @@ FEAUG_HD inline float draw_uniform(const random_key& key, index_t row, index_t c
 namespace check {
 
 /// A key whose draws for `rows` × `columns` in `streams` streams have counters of their own.
-inline void usable(std::string_view op, const random_key& key, index_t rows, index_t columns, int streams) {
+inline void usable(std::string_view op, const random_key& key, index_t rows, index_t columns,
+                   int streams) {
   if (key.step > 0xFFFFFFFFU) fail(op, "random_key.step", text(key.step), "a number below 2^32");
   if (key.row_offset < 0 || key.row_offset + rows > (index_t{1} << 48)) {
     fail(op, "random_key.row_offset", text(key.row_offset), "rows numbered from 0 to 2^48 - 1");
   }
-  if (columns > (index_t{1} << 34)) fail(op, "x", text(columns) + " columns", "at most 2^34, since they are drawn for");
+  if (columns > (index_t{1} << 34))
+    fail(op, "x", text(columns) + " columns", "at most 2^34, since they are drawn for");
   if (static_cast<int>(key.stream) + streams > 0x10000) {
-    fail(op, "random_key.stream", text(key.stream) + " with " + text(streams) + " streams needed", "streams below 2^16");
+    fail(op, "random_key.stream", text(key.stream) + " with " + text(streams) + " streams needed",
+         "streams below 2^16");
   }
 }
 

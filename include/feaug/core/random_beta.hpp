@@ -31,7 +31,8 @@ class row_words {
   random_block block_ = {};
 };
 
-/// ln of a Gamma(shape, 1) number, by Marsaglia and Tsang (2000). In logarithms, since for small shapes the number itself underflows.
+/// ln of a Gamma(shape, 1) number, by Marsaglia and Tsang (2000). In logarithms, since for small
+/// shapes the number itself underflows.
 FEAUG_HD inline float log_gamma_draw(row_words& words, float shape) {
   const bool below_one = shape < 1.0F;
   const float d = (below_one ? shape + 1.0F : shape) - 1.0F / 3.0F;
@@ -42,10 +43,12 @@ FEAUG_HD inline float log_gamma_draw(row_words& words, float shape) {
     const float log_u = words.next_logarithm();
     const float base = std::fma(c, x, 1.0F);
     if (!(base > 0.0F)) continue;
-    // Products that meet a sum are written as fma, so that no compiler chooses whether to contract them.
+    // Products that meet a sum are written as fma, so that no compiler chooses whether to contract
+    // them.
     const float log_base = exact::log(base);
     const float base2 = base * base;
-    const float v_and_log = std::fma(3.0F, log_base, std::fma(-base2, base, 1.0F));  // 1 − v + ln v, v = base³
+    const float v_and_log =
+        std::fma(3.0F, log_base, std::fma(-base2, base, 1.0F));  // 1 − v + ln v, v = base³
     const float bound = std::fma(d, v_and_log, 0.5F * x * x);
     if (!(log_u < bound)) continue;
     const float log_gamma = std::fma(3.0F, log_base, exact::log(d));
@@ -55,7 +58,8 @@ FEAUG_HD inline float log_gamma_draw(row_words& words, float shape) {
 
 }  // namespace detail
 
-/// The Beta(a, b) number of a row, in [0, 1]; a, b > 0. Reads successive columns of the row from column 0 on.
+/// The Beta(a, b) number of a row, in [0, 1]; a, b > 0. Reads successive columns of the row from
+/// column 0 on.
 FEAUG_HD inline float draw_beta(const random_key& key, index_t row, float a, float b) {
   detail::row_words words(key, row);
   const float log_x = detail::log_gamma_draw(words, a);

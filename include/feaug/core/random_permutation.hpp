@@ -11,11 +11,13 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// The rows sorted by (their word in column 0, their index): every order equally likely, the same on every backend. It may
-/// leave rows where they are. The words are those of the global rows, the sort is over the rows of this batch.
+/// The rows sorted by (their word in column 0, their index): every order equally likely, the same
+/// on every backend. It may leave rows where they are. The words are those of the global rows, the
+/// sort is over the rows of this batch.
 inline void draw_permutation(const random_key& key, index_t* permutation, index_t rows) {
   std::vector<std::uint32_t> words(static_cast<std::size_t>(rows));
-  for (index_t row = 0; row < rows; ++row) words[static_cast<std::size_t>(row)] = draw_word(key, row, 0);
+  for (index_t row = 0; row < rows; ++row)
+    words[static_cast<std::size_t>(row)] = draw_word(key, row, 0);
   std::iota(permutation, permutation + rows, index_t{0});
   std::sort(permutation, permutation + rows, [&](index_t a, index_t b) {
     const std::uint32_t word_a = words[static_cast<std::size_t>(a)];

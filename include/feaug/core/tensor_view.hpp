@@ -1,4 +1,5 @@
-// A view: pointer, extents, strides, and in the type where the memory lies. Owns nothing, copies nothing.
+// A view: pointer, extents, strides, and in the type where the memory lies. Owns nothing, copies
+// nothing.
 #pragma once
 
 #include <cstddef>
@@ -13,10 +14,12 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 /// Sizes, positions and strides. 64 bits: a product of sizes easily passes 2³¹.
 using index_t = std::int64_t;
 
-/// Where a view's memory lies. Part of the view's type, so that a device pointer cannot reach a CPU operator.
+/// Where a view's memory lies. Part of the view's type, so that a device pointer cannot reach a CPU
+/// operator.
 enum class memory_space { host, device };
 
-/// A view of `Rank` axes over memory that somebody else owns. Strides are in elements. T may be const.
+/// A view of `Rank` axes over memory that somebody else owns. Strides are in elements. T may be
+/// const.
 template <class T, std::size_t Rank, memory_space Space = memory_space::host>
 struct tensor_view {
   T* data = nullptr;
@@ -26,24 +29,23 @@ struct tensor_view {
   constexpr tensor_view() = default;
 
   /// A packed vector of `size` elements.
-  FEAUG_HD constexpr tensor_view(T* pointer, index_t size)
-    requires(Rank == 1)
+  FEAUG_HD constexpr tensor_view(T* pointer, index_t size) requires(Rank == 1)
       : data(pointer), extents{size}, strides{1} {}
 
   /// A packed matrix: row i begins at pointer + i · columns.
-  FEAUG_HD constexpr tensor_view(T* pointer, index_t rows, index_t columns)
-    requires(Rank == 2)
+  FEAUG_HD constexpr tensor_view(T* pointer, index_t rows, index_t columns) requires(Rank == 2)
       : data(pointer), extents{rows, columns}, strides{columns, 1} {}
 
   /// A matrix whose rows lie `row_stride` elements apart.
-  FEAUG_HD constexpr tensor_view(T* pointer, index_t rows, index_t columns, index_t row_stride)
-    requires(Rank == 2)
+  FEAUG_HD constexpr tensor_view(T* pointer, index_t rows, index_t columns,
+                                 index_t row_stride) requires(Rank == 2)
       : data(pointer), extents{rows, columns}, strides{row_stride, 1} {}
 
   /// A view that may write becomes one that only reads; memory spaces never convert.
   template <class U>
-    requires std::is_same_v<T, const U>
-  FEAUG_HD constexpr tensor_view(const tensor_view<U, Rank, Space>& other) : data(other.data) {  // NOLINT(google-explicit-constructor)
+  requires std::is_same_v<T, const U> FEAUG_HD constexpr tensor_view(
+      const tensor_view<U, Rank, Space>& other)
+      : data(other.data) {  // NOLINT(google-explicit-constructor)
     for (std::size_t axis = 0; axis < Rank; ++axis) {
       extents[axis] = other.extents[axis];
       strides[axis] = other.strides[axis];
@@ -57,46 +59,25 @@ struct tensor_view {
     return false;
   }
 
-  [[nodiscard]] FEAUG_HD constexpr index_t size() const
-    requires(Rank == 1)
-  {
-    return extents[0];
-  }
-  FEAUG_HD constexpr T& operator[](index_t i) const
-    requires(Rank == 1)
-  {
+  [[nodiscard]] FEAUG_HD constexpr index_t size() const requires(Rank == 1) { return extents[0]; }
+  FEAUG_HD constexpr T& operator[](index_t i) const requires(Rank == 1) {
     return data[i * strides[0]];
   }
 
-  [[nodiscard]] FEAUG_HD constexpr index_t rows() const
-    requires(Rank == 2)
-  {
-    return extents[0];
-  }
-  [[nodiscard]] FEAUG_HD constexpr index_t cols() const
-    requires(Rank == 2)
-  {
-    return extents[1];
-  }
-  [[nodiscard]] FEAUG_HD constexpr index_t row_stride() const
-    requires(Rank == 2)
-  {
+  [[nodiscard]] FEAUG_HD constexpr index_t rows() const requires(Rank == 2) { return extents[0]; }
+  [[nodiscard]] FEAUG_HD constexpr index_t cols() const requires(Rank == 2) { return extents[1]; }
+  [[nodiscard]] FEAUG_HD constexpr index_t row_stride() const requires(Rank == 2) {
     return strides[0];
   }
-  [[nodiscard]] FEAUG_HD constexpr T* row(index_t i) const
-    requires(Rank == 2)
-  {
+  [[nodiscard]] FEAUG_HD constexpr T* row(index_t i) const requires(Rank == 2) {
     return data + i * strides[0];
   }
-  FEAUG_HD constexpr T& operator()(index_t i, index_t j) const
-    requires(Rank == 2)
-  {
+  FEAUG_HD constexpr T& operator()(index_t i, index_t j) const requires(Rank == 2) {
     return data[i * strides[0] + j * strides[1]];
   }
   /// Rows begin … begin + count − 1.
   [[nodiscard]] FEAUG_HD constexpr tensor_view rows_from(index_t begin, index_t count) const
-    requires(Rank == 2)
-  {
+      requires(Rank == 2) {
     tensor_view part = *this;
     part.data = count == 0 ? data : row(begin);
     part.extents[0] = count;

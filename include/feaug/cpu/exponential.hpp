@@ -9,8 +9,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// eˣ within 2 ulp, without branches, so that a loop over it becomes vector code. Exactly 0 where eˣ would not be a normal
-/// number (below −87 or −708; −∞ too), NaN for NaN.
+/// eˣ within 2 ulp, without branches, so that a loop over it becomes vector code. Exactly 0 where
+/// eˣ would not be a normal number (below −87 or −708; −∞ too), NaN for NaN.
 inline float fast_exp(float x) {
   // Adding 1.5 · 2²³ rounds x / ln 2 to an integer and leaves it in the low bits of the sum.
   constexpr float to_integer = 12582912.0F;
@@ -27,7 +27,8 @@ inline float fast_exp(float x) {
   series = series * r + 0.5F;
   series = series * r + 1.0F;
   series = series * r + 1.0F;
-  const float power = std::bit_cast<float>((std::bit_cast<std::uint32_t>(shifted) << 23) + 0x3F800000U);
+  const float power =
+      std::bit_cast<float>((std::bit_cast<std::uint32_t>(shifted) << 23) + 0x3F800000U);
   return x < -87.0F ? 0.0F : series * power;
 }
 
@@ -57,13 +58,15 @@ inline double fast_exp(double x) {
   return x < -708.0 ? 0.0 : series * power;
 }
 
-/// x[j] = exp(scale · x[j] − shift(j)) for j < count. In runs of a fixed length, which compilers vectorise at -O2 as well.
+/// x[j] = exp(scale · x[j] − shift(j)) for j < count. In runs of a fixed length, which compilers
+/// vectorise at -O2 as well.
 template <class C, class Shift>
 void exponentials(C* x, index_t count, C scale, const Shift& shift) {
   constexpr index_t run = 16;
   index_t j = 0;
   for (; j + run <= count; j += run) {
-    for (index_t lane = 0; lane < run; ++lane) x[j + lane] = fast_exp(scale * x[j + lane] - shift(j + lane));
+    for (index_t lane = 0; lane < run; ++lane)
+      x[j + lane] = fast_exp(scale * x[j + lane] - shift(j + lane));
   }
   for (; j < count; ++j) x[j] = fast_exp(scale * x[j] - shift(j));
 }

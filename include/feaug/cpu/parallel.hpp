@@ -15,8 +15,9 @@ inline int worker_count(const cpu_context& ctx, index_t blocks) {
   return static_cast<int>(std::clamp<index_t>(blocks, 1, ctx.thread_count()));
 }
 
-/// work(block, worker) for every block, each exactly once, in any order. Blocks are cut by shape only and write disjoint
-/// memory, so it does not matter which worker (0 … worker_count − 1, for its scratch) runs which.
+/// work(block, worker) for every block, each exactly once, in any order. Blocks are cut by shape
+/// only and write disjoint memory, so it does not matter which worker (0 … worker_count − 1, for
+/// its scratch) runs which.
 template <class Work>
 void for_each_block(cpu_context& ctx, index_t blocks, const Work& work) {
   const int workers = worker_count(ctx, blocks);
@@ -34,7 +35,8 @@ void for_each_block(cpu_context& ctx, index_t blocks, const Work& work) {
 template <class Work>
 void for_each_row_block(cpu_context& ctx, index_t rows, index_t cols, const Work& work) {
   constexpr index_t elements_per_block = 1 << 15;
-  const index_t rows_per_block = std::max<index_t>(1, elements_per_block / std::max<index_t>(1, cols));
+  const index_t rows_per_block =
+      std::max<index_t>(1, elements_per_block / std::max<index_t>(1, cols));
   const index_t blocks = (rows + rows_per_block - 1) / rows_per_block;
   for_each_block(ctx, blocks, [&](index_t block, int worker) {
     const index_t begin = block * rows_per_block;

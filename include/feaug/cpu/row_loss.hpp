@@ -1,4 +1,5 @@
-// From row losses to what the caller gets, and from the caller's cotangent to what each row's gradient weighs.
+// From row losses to what the caller gets, and from the caller's cotangent to what each row's
+// gradient weighs.
 #pragma once
 
 #include <cmath>
@@ -12,7 +13,9 @@
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
 /// log(1 + eˣ), exact to rounding for every x.
-inline double softplus(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
+inline double softplus(double x) {
+  return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
+}
 
 /// 1 / (1 + e⁻ˣ)
 inline double sigmoid(double x) {
@@ -34,12 +37,15 @@ struct row_reduction {
   [[nodiscard]] index_t outputs() const { return reduction == reduce::none ? rows : 1; }
 
   void validate(std::string_view op) const {
-    if (!weights.empty()) check::has_size(op, "row_weights", weights, rows, "one a row of the loss");
+    if (!weights.empty())
+      check::has_size(op, "row_weights", weights, rows, "one a row of the loss");
     check::readable(op, "row_weights", weights);
     check::finite(op, "gradient_scale", gradient_scale);
   }
 
-  [[nodiscard]] double share() const { return reduction == reduce::mean ? 1.0 / static_cast<double>(rows) : 1.0; }
+  [[nodiscard]] double share() const {
+    return reduction == reduce::mean ? 1.0 / static_cast<double>(rows) : 1.0;
+  }
 
   /// What row i's loss is multiplied by.
   [[nodiscard]] double loss_weight(index_t i) const {
@@ -49,7 +55,8 @@ struct row_reduction {
   /// What row i's gradient is multiplied by.
   [[nodiscard]] double gradient_weight(index_t i) const {
     double upstream = 1.0;
-    if (!cotangent.empty()) upstream = static_cast<double>(cotangent[reduction == reduce::none ? i : 0]);
+    if (!cotangent.empty())
+      upstream = static_cast<double>(cotangent[reduction == reduce::none ? i : 0]);
     return loss_weight(i) * gradient_scale * upstream;
   }
 
@@ -70,8 +77,8 @@ template <class C>
 void write_scalar_gradient(const operand<C, 1>& x, double gradient) {
   if (!x.wants_gradient()) return;
   C& destination = x.gradient[0];
-  destination = static_cast<C>(x.mode == gradient_mode::overwrite ? gradient
-                                                                   : static_cast<double>(destination) + gradient);
+  destination = static_cast<C>(
+      x.mode == gradient_mode::overwrite ? gradient : static_cast<double>(destination) + gradient);
 }
 
 /// A sum whose terms come from blocks: added up in row order, whichever thread brought them.

@@ -1,4 +1,5 @@
-// One or two matrices on top of each other, read as rows to contrast: unit rows, or rows as they are.
+// One or two matrices on top of each other, read as rows to contrast: unit rows, or rows as they
+// are.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +11,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// Rows 0 … first.rows() − 1 are first's, the others second's; nothing is copied together. Row i is multiplied by
-/// inverse[i] when it is read; null reads the rows as they are.
+/// Rows 0 … first.rows() − 1 are first's, the others second's; nothing is copied together. Row i is
+/// multiplied by inverse[i] when it is read; null reads the rows as they are.
 template <element T>
 struct row_stack {
   using C = compute_t<T>;
@@ -31,7 +32,8 @@ struct row_stack {
     for (index_t i = begin; i < begin + count; ++i, destination += cols) {
       const T* source = row(i);
       const double f = factor(i);
-      for (index_t j = 0; j < cols; ++j) destination[j] = static_cast<C>(static_cast<double>(load(source[j])) * f);
+      for (index_t j = 0; j < cols; ++j)
+        destination[j] = static_cast<C>(static_cast<double>(load(source[j])) * f);
     }
   }
 
@@ -59,10 +61,11 @@ double dot(const row_stack<T>& a, index_t i, const row_stack<T>& b, index_t j, i
   return sum;
 }
 
-/// The stack of two matrices with the inverse norms of its rows in scratch memory; without `normalize` the rows as they are.
+/// The stack of two matrices with the inverse norms of its rows in scratch memory; without
+/// `normalize` the rows as they are.
 template <element T>
-row_stack<T> make_stack(cpu_context& ctx, workspace::scope& scratch, bool normalize, matrix_view<const T> first,
-                        matrix_view<const T> second = {}) {
+row_stack<T> make_stack(cpu_context& ctx, workspace::scope& scratch, bool normalize,
+                        matrix_view<const T> first, matrix_view<const T> second = {}) {
   row_stack<T> stack{.first = first, .second = second};
   if (!normalize) return stack;
   auto* inverse = scratch.take<double>(stack.rows());

@@ -22,7 +22,8 @@ class thread_pool {
   thread_pool& operator=(const thread_pool&) = delete;
   ~thread_pool() { stop(); }
 
-  /// work(0) … work(workers − 1), each on a thread of its own. The first exception is thrown again here.
+  /// work(0) … work(workers − 1), each on a thread of its own. The first exception is thrown again
+  /// here.
   void run(int workers, const std::function<void(int)>& work) {
     if (workers <= 1) {
       work(0);

@@ -19,8 +19,9 @@ inline constexpr double default_norm_eps = 1e-12;
 
 namespace cpu {
 
-/// ‖row‖₂, summed in double in index order. Right for every finite row: where the sum of squares leaves double's range (only
-/// doubles above 1e154 can), the row is scaled by its largest element first. Not finite if an element is not.
+/// ‖row‖₂, summed in double in index order. Right for every finite row: where the sum of squares
+/// leaves double's range (only doubles above 1e154 can), the row is scaled by its largest element
+/// first. Not finite if an element is not.
 template <element T>
 double row_norm(const T* row, index_t cols) {
   double sum = 0;
@@ -31,7 +32,8 @@ double row_norm(const T* row, index_t cols) {
     const double magnitude = std::abs(static_cast<double>(load(row[j])));
     if (!(magnitude <= largest)) largest = magnitude;
   }
-  if (!std::isfinite(largest)) return largest;  // NaN too: a NaN sum has come here as an infinite one does
+  if (!std::isfinite(largest))
+    return largest;  // NaN too: a NaN sum has come here as an infinite one does
   double scaled = 0;
   for (index_t j = 0; j < cols; ++j) {
     const double part = static_cast<double>(load(row[j])) / largest;
@@ -40,17 +42,20 @@ double row_norm(const T* row, index_t cols) {
   return largest * std::sqrt(scaled);
 }
 
-/// 1 / max(norm, eps): what a row is multiplied by. NaN for a row that has no direction because an element is NaN or infinite.
+/// 1 / max(norm, eps): what a row is multiplied by. NaN for a row that has no direction because an
+/// element is NaN or infinite.
 inline double inverse_norm(double norm, double eps) {
   if (norm <= eps) return 1.0 / eps;
-  return norm < std::numeric_limits<double>::infinity() ? 1.0 / norm : std::numeric_limits<double>::quiet_NaN();
+  return norm < std::numeric_limits<double>::infinity() ? 1.0 / norm
+                                                        : std::numeric_limits<double>::quiet_NaN();
 }
 
 /// inverse[i] = 1 / max(‖x_i‖, eps) for all rows.
 template <class T>
 void inverse_norms(cpu_context& ctx, const matrix_view<T>& x, double eps, double* inverse) {
   for_each_row_block(ctx, x.rows(), x.cols(), [&](index_t begin, index_t count, int) {
-    for (index_t i = begin; i < begin + count; ++i) inverse[i] = inverse_norm(row_norm(x.row(i), x.cols()), eps);
+    for (index_t i = begin; i < begin + count; ++i)
+      inverse[i] = inverse_norm(row_norm(x.row(i), x.cols()), eps);
   });
 }
 
@@ -71,14 +76,16 @@ void write_gradient(const operand<T>& x, index_t i, const compute_t<T>* gradient
   if (x.mode == gradient_mode::overwrite) {
     for (index_t j = 0; j < cols; ++j) destination[j] = store<T>(gradient[j]);
   } else {
-    for (index_t j = 0; j < cols; ++j) destination[j] = store<T>(load(destination[j]) + gradient[j]);
+    for (index_t j = 0; j < cols; ++j)
+      destination[j] = store<T>(load(destination[j]) + gradient[j]);
   }
 }
 
-/// The gradient by unit(x_i) becomes the gradient by x_i, in place: (g − u(u·g)) / ‖x‖; zero where ‖x‖ ≤ eps, since there
-/// unit(x) has no direction (others return g/eps, some 1e12·g).
+/// The gradient by unit(x_i) becomes the gradient by x_i, in place: (g − u(u·g)) / ‖x‖; zero where
+/// ‖x‖ ≤ eps, since there unit(x) has no direction (others return g/eps, some 1e12·g).
 template <element T>
-void unit_backward_row(const T* row, index_t cols, double inverse, double eps, compute_t<T>* gradient) {
+void unit_backward_row(const T* row, index_t cols, double inverse, double eps,
+                       compute_t<T>* gradient) {
   using C = compute_t<T>;
   if (inverse >= 1.0 / eps) {
     std::fill_n(gradient, cols, C{0});

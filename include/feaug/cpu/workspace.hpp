@@ -1,4 +1,5 @@
-// Scratch memory that a context keeps between calls: after the first call of a shape nothing is allocated.
+// Scratch memory that a context keeps between calls: after the first call of a shape nothing is
+// allocated.
 #pragma once
 
 #include <algorithm>
@@ -13,8 +14,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// A stack of scratch arrays. Operators open a scope, take arrays, and give all of them back when the scope ends; an
-/// operator that calls another simply has its scope below the other's.
+/// A stack of scratch arrays. Operators open a scope, take arrays, and give all of them back when
+/// the scope ends; an operator that calls another simply has its scope below the other's.
 class workspace {
  public:
   class scope {
@@ -68,7 +69,9 @@ class workspace {
   static constexpr std::size_t alignment = 64;
 
   struct deleter {
-    void operator()(std::byte* memory) const { ::operator delete(memory, std::align_val_t{alignment}); }
+    void operator()(std::byte* memory) const {
+      ::operator delete (memory, std::align_val_t{alignment});
+    }
   };
   struct block {
     std::unique_ptr<std::byte, deleter> memory;
@@ -82,7 +85,7 @@ class workspace {
       used_ = 0;
     }
     if (block_ == blocks_.size()) {
-      auto* memory = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{alignment}));
+      auto* memory = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{alignment}));
       blocks_.push_back({.memory = std::unique_ptr<std::byte, deleter>(memory), .bytes = bytes});
       used_ = 0;
     }
@@ -101,12 +104,15 @@ class workspace {
   void release(std::size_t block_before, std::size_t used_before) {
     block_ = block_before;
     used_ = used_before;
-    // Back at the bottom with several blocks: the next call of this shape finds one that holds everything.
+    // Back at the bottom with several blocks: the next call of this shape finds one that holds
+    // everything.
     if (block_ == 0 && used_ == 0 && blocks_.size() > 1) {
       const std::size_t total = capacity();
       blocks_.clear();
-      auto* memory = static_cast<std::byte*>(::operator new(total, std::align_val_t{alignment}, std::nothrow));
-      if (memory != nullptr) blocks_.push_back({.memory = std::unique_ptr<std::byte, deleter>(memory), .bytes = total});
+      auto* memory = static_cast<std::byte*>(
+          ::operator new (total, std::align_val_t{alignment}, std::nothrow));
+      if (memory != nullptr)
+        blocks_.push_back({.memory = std::unique_ptr<std::byte, deleter>(memory), .bytes = total});
     }
   }
 

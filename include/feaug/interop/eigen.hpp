@@ -80,10 +80,10 @@ auto view(E&& object) {
                 "feaug::view: this Eigen matrix is a temporary that dies before the view: give it "
                 "a name first");
   constexpr bool is_vector = object_type::IsVectorAtCompileTime;
+  constexpr int inner_stride = object_type::InnerStrideAtCompileTime;
   constexpr bool rows_contiguous =
-      is_vector ||
-      (object_type::IsRowMajor && (object_type::InnerStrideAtCompileTime == 1 ||
-                                   object_type::InnerStrideAtCompileTime == Eigen::Dynamic));
+      is_vector || !has_memory ||
+      (object_type::IsRowMajor && (inner_stride == 1 || inner_stride == Eigen::Dynamic));
   static_assert(rows_contiguous,
                 "feaug::view: rows are samples and have to be contiguous: declare the matrix "
                 "Eigen::RowMajor, "

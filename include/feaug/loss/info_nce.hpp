@@ -27,7 +27,8 @@ struct info_nce_options {
   bool in_batch_negatives = true;
   /// Whether rows are divided by their norms first.
   bool normalize = true;
-  /// K × D rows that join every query's sum: a support queue. With stop_gradient they cost no gradient.
+  /// K × D rows that join every query's sum: a support queue. With stop_gradient they cost no
+  /// gradient.
   operand<T> negatives = {};
   /// A temperature of one element to use in place of `temperature`, with its gradient.
   operand<compute_t<T>, 1> learnable_temperature = {};
@@ -45,8 +46,9 @@ class info_nce_call {
  public:
   using C = compute_t<T>;
 
-  info_nce_call(cpu_context& ctx, std::string_view op, const operand<T>& queries, const operand<T>& keys,
-                const info_nce_options<T>& options, vector_view<const C> cotangent = {})
+  info_nce_call(cpu_context& ctx, std::string_view op, const operand<T>& queries,
+                const operand<T>& keys, const info_nce_options<T>& options,
+                vector_view<const C> cotangent = {})
       : ctx_(ctx), scratch_(ctx.workspace), queries_(queries), keys_(keys), options_(options) {
     check::valid(op, "queries", queries);
     check::valid(op, "keys", keys);
@@ -55,14 +57,15 @@ class info_nce_call {
     const index_t rows = queries.value.rows();
     const index_t cols = queries.value.cols();
     check::has_columns(op, "keys", keys.value, cols, "queries");
-    if (!options.negatives.value.empty()) check::has_columns(op, "negatives", options.negatives.value, cols, "queries");
+    if (!options.negatives.value.empty())
+      check::has_columns(op, "negatives", options.negatives.value, cols, "queries");
     check::apart(op, "queries", queries, "keys", keys);
     check::apart(op, "queries", queries, "negatives", options.negatives);
     check::apart(op, "keys", keys, "negatives", options.negatives);
     if (options.positive_offset < 0 || options.positive_offset + rows > keys.value.rows()) {
       check::fail(op, "keys", check::text(keys.value.rows()) + " rows",
-                  "at least " + check::text(rows) + " queries + positive_offset " + check::text(options.positive_offset) +
-                      " (an offset of at least 0)");
+                  "at least " + check::text(rows) + " queries + positive_offset " +
+                      check::text(options.positive_offset) + " (an offset of at least 0)");
     }
     temperature_ = cpu::temperature_of(op, options.temperature, options.learnable_temperature);
     reduction_ = {.reduction = options.reduction,
@@ -72,14 +75,16 @@ class info_nce_call {
                   .cotangent = cotangent};
     reduction_.validate(op);
     check::readable(op, "cotangent", cotangent);
-    if (!cotangent.empty()) check::has_size(op, "cotangent", cotangent, reduction_.outputs(), "the elements of the loss");
+    if (!cotangent.empty())
+      check::has_size(op, "cotangent", cotangent, reduction_.outputs(), "the elements of the loss");
   }
 
   /// Norms, and scratch for what every row leaves. After all checks.
   void prepare() {
     const index_t rows = reduction_.rows;
     query_stack_ = cpu::make_stack<T>(ctx_, scratch_, options_.normalize, queries_.value);
-    key_stack_ = cpu::make_stack<T>(ctx_, scratch_, options_.normalize, keys_.value, options_.negatives.value);
+    key_stack_ = cpu::make_stack<T>(ctx_, scratch_, options_.normalize, keys_.value,
+                                    options_.negatives.value);
     positive_stack_ = key_stack_;
     positive_stack_.second = {};
     coefficients_ = scratch_.template take<double>(rows);
@@ -88,7 +93,8 @@ class info_nce_call {
     scale_terms_ = scratch_.template take_filled<double>(rows, 0.0);
   }
 
-  /// The soft-max of every query; with `gradients` also the gradient by queries and temperature from the same pass.
+  /// The soft-max of every query; with `gradients` also the gradient by queries and temperature
+  /// from the same pass.
   void forward(bool gradients) {
     const bool by_queries = gradients && queries_.wants_gradient();
     const bool by_temperature = gradients && options_.learnable_temperature.wants_gradient();
@@ -99,13 +105,17 @@ class info_nce_call {
                          row_losses_[i] = cpu::softplus(margin);
                          coefficients_[i] = reduction_.gradient_weight(i) * cpu::sigmoid(margin);
                          if (by_temperature) {
-                           // A row without negatives has no soft-max, but then its coefficient is 0 as well.
-                           scale_terms_[i] = coefficients_[i] * (row.mean_cosine - row.positive_cosine);
+                           // A row without negatives has no soft-max, but then its coefficient is 0
+                           // as well.
+                           scale_terms_[i] =
+                               coefficients_[i] * (row.mean_cosine - row.positive_cosine);
                          }
                          if (by_queries) {
-                           // Σ_j ∂L/∂s_ij k_j = c·(mean − positive): the soft-max over the negatives against the positive.
+                           // Σ_j ∂L/∂s_ij k_j = c·(mean − positive): the soft-max over the
+                           // negatives against the positive.
                            positive_stack_.add_row(positive(i), -1.0, queries_.value.cols(), mean);
-                           cpu::finish_gradient(queries_, query_stack_, i, i, coefficients_[i] / temperature_, mean);
+                           cpu::finish_gradient(queries_, query_stack_, i, i,
+                                                coefficients_[i] / temperature_, mean);
                          }
                        });
     if (by_temperature) write_temperature_gradient();
@@ -113,28 +123,34 @@ class info_nce_call {
 
   /// As forward left them, from the statistics that it gave out.
   void restore(vector_view<const C> statistics) {
-    cpu::for_each_row_block(ctx_, reduction_.rows, queries_.value.cols(), [&](index_t begin, index_t count, int) {
-      for (index_t i = begin; i < begin + count; ++i) {
-        log_sums_[i] = static_cast<double>(statistics[i]);
-        const double cosine = cpu::dot(query_stack_, i, positive_stack_, positive(i), queries_.value.cols());
-        coefficients_[i] = reduction_.gradient_weight(i) * cpu::sigmoid(log_sums_[i] - cosine / temperature_);
-      }
-    });
+    cpu::for_each_row_block(
+        ctx_, reduction_.rows, queries_.value.cols(), [&](index_t begin, index_t count, int) {
+          for (index_t i = begin; i < begin + count; ++i) {
+            log_sums_[i] = static_cast<double>(statistics[i]);
+            const double cosine =
+                cpu::dot(query_stack_, i, positive_stack_, positive(i), queries_.value.cols());
+            coefficients_[i] =
+                reduction_.gradient_weight(i) * cpu::sigmoid(log_sums_[i] - cosine / temperature_);
+          }
+        });
   }
 
   void query_gradient() {
     if (!queries_.wants_gradient()) return;
-    cpu::gradient_pass(ctx_, queries_against_keys(), {.coefficient = coefficients_, .log_sum = log_sums_}, {},
-                       [&](index_t i, C* sum) {
-                         cpu::finish_gradient(queries_, query_stack_, i, i, 1.0 / temperature_, sum);
-                       });
+    cpu::gradient_pass(
+        ctx_, queries_against_keys(), {.coefficient = coefficients_, .log_sum = log_sums_}, {},
+        [&](index_t i, C* sum) {
+          cpu::finish_gradient(queries_, query_stack_, i, i, 1.0 / temperature_, sum);
+        });
   }
 
   void temperature_gradient() {
     if (!options_.learnable_temperature.wants_gradient()) return;
-    cpu::soft_max_pass(ctx_, queries_against_keys(), false, true, [&](index_t i, const cpu::row_statistics& row, C*) {
-      scale_terms_[i] = coefficients_[i] * (row.mean_cosine - row.positive_cosine);
-    });
+    cpu::soft_max_pass(ctx_, queries_against_keys(), false, true,
+                       [&](index_t i, const cpu::row_statistics& row, C*) {
+                         scale_terms_[i] =
+                             coefficients_[i] * (row.mean_cosine - row.positive_cosine);
+                       });
     write_temperature_gradient();
   }
 
@@ -145,7 +161,8 @@ class info_nce_call {
       problem.rows = positive_stack_;
       problem.pairs = {.shift = -options_.positive_offset, .partners = reduction_.rows};
       if (!options_.in_batch_negatives) {
-        // Then a key is met by its own query only, and that term is not part of the pass over columns.
+        // Then a key is met by its own query only, and that term is not part of the pass over
+        // columns.
         problem.columns = {};
         problem.positives_are_columns = false;
       }
@@ -161,7 +178,8 @@ class info_nce_call {
 
   void write(vector_view<C> loss, vector_view<C> statistics) const {
     reduction_.write(row_losses_, loss);
-    for (index_t i = 0; !statistics.empty() && i < reduction_.rows; ++i) statistics[i] = static_cast<C>(log_sums_[i]);
+    for (index_t i = 0; !statistics.empty() && i < reduction_.rows; ++i)
+      statistics[i] = static_cast<C>(log_sums_[i]);
   }
 
   [[nodiscard]] const cpu::row_reduction<C>& reduction() const { return reduction_; }
@@ -195,8 +213,9 @@ class info_nce_call {
 
   void write_temperature_gradient() {
     // s = cos/τ, so ∂L/∂τ = −1/τ² Σ ∂L/∂s · cos.
-    cpu::write_scalar_gradient(options_.learnable_temperature,
-                               -cpu::sum_in_order(scale_terms_, reduction_.rows) / (temperature_ * temperature_));
+    cpu::write_scalar_gradient(
+        options_.learnable_temperature,
+        -cpu::sum_in_order(scale_terms_, reduction_.rows) / (temperature_ * temperature_));
   }
 
   cpu_context& ctx_;
@@ -217,19 +236,22 @@ class info_nce_call {
 
 }  // namespace detail
 
-/// InfoNCE (van den Oord et al., arXiv 1807.03748), with s = cos(queries, keys) / temperature and p(i) = i + positive_offset:
+/// InfoNCE (van den Oord et al., arXiv 1807.03748), with s = cos(queries, keys) / temperature and
+/// p(i) = i + positive_offset:
 ///     loss_i = −s_i,p(i) + log Σ_j exp s_ij.
 ///
-/// queries N × D, keys M × D with M ≥ N + positive_offset, loss 1 element or N (reduce::none). `statistics`, if given, gets N
-/// numbers for info_nce_backward. Writes nothing else; never holds an N × M matrix.
-/// NaN or ∞ in a row makes NaN of every row loss that reads it. Errors: argument_error, see docs/errors.md.
+/// queries N × D, keys M × D with M ≥ N + positive_offset, loss 1 element or N (reduce::none).
+/// `statistics`, if given, gets N numbers for info_nce_backward. Writes nothing else; never holds
+/// an N × M matrix. NaN or ∞ in a row makes NaN of every row loss that reads it. Errors:
+/// argument_error, see docs/errors.md.
 template <class Q, class K, class T = std::remove_const_t<Q>>
-  requires element<T> && std::same_as<T, std::remove_const_t<K>>
+requires element<T> && std::same_as<T, std::remove_const_t<K>>
 void info_nce(cpu_context& ctx, const matrix_view<Q>& queries, const matrix_view<K>& keys,
               std::type_identity_t<vector_view<compute_t<T>>> loss,
               const std::type_identity_t<info_nce_options<T>>& options = {},
               std::type_identity_t<vector_view<compute_t<T>>> statistics = {}) {
-  detail::info_nce_call<T> call(ctx, "info_nce", stop_gradient(queries), stop_gradient(keys), options);
+  detail::info_nce_call<T> call(ctx, "info_nce", stop_gradient(queries), stop_gradient(keys),
+                                options);
   check::loss_outputs("info_nce", loss, call.reduction().outputs(), statistics, queries.rows());
   call.prepare();
   call.forward(false);
@@ -238,17 +260,18 @@ void info_nce(cpu_context& ctx, const matrix_view<Q>& queries, const matrix_view
 
 /// The same loss as a number, for mean and sum.
 template <class Q, class K, class T = std::remove_const_t<Q>>
-  requires element<T> && std::same_as<T, std::remove_const_t<K>>
-compute_t<T> info_nce(cpu_context& ctx, const matrix_view<Q>& queries, const matrix_view<K>& keys,
-                      const std::type_identity_t<info_nce_options<T>>& options = {}) {
+requires element<T> && std::same_as<T, std::remove_const_t<K>> compute_t<T> info_nce(
+    cpu_context& ctx, const matrix_view<Q>& queries, const matrix_view<K>& keys,
+    const std::type_identity_t<info_nce_options<T>>& options = {}) {
   check::one_number("info_nce", options.reduction);
   compute_t<T> loss{};
   info_nce(ctx, queries, keys, scalar(loss), options);
   return loss;
 }
 
-/// The gradients from what info_nce left in `statistics` (N), for a `cotangent` of one element or N (reduce::none).
-/// Logits are computed again; nothing of size N × M was kept. Options as in the forward call.
+/// The gradients from what info_nce left in `statistics` (N), for a `cotangent` of one element or N
+/// (reduce::none). Logits are computed again; nothing of size N × M was kept. Options as in the
+/// forward call.
 template <element T>
 void info_nce_backward(cpu_context& ctx, const operand<T>& queries, const operand<T>& keys,
                        std::type_identity_t<vector_view<const compute_t<T>>> statistics,
@@ -263,14 +286,16 @@ void info_nce_backward(cpu_context& ctx, const operand<T>& queries, const operan
   call.temperature_gradient();
 }
 
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale: what a trainer calls. With stopped keys one pass over
-/// the logits gives both. The gradient by a row with norm ≤ 1e-12 is zero.
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale: what a trainer calls.
+/// With stopped keys one pass over the logits gives both. The gradient by a row with norm ≤ 1e-12
+/// is zero.
 template <element T>
 void info_nce_with_gradients(cpu_context& ctx, const operand<T>& queries, const operand<T>& keys,
                              std::type_identity_t<vector_view<compute_t<T>>> loss,
                              const std::type_identity_t<info_nce_options<T>>& options = {}) {
   detail::info_nce_call<T> call(ctx, "info_nce_with_gradients", queries, keys, options);
-  check::loss_outputs("info_nce_with_gradients", loss, call.reduction().outputs(), {}, queries.value.rows());
+  check::loss_outputs("info_nce_with_gradients", loss, call.reduction().outputs(), {},
+                      queries.value.rows());
   call.prepare();
   call.forward(true);
   call.key_gradients();
@@ -279,8 +304,9 @@ void info_nce_with_gradients(cpu_context& ctx, const operand<T>& queries, const 
 
 /// The same, with the loss as a number, for mean and sum.
 template <element T>
-compute_t<T> info_nce_with_gradients(cpu_context& ctx, const operand<T>& queries, const operand<T>& keys,
-                                     const std::type_identity_t<info_nce_options<T>>& options = {}) {
+compute_t<T> info_nce_with_gradients(
+    cpu_context& ctx, const operand<T>& queries, const operand<T>& keys,
+    const std::type_identity_t<info_nce_options<T>>& options = {}) {
   check::one_number("info_nce_with_gradients", options.reduction);
   compute_t<T> loss{};
   info_nce_with_gradients(ctx, queries, keys, scalar(loss), options);

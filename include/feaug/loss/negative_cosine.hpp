@@ -19,7 +19,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 /// The two customary ways to write the same thing.
 enum class cosine_form {
-  byol,     ///< 2 − 2·cos: the squared distance of the unit vectors (Grill et al., arXiv 2006.07733)
+  byol,  ///< 2 − 2·cos: the squared distance of the unit vectors (Grill et al., arXiv 2006.07733)
   simsiam,  ///< −cos (Chen and He, arXiv 2011.10566)
 };
 
@@ -42,13 +42,15 @@ class negative_cosine_call {
  public:
   using C = compute_t<T>;
 
-  negative_cosine_call(cpu_context& ctx, std::string_view op, const operand<T>& prediction, const operand<T>& target,
-                       const negative_cosine_options<T>& options, vector_view<const C> cotangent = {})
+  negative_cosine_call(cpu_context& ctx, std::string_view op, const operand<T>& prediction,
+                       const operand<T>& target, const negative_cosine_options<T>& options,
+                       vector_view<const C> cotangent = {})
       : ctx_(ctx), prediction_(prediction), target_(target), form_(options.form) {
     check::valid(op, "prediction", prediction);
     check::valid(op, "target", target);
     check::not_empty(op, "prediction", prediction.value);
-    check::has_shape(op, "target", target.value, prediction.value.rows(), prediction.value.cols(), "prediction");
+    check::has_shape(op, "target", target.value, prediction.value.rows(), prediction.value.cols(),
+                     "prediction");
     check::apart(op, "prediction", prediction, "target", target);
     reduction_ = {.reduction = options.reduction,
                   .rows = prediction.value.rows(),
@@ -57,7 +59,8 @@ class negative_cosine_call {
                   .cotangent = cotangent};
     reduction_.validate(op);
     check::readable(op, "cotangent", cotangent);
-    if (!cotangent.empty()) check::has_size(op, "cotangent", cotangent, reduction_.outputs(), "the elements of the loss");
+    if (!cotangent.empty())
+      check::has_size(op, "cotangent", cotangent, reduction_.outputs(), "the elements of the loss");
   }
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
@@ -71,7 +74,8 @@ class negative_cosine_call {
     const int workers = ctx_.thread_count();
     auto* gradients = scratch.take<C>(workers * cols);
     cpu::for_each_row_block(ctx_, rows, cols, [&](index_t begin, index_t count, int worker) {
-      for (index_t i = begin; i < begin + count; ++i) row_losses[i] = row(i, gradients + worker * cols);
+      for (index_t i = begin; i < begin + count; ++i)
+        row_losses[i] = row(i, gradients + worker * cols);
     });
     if (!loss.empty()) reduction_.write(row_losses, loss);
   }
@@ -85,7 +89,8 @@ class negative_cosine_call {
     const double t_inverse = cpu::inverse_norm(cpu::row_norm(t, cols), default_norm_eps);
     double cosine = 0;
     for (index_t j = 0; j < cols; ++j) {
-      cosine += (static_cast<double>(load(p[j])) * p_inverse) * (static_cast<double>(load(t[j])) * t_inverse);
+      cosine += (static_cast<double>(load(p[j])) * p_inverse) *
+                (static_cast<double>(load(t[j])) * t_inverse);
     }
     const double slope = form_ == cosine_form::byol ? -2.0 : -1.0;
     const double weight = slope * reduction_.gradient_weight(i);
@@ -95,8 +100,8 @@ class negative_cosine_call {
   }
 
   /// The gradient by unit(x) is weight · other's direction.
-  void side_gradient(const operand<T>& x, index_t i, double inverse, const T* other, double other_factor,
-                     C* gradient) const {
+  void side_gradient(const operand<T>& x, index_t i, double inverse, const T* other,
+                     double other_factor, C* gradient) const {
     if (!x.wants_gradient()) return;
     const index_t cols = x.value.cols();
     for (index_t j = 0; j < cols; ++j) {
@@ -117,54 +122,61 @@ class negative_cosine_call {
 
 /// loss_i = 2 − 2·cos(prediction_i, target_i), or −cos.
 ///
-/// prediction and target N × D, loss 1 element or N (reduce::none). A row of norm ≤ 1e-12 has cosine 0 (up to its size / 1e-12)
-/// and gradient 0. NaN or ∞ in a row makes its loss NaN.
+/// prediction and target N × D, loss 1 element or N (reduce::none). A row of norm ≤ 1e-12 has
+/// cosine 0 (up to its size / 1e-12) and gradient 0. NaN or ∞ in a row makes its loss NaN.
 template <class P, class Q, class T = std::remove_const_t<P>>
-  requires element<T> && std::same_as<T, std::remove_const_t<Q>>
-void negative_cosine(cpu_context& ctx, const matrix_view<P>& prediction, const matrix_view<Q>& target,
+requires element<T> && std::same_as<T, std::remove_const_t<Q>>
+void negative_cosine(cpu_context& ctx, const matrix_view<P>& prediction,
+                     const matrix_view<Q>& target,
                      std::type_identity_t<vector_view<compute_t<T>>> loss,
                      const std::type_identity_t<negative_cosine_options<T>>& options = {}) {
-  detail::negative_cosine_call<T> call(ctx, "negative_cosine", stop_gradient(prediction), stop_gradient(target), options);
+  detail::negative_cosine_call<T> call(ctx, "negative_cosine", stop_gradient(prediction),
+                                       stop_gradient(target), options);
   check::loss_outputs("negative_cosine", loss, call.outputs(), {}, 0);
   call.run(loss);
 }
 
 /// The same loss as a number, for mean and sum.
 template <class P, class Q, class T = std::remove_const_t<P>>
-  requires element<T> && std::same_as<T, std::remove_const_t<Q>>
-compute_t<T> negative_cosine(cpu_context& ctx, const matrix_view<P>& prediction, const matrix_view<Q>& target,
-                             const std::type_identity_t<negative_cosine_options<T>>& options = {}) {
+requires element<T> && std::same_as<T, std::remove_const_t<Q>> compute_t<T> negative_cosine(
+    cpu_context& ctx, const matrix_view<P>& prediction, const matrix_view<Q>& target,
+    const std::type_identity_t<negative_cosine_options<T>>& options = {}) {
   check::one_number("negative_cosine", options.reduction);
   compute_t<T> loss{};
   negative_cosine(ctx, prediction, target, scalar(loss), options);
   return loss;
 }
 
-/// The gradients for a `cotangent` of one element or N (reduce::none). Needs no statistics: a row's cosine is cheaper to compute
-/// again than to keep.
+/// The gradients for a `cotangent` of one element or N (reduce::none). Needs no statistics: a row's
+/// cosine is cheaper to compute again than to keep.
 template <element T>
-void negative_cosine_backward(cpu_context& ctx, const operand<T>& prediction, const operand<T>& target,
-                              std::type_identity_t<vector_view<const compute_t<T>>> cotangent,
-                              const std::type_identity_t<negative_cosine_options<T>>& options = {}) {
-  detail::negative_cosine_call<T> call(ctx, "negative_cosine_backward", prediction, target, options, cotangent);
+void negative_cosine_backward(
+    cpu_context& ctx, const operand<T>& prediction, const operand<T>& target,
+    std::type_identity_t<vector_view<const compute_t<T>>> cotangent,
+    const std::type_identity_t<negative_cosine_options<T>>& options = {}) {
+  detail::negative_cosine_call<T> call(ctx, "negative_cosine_backward", prediction, target, options,
+                                       cotangent);
   check::has_cotangent("negative_cosine_backward", cotangent);
   call.run({});
 }
 
 /// Loss and gradients in one pass over memory, for a cotangent of options.gradient_scale.
 template <element T>
-void negative_cosine_with_gradients(cpu_context& ctx, const operand<T>& prediction, const operand<T>& target,
-                                    std::type_identity_t<vector_view<compute_t<T>>> loss,
-                                    const std::type_identity_t<negative_cosine_options<T>>& options = {}) {
-  detail::negative_cosine_call<T> call(ctx, "negative_cosine_with_gradients", prediction, target, options);
+void negative_cosine_with_gradients(
+    cpu_context& ctx, const operand<T>& prediction, const operand<T>& target,
+    std::type_identity_t<vector_view<compute_t<T>>> loss,
+    const std::type_identity_t<negative_cosine_options<T>>& options = {}) {
+  detail::negative_cosine_call<T> call(ctx, "negative_cosine_with_gradients", prediction, target,
+                                       options);
   check::loss_outputs("negative_cosine_with_gradients", loss, call.outputs(), {}, 0);
   call.run(loss);
 }
 
 /// The same, with the loss as a number, for mean and sum.
 template <element T>
-compute_t<T> negative_cosine_with_gradients(cpu_context& ctx, const operand<T>& prediction, const operand<T>& target,
-                                            const std::type_identity_t<negative_cosine_options<T>>& options = {}) {
+compute_t<T> negative_cosine_with_gradients(
+    cpu_context& ctx, const operand<T>& prediction, const operand<T>& target,
+    const std::type_identity_t<negative_cosine_options<T>>& options = {}) {
   check::one_number("negative_cosine_with_gradients", options.reduction);
   compute_t<T> loss{};
   negative_cosine_with_gradients(ctx, prediction, target, scalar(loss), options);

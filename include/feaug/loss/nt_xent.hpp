@@ -34,8 +34,9 @@ struct nt_xent_options {
 namespace detail {
 
 template <element T>
-two_view_problem<T> nt_xent_problem(const operand<T>& a, const operand<T>& b, const nt_xent_options<T>& options,
-                                 vector_view<const compute_t<T>> cotangent = {}) {
+two_view_problem<T> nt_xent_problem(const operand<T>& a, const operand<T>& b,
+                                    const nt_xent_options<T>& options,
+                                    vector_view<const compute_t<T>> cotangent = {}) {
   return {.views = {a, b},
           .names = {"a", "b"},
           .columns = two_view_columns::both_views,
@@ -52,19 +53,21 @@ two_view_problem<T> nt_xent_problem(const operand<T>& a, const operand<T>& b, co
 
 }  // namespace detail
 
-/// NT-Xent (Chen et al., SimCLR, arXiv 2002.05709) over z = [a; b], 2N rows, positives i ↔ i + N, s = cos(z, z) / temperature:
+/// NT-Xent (Chen et al., SimCLR, arXiv 2002.05709) over z = [a; b], 2N rows, positives i ↔ i + N, s
+/// = cos(z, z) / temperature:
 ///     loss_i = −s_i,p(i) + log Σ_{j≠i} exp s_ij;   decoupled: j ≠ p(i) as well.
 ///
-/// a and b N × D, loss 1 element (mean or sum over 2N) or 2N (reduce::none; a's rows, then b's). `statistics`, if given, gets
-/// 2N numbers for nt_xent_backward. Never holds a 2N × 2N matrix. NaN or ∞ in a row makes NaN of every row loss, since all read it.
+/// a and b N × D, loss 1 element (mean or sum over 2N) or 2N (reduce::none; a's rows, then b's).
+/// `statistics`, if given, gets 2N numbers for nt_xent_backward. Never holds a 2N × 2N matrix. NaN
+/// or ∞ in a row makes NaN of every row loss, since all read it.
 template <class A, class B, class T = std::remove_const_t<A>>
-  requires element<T> && std::same_as<T, std::remove_const_t<B>>
+requires element<T> && std::same_as<T, std::remove_const_t<B>>
 void nt_xent(cpu_context& ctx, const matrix_view<A>& a, const matrix_view<B>& b,
-          std::type_identity_t<vector_view<compute_t<T>>> loss,
-          const std::type_identity_t<nt_xent_options<T>>& options = {},
-          std::type_identity_t<vector_view<compute_t<T>>> statistics = {}) {
-  detail::two_view_call<T> call(ctx, "nt_xent",
-                                detail::nt_xent_problem<T>(stop_gradient(a), stop_gradient(b), options));
+             std::type_identity_t<vector_view<compute_t<T>>> loss,
+             const std::type_identity_t<nt_xent_options<T>>& options = {},
+             std::type_identity_t<vector_view<compute_t<T>>> statistics = {}) {
+  detail::two_view_call<T> call(
+      ctx, "nt_xent", detail::nt_xent_problem<T>(stop_gradient(a), stop_gradient(b), options));
   check::loss_outputs("nt_xent", loss, call.outputs(), statistics, call.statistics_size());
   call.prepare();
   call.forward(false);
@@ -73,23 +76,24 @@ void nt_xent(cpu_context& ctx, const matrix_view<A>& a, const matrix_view<B>& b,
 
 /// The same loss as a number, for mean and sum.
 template <class A, class B, class T = std::remove_const_t<A>>
-  requires element<T> && std::same_as<T, std::remove_const_t<B>>
-compute_t<T> nt_xent(cpu_context& ctx, const matrix_view<A>& a, const matrix_view<B>& b,
-                  const std::type_identity_t<nt_xent_options<T>>& options = {}) {
+requires element<T> && std::same_as<T, std::remove_const_t<B>> compute_t<T> nt_xent(
+    cpu_context& ctx, const matrix_view<A>& a, const matrix_view<B>& b,
+    const std::type_identity_t<nt_xent_options<T>>& options = {}) {
   check::one_number("nt_xent", options.reduction);
   compute_t<T> loss{};
   nt_xent(ctx, a, b, scalar(loss), options);
   return loss;
 }
 
-/// The gradients from what nt_xent left in `statistics` (2N), for a `cotangent` of one element or 2N
-/// (reduce::none). Logits are computed again.
+/// The gradients from what nt_xent left in `statistics` (2N), for a `cotangent` of one element or
+/// 2N (reduce::none). Logits are computed again.
 template <element T>
 void nt_xent_backward(cpu_context& ctx, const operand<T>& a, const operand<T>& b,
-                   std::type_identity_t<vector_view<const compute_t<T>>> statistics,
-                   std::type_identity_t<vector_view<const compute_t<T>>> cotangent,
-                   const std::type_identity_t<nt_xent_options<T>>& options = {}) {
-  detail::two_view_call<T> call(ctx, "nt_xent_backward", detail::nt_xent_problem<T>(a, b, options, cotangent));
+                      std::type_identity_t<vector_view<const compute_t<T>>> statistics,
+                      std::type_identity_t<vector_view<const compute_t<T>>> cotangent,
+                      const std::type_identity_t<nt_xent_options<T>>& options = {}) {
+  detail::two_view_call<T> call(ctx, "nt_xent_backward",
+                                detail::nt_xent_problem<T>(a, b, options, cotangent));
   check::backward_inputs("nt_xent_backward", statistics, call.statistics_size(), cotangent);
   call.prepare();
   call.restore(statistics);
@@ -97,12 +101,14 @@ void nt_xent_backward(cpu_context& ctx, const operand<T>& a, const operand<T>& b
   call.temperature_gradient();
 }
 
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale. The gradient by a row with norm ≤ 1e-12 is zero.
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale. The gradient by a row
+/// with norm ≤ 1e-12 is zero.
 template <element T>
 void nt_xent_with_gradients(cpu_context& ctx, const operand<T>& a, const operand<T>& b,
-                         std::type_identity_t<vector_view<compute_t<T>>> loss,
-                         const std::type_identity_t<nt_xent_options<T>>& options = {}) {
-  detail::two_view_call<T> call(ctx, "nt_xent_with_gradients", detail::nt_xent_problem<T>(a, b, options));
+                            std::type_identity_t<vector_view<compute_t<T>>> loss,
+                            const std::type_identity_t<nt_xent_options<T>>& options = {}) {
+  detail::two_view_call<T> call(ctx, "nt_xent_with_gradients",
+                                detail::nt_xent_problem<T>(a, b, options));
   check::loss_outputs("nt_xent_with_gradients", loss, call.outputs(), {}, call.statistics_size());
   call.prepare();
   call.forward(true);
@@ -113,7 +119,7 @@ void nt_xent_with_gradients(cpu_context& ctx, const operand<T>& a, const operand
 /// The same, with the loss as a number, for mean and sum.
 template <element T>
 compute_t<T> nt_xent_with_gradients(cpu_context& ctx, const operand<T>& a, const operand<T>& b,
-                                 const std::type_identity_t<nt_xent_options<T>>& options = {}) {
+                                    const std::type_identity_t<nt_xent_options<T>>& options = {}) {
   check::one_number("nt_xent_with_gradients", options.reduction);
   compute_t<T> loss{};
   nt_xent_with_gradients(ctx, a, b, scalar(loss), options);

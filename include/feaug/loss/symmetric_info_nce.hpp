@@ -32,8 +32,9 @@ struct symmetric_info_nce_options {
 namespace detail {
 
 template <element T>
-two_view_problem<T> symmetric_info_nce_problem(const operand<T>& queries, const operand<T>& keys, const symmetric_info_nce_options<T>& options,
-                                 vector_view<const compute_t<T>> cotangent = {}) {
+two_view_problem<T> symmetric_info_nce_problem(const operand<T>& queries, const operand<T>& keys,
+                                               const symmetric_info_nce_options<T>& options,
+                                               vector_view<const compute_t<T>> cotangent = {}) {
   return {.views = {queries, keys},
           .names = {"queries", "keys"},
           .columns = two_view_columns::other_view,
@@ -50,20 +51,25 @@ two_view_problem<T> symmetric_info_nce_problem(const operand<T>& queries, const 
 
 }  // namespace detail
 
-/// The mean of info_nce(queries, keys) and info_nce(keys, queries), as CLIP trains (Radford et al., arXiv 2103.00020):
-///     loss_i = ½ (−s_ii + log Σ_j exp s_ij) + ½ (−s_ii + log Σ_j exp s_ji),   s = cos(queries, keys) / temperature.
+/// The mean of info_nce(queries, keys) and info_nce(keys, queries), as CLIP trains (Radford et al.,
+/// arXiv 2103.00020):
+///     loss_i = ½ (−s_ii + log Σ_j exp s_ij) + ½ (−s_ii + log Σ_j exp s_ji),   s = cos(queries,
+///     keys) / temperature.
 ///
-/// queries and keys N × D, loss 1 element or N (reduce::none). `statistics`, if given, gets 2N numbers for
-/// symmetric_info_nce_backward. Never holds an N × N matrix. NaN or ∞ in a row makes NaN of every row loss that reads it.
+/// queries and keys N × D, loss 1 element or N (reduce::none). `statistics`, if given, gets 2N
+/// numbers for symmetric_info_nce_backward. Never holds an N × N matrix. NaN or ∞ in a row makes
+/// NaN of every row loss that reads it.
 template <class A, class B, class T = std::remove_const_t<A>>
-  requires element<T> && std::same_as<T, std::remove_const_t<B>>
+requires element<T> && std::same_as<T, std::remove_const_t<B>>
 void symmetric_info_nce(cpu_context& ctx, const matrix_view<A>& queries, const matrix_view<B>& keys,
-          std::type_identity_t<vector_view<compute_t<T>>> loss,
-          const std::type_identity_t<symmetric_info_nce_options<T>>& options = {},
-          std::type_identity_t<vector_view<compute_t<T>>> statistics = {}) {
-  detail::two_view_call<T> call(ctx, "symmetric_info_nce",
-                                detail::symmetric_info_nce_problem<T>(stop_gradient(queries), stop_gradient(keys), options));
-  check::loss_outputs("symmetric_info_nce", loss, call.outputs(), statistics, call.statistics_size());
+                        std::type_identity_t<vector_view<compute_t<T>>> loss,
+                        const std::type_identity_t<symmetric_info_nce_options<T>>& options = {},
+                        std::type_identity_t<vector_view<compute_t<T>>> statistics = {}) {
+  detail::two_view_call<T> call(
+      ctx, "symmetric_info_nce",
+      detail::symmetric_info_nce_problem<T>(stop_gradient(queries), stop_gradient(keys), options));
+  check::loss_outputs("symmetric_info_nce", loss, call.outputs(), statistics,
+                      call.statistics_size());
   call.prepare();
   call.forward(false);
   call.write(loss, statistics);
@@ -71,37 +77,45 @@ void symmetric_info_nce(cpu_context& ctx, const matrix_view<A>& queries, const m
 
 /// The same loss as a number, for mean and sum.
 template <class A, class B, class T = std::remove_const_t<A>>
-  requires element<T> && std::same_as<T, std::remove_const_t<B>>
-compute_t<T> symmetric_info_nce(cpu_context& ctx, const matrix_view<A>& queries, const matrix_view<B>& keys,
-                  const std::type_identity_t<symmetric_info_nce_options<T>>& options = {}) {
+requires element<T> && std::same_as<T, std::remove_const_t<B>> compute_t<T> symmetric_info_nce(
+    cpu_context& ctx, const matrix_view<A>& queries, const matrix_view<B>& keys,
+    const std::type_identity_t<symmetric_info_nce_options<T>>& options = {}) {
   check::one_number("symmetric_info_nce", options.reduction);
   compute_t<T> loss{};
   symmetric_info_nce(ctx, queries, keys, scalar(loss), options);
   return loss;
 }
 
-/// The gradients from what symmetric_info_nce left in `statistics` (2N), for a `cotangent` of one element or N
-/// (reduce::none). Logits are computed again.
+/// The gradients from what symmetric_info_nce left in `statistics` (2N), for a `cotangent` of one
+/// element or N (reduce::none). Logits are computed again.
 template <element T>
-void symmetric_info_nce_backward(cpu_context& ctx, const operand<T>& queries, const operand<T>& keys,
-                   std::type_identity_t<vector_view<const compute_t<T>>> statistics,
-                   std::type_identity_t<vector_view<const compute_t<T>>> cotangent,
-                   const std::type_identity_t<symmetric_info_nce_options<T>>& options = {}) {
-  detail::two_view_call<T> call(ctx, "symmetric_info_nce_backward", detail::symmetric_info_nce_problem<T>(queries, keys, options, cotangent));
-  check::backward_inputs("symmetric_info_nce_backward", statistics, call.statistics_size(), cotangent);
+void symmetric_info_nce_backward(
+    cpu_context& ctx, const operand<T>& queries, const operand<T>& keys,
+    std::type_identity_t<vector_view<const compute_t<T>>> statistics,
+    std::type_identity_t<vector_view<const compute_t<T>>> cotangent,
+    const std::type_identity_t<symmetric_info_nce_options<T>>& options = {}) {
+  detail::two_view_call<T> call(
+      ctx, "symmetric_info_nce_backward",
+      detail::symmetric_info_nce_problem<T>(queries, keys, options, cotangent));
+  check::backward_inputs("symmetric_info_nce_backward", statistics, call.statistics_size(),
+                         cotangent);
   call.prepare();
   call.restore(statistics);
   call.view_gradients();
   call.temperature_gradient();
 }
 
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale. The gradient by a row with norm ≤ 1e-12 is zero.
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale. The gradient by a row
+/// with norm ≤ 1e-12 is zero.
 template <element T>
-void symmetric_info_nce_with_gradients(cpu_context& ctx, const operand<T>& queries, const operand<T>& keys,
-                         std::type_identity_t<vector_view<compute_t<T>>> loss,
-                         const std::type_identity_t<symmetric_info_nce_options<T>>& options = {}) {
-  detail::two_view_call<T> call(ctx, "symmetric_info_nce_with_gradients", detail::symmetric_info_nce_problem<T>(queries, keys, options));
-  check::loss_outputs("symmetric_info_nce_with_gradients", loss, call.outputs(), {}, call.statistics_size());
+void symmetric_info_nce_with_gradients(
+    cpu_context& ctx, const operand<T>& queries, const operand<T>& keys,
+    std::type_identity_t<vector_view<compute_t<T>>> loss,
+    const std::type_identity_t<symmetric_info_nce_options<T>>& options = {}) {
+  detail::two_view_call<T> call(ctx, "symmetric_info_nce_with_gradients",
+                                detail::symmetric_info_nce_problem<T>(queries, keys, options));
+  check::loss_outputs("symmetric_info_nce_with_gradients", loss, call.outputs(), {},
+                      call.statistics_size());
   call.prepare();
   call.forward(true);
   call.view_gradients();
@@ -110,8 +124,9 @@ void symmetric_info_nce_with_gradients(cpu_context& ctx, const operand<T>& queri
 
 /// The same, with the loss as a number, for mean and sum.
 template <element T>
-compute_t<T> symmetric_info_nce_with_gradients(cpu_context& ctx, const operand<T>& queries, const operand<T>& keys,
-                                 const std::type_identity_t<symmetric_info_nce_options<T>>& options = {}) {
+compute_t<T> symmetric_info_nce_with_gradients(
+    cpu_context& ctx, const operand<T>& queries, const operand<T>& keys,
+    const std::type_identity_t<symmetric_info_nce_options<T>>& options = {}) {
   check::one_number("symmetric_info_nce_with_gradients", options.reduction);
   compute_t<T> loss{};
   symmetric_info_nce_with_gradients(ctx, queries, keys, scalar(loss), options);

@@ -1,4 +1,5 @@
-// What symmetric_info_nce and nt_xent share: two views of N rows, each side contrasted in its own soft-max.
+// What symmetric_info_nce and nt_xent share: two views of N rows, each side contrasted in its own
+// soft-max.
 #pragma once
 
 #include <string_view>
@@ -14,7 +15,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
 
 /// Which columns a side's rows meet.
 enum class two_view_columns {
-  other_view,  ///< symmetric_info_nce: a's rows meet b's, b's meet a's; row i's loss is the mean of its two
+  other_view,  ///< symmetric_info_nce: a's rows meet b's, b's meet a's; row i's loss is the mean of
+               ///< its two
   both_views,  ///< nt_xent: every row meets all others of both views; 2N losses
 };
 
@@ -48,14 +50,17 @@ class two_view_call {
     check::has_shape(op, problem.names[1], b.value, rows_, cols_, problem.names[0]);
     check::apart(op, problem.names[0], a, problem.names[1], b);
     if (problem.decoupled && rows_ < 2) {
-      check::fail(op, problem.names[0], "1 row", "at least 2, since decoupled leaves a single pair no denominator");
+      check::fail(op, problem.names[0], "1 row",
+                  "at least 2, since decoupled leaves a single pair no denominator");
     }
-    problem_.temperature = cpu::temperature_of(op, problem.temperature, problem.learnable_temperature);
+    problem_.temperature =
+        cpu::temperature_of(op, problem.temperature, problem.learnable_temperature);
     problem_.reduction.rows = losses();
     problem_.reduction.validate(op);
     check::readable(op, "cotangent", problem.reduction.cotangent);
     if (!problem.reduction.cotangent.empty()) {
-      check::has_size(op, "cotangent", problem.reduction.cotangent, outputs(), "the elements of the loss");
+      check::has_size(op, "cotangent", problem.reduction.cotangent, outputs(),
+                      "the elements of the loss");
     }
   }
 
@@ -63,7 +68,8 @@ class two_view_call {
   [[nodiscard]] index_t statistics_size() const { return 2 * rows_; }
 
   void prepare() {
-    both_ = cpu::make_stack<T>(ctx_, scratch_, problem_.normalize, problem_.views[0].value, problem_.views[1].value);
+    both_ = cpu::make_stack<T>(ctx_, scratch_, problem_.normalize, problem_.views[0].value,
+                               problem_.views[1].value);
     coefficients_ = scratch_.template take<double>(2 * rows_);
     log_sums_ = scratch_.template take<double>(2 * rows_);
     row_losses_ = scratch_.template take<double>(2 * rows_);
@@ -73,15 +79,16 @@ class two_view_call {
   void forward(bool gradients) {
     const bool by_temperature = gradients && problem_.learnable_temperature.wants_gradient();
     for (int side = 0; side < 2; ++side) {
-      cpu::soft_max_pass(ctx_, contrast_of(side), false, by_temperature,
-                         [&](index_t i, const cpu::row_statistics& row, C*) {
-                           const index_t at = side * rows_ + i;
-                           log_sums_[at] = row.log_sum;
-                           const double margin = row.log_sum - row.positive_cosine / problem_.temperature;
-                           row_losses_[at] = problem_.decoupled ? margin : cpu::softplus(margin);
-                           set_coefficient(side, i, margin);
-                           scale_terms_[at] = coefficients_[at] * (row.mean_cosine - row.positive_cosine);
-                         });
+      cpu::soft_max_pass(
+          ctx_, contrast_of(side), false, by_temperature,
+          [&](index_t i, const cpu::row_statistics& row, C*) {
+            const index_t at = side * rows_ + i;
+            log_sums_[at] = row.log_sum;
+            const double margin = row.log_sum - row.positive_cosine / problem_.temperature;
+            row_losses_[at] = problem_.decoupled ? margin : cpu::softplus(margin);
+            set_coefficient(side, i, margin);
+            scale_terms_[at] = coefficients_[at] * (row.mean_cosine - row.positive_cosine);
+          });
     }
     if (by_temperature) write_temperature_gradient();
   }
@@ -106,31 +113,35 @@ class two_view_call {
       const cpu::contrast<T> problem = contrast_of(side);
       const index_t rows_at = side * rows_;
       const index_t columns_at = over_both() ? 0 : (1 - side) * rows_;
-      cpu::gradient_pass(ctx_, problem, {.coefficient = coefficients_ + rows_at, .log_sum = log_sums_ + rows_at},
-                         {.coefficient = coefficients_ + columns_at, .log_sum = log_sums_ + columns_at},
-                         [&](index_t i, C* sum) {
-                           cpu::finish_gradient(view, problem.rows, i, i, 1.0 / problem_.temperature, sum);
-                         });
+      cpu::gradient_pass(
+          ctx_, problem, {.coefficient = coefficients_ + rows_at, .log_sum = log_sums_ + rows_at},
+          {.coefficient = coefficients_ + columns_at, .log_sum = log_sums_ + columns_at},
+          [&](index_t i, C* sum) {
+            cpu::finish_gradient(view, problem.rows, i, i, 1.0 / problem_.temperature, sum);
+          });
     }
   }
 
   void temperature_gradient() {
     if (!problem_.learnable_temperature.wants_gradient()) return;
     for (int side = 0; side < 2; ++side) {
-      cpu::soft_max_pass(ctx_, contrast_of(side), false, true, [&](index_t i, const cpu::row_statistics& row, C*) {
-        const index_t at = side * rows_ + i;
-        scale_terms_[at] = coefficients_[at] * (row.mean_cosine - row.positive_cosine);
-      });
+      cpu::soft_max_pass(
+          ctx_, contrast_of(side), false, true, [&](index_t i, const cpu::row_statistics& row, C*) {
+            const index_t at = side * rows_ + i;
+            scale_terms_[at] = coefficients_[at] * (row.mean_cosine - row.positive_cosine);
+          });
     }
     write_temperature_gradient();
   }
 
   void write(vector_view<C> loss, vector_view<C> statistics) {
     if (!over_both()) {
-      for (index_t i = 0; i < rows_; ++i) row_losses_[i] = 0.5 * (row_losses_[i] + row_losses_[rows_ + i]);
+      for (index_t i = 0; i < rows_; ++i)
+        row_losses_[i] = 0.5 * (row_losses_[i] + row_losses_[rows_ + i]);
     }
     problem_.reduction.write(row_losses_, loss);
-    for (index_t i = 0; !statistics.empty() && i < 2 * rows_; ++i) statistics[i] = static_cast<C>(log_sums_[i]);
+    for (index_t i = 0; !statistics.empty() && i < 2 * rows_; ++i)
+      statistics[i] = static_cast<C>(log_sums_[i]);
   }
 
  private:
@@ -161,7 +172,8 @@ class two_view_call {
 
   void set_coefficient(int side, index_t i, double margin) {
     const index_t at = side * rows_ + i;
-    const double weight = over_both() ? problem_.reduction.gradient_weight(at) : 0.5 * problem_.reduction.gradient_weight(i);
+    const double weight = over_both() ? problem_.reduction.gradient_weight(at)
+                                      : 0.5 * problem_.reduction.gradient_weight(i);
     // Decoupled, the loss is the margin itself; its NaN reaches the gradient through the soft-max.
     coefficients_[at] = problem_.decoupled ? weight : weight * cpu::sigmoid(margin);
   }

@@ -5,8 +5,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Where the feature augmentation FA and the predictor h sit, for the direction from view a to view b; sg stops the gradient
-/// (arXiv 2410.12396). FA(x) augments unit(x).
+/// Where the feature augmentation FA and the predictor h sit, for the direction from view a to view
+/// b; sg stops the gradient (arXiv 2410.12396). FA(x) augments unit(x).
 enum class architecture {
   basic,               ///< z_a         against FA(sg z_b)
   pre_predictor,       ///< h(FA(z_a))  against sg z_b

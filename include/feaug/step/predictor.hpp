@@ -10,12 +10,15 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 /// A network h from N × D to N × D.
 ///
 ///     void forward(matrix_view<const T> input, matrix_view<T> output);
-///     void backward(matrix_view<const T> input, matrix_view<const T> output_gradient, matrix_view<T> input_gradient);
+///     void backward(matrix_view<const T> input, matrix_view<const T> output_gradient,
+///     matrix_view<T> input_gradient);
 ///
-/// backward follows the forward that it belongs to, with no other forward between them; it adds to the network's own parameter
-/// gradients and overwrites `input_gradient`. A step calls the pair once a direction, with pre_predictor once a sample.
+/// backward follows the forward that it belongs to, with no other forward between them; it adds to
+/// the network's own parameter gradients and overwrites `input_gradient`. A step calls the pair
+/// once a direction, with pre_predictor once a sample.
 template <class P, class T>
-concept predictor = element<T> && requires(P& h, matrix_view<const T> input, matrix_view<T> output) {
+concept predictor = element<T> &&
+    requires(P& h, matrix_view<const T> input, matrix_view<T> output) {
   h.forward(input, output);
   h.backward(input, input, output);
 };

@@ -34,12 +34,15 @@ struct step_options {
   feaug::sample_reduce sample_reduction = feaug::sample_reduce::mean;
   /// Whether step compares both ways, ½ each, or only z1 with z2.
   bool symmetric = true;
-  /// K × D rows that join every row's sum: a support queue. contrast::target_rows and prediction_rows only.
+  /// K × D rows that join every row's sum: a support queue. contrast::target_rows and
+  /// prediction_rows only.
   operand<T> negatives = {};
-  /// Whether the rest of the batch is negative. false, with negatives, makes the loss of a row independent of its batch.
+  /// Whether the rest of the batch is negative. false, with negatives, makes the loss of a row
+  /// independent of its batch.
   bool in_batch_negatives = true;
-  /// This call's part of a batch that is worked through in micro-batches: its rows / all rows. Multiplies loss and gradients, so
-  /// that the micro-batches' calls add up to the mean over the whole batch. See docs/step.md for when that is the same number.
+  /// This call's part of a batch that is worked through in micro-batches: its rows / all rows.
+  /// Multiplies loss and gradients, so that the micro-batches' calls add up to the mean over the
+  /// whole batch. See docs/step.md for when that is the same number.
   double share = 1;
   /// Multiplies every gradient, not the loss.
   double gradient_scale = 1;
@@ -47,7 +50,8 @@ struct step_options {
 
 namespace detail {
 
-/// A gradient's destination to which several parts of a step contribute: the first in the operand's own mode, the others on top.
+/// A gradient's destination to which several parts of a step contribute: the first in the operand's
+/// own mode, the others on top.
 template <element T>
 class gradient_sink {
  public:
@@ -67,7 +71,8 @@ class gradient_sink {
   /// Where nothing contributed, the gradient is zero.
   void finish() const {
     if (written_ || x_.mode != gradient_mode::overwrite) return;
-    for (index_t i = 0; i < x_.gradient.rows(); ++i) std::fill_n(x_.gradient.row(i), x_.gradient.cols(), T{});
+    for (index_t i = 0; i < x_.gradient.rows(); ++i)
+      std::fill_n(x_.gradient.row(i), x_.gradient.cols(), T{});
   }
 
  private:
@@ -86,7 +91,8 @@ decltype(auto) policy_of(const Augmentation& augmentation, int direction, int sa
 }
 
 template <class Augmentation>
-using policy_type = std::remove_cvref_t<decltype(policy_of(std::declval<const Augmentation&>(), 0, 0))>;
+using policy_type =
+    std::remove_cvref_t<decltype(policy_of(std::declval<const Augmentation&>(), 0, 0))>;
 
 /// FA(x) = policy(unit(x)) and its way back.
 template <element T, class Policy>
@@ -98,13 +104,15 @@ class augmented_features {
         unit_gradient_(scratch.take<T>(rows * cols), rows, cols),
         value_(scratch.take<T>(rows * cols), rows, cols) {}
 
-  matrix_view<const T> forward(const Policy& policy, matrix_view<const T> x, const random_key& key) {
+  matrix_view<const T> forward(const Policy& policy, matrix_view<const T> x,
+                               const random_key& key) {
     l2_normalize(ctx_, x, unit_);
     augment(ctx_, policy, matrix_view<const T>(unit_), key, value_);
     return value_;
   }
 
-  void backward(const Policy& policy, const operand<T>& x, const random_key& key, matrix_view<const T> gradient) {
+  void backward(const Policy& policy, const operand<T>& x, const random_key& key,
+                matrix_view<const T> gradient) {
     augment_backward(ctx_, policy, differentiable(unit_, unit_gradient_), key, gradient);
     l2_normalize_backward(ctx_, x, unit_gradient_);
   }
@@ -123,14 +131,16 @@ class step_direction_call {
   using C = compute_t<T>;
   using policy = policy_type<Augmentation>;
 
-  step_direction_call(cpu_context& ctx, const step_options<T>& options, double weight, gradient_sink<T>& a,
-                      gradient_sink<T>& b, Predictor& h, const Augmentation& augmentation, const random_key& key,
-                      int direction)
+  step_direction_call(cpu_context& ctx, const step_options<T>& options, double weight,
+                      gradient_sink<T>& a, gradient_sink<T>& b, Predictor& h,
+                      const Augmentation& augmentation, const random_key& key, int direction)
       : ctx_(ctx),
         scratch_(ctx.workspace),
         options_(options),
         sample_weight_(weight * options.share /
-                       (options.sample_reduction == sample_reduce::mean ? static_cast<double>(options.samples) : 1.0)),
+                       (options.sample_reduction == sample_reduce::mean
+                            ? static_cast<double>(options.samples)
+                            : 1.0)),
         a_(a),
         b_(b),
         h_(h),
@@ -224,7 +234,8 @@ class step_direction_call {
     double loss = 0;
     for (int k = 0; k < options_.samples; ++k) {
       decltype(auto) fa = policy_of(augmentation_, direction_, k);
-      const random_key key = key_.streams_later((direction_ * options_.samples + k) * stream_count<policy>);
+      const random_key key =
+          key_.streams_later((direction_ * options_.samples + k) * stream_count<policy>);
       loss += sample_weight_ * static_cast<double>(sample(fa, key));
     }
     return static_cast<C>(loss);
@@ -241,7 +252,8 @@ class step_direction_call {
                                     {.temperature = options_.temperature, .gradient_scale = scale});
     }
     const bool rows_are_targets = options_.contrast == contrast::target_rows;
-    return info_nce_with_gradients(ctx_, rows_are_targets ? target : prediction, rows_are_targets ? prediction : target,
+    return info_nce_with_gradients(ctx_, rows_are_targets ? target : prediction,
+                                   rows_are_targets ? prediction : target,
                                    {.temperature = options_.temperature,
                                     .in_batch_negatives = options_.in_batch_negatives,
                                     .negatives = options_.negatives,
@@ -279,8 +291,8 @@ class step_direction_call {
 };
 
 template <element T, class Predictor>
-void check_step(std::string_view op, const step_options<T>& options, std::string_view first, const operand<T>& a,
-                std::string_view second, const operand<T>& b) {
+void check_step(std::string_view op, const step_options<T>& options, std::string_view first,
+                const operand<T>& a, std::string_view second, const operand<T>& b) {
   check::valid(op, first, a);
   check::valid(op, second, b);
   check::not_empty(op, first, a.value);
@@ -292,7 +304,8 @@ void check_step(std::string_view op, const step_options<T>& options, std::string
   check::finite(op, "gradient_scale", options.gradient_scale);
   check::valid(op, "negatives", options.negatives);
   if (options.negatives.wants_gradient()) {
-    check::fail(op, "negatives", "a gradient destination", "stop_gradient(negatives), since several losses read them");
+    check::fail(op, "negatives", "a gradient destination",
+                "stop_gradient(negatives), since several losses read them");
   }
   if (!options.negatives.value.empty()) {
     check::has_columns(op, "negatives", options.negatives.value, a.value.cols(), first);
@@ -308,27 +321,31 @@ void check_step(std::string_view op, const step_options<T>& options, std::string
 
 }  // namespace detail
 
-/// The loss of one direction and its gradients: the prediction comes from `a`, the target from `b` (N × D both), as
-/// options.architecture places augmentation and predictor. sg is stop_gradient(b); with a destination b is differentiated as well.
-/// Momentum targets: call it for (z1, stop_gradient(m2)) and for (z2, stop_gradient(m1)).
+/// The loss of one direction and its gradients: the prediction comes from `a`, the target from `b`
+/// (N × D both), as options.architecture places augmentation and predictor. sg is stop_gradient(b);
+/// with a destination b is differentiated as well. Momentum targets: call it for (z1,
+/// stop_gradient(m2)) and for (z2, stop_gradient(m1)).
 ///
-/// `augmentation` is a policy, or a callable (direction, sample) → policy. `direction` (0 or 1) keeps the draws of two calls apart;
-/// sample k draws from stream key.stream + (direction·samples + k)·stream_count<policy> on. options.symmetric plays no part.
-/// The predictor's parameter gradients are its own affair: see feaug::predictor.
-/// The features are changed in no way. Scratch: up to eight N × D arrays.
+/// `augmentation` is a policy, or a callable (direction, sample) → policy. `direction` (0 or 1)
+/// keeps the draws of two calls apart; sample k draws from stream key.stream + (direction·samples +
+/// k)·stream_count<policy> on. options.symmetric plays no part. The predictor's parameter gradients
+/// are its own affair: see feaug::predictor. The features are changed in no way. Scratch: up to
+/// eight N × D arrays.
 template <element T, predictor<T> Predictor, class Augmentation>
-compute_t<T> step_direction(cpu_context& ctx, const std::type_identity_t<step_options<T>>& options, const operand<T>& a,
-                            const std::type_identity_t<operand<T>>& b, Predictor& h, const Augmentation& augmentation,
-                            const random_key& key, int direction = 0) {
+compute_t<T> step_direction(cpu_context& ctx, const std::type_identity_t<step_options<T>>& options,
+                            const operand<T>& a, const std::type_identity_t<operand<T>>& b,
+                            Predictor& h, const Augmentation& augmentation, const random_key& key,
+                            int direction = 0) {
   detail::check_step<T, Predictor>("step_direction", options, "a", a, "b", b);
   check::within("step_direction", "direction", index_t{direction}, 0, 1);
-  check::usable("step_direction", key, a.value.rows(), a.value.cols(),
-                (direction + 1) * options.samples * stream_count<detail::policy_type<Augmentation>>);
+  check::usable(
+      "step_direction", key, a.value.rows(), a.value.cols(),
+      (direction + 1) * options.samples * stream_count<detail::policy_type<Augmentation>>);
   detail::gradient_sink<T> sink_a(a);
   detail::gradient_sink<T> sink_b(b);
-  const auto loss =
-      detail::step_direction_call<T, Predictor, Augmentation>(ctx, options, 1.0, sink_a, sink_b, h, augmentation, key, direction)
-          .run();
+  const auto loss = detail::step_direction_call<T, Predictor, Augmentation>(
+                        ctx, options, 1.0, sink_a, sink_b, h, augmentation, key, direction)
+                        .run();
   sink_a.finish();
   sink_b.finish();
   return loss;
@@ -340,11 +357,13 @@ enum class target_gradient {
   flowing,  ///< for studying what stopping does
 };
 
-/// The loss of two views of N × D features and all its gradients: the mean of both directions, or z1 → z2 alone with
-/// options.symmetric = false. Each view is differentiated as a prediction and, with target_gradient::flowing, as a target.
+/// The loss of two views of N × D features and all its gradients: the mean of both directions, or
+/// z1 → z2 alone with options.symmetric = false. Each view is differentiated as a prediction and,
+/// with target_gradient::flowing, as a target.
 template <element T, predictor<T> Predictor, class Augmentation>
-compute_t<T> step(cpu_context& ctx, const std::type_identity_t<step_options<T>>& options, const operand<T>& z1,
-                  const operand<T>& z2, Predictor& h, const Augmentation& augmentation, const random_key& key,
+compute_t<T> step(cpu_context& ctx, const std::type_identity_t<step_options<T>>& options,
+                  const operand<T>& z1, const operand<T>& z2, Predictor& h,
+                  const Augmentation& augmentation, const random_key& key,
                   target_gradient targets = target_gradient::stopped) {
   detail::check_step<T, Predictor>("step", options, "z1", z1, "z2", z2);
   check::usable("step", key, z1.value.rows(), z1.value.cols(),
@@ -358,7 +377,8 @@ compute_t<T> step(cpu_context& ctx, const std::type_identity_t<step_options<T>>&
     detail::gradient_sink<T>& b = sinks[1 - direction];
     detail::gradient_sink<T> constant(stop_gradient(b.value()));
     loss += static_cast<double>(call(ctx, options, 1.0 / directions, a,
-                                     targets == target_gradient::flowing ? b : constant, h, augmentation, key, direction)
+                                     targets == target_gradient::flowing ? b : constant, h,
+                                     augmentation, key, direction)
                                     .run());
   }
   sinks[0].finish();
