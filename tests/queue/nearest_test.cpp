@@ -374,6 +374,29 @@ TEST_CASE("the scratch memory of a search is bounded and kept", "[nearest]") {
   CHECK(ctx.workspace.capacity() == capacity);
 }
 
+TEST_CASE("the scratch memory of a search does not grow with a huge support", "[nearest]") {
+  const index_t m = (index_t{1} << 20) + 5;
+  test_matrix<float> support(m, 2);
+  for (index_t i = 0; i < m; ++i) {
+    support.set(i, 0, 1);
+    support.set(i, 1, static_cast<double>(1 + i % 1000));
+  }
+  for (const index_t best : {m - 2, m - 1})
+    support.fill_row(best, 8);  // ties with row 0 and every 1000th
+  test_matrix<float> query(1, 2);
+  query.fill(3);
+  feaug::cpu_context ctx{.threads = 2};
+  std::vector<index_t> indices(1052);
+  feaug::nearest(ctx, support.view(), query.view(), {.indices = {indices.data(), 1, 1052}},
+                 {.k = 1052});
+  CHECK(ctx.workspace.capacity() < (1U << 20));
+  for (index_t rank = 0; rank < 1049; ++rank)
+    CHECK(indices[static_cast<std::size_t>(rank)] == rank * 1000);
+  CHECK(indices[1049] == m - 2);
+  CHECK(indices[1050] == m - 1);
+  CHECK(indices[1051] == 1);
+}
+
 TEST_CASE("nearest says what is wrong", "[nearest]") {
   feaug::cpu_context ctx{.threads = 1};
   owned_queue<float> queue{.storage = test_matrix<float>::normal(6, 3, 26), .cursor = 4, .size = 4};

@@ -21,8 +21,9 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 template <element T>
 struct search_space {
   matrix_view<const T> rows;
-  bool unit = false;                         ///< whether the rows are stored unit
-  const double* inverse_norms = nullptr;     ///< M, of rows that are not
+  bool unit = false;  ///< whether the rows are stored unit
+  /// M, of rows that are not unit; null: each is worked out when it is met.
+  const double* inverse_norms = nullptr;
   vector_view<const std::int64_t> ids = {};  ///< M, where queries exclude by id
 };
 
@@ -33,6 +34,14 @@ inline constexpr index_t scan_rows = 256;
 // Candidates a worker keeps (256 KiB) before fewer queries share a pass; one query's k are always
 // kept.
 inline constexpr index_t scan_candidates = 16384;
+
+/// What the dot products with a row are multiplied by.
+template <element T>
+double inverse_norm_of(const search_space<T>& space, index_t slot) {
+  if (space.unit) return 1.0;
+  if (space.inverse_norms != nullptr) return space.inverse_norms[slot];
+  return inverse_norm(row_norm(space.rows.row(slot), space.rows.cols()), default_norm_eps);
+}
 
 /// What one worker scans with.
 struct scan_scratch {
@@ -77,12 +86,13 @@ void scan_group(const search_space<T>& space, const matrix_view<const T>& querie
     score_tile(queries, begin, count, space.rows.rows_from(tile, rows), tile == 0, scratch);
     for (index_t slot = tile; slot < tile + rows; ++slot) {
       const double* dots = scratch.dots + (slot - tile) * query_lanes;
+      const double inverse = inverse_norm_of(space, slot);
       for (index_t lane = 0; lane < count; ++lane) {
         const auto at = static_cast<std::size_t>(lane);
         if (!std::isfinite(norms[at])) continue;  // a query that is not finite has no neighbours
         if (!exclude_ids.empty() && space.ids[slot] == exclude_ids[begin + lane]) continue;
         best[at].offer({.score = space.unit ? unit_ranking_score(dots[lane])
-                                            : ranking_score(dots[lane], space.inverse_norms[slot]),
+                                            : ranking_score(dots[lane], inverse),
                         .slot = slot});
       }
     }

@@ -21,13 +21,13 @@ void takes_eigen(const Eigen::DenseBase<Derived>&);
 template <class Derived>
 void takes_eigen_owner(const Eigen::PlainObjectBase<Derived>&);
 
-template <class E>
-concept eigen_dense = requires(const E& e) {
-  takes_eigen(e);
+template <class Object>
+concept eigen_dense = requires(const Object& object) {
+  takes_eigen(object);
 };
-template <class E>
-concept eigen_owner = requires(const E& e) {
-  takes_eigen_owner(e);
+template <class Object>
+concept eigen_owner = requires(const Object& object) {
+  takes_eigen_owner(object);
 };
 
 // The 16-bit types have a name on each side and the same bits; every other scalar is itself.
@@ -68,15 +68,15 @@ using copy_const = std::conditional_t<std::is_const_v<From>, const To, To>;
 /// are samples. A column-major matrix of samples in columns is viewed as `view(m.transpose())`.
 /// Eigen::half and Eigen::bfloat16 become half and bfloat16. Error: a map whose inner stride, known
 /// at run time only, is not 1.
-template <class E>
-requires detail::eigen_dense<std::remove_cvref_t<E>>
-auto view(E&& object) {
-  using object_type = std::remove_cvref_t<E>;
+template <class Object>
+requires detail::eigen_dense<std::remove_cvref_t<Object>>
+auto view(Object&& object) {
+  using object_type = std::remove_cvref_t<Object>;
   constexpr bool has_memory = (object_type::Flags & Eigen::DirectAccessBit) != 0;
   static_assert(
       has_memory,
       "feaug::view: this Eigen expression has no memory of its own: assign it to a matrix first");
-  static_assert(std::is_lvalue_reference_v<E> || !detail::eigen_owner<object_type>,
+  static_assert(std::is_lvalue_reference_v<Object> || !detail::eigen_owner<object_type>,
                 "feaug::view: this Eigen matrix is a temporary that dies before the view: give it "
                 "a name first");
   constexpr bool is_vector = object_type::IsVectorAtCompileTime;
@@ -86,8 +86,7 @@ auto view(E&& object) {
       (object_type::IsRowMajor && (inner_stride == 1 || inner_stride == Eigen::Dynamic));
   static_assert(rows_contiguous,
                 "feaug::view: rows are samples and have to be contiguous: declare the matrix "
-                "Eigen::RowMajor, "
-                "or pass view(m.transpose()) if the samples are the columns");
+                "Eigen::RowMajor, or pass view(m.transpose()) if the samples are the columns");
   if constexpr (has_memory && rows_contiguous) {
     using scalar = std::remove_pointer_t<decltype(object.data())>;
     using T =

@@ -25,8 +25,8 @@ template <element T>
 struct nearest_outputs {
   matrix_view<index_t> indices = {};  ///< N × k slots, nearest first; −1 where there is none
   matrix_view<T> similarities = {};   ///< N × k cosines; NaN where there is none
-  matrix_view<T> values =
-      {};  ///< N·k × D rows as they are stored, those of query 0 first; NaN where there is none
+  /// N·k × D rows as they are stored, those of query 0 first; NaN where there is none
+  matrix_view<T> values = {};
 };
 
 struct nearest_options {
@@ -77,15 +77,23 @@ void search(cpu_context& ctx, const cpu::search_space<T>& space,
                   });
 }
 
+// 8 MiB of inverse norms at most are kept for a search; of more rows each query group works out its
+// own.
+inline constexpr index_t most_kept_norms = 1 << 20;
+
 /// The search among rows of any norm.
 template <element T>
 void search_raw(cpu_context& ctx, const matrix_view<const T>& rows,
                 const vector_view<const std::int64_t>& ids, const matrix_view<const T>& queries,
                 const nearest_outputs<T>& outputs, const nearest_options& options) {
   workspace::scope scratch(ctx.workspace);
-  auto* inverse = scratch.take<double>(rows.rows());
-  cpu::inverse_norms(ctx, rows, default_norm_eps, inverse);
-  search<T>(ctx, {.rows = rows, .inverse_norms = inverse, .ids = ids}, queries, outputs, options);
+  cpu::search_space<T> space = {.rows = rows, .ids = ids};
+  if (rows.rows() <= most_kept_norms) {
+    auto* inverse = scratch.take<double>(rows.rows());
+    cpu::inverse_norms(ctx, rows, default_norm_eps, inverse);
+    space.inverse_norms = inverse;
+  }
+  search(ctx, space, queries, outputs, options);
 }
 
 template <element T>
@@ -143,8 +151,10 @@ void check_nearest(const matrix_view<const T>& support, std::string_view support
 /// (index −1, similarity and values NaN). Neighbours are constants: there is no gradient.
 ///
 /// Errors: an empty queue, k outside 1 … the filled slots, shapes, exclude_ids for a queue without
-/// ids, no output at all, an output that overlaps an input or another output. Scratch: at most 352
-/// KiB a thread (16·k bytes more for k > 16384); for raw rows 8 bytes a row.
+/// ids, no output at all, an output that overlaps an input or another output.
+///
+/// Scratch: at most 352 KiB a thread (96 KiB + 16·k bytes for k > 16384); for raw rows 8 bytes a
+/// row besides.
 template <element T>
 void nearest(cpu_context& ctx, const support_queue<T>& queue,
              std::type_identity_t<matrix_view<const T>> queries,

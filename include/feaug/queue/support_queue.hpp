@@ -28,10 +28,10 @@ struct support_queue {
   index_t* cursor = nullptr;      ///< the slot that the next row goes to, 0 … capacity − 1
   index_t* size = nullptr;        ///< filled slots: 0 … size − 1. Only these are ever read
   bool normalize = true;          ///< whether rows are stored as unit rows
-  vector_view<std::int64_t, Space> ids =
-      {};  ///< optional, one a slot: which sample a row came from
-  vector_view<std::int64_t, Space> labels =
-      {};  ///< optional, one a slot: for reporting neighbour accuracy
+  /// Optional, one a slot: which sample a row came from.
+  vector_view<std::int64_t, Space> ids = {};
+  /// Optional, one a slot: for reporting neighbour accuracy.
+  vector_view<std::int64_t, Space> labels = {};
 
   [[nodiscard]] index_t capacity() const { return storage.rows(); }
 };
