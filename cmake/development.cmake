@@ -14,6 +14,8 @@ if(FEAUG_WERROR)
 endif()
 if(FEAUG_NATIVE)
   add_compile_options(-O3 -march=native)
+  # GCC 12 sees uninitialised values in its own AVX-512 headers (GCC bug 105593).
+  add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 endif()
 if(FEAUG_SANITIZE)
   add_compile_options(

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <limits>
+#include <tuple>
 
 #include "loss/reference.hpp"
 #include "support/automatic_gradient.hpp"
@@ -18,7 +19,9 @@ using testing::test_matrix;
 TEMPLATE_TEST_CASE("negative_cosine and its gradients are the formula's", "[negative_cosine]",
                    double, float, feaug::half, feaug::bfloat16) {
   using C = feaug::compute_t<TestType>;
-  const auto [rows, cols] = GENERATE(table<index_t, index_t>({{1, 3}, {3, 1}, {5, 4}, {40, 900}}));
+  const auto shape = GENERATE(table<index_t, index_t>({{1, 3}, {3, 1}, {5, 4}, {40, 900}}));
+  const index_t rows = std::get<0>(shape);  // no structured binding: lambdas below capture them
+  const index_t cols = std::get<1>(shape);
   const bool byol = GENERATE(true, false);
   const reduce reduction = GENERATE(reduce::mean, reduce::sum, reduce::none);
   CAPTURE(rows, cols, byol, static_cast<int>(reduction));

@@ -9,6 +9,7 @@
 #include "feaug/augment/backward_views.hpp"
 #include "feaug/augment/elementwise.hpp"
 #include "feaug/core/random.hpp"
+#include "feaug/cpu/unit_rows.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
