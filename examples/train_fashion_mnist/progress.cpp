@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <string>
@@ -21,7 +22,7 @@ std::string formatted(const char* format, double number) {
 }
 
 std::string minutes(double seconds) {
-  const auto whole = static_cast<int>(seconds + 0.5);
+  const long whole = std::lround(seconds);
   return std::to_string(whole / 60) + (whole % 60 < 10 ? ":0" : ":") + std::to_string(whole % 60);
 }
 
