@@ -1,129 +1,137 @@
-// Augmentations whose every output element depends on one input element and one draw. This is how to write your own:
+// Element-wise augmentations: a functor of (value, draw). Write one, and augment runs it on every
+// backend.
 //
-//   struct dropped_sign {                      // x, or −x with some probability
-//     using draw = feaug::uniform_draw;
-//     float probability = 0.1F;
-//     template <class C>
-//     FEAUG_HD C forward(C value, C u) const { return u < C{probability} ? -value : value; }
-//     template <class C>
-//     FEAUG_HD C backward(C gradient, C value, C u) const { return u < C{probability} ? -gradient : gradient; }
-//   };
+//     struct salt {                                            // turns a share of the features
+//     into 1
+//       static constexpr std::string_view name = "salt";       // opens error messages
+//       using draw = feaug::uniform_draw;                      // or normal_draw, or no_draw
+//       float share = 0.1F;
+//       template <class C> FEAUG_HD C forward(C x, draw d) const { return d.value < share ? C{1} :
+//       x; } template <class C> FEAUG_HD C backward(C g, C x, draw d) const { return d.value <
+//       share ? C{0} : g; }
+//     };
+//     augment(ctx, salt{.share = 0.05F}, x, key, out);
 //
-// That type is an augmentation: augment, augment_backward, compose and one_of take it.
+// C is float, or double for double features. A member `void validate() const` that throws is called
+// before anything is written.
 #pragma once
 
 #include <algorithm>
 #include <concepts>
+#include <cstdint>
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
-#include "feaug/cpu/draw_rows.hpp"
+#include "feaug/augment/backward_views.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/random_normal.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// A number of [0, 1) for every element.
-struct uniform_draw {};
-/// A standard normal number for every element.
-struct normal_draw {};
-/// Nothing is drawn: functors are given 0.
+/// Nothing random.
 struct no_draw {};
+/// Uniform in [0, 1).
+struct uniform_draw {
+  float value;
+};
+/// Standard normal.
+struct normal_draw {
+  float value;
+};
 
-/// A trivially copyable type with
-///   using draw = uniform_draw, normal_draw or no_draw
-///   C forward(C value, C drawn) const                 the output element
-///   C backward(C gradient, C value, C drawn) const    the gradient by value, given that by the output element
-/// for C float and double (float also serves half and bfloat16), marked FEAUG_HD to run on the GPU too. It may also have
-///   static constexpr std::string_view name            what error messages begin with; "augment" otherwise
-///   void check() const                                throws argument_error for bad options
-///   static constexpr bool backward_reads_value        false saves compose the work of recomputing `value`
 template <class P>
 concept elementwise_augmentation =
-    std::is_trivially_copyable_v<P> &&
-    (std::same_as<typename P::draw, uniform_draw> || std::same_as<typename P::draw, normal_draw> ||
-     std::same_as<typename P::draw, no_draw>) &&
-    requires(const P& policy, float f, double d) {
-      { policy.forward(f, f) } -> std::same_as<float>;
-      { policy.forward(d, d) } -> std::same_as<double>;
-      { policy.backward(f, f, f) } -> std::same_as<float>;
-      { policy.backward(d, d, d) } -> std::same_as<double>;
-    };
+    (std::same_as<typename P::draw, no_draw> || std::same_as<typename P::draw, uniform_draw> ||
+     std::same_as<typename P::draw, normal_draw>)&&requires(const P& policy, float x,
+                                                            typename P::draw d) {
+  { policy.forward(x, d) } -> std::same_as<float>;
+  { policy.backward(x, x, d) } -> std::same_as<float>;
+  { P::name } -> std::convertible_to<std::string_view>;
+};
 
 namespace cpu {
 
-/// The draws of one row for an element-wise augmentation.
-template <class Draw, class C>
-void fill_draws(const random_key& key, index_t row, index_t cols, C* draws) {
-  if constexpr (std::same_as<Draw, uniform_draw>) {
-    draw_uniform_row(key, row, cols, draws);
-  } else if constexpr (std::same_as<Draw, normal_draw>) {
-    draw_normal_row(key, row, cols, draws);
+/// visit(j, draw) for every column of a row. Draws come four columns at a time, as Philox makes
+/// them.
+template <class Draw, class Visit>
+void for_each_draw(const random_key& key, index_t row, index_t cols, const Visit& visit) {
+  if constexpr (std::same_as<Draw, no_draw>) {
+    for (index_t j = 0; j < cols; ++j) visit(j, no_draw{});
   } else {
-    std::fill_n(draws, cols, C{0});
+    for (index_t first = 0; first < cols; first += 4) {
+      const random_block block = draw_block(key, row, static_cast<std::uint32_t>(first / 4));
+      float values[4];
+      if constexpr (std::same_as<Draw, uniform_draw>) {
+        for (int lane = 0; lane < 4; ++lane) values[lane] = uniform_from_word(block.words[lane]);
+      } else {
+        for (int lane = 0; lane < 4; lane += 2) {
+          const normal_pair pair = normal_from_words(block.words[lane], block.words[lane + 1]);
+          values[lane] = pair.even;
+          values[lane + 1] = pair.odd;
+        }
+      }
+      const index_t count = std::min<index_t>(4, cols - first);
+      for (index_t lane = 0; lane < count; ++lane) visit(first + lane, Draw{values[lane]});
+    }
   }
 }
 
 }  // namespace cpu
 
-/// Scratch: D numbers a thread.
+/// The one loop that runs them all.
 template <elementwise_augmentation P>
 struct augmentation_traits<P> : augmentation_defaults {
-  static constexpr std::string_view name = [] {
-    if constexpr (requires { P::name; }) {
-      return std::string_view(P::name);
-    } else {
-      return std::string_view("augment");
-    }
-  }();
-  static constexpr int streams = std::same_as<typename P::draw, no_draw> ? 0 : 1;
-  static constexpr bool backward_reads_value = [] {
-    if constexpr (requires { P::backward_reads_value; }) {
-      return P::backward_reads_value;
-    } else {
-      return true;
-    }
-  }();
+  using draw = typename P::draw;
+  static constexpr std::string_view name = P::name;
+  static constexpr int streams = std::same_as<draw, no_draw> ? 0 : 1;
+  static constexpr bool backward_reads_value = true;
 
-  static void check(const P& policy, index_t /*rows*/, index_t /*cols*/) {
-    if constexpr (requires { policy.check(); }) policy.check();
+  static void validate(const P& policy, index_t /*rows*/, index_t /*cols*/) {
+    if constexpr (requires { policy.validate(); }) policy.validate();
   }
 
   template <element T>
   static void forward(cpu_context& ctx, const P& policy, matrix_view<const T> x,
-                      const random_key& key, const row_selection& rows, matrix_view<T> out) {
-    using C = compute_t<T>;
-    const index_t cols = x.cols();
-    workspace::scope scope(ctx.workspace);
-    const cpu::row_buffers<C> draws(ctx, scope, cols);
-    cpu::for_each_row(ctx, x.rows(), cols, rows, [&](index_t i, int worker) {
-      const T* value = x.row(i);
-      T* result = out.row(i);
-      C* drawn = draws.of(worker);
-      cpu::fill_draws<typename P::draw>(key, i, cols, drawn);
-      for (index_t j = 0; j < cols; ++j) {
-        result[j] = store<T>(policy.forward(load(value[j]), drawn[j]));
-      }
+                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
+    cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
+      const T* source = x.row(i);
+      T* destination = out.row(i);
+      cpu::for_each_draw<draw>(key, i, x.cols(), [&](index_t j, draw d) {
+        destination[j] = store<T>(policy.forward(load(source[j]), d));
+      });
     });
   }
 
   template <element T>
   static void backward(cpu_context& ctx, const P& policy, const operand<T>& x,
-                       const random_key& key, const row_selection& rows,
+                       const random_key& key, const row_selection& selection,
                        matrix_view<const T> grad_out) {
     using C = compute_t<T>;
-    const index_t cols = x.value.cols();
     workspace::scope scope(ctx.workspace);
-    const cpu::row_buffers<C> draws(ctx, scope, cols);
-    cpu::for_each_row(ctx, x.value.rows(), cols, rows, [&](index_t i, int worker) {
-      const T* value = x.value.row(i);
-      const T* gradient = grad_out.row(i);
-      C* drawn = draws.of(worker);
-      cpu::fill_draws<typename P::draw>(key, i, cols, drawn);
-      cpu::put_gradient(x, i, [&](index_t j) {
-        return policy.backward(load(gradient[j]), load(value[j]), drawn[j]);
+    const cpu::row_buffers<C> gradients(ctx, scope, x.value.cols());
+    cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), selection, [&](index_t i, int worker) {
+      C* gradient = gradients.of(worker);
+      cpu::for_each_draw<draw>(key, i, x.value.cols(), [&](index_t j, draw d) {
+        gradient[j] = policy.backward(load(grad_out(i, j)), load(x.value(i, j)), d);
       });
+      cpu::put_gradient(x, i, [&](index_t j) { return gradient[j]; });
     });
+  }
+};
+
+/// The augmentation that changes nothing.
+struct keep_features {
+  static constexpr std::string_view name = "keep_features";
+  using draw = no_draw;
+  template <class C>
+  FEAUG_HD C forward(C x, draw /*d*/) const {
+    return x;
+  }
+  template <class C>
+  FEAUG_HD C backward(C g, C /*x*/, draw /*d*/) const {
+    return g;
   }
 };
 
