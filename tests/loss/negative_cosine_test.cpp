@@ -71,7 +71,8 @@ TEMPLATE_TEST_CASE("negative_cosine and its gradients are the formula's", "[nega
         x);
     std::vector<double> both = want_p;
     both.insert(both.end(), want_t.begin(), want_t.end());
-    CHECK(testing::relative_error(both, want.gradient) < 1e-12);
+    // With one column both are 0 by cancellation, up to an ulp that 1e-4 divides.
+    CHECK(testing::relative_error(both, want.gradient) < 1e-10);
   }
   const double allowed = testing::tolerance<TestType>();
   const feaug::negative_cosine_options<TestType> options{
