@@ -8,16 +8,26 @@ endif()
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
-add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wpedantic)
+# What nvcc itself generates is not pedantic; everything else holds for .cu files, too.
+add_compile_options(
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall> $<$<COMPILE_LANGUAGE:CXX>:-Wextra>
+  $<$<COMPILE_LANGUAGE:CXX>:-Wconversion> $<$<COMPILE_LANGUAGE:CXX>:-Wshadow>
+  $<$<COMPILE_LANGUAGE:CXX>:-Wpedantic>
+  $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wconversion,-Wshadow>)
 if(FEAUG_WERROR)
-  add_compile_options(-Werror)
+  add_compile_options(
+    $<$<COMPILE_LANGUAGE:CXX>:-Werror>
+    $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Werror> $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings>)
 endif()
 if(FEAUG_NATIVE)
-  add_compile_options(-O3 -march=native)
-  # GCC 12 sees uninitialised values in its own AVX-512 headers (GCC bug 105593).
-  add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-O3> $<$<COMPILE_LANGUAGE:CXX>:-march=native>)
+  # GCC 12 sees uninitialised values in its own AVX-512 headers (GCC bug 105593), at -O1 by the stricter name.
+  add_compile_options(
+    $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-uninitialized> $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)
 endif()
-if(FEAUG_SANITIZE)
+if(FEAUG_SANITIZE AND FEAUG_CUDA)
+  message(FATAL_ERROR "feaug: FEAUG_SANITIZE is for the CPU; on a GPU it is compute-sanitizer.")
+elseif(FEAUG_SANITIZE)
   add_compile_options(
     -fsanitize=${FEAUG_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${FEAUG_SANITIZE})

@@ -7,8 +7,11 @@ include(CMakePackageConfigHelpers)
 set(feaug_package_dir ${CMAKE_INSTALL_DATADIR}/cmake/feaug)
 
 install(DIRECTORY include/feaug TYPE INCLUDE FILES_MATCHING PATTERN "*.hpp")
+install(DIRECTORY cuda/feaug TYPE INCLUDE FILES_MATCHING PATTERN "*.cuh")
 install(FILES LICENSE TYPE DOC)
-install(TARGETS feaug EXPORT feaugTargets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+set_target_properties(feaug_cuda PROPERTIES EXPORT_NAME cuda)
+install(TARGETS feaug feaug_cuda EXPORT feaugTargets
+  INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT feaugTargets NAMESPACE feaug:: DESTINATION ${feaug_package_dir})
 
 configure_package_config_file(cmake/feaugConfig.cmake.in feaugConfig.cmake

@@ -32,14 +32,14 @@ def chain(names, x, y, towards_right):
 
 
 def main():
-    height = ROW * len(ROWS) + 40
+    height = ROW * (len(ROWS) - 1) + 106
     svg = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="15">',
-        '<defs><marker id="tip" markerWidth="9" markerHeight="9" refX="8" refY="4" orient="auto">'
+        '<defs><marker id="tip" markerWidth="9" markerHeight="9" refX="9" refY="4" orient="auto">'
         '<path d="M0,0 L9,4 L0,8 z" fill="#343a40"/></marker></defs>',
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-        '<text x="300" y="24" fill="#495057">prediction, from view a</text>',
-        '<text x="640" y="24" fill="#495057">target, from view b</text>',
+        '<text x="190" y="24" fill="#495057">prediction, from view a</text>',
+        '<text x="840" y="24" fill="#495057" text-anchor="end">target, from view b</text>',
     ]
     for number, (name, prediction, target) in enumerate(ROWS):
         y = 50 + ROW * number
@@ -51,7 +51,7 @@ def main():
         middle = 560
         svg.append(f'<circle cx="{middle}" cy="{y + 17}" r="22" fill="#dee2ff" stroke="#343a40"/>')
         svg.append(f'<text x="{middle}" y="{y + 22}" text-anchor="middle">loss</text>')
-        for start, end in ((left, middle - 24), (right, middle + 24)):
+        for start, end in ((left, middle - 22), (right, middle + 22)):
             svg.append(f'<line x1="{start}" y1="{y + 17}" x2="{end}" y2="{y + 17}" stroke="#343a40" marker-end="url(#tip)"/>')
     svg.append("</svg>")
     path = pathlib.Path(__file__).with_name("architectures.svg")

@@ -27,6 +27,14 @@ class idx_reader {
     if (static_cast<std::size_t>(got) != bytes) throw user_error(path_ + ": truncated");
   }
 
+  /// Nothing follows. Only at its end does zlib compare a file's checksum.
+  void end() {
+    unsigned char more = 0;
+    const int got = gzread(file_.get(), &more, 1);
+    if (got < 0) throw user_error(path_ + ": damaged or truncated");
+    if (got > 0) throw user_error(path_ + ": longer than it says");
+  }
+
   std::uint32_t read_number() {
     std::array<unsigned char, 4> bytes{};
     read(bytes.data(), bytes.size());
@@ -50,7 +58,8 @@ std::string find(const std::string& folder, const std::string& name) {
                    ".gz: not found (Debian: apt-get install dataset-fashion-mnist; or see --data)");
 }
 
-/// The first `wanted` items of `item` bytes, all of them if 0.
+/// All items, of `item` bytes each; at least `wanted`. The whole file is read, so that a damaged
+/// one is found out whatever part of it is used.
 std::vector<unsigned char> read_items(const std::string& path, std::uint32_t magic,
                                       std::int64_t item, std::int64_t wanted) {
   idx_reader file(path);
@@ -63,28 +72,32 @@ std::vector<unsigned char> read_items(const std::string& path, std::uint32_t mag
               std::to_string(wanted));
   if (count < 1 || count > (1 << 20))
     file.fail("says that it holds " + std::to_string(count) + " items");
-  // The whole file, so that a truncated one is found out whatever part of it is used.
   std::vector<unsigned char> bytes(static_cast<std::size_t>(count * item));
   file.read(bytes.data(), bytes.size());
-  if (wanted > 0) bytes.resize(static_cast<std::size_t>(wanted * item));
+  file.end();
   return bytes;
 }
 
-dataset load(const std::string& folder, const std::string& name, std::int64_t wanted) {
+/// The images and labels that `kept` gives: first and count, once it knows how many there are.
+template <class Kept>
+dataset load(const std::string& folder, const std::string& name, std::int64_t wanted,
+             const Kept& kept) {
   const std::vector<unsigned char> images =
       read_items(find(folder, name + "-images-idx3-ubyte"), 0x803, pixels, wanted);
   const std::vector<unsigned char> labels =
       read_items(find(folder, name + "-labels-idx1-ubyte"), 0x801, 1, wanted);
-  const auto count = static_cast<std::int64_t>(labels.size());
-  if (static_cast<std::int64_t>(images.size()) != count * pixels) {
+  if (images.size() != labels.size() * pixels) {
     throw user_error(folder + "/" + name + ": images and labels differ in number");
   }
+  const auto [first, count] = kept(static_cast<std::int64_t>(labels.size()));
   dataset all;
   all.images.resize(count, pixels);
   for (std::int64_t i = 0; i < count * pixels; ++i) {
-    all.images.data()[i] = static_cast<float>(images[static_cast<std::size_t>(i)]) / 255.0F;
+    all.images.data()[i] =
+        static_cast<float>(images[static_cast<std::size_t>(first * pixels + i)]) / 255.0F;
   }
-  for (const unsigned char label : labels) {
+  for (std::int64_t i = first; i < first + count; ++i) {
+    const unsigned char label = labels[static_cast<std::size_t>(i)];
     if (label > 9)
       throw user_error(folder + "/" + name + "-labels-idx1-ubyte: a label is " +
                        std::to_string(label) + ", not 0 to 9");
@@ -93,10 +106,30 @@ dataset load(const std::string& folder, const std::string& name, std::int64_t wa
   return all;
 }
 
+struct range {
+  std::int64_t first;
+  std::int64_t count;
+};
+
 }  // namespace
 
-fashion_mnist load_fashion_mnist(const std::string& folder, std::int64_t train_size) {
-  return {.train = load(folder, "train", train_size), .test = load(folder, "t10k", 0)};
+fashion_mnist load_fashion_mnist(const std::string& folder, std::int64_t train_size,
+                                 evaluation_split held_out) {
+  const auto leading = [&](std::int64_t /*images*/) { return range{0, train_size}; };
+  const auto everything = [](std::int64_t images) { return range{0, images}; };
+  const auto last_sixth = [&](std::int64_t images) {
+    const std::int64_t count = images / 6;
+    if (count < 1 || train_size > images - count) {
+      throw user_error("--evaluation validation with --train-size " + std::to_string(train_size) +
+                       ": the last " + std::to_string(count) + " of " + std::to_string(images) +
+                       " training images are for validation");
+    }
+    return range{images - count, count};
+  };
+  return {.train = load(folder, "train", train_size, leading),
+          .held_out = held_out == evaluation_split::test
+                          ? load(folder, "t10k", 0, everything)
+                          : load(folder, "train", train_size, last_sixth)};
 }
 
 }  // namespace trainer

@@ -16,11 +16,18 @@ struct dataset {
 
 struct fashion_mnist {
   dataset train;
-  dataset test;
+  dataset held_out;  ///< what accuracy is measured on
 };
 
-/// The first `train_size` training images and all test images. Throws user_error for a file that is
-/// missing, truncated or no idx file, and for too few images.
-fashion_mnist load_fashion_mnist(const std::string& folder, std::int64_t train_size);
+/// Where the held-out images come from.
+enum class evaluation_split {
+  test,
+  validation,  ///< the last sixth of the training images, for whoever chooses between settings
+};
+
+/// The first `train_size` training images and the held-out ones. Throws user_error for a file that
+/// is missing, damaged or no idx file, and for too few images or labels of other images.
+fashion_mnist load_fashion_mnist(const std::string& folder, std::int64_t train_size,
+                                 evaluation_split held_out);
 
 }  // namespace trainer

@@ -14,18 +14,6 @@ using network::index;
 using network::matrix;
 constexpr index classes = 10;
 
-matrix<float> features_of(feaug::cpu_context& ctx, network::encoder<float>& encoder,
-                          const matrix<float>& images) {
-  constexpr index at_once = 500;
-  matrix<float> all(images.rows(), network::encoder<float>::features);
-  for (index first = 0; first < images.rows(); first += at_once) {
-    const index count = std::min(at_once, images.rows() - first);
-    all.middleRows(first, count) =
-        encoder.forward(ctx, images.middleRows(first, count), network::mode::evaluate);
-  }
-  return all;
-}
-
 /// Both sets standardised by the training set's statistics.
 void standardise(matrix<float>& train, matrix<float>& test) {
   const matrix<float> mean = train.colwise().mean();
@@ -101,14 +89,26 @@ double knn_accuracy(feaug::cpu_context& ctx, const matrix<float>& train,
 
 }  // namespace
 
+matrix<float> features_of(feaug::cpu_context& ctx, network::encoder<float>& encoder,
+                          const matrix<float>& images) {
+  constexpr index at_once = 500;
+  matrix<float> all(images.rows(), network::encoder<float>::features);
+  for (index first = 0; first < images.rows(); first += at_once) {
+    const index count = std::min(at_once, images.rows() - first);
+    all.middleRows(first, count) =
+        encoder.forward(ctx, images.middleRows(first, count), network::mode::evaluate);
+  }
+  return all;
+}
+
 accuracies evaluate(feaug::cpu_context& ctx, network::encoder<float>& encoder,
                     const fashion_mnist& data) {
   matrix<float> train = features_of(ctx, encoder, data.train.images);
-  matrix<float> test = features_of(ctx, encoder, data.test.images);
+  matrix<float> test = features_of(ctx, encoder, data.held_out.images);
   accuracies result;
-  result.knn = knn_accuracy(ctx, train, data.train.labels, test, data.test.labels);
+  result.knn = knn_accuracy(ctx, train, data.train.labels, test, data.held_out.labels);
   standardise(train, test);
-  result.linear = linear_accuracy(ctx, train, data.train.labels, test, data.test.labels);
+  result.linear = linear_accuracy(ctx, train, data.train.labels, test, data.held_out.labels);
   return result;
 }
 

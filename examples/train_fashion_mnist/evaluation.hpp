@@ -1,4 +1,4 @@
-// What frozen features are worth: a linear probe and nearest neighbours, on the test set.
+// What frozen features are worth: a linear probe and nearest neighbours, on images held out.
 #pragma once
 
 #include "dataset.hpp"
@@ -12,7 +12,11 @@ struct accuracies {
   double knn = 0;     ///< of 20 nearest neighbours by cosine, votes weighted by similarity
 };
 
-/// Trains the probe on the training images' features and labels and measures both on the test
+/// The encoder's features of all images, batch norm by its running statistics.
+network::matrix<float> features_of(feaug::cpu_context& ctx, network::encoder<float>& encoder,
+                                   const network::matrix<float>& images);
+
+/// Trains the probe on the training images' features and labels and measures both on the held-out
 /// images.
 accuracies evaluate(feaug::cpu_context& ctx, network::encoder<float>& encoder,
                     const fashion_mnist& data);

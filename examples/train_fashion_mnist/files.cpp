@@ -19,8 +19,8 @@ std::string temporary(const std::string& path) { return path + ".partial"; }
 /// A descriptor that is closed on every way out.
 class descriptor {
  public:
-  explicit descriptor(const std::string& path)
-      : number_(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {}
+  explicit descriptor(const std::string& path, int how = O_TRUNC)
+      : number_(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | how, 0644)) {}
   descriptor(const descriptor&) = delete;
   descriptor& operator=(const descriptor&) = delete;
   ~descriptor() {
@@ -58,6 +58,12 @@ void write_atomically(const std::string& path, const std::string& bytes) {
     std::filesystem::remove(partial, ignored);
     throw user_error(path + ": cannot be written (" + why + ")");
   }
+}
+
+void append_durably(const std::string& path, const std::string& bytes) {
+  const descriptor file(path, O_APPEND);
+  if (!file.valid() || !file.write_all(bytes))
+    throw user_error(path + ": cannot be written (" + std::strerror(errno) + ")");
 }
 
 void require_writable(const std::string& path) {

@@ -9,6 +9,9 @@ namespace trainer {
 /// user_error.
 void write_atomically(const std::string& path, const std::string& bytes);
 
+/// Adds `bytes` to the end of the file and syncs it. Throws user_error.
+void append_durably(const std::string& path, const std::string& bytes);
+
 /// Throws user_error unless write_atomically could write to `path`. Leaves nothing behind.
 void require_writable(const std::string& path);
 

@@ -9,8 +9,10 @@
 #include "evaluation.hpp"
 #include "feaug/core/context.hpp"
 #include "files.hpp"
+#include "plots.hpp"
 #include "progress.hpp"
 #include "settings.hpp"
+#include "sweep.hpp"
 #include "trainer.hpp"
 #include "user_error.hpp"
 
@@ -29,10 +31,13 @@ void print(const char* when, const trainer::accuracies& of) {
 
 void write_results(const trainer::settings& chosen, const trainer::training& run,
                    const trainer::accuracies& before, const trainer::accuracies& after) {
-  const nlohmann::json results = {
-      {"settings", trainer::to_json(chosen, false)}, {"loss_curve", run.losses()},
-      {"linear_accuracy_before", before.linear},     {"linear_accuracy_after", after.linear},
-      {"knn_accuracy_before", before.knn},           {"knn_accuracy_after", after.knn}};
+  const nlohmann::json results = {{"settings", trainer::to_json(chosen, false)},
+                                  {"loss_curve", run.losses()},
+                                  {"neighbour_accuracy_curve", run.neighbour_accuracies()},
+                                  {"linear_accuracy_before", before.linear},
+                                  {"linear_accuracy_after", after.linear},
+                                  {"knn_accuracy_before", before.knn},
+                                  {"knn_accuracy_after", after.knn}};
   trainer::write_atomically(chosen.json, results.dump(2) + "\n");
 }
 
@@ -41,7 +46,8 @@ int run(int count, char** words) {
   for (const std::string& path : {chosen.json, chosen.checkpoint}) {
     if (!path.empty()) trainer::require_writable(path);
   }
-  const trainer::fashion_mnist data = trainer::load_fashion_mnist(chosen.data, chosen.train_size);
+  if (!chosen.plots.empty()) trainer::require_plots(chosen.plots);
+  const trainer::fashion_mnist data = trainer::load_images(chosen);
   feaug::cpu_context ctx{.threads = chosen.threads};
   trainer::training training(ctx, chosen, data);
   trainer::accuracies before;
@@ -77,6 +83,7 @@ int run(int count, char** words) {
   const trainer::accuracies after = trainer::evaluate(ctx, training.encoder(), data);
   print("trained", after);
   if (!chosen.json.empty()) write_results(chosen, training, before, after);
+  if (!chosen.plots.empty()) trainer::write_plots(ctx, chosen.plots, training, data);
   return 0;
 }
 
@@ -84,7 +91,9 @@ int run(int count, char** words) {
 
 int main(int count, char** words) {
   try {
-    return run(count, words);
+    if (!trainer::is_sweep(count, words)) return run(count, words);
+    trainer::run_sweep(trainer::read_sweep(count, words));
+    return 0;
   } catch (const trainer::user_error& problem) {
     std::cerr << "train_fashion_mnist: " << problem.what() << std::endl;
     return exit_bad_input;

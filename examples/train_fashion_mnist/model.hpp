@@ -16,6 +16,7 @@ namespace trainer {
 
 inline constexpr network::index hidden_features = 256;
 inline constexpr network::index projected_features = 64;
+inline constexpr network::index prototype_count = 64;
 
 /// Encoder and projector.
 struct branch {

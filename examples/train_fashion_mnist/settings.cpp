@@ -7,29 +7,38 @@
 #include <set>
 #include <sstream>
 
-#include "user_error.hpp"
-
 namespace trainer {
 namespace {
 
 const std::map<std::string, feature_augmentation> augmentation_names = {
     {"none", feature_augmentation::none},
     {"neighbour", feature_augmentation::neighbour},
+    {"mean_neighbour", feature_augmentation::mean_neighbour},
+    {"soft_neighbour", feature_augmentation::soft_neighbour},
     {"mask", feature_augmentation::mask},
     {"noise", feature_augmentation::noise},
     {"interpolate", feature_augmentation::interpolate},
     {"extrapolate", feature_augmentation::extrapolate},
+    {"slerp", feature_augmentation::slerp},
+    {"exchange_moments", feature_augmentation::exchange_moments},
 };
+
+std::string all_augmentations() {
+  std::string names;
+  for (const auto& [name, which] : augmentation_names) names += (names.empty() ? "" : ", ") + name;
+  return names;
+}
 
 void add_options(CLI::App& app, settings& all) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--method", all.method, "what is trained")
-      ->check(CLI::IsMember({"simclr", "nnclr", "moco", "byol", "simsiam"}))
+      ->check(CLI::IsMember({"simclr", "nnclr", "moco", "byol", "simsiam", "barlow_twins", "vicreg",
+                             "swav", "mean_shift", "ressl"}))
       ->capture_default_str();
   app.add_option("--augmentation", all.augmentation,
-                 "none, neighbour, mask, noise, interpolate, extrapolate; several, "
-                 "comma-separated, are applied in turn "
-                 "(default: neighbour for nnclr, else none)");
+                 all_augmentations() +
+                     "; several, comma-separated, are applied in turn (default: neighbour for "
+                     "nnclr, else none)");
   app.add_option("--architecture", all.architecture,
                  "where augmentation and predictor sit (default: the method's own)")
       ->check(CLI::IsMember({"basic", "pre_predictor", "post_predictor", "parallel_predictor"}));
@@ -40,7 +49,7 @@ void add_options(CLI::App& app, settings& all) {
       ->check(CLI::IsMember({"mean", "sum"}))
       ->capture_default_str();
   app.add_option("--stop-gradient", all.stop_gradient,
-                 "on or off for the target side (default: off for simclr, else on)")
+                 "on or off for the target side (default: the method's own)")
       ->check(CLI::IsMember({"on", "off"}));
   app.add_option("--data-augmentation", all.data_augmentation,
                  "both views alike, or one strong and one weak")
@@ -61,13 +70,32 @@ void add_options(CLI::App& app, settings& all) {
   app.add_option("--epochs", all.epochs, "passes over the training images")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
-  app.add_option("--seed", all.seed, "of all that is random")->capture_default_str();
+  app.add_option("--seed", all.seed, "of all that is random, 0 or above")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--learning-rate", all.learning_rate, "of AdamW, at its peak")
       ->capture_default_str();
   app.add_option("--temperature", all.temperature, "of the contrastive losses")
       ->capture_default_str();
-  app.add_option("--momentum", all.momentum, "of the target encoder, moco and byol")
+  app.add_option("--momentum", all.momentum, "of the target encoder: moco, byol, mean_shift, ressl")
       ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--mask-keep", all.mask_keep, "probability that mask keeps a feature")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--noise-scale", all.noise_scale, "of noise, beside features of length 1")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--interpolate-from", all.interpolate_from, "a feature's least weight, to 1")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--extrapolate-to", all.extrapolate_to, "a feature's largest weight, from 1")
+      ->check(CLI::Range(1.0, 2.0))
+      ->capture_default_str();
+  app.add_option("--evaluation", all.evaluation,
+                 "images that accuracy is measured on: the test set, or the last sixth of the "
+                 "training images")
+      ->check(CLI::IsMember({"test", "validation"}))
       ->capture_default_str();
   app.add_option("--threads", all.threads, "0: all")
       ->check(CLI::Range(0, 1024))
@@ -75,6 +103,7 @@ void add_options(CLI::App& app, settings& all) {
   app.add_option("--data", all.data, "folder with Fashion-MNIST's four idx files, .gz or not")
       ->capture_default_str();
   app.add_option("--json", all.json, "where the results go");
+  app.add_option("--plots", all.plots, "a folder for pictures of the run; needs gnuplot");
   app.add_option("--checkpoint", all.checkpoint, "written after every epoch and when interrupted");
   app.add_option("--resume", all.resume,
                  "a checkpoint to go on from, to the numbers of an uninterrupted run");
@@ -85,14 +114,63 @@ void fill_in(settings& all) {
                                                             {"nnclr", "parallel_predictor"},
                                                             {"moco", "basic"},
                                                             {"byol", "parallel_predictor"},
-                                                            {"simsiam", "parallel_predictor"}};
+                                                            {"simsiam", "parallel_predictor"},
+                                                            {"barlow_twins", "basic"},
+                                                            {"vicreg", "basic"},
+                                                            {"swav", "basic"},
+                                                            {"mean_shift", "parallel_predictor"},
+                                                            {"ressl", "basic"}};
   if (all.architecture.empty()) all.architecture = architectures.at(all.method);
   if (all.augmentation.empty()) all.augmentation = all.method == "nnclr" ? "neighbour" : "none";
-  if (all.stop_gradient.empty()) all.stop_gradient = all.method == "simclr" ? "off" : "on";
+  if (all.samples == 1) all.sample_reduction = "mean";  // of one loss they are the same
+  if (all.stop_gradient.empty()) {
+    const bool equals =
+        all.method == "simclr" || all.method == "barlow_twins" || all.method == "vicreg";
+    all.stop_gradient = equals ? "off" : "on";
+  }
+}
+
+bool reads_queue(feature_augmentation one) {
+  return one == feature_augmentation::neighbour || one == feature_augmentation::mean_neighbour ||
+         one == feature_augmentation::soft_neighbour;
 }
 
 [[noreturn]] void refuse(const std::string& pair, const std::string& reason) {
-  throw user_error(pair + ": " + reason);
+  throw meaningless_combination(pair + ": " + reason);
+}
+
+/// What the methods that are no feaug::step cannot be told.
+void check_objective(const settings& all) {
+  const std::string with_method = "--method " + all.method;
+  const bool from_queue = all.method == "mean_shift" || all.method == "ressl";
+  const std::vector<feature_augmentation> augmentations = all.augmentations();
+  const std::string own = all.method == "mean_shift" ? "parallel_predictor" : "basic";
+  if (all.architecture != own) {
+    refuse(with_method + " with --architecture " + all.architecture,
+           own == "basic" ? "it has no predictor" : "its one predictor is before the comparison");
+  }
+  if (all.samples > 1) {
+    refuse(with_method + " with --samples " + std::to_string(all.samples),
+           "its loss is of one sample a feature");
+  }
+  if (from_queue && all.queue == 0)
+    refuse(with_method + " with --queue 0", "it learns from the queue's rows");
+  if (from_queue && augmentations.front() != feature_augmentation::none) {
+    refuse(with_method + " with --augmentation " + all.augmentation,
+           "it compares with the queue's rows, not with augmented features");
+  }
+  const bool equals = all.method == "barlow_twins" || all.method == "vicreg";
+  if (equals && all.stop_gradient == "on") {
+    refuse(with_method + " with --stop-gradient on", "its two views are equals, and both learn");
+  }
+  if (all.method == "swav" && all.stop_gradient == "off")
+    refuse(with_method + " with --stop-gradient off", "assignments are constants");
+  for (const feature_augmentation one : augmentations) {
+    if (all.method == "vicreg" && reads_queue(one)) {
+      refuse("--method vicreg with --augmentation " + all.augmentation,
+             "it compares lengths, and neighbours are unit vectors");
+    }
+  }
 }
 
 void check_combinations(const settings& all) {
@@ -105,6 +183,8 @@ void check_combinations(const settings& all) {
     }
     if (different.size() != augmentations.size())
       refuse("--augmentation " + all.augmentation, "an augmentation is named twice");
+    if (augmentations.size() > 4)
+      refuse("--augmentation " + all.augmentation, "at most four are applied in turn");
   }
   const bool similarity = all.method == "byol" || all.method == "simsiam";
   if (similarity && !all.has_predictor()) {
@@ -115,6 +195,7 @@ void check_combinations(const settings& all) {
     refuse(with_method + " with --architecture " + all.architecture,
            "simclr contrasts both views as equals and has no predictor");
   }
+  if (!all.is_step()) check_objective(all);
   if (all.has_momentum_target() && all.stop_gradient == "off") {
     refuse(with_method + " with --stop-gradient off",
            "its targets come from a momentum encoder, which takes no gradient");
@@ -122,8 +203,9 @@ void check_combinations(const settings& all) {
   if (all.method == "moco" && all.queue == 0)
     refuse(with_method + " with --queue 0", "its negatives are the queue's rows");
   for (const feature_augmentation one : augmentations) {
-    if (one == feature_augmentation::neighbour && all.queue == 0) {
-      refuse("--augmentation neighbour with --queue 0", "neighbours come from the queue");
+    if (reads_queue(one) && all.queue == 0) {
+      refuse("--augmentation " + all.augmentation + " with --queue 0",
+             "neighbours come from the queue");
     }
   }
   if (all.batch % all.accumulate != 0 || all.batch / all.accumulate < 2) {
@@ -137,9 +219,9 @@ void check_combinations(const settings& all) {
            "there is not one whole batch");
   }
   if (!(all.learning_rate > 0) || !std::isfinite(all.learning_rate))
-    refuse("--learning-rate", "must be a finite number above 0");
+    throw user_error("--learning-rate: must be a finite number above 0");
   if (!(all.temperature > 0) || !std::isfinite(all.temperature))
-    refuse("--temperature", "must be a finite number above 0");
+    throw user_error("--temperature: must be a finite number above 0");
 }
 
 }  // namespace
@@ -150,8 +232,8 @@ std::vector<feature_augmentation> settings::augmentations() const {
   for (std::string name; std::getline(names, name, ',');) {
     const auto found = augmentation_names.find(name);
     if (found == augmentation_names.end()) {
-      throw user_error("--augmentation " + augmentation + ": \"" + name +
-                       "\" is none of none, neighbour, mask, noise, interpolate, extrapolate");
+      throw user_error("--augmentation " + augmentation + ": \"" + name + "\" is none of " +
+                       all_augmentations());
     }
     all.push_back(found->second);
   }
@@ -162,6 +244,9 @@ settings read_settings(int count, char** words) {
   settings all;
   CLI::App app(
       "Self-supervised training of a small encoder on Fashion-MNIST with feature augmentation.");
+  app.footer(
+      "With --sweep FILE every option takes a list, every combination is a run, and FILE keeps "
+      "the results.");
   add_options(app, all);
   try {
     app.parse(count, words);
@@ -191,11 +276,17 @@ nlohmann::json to_json(const settings& all, bool of_the_numbers) {
                          {"seed", all.seed},
                          {"learning-rate", all.learning_rate},
                          {"temperature", all.temperature},
-                         {"momentum", all.momentum}};
+                         {"momentum", all.momentum},
+                         {"mask-keep", all.mask_keep},
+                         {"noise-scale", all.noise_scale},
+                         {"interpolate-from", all.interpolate_from},
+                         {"extrapolate-to", all.extrapolate_to},
+                         {"evaluation", all.evaluation}};
   if (!of_the_numbers) {
     json["threads"] = all.threads;
     json["data"] = all.data;
     json["json"] = all.json;
+    json["plots"] = all.plots;
     json["checkpoint"] = all.checkpoint;
     json["resume"] = all.resume;
   }

@@ -4,8 +4,9 @@
 #include <cmath>
 #include <numbers>
 #include <utility>
-#include <variant>
 
+#include "feature_augmentation.hpp"
+#include "objectives.hpp"
 #include "user_error.hpp"
 
 namespace trainer {
@@ -16,46 +17,6 @@ using network::matrix;
 feaug::matrix_view<float> view(matrix<float>& m) { return {m.data(), m.rows(), m.cols()}; }
 feaug::matrix_view<const float> view(const matrix<float>& m) {
   return {m.data(), m.rows(), m.cols()};
-}
-
-/// Any of the feature augmentations that the command line offers.
-using any_augmentation =
-    std::variant<feaug::keep_features, feaug::neighbour_policy<float>, feaug::mask,
-                 feaug::gaussian_noise, feaug::interpolate, feaug::extrapolate>;
-
-any_augmentation augmentation_of(feature_augmentation which,
-                                 const feaug::support_queue<float>& queue,
-                                 const std::vector<std::int64_t>& ids) {
-  switch (which) {
-    case feature_augmentation::none:
-      break;
-    case feature_augmentation::neighbour:
-      // While the queue is empty a feature is its own neighbour; later its own image, seen an epoch
-      // ago, does not count.
-      return feaug::neighbour_from(
-          queue, {.fallback = feaug::neighbour_fallback::query},
-          {.exclude_ids = {ids.data(), static_cast<feaug::index_t>(ids.size())}});
-    case feature_augmentation::mask:
-      return feaug::mask{.keep_probability = 0.8F};
-    case feature_augmentation::noise:
-      return feaug::gaussian_noise{.scale = 0.05F};
-    case feature_augmentation::interpolate:
-      return feaug::interpolate{
-          .distribution = feaug::weight_distribution::uniform, .low = 0.8F, .high = 1.0F};
-    case feature_augmentation::extrapolate:
-      return feaug::extrapolate{
-          .distribution = feaug::weight_distribution::uniform, .low = 1.0F, .high = 1.2F};
-  }
-  return feaug::keep_features{};
-}
-
-/// All that were asked for, in turn: there are at most five.
-auto composed_of(const std::vector<feature_augmentation>& which,
-                 const feaug::support_queue<float>& queue, const std::vector<std::int64_t>& ids) {
-  const auto at = [&](std::size_t i) {
-    return augmentation_of(i < which.size() ? which[i] : feature_augmentation::none, queue, ids);
-  };
-  return feaug::compose(at(0), at(1), at(2), at(3), at(4));
 }
 
 feaug::step_options<float> step_options_of(const settings& chosen) {
@@ -82,13 +43,28 @@ network::state<float> states_of(branch& part, const std::string& name) {
   return all;
 }
 
-network::state<float> learned_of(branch& online, predictor& h, bool has_predictor) {
+network::state<float> learned_of(const settings& chosen, branch& online, predictor& h,
+                                 network::parameter<float>& prototypes) {
   network::state<float> all = states_of(online, "online");
-  if (has_predictor) h.collect(all, "predictor");
+  if (chosen.has_predictor()) h.collect(all, "predictor");
+  if (chosen.method == "swav") all.parameters.emplace_back("prototypes", &prototypes);
+  return all;
+}
+
+network::parameter<float> prototypes_of(std::uint64_t seed) {
+  network::parameter<float> all;
+  all.resize(prototype_count, projected_features);
+  network::initialise(all.value, projected_features, key_for(seed, 0, stream::weights, 30));
   return all;
 }
 
 }  // namespace
+
+fashion_mnist load_images(const settings& chosen) {
+  return load_fashion_mnist(
+      chosen.data, chosen.train_size,
+      chosen.evaluation == "validation" ? evaluation_split::validation : evaluation_split::test);
+}
 
 training::training(feaug::cpu_context& ctx, const settings& chosen, const fashion_mnist& data)
     : ctx_(ctx),
@@ -97,7 +73,8 @@ training::training(feaug::cpu_context& ctx, const settings& chosen, const fashio
       online_(chosen.seed),
       target_(chosen.has_momentum_target() ? std::make_unique<branch>(chosen.seed) : nullptr),
       predictor_(ctx, chosen.seed),
-      learned_(learned_of(online_, predictor_, chosen.has_predictor())),
+      prototypes_(prototypes_of(chosen.seed)),
+      learned_(learned_of(chosen, online_, predictor_, prototypes_)),
       online_state_(states_of(online_, "online")),
       target_state_(target_ ? states_of(*target_, "target") : network::state<float>{}),
       optimiser_(learned_),
@@ -125,6 +102,7 @@ update_report training::update() {
   }
   to_enqueue_.clear();
   losses_.push_back(static_cast<float>(whole.loss));
+  neighbour_accuracies_.push_back(static_cast<float>(whole.neighbour_accuracy));
   if (!std::isfinite(whole.loss)) {
     throw user_error("the loss is no longer a number after " + std::to_string(updates_done()) +
                      " updates: try a smaller --learning-rate or a larger --temperature");
@@ -185,6 +163,19 @@ double training::compare(const micro_batch& batch, matrix<float>& online, matrix
     return view(both).rows_from(v * rows, rows);
   };
   const feaug::support_queue<float> queue = queue_.view();
+  feaug::random_key key = key_for(chosen_.seed, step, stream::features);
+  key.row_offset = batch.first_row;
+  const auto z1 = differentiable(half(online, 0), half(gradient, 0));
+  const auto z2 = differentiable(half(online, 1), half(gradient, 1));
+  if (!chosen_.is_step()) {
+    return objective(ctx_, chosen_,
+                     {.z = {z1, z2},
+                      .target = {half(target, 0), half(target, 1)},
+                      .ids = batch.ids,
+                      .queue = queue,
+                      .key = key},
+                     {.h = predictor_, .prototypes = prototypes_});
+  }
   feaug::step_options<float> options = step_options_of(chosen_);
   if (chosen_.method == "moco") {
     options.negatives =
@@ -192,11 +183,7 @@ double training::compare(const micro_batch& batch, matrix<float>& online, matrix
     // The very first batch has no queue yet: its own keys are the negatives.
     options.in_batch_negatives = queue_.size == 0;
   }
-  const auto augmentation = composed_of(chosen_.augmentations(), queue, batch.ids);
-  feaug::random_key key = key_for(chosen_.seed, step, stream::features);
-  key.row_offset = batch.first_row;
-  const auto z1 = differentiable(half(online, 0), half(gradient, 0));
-  const auto z2 = differentiable(half(online, 1), half(gradient, 1));
+  const auto augmentation = composed_of(chosen_, queue, batch.ids);
   const auto run = [&](auto& h) -> double {
     if (target_ == nullptr) {
       return static_cast<double>(feaug::step(ctx_, options, z1, z2, h, augmentation, key,
@@ -266,6 +253,7 @@ std::vector<array_view> training::arrays() {
 std::string training::checkpoint(const accuracies& before) {
   return checkpoint_bytes({{"settings", to_json(chosen_, true)},
                            {"losses", losses_},
+                           {"neighbour_accuracies", neighbour_accuracies_},
                            {"linear_accuracy_before", before.linear},
                            {"knn_accuracy_before", before.knn}},
                           arrays());
@@ -274,6 +262,7 @@ std::string training::checkpoint(const accuracies& before) {
 accuracies training::restore(const std::string& path) {
   const nlohmann::json header = restore_checkpoint(path, to_json(chosen_, true), arrays());
   losses_ = header.at("losses").get<std::vector<float>>();
+  neighbour_accuracies_ = header.at("neighbour_accuracies").get<std::vector<float>>();
   return {.linear = header.at("linear_accuracy_before").get<double>(),
           .knn = header.at("knn_accuracy_before").get<double>()};
 }

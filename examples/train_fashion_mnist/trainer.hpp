@@ -16,6 +16,9 @@
 
 namespace trainer {
 
+/// The images that a run trains on and is measured by.
+fashion_mnist load_images(const settings& chosen);
+
 /// A queue's memory, which belongs to us: feaug sees views of it, and checkpoints keep it.
 struct queue_memory {
   std::vector<float> rows;
@@ -55,6 +58,10 @@ class training {
     return static_cast<std::int64_t>(losses_.size());
   }
   [[nodiscard]] const std::vector<float>& losses() const { return losses_; }
+  /// As update_report has them, one an update.
+  [[nodiscard]] const std::vector<float>& neighbour_accuracies() const {
+    return neighbour_accuracies_;
+  }
   network::encoder<float>& encoder() { return online_.encoder; }
 
   /// One update of the parameters from one batch.
@@ -87,14 +94,16 @@ class training {
   settings chosen_;
   const fashion_mnist& data_;
   branch online_;
-  std::unique_ptr<branch> target_;  // moco, byol
+  std::unique_ptr<branch> target_;  // moco, byol, mean_shift, ressl
   predictor predictor_;
+  network::parameter<float> prototypes_;  // swav
   network::state<float> learned_;
   network::state<float> online_state_;
   network::state<float> target_state_;
   network::adamw<float> optimiser_;
   queue_memory queue_;
   std::vector<float> losses_;
+  std::vector<float> neighbour_accuracies_;
   // New rows enter the queue when the whole batch has been compared with the old ones.
   std::vector<network::matrix<float>> to_enqueue_;
 };

@@ -1,6 +1,16 @@
 // The version: the one place that states it. CMake reads it from here.
 #pragma once
 
+#if defined(_MSVC_LANG)
+#define FEAUG_DETAIL_LANGUAGE _MSVC_LANG
+#else
+#define FEAUG_DETAIL_LANGUAGE __cplusplus
+#endif
+#if FEAUG_DETAIL_LANGUAGE < 202002L
+#error "feaug needs C++20: -std=c++20, of nvcc too (CMake: CXX_STANDARD 20, CUDA_STANDARD 20)"
+#endif
+#undef FEAUG_DETAIL_LANGUAGE
+
 #define FEAUG_VERSION_MAJOR 0
 #define FEAUG_VERSION_MINOR 1
 #define FEAUG_VERSION_PATCH 0

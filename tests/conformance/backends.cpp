@@ -3,6 +3,7 @@
 #include <map>
 
 #include "cpu/cpu_operators.hpp"
+#include "cuda/cuda_operators.hpp"
 
 namespace conformance {
 namespace {
@@ -10,11 +11,23 @@ namespace {
 struct backend {
   registry (*float64)();
   registry (*float32)();
+  std::string (*missing)();
 };
+
+std::string nothing_missing() { return {}; }
+std::string missing_device() { return has_cuda_device() ? "" : "no CUDA device"; }
 
 const std::map<std::string, backend>& backends() {
   static const std::map<std::string, backend> all = {
-      {"cpu", {.float64 = cpu_operators<double>, .float32 = cpu_operators<float>}},
+      {"cpu",
+       {.float64 = cpu_operators<double>,
+        .float32 = cpu_operators<float>,
+        .missing = nothing_missing}},
+      // "cuda" or "simt": what compiled the backend on cuda_context.
+      {FEAUG_DEVICE_BACKEND,
+       {.float64 = cuda_operators<double>,
+        .float32 = cuda_operators<float>,
+        .missing = missing_device}},
   };
   return all;
 }
@@ -26,6 +39,8 @@ std::vector<std::string> backend_names() {
   for (const auto& [name, functions] : backends()) names.push_back(name);
   return names;
 }
+
+std::string missing_for(const std::string& backend) { return backends().at(backend).missing(); }
 
 registry operators_of(const std::string& backend, dtype type) {
   const auto& found = backends().at(backend);

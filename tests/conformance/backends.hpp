@@ -16,6 +16,9 @@ inline const char* name_of(dtype type) { return type == dtype::float64 ? "float6
 /// The names that --backend takes.
 std::vector<std::string> backend_names();
 
+/// What this machine lacks to run a backend; empty: nothing.
+std::string missing_for(const std::string& backend);
+
 /// The operators of a backend, by one of those names.
 registry operators_of(const std::string& backend, dtype type);
 

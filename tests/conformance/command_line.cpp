@@ -33,7 +33,7 @@ std::string usage() {
   return "usage: feaug_conformance [--backend " + joined_backends() +
          "] [--dtype float64|float32] FILE...\n"
          "Runs the cases of the files against the library. Exit status: 0 all passed, 1 not, 2 "
-         "usage.\n";
+         "usage, 77 skipped: this machine cannot run the backend.\n";
 }
 
 command_line read_command_line(const std::vector<std::string>& words) {

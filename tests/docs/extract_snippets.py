@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes every ```cpp block of Markdown pages as a C++ file, and prints the files' names.
+"""Writes every ```cpp and ```cuda block of Markdown pages as a C++ file, and prints the files' names.
 
 - A block with `int main` is a program of its own: NAME_program.cpp.
+- A ```cuda block is NAME_cuda.cpp, and sees cuda_prelude.hpp; it is compiled for the test executor.
 - Every other block is NAME_fragment.cpp. One that starts with #include, or that defines types,
   templates or namespaces, stands at file scope; any other is put in a function. All but those that
   start with #include see the names that snippet_prelude.hpp declares.
@@ -15,7 +16,7 @@ import re
 import sys
 
 FENCE = re.compile(r"^(?P<indent> *)(?P<marks>`{3,}|~{3,}) *(?P<tag>.*?) *$")
-CPP_TAGS = {"cpp", "c++", "cxx", "cc"}
+CPP_TAGS = {"cpp", "c++", "cxx", "cc", "cuda"}
 MAIN = re.compile(r"^\s*(int|auto) +main *\(", re.MULTILINE)
 FILE_SCOPE = re.compile(
     r"(template|struct|class|enum|namespace|concept|inline|static_assert|using namespace)\b")
@@ -23,7 +24,7 @@ COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 def cpp_blocks(page, text):
-    """Yields (line number of the first line, code) of every C++ block."""
+    """Yields (line number of the first line, whether it is CUDA, code) of every C++ block."""
     lines = text.splitlines()
     number = 0
     while number < len(lines):
@@ -49,22 +50,23 @@ def cpp_blocks(page, text):
             sys.exit(f"{page}:{begin}: '{opening['tag']}': every C++ block is compiled, "
                      "so none may carry more than its language")
         indent = len(opening["indent"])
-        yield begin + 1, "\n".join(line[indent:] if line[:indent].isspace() else line
+        yield begin + 1, words[0].lower() == "cuda", "\n".join(line[indent:] if line[:indent].isspace() else line
                                    for line in block)
 
 
-def as_file(page, line, code):
+def as_file(page, line, is_cuda, code):
     """The C++ file of one block and the kind of file that it is."""
     mark = f'#line {line} "{page}"\n'
-    if MAIN.search(code):
+    kind = "cuda" if is_cuda else "fragment"
+    if MAIN.search(code) and not is_cuda:
         return "program", f"{mark}{code}\n"
     bare = COMMENT.sub("", code).lstrip()
     if bare.startswith("#include"):
-        return "fragment", f"{mark}{code}\n"
-    prelude = '#include "snippet_prelude.hpp"\n\n'
+        return kind, f"{mark}{code}\n"
+    prelude = f'#include "{"cuda" if is_cuda else "snippet"}_prelude.hpp"\n\n'
     if FILE_SCOPE.match(bare):
-        return "fragment", f"{prelude}{mark}{code}\n"
-    return "fragment", f"{prelude}void snippet();\nvoid snippet() {{\n{mark}{code}\n}}\n"
+        return kind, f"{prelude}{mark}{code}\n"
+    return kind, f"{prelude}void snippet();\nvoid snippet() {{\n{mark}{code}\n}}\n"
 
 
 def main():
@@ -79,8 +81,8 @@ def main():
     for page in arguments.pages:
         name = re.sub(r"\W+", "_", str(page.relative_to(arguments.root).with_suffix("")))
         text = page.read_text(encoding="utf-8")
-        for number, (line, code) in enumerate(cpp_blocks(page, text), start=1):
-            kind, content = as_file(page, line, code)
+        for number, (line, is_cuda, code) in enumerate(cpp_blocks(page, text), start=1):
+            kind, content = as_file(page, line, is_cuda, code)
             path = arguments.output / f"snippet_{name}_{number}_{kind}.cpp"
             if not path.exists() or path.read_text(encoding="utf-8") != content:
                 path.write_text(content, encoding="utf-8")

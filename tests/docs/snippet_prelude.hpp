@@ -29,6 +29,12 @@ extern feaug::matrix_view<std::int64_t> indices;
 extern feaug::matrix_view<float> similarities;
 extern feaug::vector_view<std::int64_t> ids, labels;
 
+// Scores of both views, of a queue and of several crops with prototypes.
+extern feaug::matrix_view<float> scores, queue_scores, assignments;
+extern feaug::matrix_view<float> scores_a, scores_b, grad_scores_a, grad_scores_b;
+extern std::vector<feaug::matrix_view<float>> crops, grad_crops;
+extern std::int64_t prototypes;
+
 // A loss, its cotangent, and what a forward pass leaves for its backward pass.
 extern feaug::vector_view<float> loss, row_losses, statistics, row_weights, weights;
 extern feaug::vector_view<const float> cotangent;

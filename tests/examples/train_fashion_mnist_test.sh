@@ -26,7 +26,7 @@ def write(name, count):
         for y in range(28):
             for x in range(28):
                 lit = abs((x if label < 5 else y) - 4 - 5 * (label % 5)) < 2
-                images.append(min(255, (180 if lit else 10) + random.randrange(60)))
+                images.append(min(255, (40 if lit else 0) + random.randrange(200)))
     with gzip.open(f"data/{name}-images-idx3-ubyte.gz", "wb") as f:
         f.write(struct.pack(">IIII", 0x803, count, 28, 28) + images)
     with gzip.open(f"data/{name}-labels-idx1-ubyte.gz", "wb") as f:
@@ -62,12 +62,22 @@ same_numbers() {
 echo "bad options and combinations"
 exits_2 "--no-such-option" --no-such-option
 exits_2 "--method" --method nonsense
-exits_2 "none of none, neighbour" --augmentation mask,nonsense "${small[@]}"
+exits_2 "--seed" --seed -1
+exits_2 "is none of exchange_moments" --augmentation mask,nonsense "${small[@]}"
 exits_2 "an augmentation is named twice" --augmentation mask,mask "${small[@]}"
 exits_2 "none cannot be combined" --augmentation none,mask "${small[@]}"
 exits_2 "has no predictor" --method simclr --architecture pre_predictor "${small[@]}"
 exits_2 "collapses" --method byol --architecture basic "${small[@]}"
 exits_2 "takes no gradient" --method moco --stop-gradient off "${small[@]}"
+exits_2 "it has no predictor" --method ressl --architecture pre_predictor "${small[@]}"
+exits_2 "before the comparison" --method mean_shift --architecture basic "${small[@]}"
+exits_2 "one sample a feature" --method swav --samples 2 "${small[@]}"
+exits_2 "learns from the queue" --method ressl "${small[@]}" --queue 0
+exits_2 "not with augmented features" --method mean_shift --augmentation mask "${small[@]}"
+exits_2 "both learn" --method barlow_twins --stop-gradient on "${small[@]}"
+exits_2 "assignments are constants" --method swav --stop-gradient off "${small[@]}"
+exits_2 "neighbours are unit vectors" --method vicreg --augmentation mask,soft_neighbour "${small[@]}"
+exits_2 "at most four" --augmentation mask,noise,slerp,interpolate,extrapolate "${small[@]}"
 exits_2 "its negatives are the queue's rows" --method moco "${small[@]}" --queue 0
 exits_2 "neighbours come from the queue" --augmentation neighbour "${small[@]}" --queue 0
 exits_2 "micro-batches" "${small[@]}" --accumulate 3
@@ -80,6 +90,18 @@ head -c 2000 data/train-images-idx3-ubyte.gz >broken/train-images-idx3-ubyte.gz
 exits_2 "truncated" "${small[@]}" --data broken
 cp data/train-labels-idx1-ubyte.gz broken/train-images-idx3-ubyte.gz
 exits_2 "not the idx file that was expected" "${small[@]}" --data broken
+cp data/t10k-images-idx3-ubyte.gz broken/train-images-idx3-ubyte.gz
+exits_2 "images and labels differ in number" "${small[@]}" --data broken --train-size 100 --batch 20
+(gunzip -c data/train-images-idx3-ubyte.gz; echo) >broken/train-images-idx3-ubyte
+rm broken/train-images-idx3-ubyte.gz
+exits_2 "longer than it says" "${small[@]}" --data broken
+python3 - <<'PYTHON'
+# Another checksum at the end: a bit of the contents was lost, and they still unpack.
+packed = bytearray(open("data/train-images-idx3-ubyte.gz", "rb").read())
+packed[-8] ^= 1
+open("broken/train-images-idx3-ubyte.gz", "wb").write(packed)
+PYTHON
+exits_2 "damaged or truncated" "${small[@]}" --data broken
 exits_2 "holds 400 items" "${small[@]}" --train-size 401
 exits_2 "cannot be written" "${small[@]}" --json nowhere/out.json
 exits_2 "cannot be written" "${small[@]}" --checkpoint nowhere/c
@@ -103,8 +125,43 @@ echo "one thread gives the same numbers as two"
 "$program" "${small[@]}" --threads 1 --json one.json >/dev/null 2>&1
 same_numbers whole.json one.json
 
+echo "methods that are no step learn, and augmentations change what"
+for arguments in "barlow_twins slerp" "vicreg exchange_moments" "swav soft_neighbour" "mean_shift none" "ressl none" "byol mean_neighbour"; do
+  read -r method augmentation <<<"$arguments"
+  "$program" "${small[@]}" --epochs 4 --method "$method" --augmentation "$augmentation" --json new.json >/dev/null 2>&1
+  python3 - "$method" <<'PYTHON' || fail "$method's losses: $(field new.json loss_curve)"
+import json, statistics, sys
+losses = json.load(open("new.json"))["loss_curve"]
+# The first batch of those that learn from the queue finds it empty.
+first = 1 if sys.argv[1] in ("mean_shift", "ressl") else 0
+assert losses[:first] == [0.0] * first and len(losses) == 40
+# ressl's loss is near the entropy of its teacher, which itself moves: it need not fall.
+if sys.argv[1] != "ressl":
+    assert statistics.mean(losses[-5:]) < statistics.mean(losses[first : first + 5])
+PYTHON
+  "$program" "${small[@]}" --epochs 4 --method "$method" --augmentation none --json plain.json >/dev/null 2>&1
+  if [[ "$augmentation" != none ]]; then
+    [[ "$(field new.json loss_curve)" != "$(field plain.json loss_curve)" ]] || fail "$method: $augmentation changed nothing"
+  fi
+  ok
+done
+
+echo "the encoder learns wherever the neighbour sits"
+for architecture in pre_predictor post_predictor parallel_predictor; do
+  "$program" "${small[@]}" --epochs 1 --architecture $architecture --augmentation neighbour --checkpoint learned.ckpt >/dev/null 2>&1
+  python3 - <<'PYTHON' || fail "$architecture with neighbour: the first layer had no gradient"
+import struct
+data = open("learned.ckpt", "rb").read()
+name = b"moment 0"
+begin = data.index(name) + len(name)
+size = struct.unpack("<Q", data[begin : begin + 8])[0]
+assert any(struct.unpack(f"<{size // 4}f", data[begin + 8 : begin + 8 + size]))
+PYTHON
+done
+ok
+
 echo "an interrupted run resumes to the numbers of an uninterrupted one"
-for arguments in "--method nnclr" "--method moco --augmentation mask,noise" "--method byol --augmentation neighbour --accumulate 2"; do
+for arguments in "--method nnclr" "--method moco --augmentation mask,noise" "--method byol --augmentation neighbour --accumulate 2" "--method swav --augmentation soft_neighbour"; do
   # shellcheck disable=SC2086
   "$program" "${small[@]}" --epochs 30 $arguments --json straight.json >/dev/null 2>&1
   code=0
@@ -135,5 +192,93 @@ exits_2 "not a checkpoint" "${small[@]}" --resume whole.json
 cmp -s whole.ckpt before.ckpt || fail "a refused run changed the checkpoint"
 [[ -z "$(find . -name '*.partial')" ]] || fail "partial files are left"
 ok
+
+echo "accuracy on a validation split"
+exits_2 "training images are for validation" "${small[@]}" --evaluation validation
+"$program" "${small[@]}" --train-size 320 --evaluation validation --json validation.json >/dev/null 2>&1
+"$program" "${small[@]}" --train-size 320 --json test.json >/dev/null 2>&1
+[[ "$(field validation.json loss_curve)" == "$(field test.json loss_curve)" ]] || fail "the split changed the training"
+python3 - <<'PYTHON' || fail "accuracy is not one on 66 validation images and 100 test images"
+import json
+for name, images in (("validation", 66), ("test", 100)):
+    accuracy = json.load(open(f"{name}.json"))["knn_accuracy_after"]
+    assert abs(accuracy * images - round(accuracy * images)) < 1e-9
+PYTHON
+ok
+
+echo "sweeps"
+sweep=(--sweep sweep.jsonl "${small[@]}" --method byol nnclr --architecture basic parallel_predictor --seed 1 2)
+"$program" "${sweep[@]}" >table.md 2>err.txt
+[[ "$(grep -c "^left out: --method byol with --architecture basic" err.txt)" == 1 ]] || fail "what was left out: $(cat err.txt)"
+"$program" "${small[@]}" --architecture basic --seed 2 --json alone.json >/dev/null 2>&1
+python3 - <<'PYTHON' || fail "a sweep's file and table: $(cat table.md)"
+import json, statistics
+lines = [json.loads(line) for line in open("sweep.jsonl")]
+settings = [(l["settings"]["method"], l["settings"]["architecture"], l["settings"]["seed"]) for l in lines]
+assert settings == [(m, a, s) for m, a in (("byol", "parallel_predictor"), ("nnclr", "basic"), ("nnclr", "parallel_predictor"))
+                    for s in (1, 2)], settings
+alone = json.load(open("alone.json"))
+for key in ("linear_accuracy_before", "linear_accuracy_after", "knn_accuracy_before", "knn_accuracy_after"):
+    assert lines[3][key] == alone[key], key
+assert abs(lines[3]["loss"] - statistics.mean(alone["loss_curve"][10:])) < 1e-6
+table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in open("table.md").read().strip().split("\n")]
+assert table[0][:3] == ["--method", "--architecture", "seeds"] and len(table) == 5, table
+for row, pair in zip(table[2:], (lines[0:2], lines[2:4], lines[4:6])):
+    assert row[2] == "2"
+    after = [100 * one["linear_accuracy_after"] for one in pair]
+    assert row[4] == f"{statistics.mean(after):.2f} ± {statistics.stdev(after) / 2 ** 0.5:.2f}", row
+gain = [100 * (b["linear_accuracy_after"] - a["linear_accuracy_after"]) for a, b in zip(lines[0:2], lines[4:6])]
+assert table[4][6].lstrip("+") == f"{statistics.mean(gain):.2f} ± {statistics.stdev(gain) / 2 ** 0.5:.2f}", table
+PYTHON
+ok
+cp sweep.jsonl ended.jsonl
+head -c "$(($(head -n 3 ended.jsonl | wc -c) + 40))" ended.jsonl >sweep.jsonl # killed while it wrote the fourth
+"$program" "${sweep[@]}" >again.md 2>err.txt
+cmp -s table.md again.md || fail "a sweep that went on has another table"
+[[ "$(grep -c "left," err.txt)" == 3 ]] || fail "three runs were left: $(cat err.txt)"
+"$program" --sweep single.jsonl "${small[@]}" --samples 1 --sample-reduction mean sum >/dev/null 2>&1
+[[ "$(wc -l <single.jsonl)" == 1 ]] || fail "one sample has one sum, and one mean"
+ok
+exits_2 "a sweep's results go to its file" "${sweep[@]}" --json out.json
+exits_2 "wants one file" "${small[@]}" --sweep a.jsonl b.jsonl
+exits_2 "--method" "${sweep[@]}" --method nonsense
+exits_2 "an option was expected" stray "${sweep[@]}"
+exits_2 "collapses" --sweep none.jsonl "${small[@]}" --method byol --architecture basic
+printf 'a letter' >letter.txt
+exits_2 "not a sweep's results" "${small[@]}" --sweep letter.txt
+cp whole.json copy.json
+exits_2 "line 1 is not a sweep's result" "${small[@]}" --sweep copy.json
+cmp -s whole.json copy.json && [[ "$(cat letter.txt)" == "a letter" ]] || fail "a refused file was changed"
+exits_2 "cannot be written" "${small[@]}" --sweep nowhere/sweep.jsonl
+
+echo "plots"
+mkdir empty
+code=0
+PATH="$PWD/empty" "$program" "${small[@]}" --plots pictures >/dev/null 2>err.txt || code=$?
+[[ $code == 2 ]] && grep -qF "needs gnuplot" err.txt || fail "no gnuplot: exit code $code, $(cat err.txt)"
+exits_2 "cannot be made" "${small[@]}" --plots whole.json/pictures
+if command -v gnuplot >/dev/null; then
+  "$program" "${small[@]}" --json drawn.json --plots "it's/pictures" >/dev/null 2>err.txt
+  python3 - <<'PYTHON' || fail "pictures: $(cat err.txt)"
+import json, struct
+folder = "it's/pictures"
+def size(name):
+    data = open(f"{folder}/{name}.png", "rb").read()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n", name
+    return struct.unpack(">II", data[16:24])
+assert size("training") == (900, 640) and size("projection") == (900, 720) and size("neighbours")[0] > 700
+curve = [line.split() for line in open(f"{folder}/training.txt") if line[0] != "#"]
+drawn = json.load(open("drawn.json"))
+assert len(curve) == 20 and all(abs(float(row[1]) - loss) < 1e-3 for row, loss in zip(curve, drawn["loss_curve"]))
+assert all(abs(float(row[3]) - 100 * max(share, 0)) < 1e-2 for row, share in zip(curve, drawn["neighbour_accuracy_curve"]))
+points = [line for line in open(f"{folder}/projection.txt") if line[0] not in "#n\n"]
+assert len(points) == 100
+pixels = {tuple(line.split()[2:]) for line in open(f"{folder}/neighbours.txt")}
+assert ("0", "158", "115") in pixels, "no neighbour of the query's class"
+PYTHON
+  ok
+else
+  echo "skipped: no gnuplot"
+fi
 
 echo "$checks passed, 0 failed"

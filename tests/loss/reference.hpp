@@ -2,6 +2,7 @@
 // number.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -100,7 +101,7 @@ std::vector<S> symmetric_info_nce_rows(const rows_of<S>& queries, const rows_of<
 
 template <class S>
 std::vector<S> nt_xent_rows(const rows_of<S>& a, const rows_of<S>& b, const S& temperature,
-                            bool decoupled) {
+                            bool decoupled, const std::vector<double>& positive_weights = {}) {
   const index_t n = a.size();
   const auto z = [&](index_t i) -> const std::vector<S>& { return i < n ? a[i] : b[i - n]; };
   std::vector<S> losses;
@@ -110,9 +111,24 @@ std::vector<S> nt_xent_rows(const rows_of<S>& a, const rows_of<S>& b, const S& t
     for (index_t j = 0; j < 2 * n; ++j) {
       if (j != i && !(decoupled && j == p)) logits.push_back(cosine(z(i), z(j)) / temperature);
     }
-    losses.push_back(log_sum_exp(logits) - cosine(z(i), z(p)) / temperature);
+    const double weight =
+        positive_weights.empty() ? 1.0 : positive_weights[static_cast<std::size_t>(i % n)];
+    losses.push_back(log_sum_exp(logits) - cosine(z(i), z(p)) / temperature * weight);
   }
   return losses;
+}
+
+/// DCLW's weight of every pair, 2 − N·softmax_i(cos(a_i, b_i) / sigma).
+inline std::vector<double> pair_weights(const rows_of<double>& a, const rows_of<double>& b,
+                                        double sigma) {
+  std::vector<double> weights;
+  double sum = 0;
+  for (index_t i = 0; i < a.size(); ++i) {
+    weights.push_back(std::exp(cosine(a[i], b[i]) / sigma));
+    sum += weights.back();
+  }
+  for (double& w : weights) w = 2.0 - static_cast<double>(a.size()) * w / sum;
+  return weights;
 }
 
 template <class S>
@@ -124,6 +140,68 @@ std::vector<S> negative_cosine_rows(const rows_of<S>& prediction, const rows_of<
     losses.push_back(byol ? S(c * -2.0 + 2.0) : S(c * -1.0));
   }
   return losses;
+}
+
+/// log(1 + eˣ)
+template <class S>
+S softplus(const S& x) {
+  using std::exp;
+  using std::log;
+  const bool is_positive = x > S(0.0);
+  const S e = exp(is_positive ? S(x * -1.0) : x);
+  const S rest = log(S(e + 1.0));
+  return is_positive ? S(x + rest) : rest;
+}
+
+template <class S>
+std::vector<S> sigmoid_rows(const rows_of<S>& a, const rows_of<S>& b, const S& scale,
+                            const S& bias) {
+  std::vector<S> losses;
+  for (index_t i = 0; i < a.size(); ++i) {
+    S sum = bias * 0.0;
+    for (index_t j = 0; j < b.size(); ++j) {
+      const S logit = cosine(a[i], b[j]) * scale + bias;
+      sum += softplus(i == j ? S(logit * -1.0) : logit);
+    }
+    losses.push_back(sum);
+  }
+  return losses;
+}
+
+/// Row losses; 0 for rows without a positive.
+template <class S>
+std::vector<S> supervised_contrastive_rows(const rows_of<S>& z, const std::vector<index_t>& labels,
+                                           const S& temperature) {
+  std::vector<S> losses;
+  for (index_t i = 0; i < z.size(); ++i) {
+    const auto label = [&](index_t j) { return labels[static_cast<std::size_t>(j)]; };
+    std::vector<S> logits;
+    S positive_sum = temperature * 0.0;
+    double positives = 0;
+    for (index_t j = 0; j < z.size(); ++j) {
+      if (j == i) continue;
+      logits.push_back(cosine(z[i], z[j]) / temperature);
+      if (label(j) != label(i)) continue;
+      positive_sum += logits.back();
+      ++positives;
+    }
+    losses.push_back(positives == 0 ? S(temperature * 0.0)
+                                    : S(log_sum_exp(logits) - positive_sum / positives));
+  }
+  return losses;
+}
+
+/// What each row's loss weighs in the mean: those without a positive do not count.
+inline std::vector<double> labelled_mean_weights(const std::vector<index_t>& labels) {
+  std::vector<double> weights;
+  double counted = 0;
+  for (const index_t label : labels) {
+    const bool counts = std::count(labels.begin(), labels.end(), label) > 1;
+    weights.push_back(counts ? 1.0 : 0.0);
+    counted += weights.back();
+  }
+  for (double& weight : weights) weight /= std::max(counted, 1.0);
+  return weights;
 }
 
 /// Σ weight_i · loss_i

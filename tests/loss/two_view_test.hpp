@@ -1,9 +1,12 @@
-// What symmetric_info_nce and nt_xent are both tested for: N × D views, a reference over 2·N·D
-// inputs and a temperature.
+// What symmetric_info_nce, nt_xent and sigmoid are all tested for: N × D views, a reference over
+// 2·N·D inputs and the loss's learnable numbers (a temperature; a scale and a bias).
 #pragma once
 
+#include <array>
 #include <catch2/catch.hpp>
+#include <cstddef>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "feaug/core/operand.hpp"
@@ -15,23 +18,25 @@
 namespace testing {
 
 /// Loss: forward(ctx, a, b, loss, options, statistics), backward(…), with_gradients(…),
-/// options_with(reduce, learnable temperature), losses(n): row losses of n pairs, statistics(n),
-/// rows<S>(a, b, temperature): the reference.
-template <class T, class Loss>
-void check_against_formula(const Loss& loss, index_t rows, index_t cols, double tau,
-                           feaug::reduce reduction) {
+/// options_with(reduce, learnable numbers …), losses(n): row losses of n pairs, statistics(n),
+/// rows<S>(a, b, numbers …): the reference.
+template <class T, class Loss, std::size_t count>
+void check_against_formula(const Loss& loss, index_t rows, index_t cols,
+                           const double (&numbers)[count], feaug::reduce reduction) {
   using C = feaug::compute_t<T>;
   using feaug::differentiable;
+  constexpr auto each_number = std::make_index_sequence<count>();
   const index_t padding = 3;
   const auto a = test_matrix<T>::normal(rows, cols, 11, padding);
   const auto b = test_matrix<T>::normal(rows, cols, 12, padding);
   test_matrix<T> d_a(rows, cols, padding);
   test_matrix<T> d_b(rows, cols, padding);
-  C temperature = static_cast<C>(tau);
-  C d_temperature{};
+  std::array<C, count> learnable{};
+  std::array<C, count> d_learnable{};
+  for (std::size_t k = 0; k < count; ++k) learnable[k] = static_cast<C>(numbers[k]);
   std::vector<double> x = a.values();
   for (double v : b.values()) x.push_back(v);
-  x.push_back(static_cast<double>(temperature));
+  for (const C number : learnable) x.push_back(static_cast<double>(number));
   const auto losses = loss.losses(rows);
   std::vector<double> weights = equal_weights(losses, reduction == feaug::reduce::mean);
   std::vector<C> cotangent(1, C{1});
@@ -43,11 +48,12 @@ void check_against_formula(const Loss& loss, index_t rows, index_t cols, double 
     }
   }
   const auto formula = [&]<class S>(const std::vector<S>& in) {
-    return weighted(
-        loss.template rows<S>(rows_of<S>(in, 0, rows, cols),
-                              rows_of<S>(in, static_cast<std::size_t>(rows * cols), rows, cols),
-                              in.back()),
-        weights);
+    const rows_of<S> first(in, 0, rows, cols);
+    const rows_of<S> second(in, static_cast<std::size_t>(rows * cols), rows, cols);
+    return [&]<std::size_t... k>(std::index_sequence<k...>) {
+      return weighted(loss.template rows<S>(first, second, in[in.size() - count + k]...), weights);
+    }
+    (each_number);
   };
   const auto want = automatic_gradient([&](const std::vector<dual>& in) { return formula(in); }, x);
   if constexpr (std::is_same_v<T, double>) {
@@ -56,12 +62,15 @@ void check_against_formula(const Loss& loss, index_t rows, index_t cols, double 
     CHECK(relative_error(want.gradient, slopes) < 1e-5);
   }
   const double allowed = tolerance<T>();
-  const auto options = loss.template options_with<T>(
-      reduction, differentiable(feaug::scalar(temperature), feaug::scalar(d_temperature)));
+  const auto options = [&]<std::size_t... k>(std::index_sequence<k...>) {
+    return loss.template options_with<T>(
+        reduction, differentiable(feaug::scalar(learnable[k]), feaug::scalar(d_learnable[k]))...);
+  }
+  (each_number);
   const auto gradients = [&] {
     std::vector<double> all = d_a.values();
     for (double v : d_b.values()) all.push_back(v);
-    all.push_back(static_cast<double>(d_temperature));
+    for (const C gradient : d_learnable) all.push_back(static_cast<double>(gradient));
     d_a.fill(std::numeric_limits<double>::quiet_NaN());
     d_b.fill(std::numeric_limits<double>::quiet_NaN());
     return all;
@@ -126,10 +135,10 @@ void check_thread_counts(const Loss& loss) {
   }
 }
 
-/// Zero rows, huge rows, the lowest temperature: finite, and no gradient for a row without
-/// direction.
-template <class Loss>
-void check_extreme_rows(const Loss& loss) {
+/// Zero rows, huge rows, with the lowest temperature or what else makes logits large: finite, and
+/// no gradient for a row without direction.
+template <class Loss, std::size_t count>
+void check_extreme_rows(const Loss& loss, const float (&numbers)[count]) {
   auto a = test_matrix<float>::normal(4, 3, 1);
   auto b = test_matrix<float>::normal(4, 3, 2);
   a.fill_row(1, 0.0);
@@ -137,10 +146,12 @@ void check_extreme_rows(const Loss& loss) {
   a.fill_row(3, 1e-30);
   test_matrix<float> d_a(4, 3);
   test_matrix<float> d_b(4, 3);
-  float tau = 1e-3F;
   feaug::cpu_context ctx{.threads = 1};
-  const auto options = loss.template options_with<float>(feaug::reduce::mean,
-                                                         feaug::stop_gradient(feaug::scalar(tau)));
+  const auto options = [&]<std::size_t... k>(std::index_sequence<k...>) {
+    return loss.template options_with<float>(feaug::reduce::mean,
+                                             feaug::stop_gradient(feaug::scalar(numbers[k]))...);
+  }
+  (std::make_index_sequence<count>());
   CHECK(std::isfinite(loss.with_gradients(ctx, feaug::differentiable(a.view(), d_a.view()),
                                           feaug::differentiable(b.view(), d_b.view()), options)));
   for (double v : d_a.values()) CHECK(std::isfinite(v));

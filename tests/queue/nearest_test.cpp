@@ -1,7 +1,8 @@
 #include "feaug/queue/nearest.hpp"
 
+#include <bit>
 #include <catch2/catch.hpp>
-#include <cstring>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -23,7 +24,8 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 
 // The same bits; every NaN is the same NaN.
 bool same(double a, double b) {
-  return std::isnan(a) ? std::isnan(b) : std::memcmp(&a, &b, sizeof a) == 0;
+  return std::isnan(a) ? std::isnan(b)
+                       : std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
 }
 
 template <class T>

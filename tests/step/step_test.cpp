@@ -283,6 +283,29 @@ TEST_CASE("step names what is wrong, before it writes", "[step]") {
   const auto wide = test_matrix<double>::normal(3, cols + 1, 5);
   says("step: negatives: got 6 columns, wanted 5 as z1", {.negatives = stop_gradient(wide.view())},
        policy);
+  test_matrix<double> d_negatives(3, cols);
+  says("step: negatives: got a gradient destination, wanted stop_gradient(negatives)",
+       {.negatives = differentiable(negatives.view(), d_negatives.view())}, policy);
+  const auto refuses = [&](const std::string& text, const feaug::operand<double>& first,
+                           const feaug::operand<double>& second) {
+    CHECK_THROWS_WITH(feaug::step(ctx, {}, first, second, h, policy, {}),
+                      Catch::Matchers::Contains("step: " + text));
+    CHECK(v.d1.values() == std::vector<double>(rows * cols, 5.0));
+  };
+  refuses("z1: got a null pointer with shape (6, 5)",
+          stop_gradient(matrix_view<const double>(nullptr, rows, cols)), z2);
+  refuses("z1: got shape (0, 5), wanted at least one row and one column",
+          stop_gradient(v.z1.view().rows_from(0, 0)), stop_gradient(v.z2.view().rows_from(0, 0)));
+  refuses("gradient of z1: got memory that overlaps z1", differentiable(v.d1.view(), v.d1.view()),
+          z2);
+  refuses("gradient of z1: got memory that overlaps z2", z1, stop_gradient(v.d1.view()));
+  refuses("gradient of z1: got memory that overlaps gradient of z2", z1,
+          differentiable(v.z2.view(), v.d1.view()));
+  std::vector<double> losses(2, 5.0);
+  CHECK_THROWS_WITH(
+      feaug::step(ctx, {}, z1, z2, h, policy, {}, feaug::vector_view<double>(losses.data(), 2)),
+      Catch::Matchers::Contains("step: loss: got 2 elements, wanted 1 (a scalar)"));
+  CHECK(losses == std::vector<double>(2, 5.0));
   feaug::no_predictor none;
   CHECK_THROWS_WITH(
       feaug::step(ctx, {}, z1, z2, none, policy, {}),

@@ -38,6 +38,14 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 template <class P>
 struct augmentation_traits;
 
+/// How an augmentation of type P is carried out in a context: forward and backward as above, for
+/// the context's memory space. On the CPU they are in its traits; cuda/feaug/cuda/augment has those
+/// of cuda_context.
+template <class Context, class P>
+struct augmentation_on;
+template <class P>
+struct augmentation_on<cpu_context, P> : augmentation_traits<P> {};
+
 /// What holds for most augmentations.
 struct augmentation_defaults {
   /// An output row reads other rows of x, so that out and x, and the gradients, must lie apart.
@@ -51,13 +59,14 @@ struct augmentation_defaults {
   }
   /// Memory that the policy refers to lies apart from `out`; it may be `out` exactly if `alone`
   /// (not one of several steps).
-  template <class P, class T>
-  static void check_forward(const P& /*policy*/, const matrix_view<T>& /*out*/, bool /*alone*/) {}
+  template <class P, class T, memory_space S>
+  static void check_forward(const P& /*policy*/, const matrix_view<T, S>& /*out*/, bool /*alone*/) {
+  }
   /// Destinations that the policy holds fit, and lie apart from what the backward pass reads and
   /// writes.
-  template <class P, class T>
-  static void check_backward(const P& /*policy*/, const operand<T>& /*x*/,
-                             const matrix_view<const T>& /*grad_out*/) {}
+  template <class P, class T, memory_space S>
+  static void check_backward(const P& /*policy*/, const operand<T, 2, S>& /*x*/,
+                             const matrix_view<const T, S>& /*grad_out*/) {}
 };
 
 /// A type that augment and augment_backward take.
@@ -81,9 +90,10 @@ inline constexpr int stream_count = augmentation_traits<P>::streams;
 /// key      the draws; the augmentation's streams start at key.stream. Row i draws as global row
 /// key.row_offset + i. Throws argument_error, before anything is written, for bad options, shapes,
 /// strides, null pointers, overlaps or keys. Rows that hold NaN stay NaN.
-template <augmentation P, element T>
-void augment(cpu_context& ctx, const P& policy, matrix_view<const std::type_identity_t<T>> x,
-             const random_key& key, matrix_view<T> out) {
+template <class Context, augmentation P, element T>
+void augment(Context& ctx, const P& policy,
+             matrix_view<const std::type_identity_t<T>, Context::space> x, const random_key& key,
+             matrix_view<T, Context::space> out) {
   using traits = augmentation_traits<P>;
   constexpr std::string_view op = traits::name;
   check::readable(op, "x", x);
@@ -94,11 +104,13 @@ void augment(cpu_context& ctx, const P& policy, matrix_view<const std::type_iden
   } else {
     check::apart_or_same(op, "out", out, "x", x);
   }
-  check::usable(op, key, x.rows(), x.cols(), traits::streams);
+  check::usable(op, key, x.rows(), x.cols(), traits::streams, Context::space);
   traits::validate(policy, x.rows(), x.cols());
   traits::check_forward(policy, out, true);
   if (x.empty()) return;
-  traits::forward(ctx, policy, x, key, row_selection{}, out);
+  require_reachable(ctx, op, "x", x);
+  require_reachable(ctx, op, "out", out);
+  augmentation_on<Context, P>::forward(ctx, policy, x, key, row_selection{}, out);
 }
 
 /// The gradient by x (and by a differentiable partner in the policy), from the gradient by
@@ -109,17 +121,21 @@ void augment(cpu_context& ctx, const P& policy, matrix_view<const std::type_iden
 /// itself in overwrite mode unless the augmentation reads other rows of x; any other
 ///           overlap is an error.
 /// Throws as augment does.
-template <augmentation P, element T>
-void augment_backward(cpu_context& ctx, const P& policy, const operand<T>& x, const random_key& key,
-                      matrix_view<const std::type_identity_t<T>> grad_out) {
+template <class Context, augmentation P, element T>
+void augment_backward(Context& ctx, const P& policy, const operand<T, 2, Context::space>& x,
+                      const random_key& key,
+                      matrix_view<const std::type_identity_t<T>, Context::space> grad_out) {
   using traits = augmentation_traits<P>;
   constexpr std::string_view op = traits::name;
   check::backward_views(op, x, grad_out, /*may_be_same=*/!traits::mixes_rows);
-  check::usable(op, key, x.value.rows(), x.value.cols(), traits::streams);
+  check::usable(op, key, x.value.rows(), x.value.cols(), traits::streams, Context::space);
   traits::validate(policy, x.value.rows(), x.value.cols());
   traits::check_backward(policy, x, grad_out);
   if (x.value.empty() || (!x.wants_gradient() && !traits::wants_gradient(policy))) return;
-  traits::backward(ctx, policy, x, key, row_selection{}, grad_out);
+  require_reachable(ctx, op, "x", x.value);
+  if (x.wants_gradient()) require_reachable(ctx, op, "gradient of x", x.gradient);
+  require_reachable(ctx, op, "grad_out", grad_out);
+  augmentation_on<Context, P>::backward(ctx, policy, x, key, row_selection{}, grad_out);
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -16,9 +16,10 @@ namespace check {
 
 /// x is valid and grad_out has its shape; x's destination lies apart from grad_out, or (if it
 /// `may_be_same`) is grad_out itself in overwrite mode.
-template <element T>
-void backward_views(std::string_view op, const operand<T>& x,
-                    const matrix_view<const std::type_identity_t<T>>& grad_out, bool may_be_same) {
+template <element T, memory_space S>
+void backward_views(std::string_view op, const operand<T, 2, S>& x,
+                    const matrix_view<const std::type_identity_t<T>, S>& grad_out,
+                    bool may_be_same) {
   valid(op, "x", x);
   readable(op, "grad_out", grad_out);
   has_shape(op, "grad_out", grad_out, x.value.rows(), x.value.cols(), "x");

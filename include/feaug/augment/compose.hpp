@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "feaug/augment/augmentation.hpp"
-#include "feaug/augment/backward_views.hpp"
+#include "feaug/cpu/operation.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -45,16 +45,16 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
         [&](const Ps&... part) { (augmentation_traits<Ps>::validate(part, rows, cols), ...); },
         policy.parts);
   }
-  template <class T>
-  static void check_forward(const policy_type& policy, const matrix_view<T>& out, bool alone) {
+  template <class T, memory_space S>
+  static void check_forward(const policy_type& policy, const matrix_view<T, S>& out, bool alone) {
     const bool only = alone && count == 1;
     std::apply(
         [&](const Ps&... part) { (augmentation_traits<Ps>::check_forward(part, out, only), ...); },
         policy.parts);
   }
-  template <class T>
-  static void check_backward(const policy_type& policy, const operand<T>& x,
-                             const matrix_view<const T>& grad_out) {
+  template <class T, memory_space S>
+  static void check_backward(const policy_type& policy, const operand<T, 2, S>& x,
+                             const matrix_view<const T, S>& grad_out) {
     std::apply(
         [&](const Ps&... part) {
           (augmentation_traits<Ps>::check_backward(part, x, grad_out), ...);
@@ -62,40 +62,43 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
         policy.parts);
   }
 
-  template <element T>
-  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
-                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
-    workspace::scope scope(ctx.workspace);
-    run<T>(ctx, scope, policy, x, key, selection, count, out);
+  template <class Context, element T>
+  static void forward(Context& ctx, const policy_type& policy,
+                      matrix_view<const T, Context::space> x, const random_key& key,
+                      const row_selection& selection, matrix_view<T, Context::space> out) {
+    typename Context::operation call(ctx, name);
+    run<Context, T>(ctx, call, policy, x, key, selection, count, out);
   }
 
-  template <element T>
-  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
-                       const random_key& key, const row_selection& selection,
-                       matrix_view<const T> grad_out) {
-    workspace::scope scope(ctx.workspace);
-    std::array<matrix_view<const T>, count> inputs;  // of each part
-    inputs.fill(x.value);                            // a part that only asks for the shape finds it
+  template <class Context, element T>
+  static void backward(Context& ctx, const policy_type& policy,
+                       const operand<T, 2, Context::space>& x, const random_key& key,
+                       const row_selection& selection,
+                       matrix_view<const T, Context::space> grad_out) {
+    using input_view = matrix_view<const T, Context::space>;
+    typename Context::operation call(ctx, name);
+    std::array<input_view, count> inputs;  // of each part
+    inputs.fill(x.value);                  // a part that only asks for the shape finds it
     if constexpr (backward_reads_value && count > 1) {
-      inputs = run<T>(ctx, scope, policy, x.value, key, selection, count - 1, {});
+      inputs = run<Context, T>(ctx, call, policy, x.value, key, selection, count - 1, {});
     }
     const index_t rows = x.value.rows();
     const index_t cols = x.value.cols();
-    std::array<matrix_view<T>, 2> between;
-    for (matrix_view<T>& gradient : between) {
-      if (count > 1) gradient = {scope.take_filled<T>(rows * cols, T{}), rows, cols};
+    std::array<matrix_view<T, Context::space>, 2> between;
+    for (auto& gradient : between) {
+      if (count > 1) gradient = {call.template take_zeros<T>(rows * cols), rows, cols};
     }
-    matrix_view<const T> incoming = grad_out;
+    input_view incoming = grad_out;
     for_each_part_backwards([&](auto at, int first_stream) {
       constexpr int part = decltype(at)::value;
       const auto& policy_part = std::get<part>(policy.parts);
-      operand<T> input = x;
+      operand<T, 2, Context::space> input = x;
       if constexpr (part > 0) {
         input = differentiable(inputs[part], between[part % 2]);
       }
-      using traits = augmentation_traits<std::tuple_element_t<part, std::tuple<Ps...>>>;
-      traits::backward(ctx, policy_part, input, key.streams_later(first_stream),
-                       selection_of(part, selection), incoming);
+      using on_context = augmentation_on<Context, std::tuple_element_t<part, std::tuple<Ps...>>>;
+      on_context::backward(ctx, policy_part, input, key.streams_later(first_stream),
+                           selection_of(part, selection), incoming);
       incoming = input.gradient;
     });
   }
@@ -108,26 +111,26 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
 
   /// The first `parts` parts; the last of all writes to `out`, the others to scratch. Returns the
   /// inputs of the parts.
-  template <class T>
-  static std::array<matrix_view<const T>, count> run(cpu_context& ctx, workspace::scope& scope,
-                                                     const policy_type& policy,
-                                                     matrix_view<const T> x, const random_key& key,
-                                                     const row_selection& selection, int parts,
-                                                     matrix_view<T> out) {
-    std::array<matrix_view<const T>, count> inputs;
+  template <class Context, class T>
+  static std::array<matrix_view<const T, Context::space>, count> run(
+      Context& ctx, typename Context::operation& call, const policy_type& policy,
+      matrix_view<const T, Context::space> x, const random_key& key, const row_selection& selection,
+      int parts, matrix_view<T, Context::space> out) {
+    using output_view = matrix_view<T, Context::space>;
+    std::array<matrix_view<const T, Context::space>, count> inputs;
     inputs.fill(x);
     int first_stream = 0;
     const auto one = [&](auto at) {
       constexpr int part = decltype(at)::value;
-      using traits = augmentation_traits<std::tuple_element_t<part, std::tuple<Ps...>>>;
+      using on_context = augmentation_on<Context, std::tuple_element_t<part, std::tuple<Ps...>>>;
       if (part >= parts) return;
-      const matrix_view<T> to =
+      const output_view to =
           part + 1 < count
-              ? matrix_view<T>(scope.take_filled<T>(x.rows() * x.cols(), T{}), x.rows(), x.cols())
+              ? output_view(call.template take_zeros<T>(x.rows() * x.cols()), x.rows(), x.cols())
               : out;
-      traits::forward(ctx, std::get<part>(policy.parts), inputs[part],
-                      key.streams_later(first_stream), selection_of(part, selection), to);
-      first_stream += traits::streams;
+      on_context::forward(ctx, std::get<part>(policy.parts), inputs[part],
+                          key.streams_later(first_stream), selection_of(part, selection), to);
+      first_stream += on_context::streams;
       if constexpr (part + 1 < count) inputs[part + 1] = to;
     };
     [&]<int... At>(std::integer_sequence<int, At...>) {

@@ -51,6 +51,26 @@ concept elementwise_augmentation =
   { P::name } -> std::convertible_to<std::string_view>;
 };
 
+namespace detail {
+
+/// The draws of columns 4·block … 4·block + 3 of a row.
+template <class Draw>
+FEAUG_HD void draw_four(const random_key& key, index_t row, std::uint32_t block,
+                        float (&values)[4]) {
+  const random_block drawn = draw_block(key, row, block);
+  if constexpr (std::same_as<Draw, uniform_draw>) {
+    for (int lane = 0; lane < 4; ++lane) values[lane] = uniform_from_word(drawn.words[lane]);
+  } else {
+    for (int lane = 0; lane < 4; lane += 2) {
+      const normal_pair pair = normal_from_words(drawn.words[lane], drawn.words[lane + 1]);
+      values[lane] = pair.even;
+      values[lane + 1] = pair.odd;
+    }
+  }
+}
+
+}  // namespace detail
+
 namespace cpu {
 
 /// visit(j, draw) for every column of a row. Draws come four columns at a time, as Philox makes
@@ -61,17 +81,8 @@ void for_each_draw(const random_key& key, index_t row, index_t cols, const Visit
     for (index_t j = 0; j < cols; ++j) visit(j, no_draw{});
   } else {
     for (index_t first = 0; first < cols; first += 4) {
-      const random_block block = draw_block(key, row, static_cast<std::uint32_t>(first / 4));
       float values[4];
-      if constexpr (std::same_as<Draw, uniform_draw>) {
-        for (int lane = 0; lane < 4; ++lane) values[lane] = uniform_from_word(block.words[lane]);
-      } else {
-        for (int lane = 0; lane < 4; lane += 2) {
-          const normal_pair pair = normal_from_words(block.words[lane], block.words[lane + 1]);
-          values[lane] = pair.even;
-          values[lane + 1] = pair.odd;
-        }
-      }
+      feaug::detail::draw_four<Draw>(key, row, static_cast<std::uint32_t>(first / 4), values);
       const index_t count = std::min<index_t>(4, cols - first);
       for (index_t lane = 0; lane < count; ++lane) visit(first + lane, Draw{values[lane]});
     }

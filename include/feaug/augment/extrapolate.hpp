@@ -26,7 +26,7 @@ struct extrapolate {
   static constexpr float least = 1.0F;
   static constexpr float most = std::numeric_limits<float>::max();
   static constexpr std::string_view range = "a finite weight of at least 1";
-  static constexpr float from_beta(float drawn) { return 1.0F + drawn; }
+  FEAUG_HD static constexpr float from_beta(float drawn) { return 1.0F + drawn; }
 };
 
 template <>

@@ -26,7 +26,7 @@ struct interpolate {
   static constexpr float least = 0.0F;
   static constexpr float most = 1.0F;
   static constexpr std::string_view range = "a weight from 0 to 1";
-  static constexpr float from_beta(float drawn) { return drawn; }
+  FEAUG_HD static constexpr float from_beta(float drawn) { return drawn; }
 };
 
 template <>

@@ -43,15 +43,15 @@ struct block_mask {
 };
 
 /// A mask that was drawn before: `keep` N × D of 0 and 1.
-template <element T>
+template <element T, memory_space Space = memory_space::host>
 struct drawn_mask_policy {
-  matrix_view<const T> keep;
+  matrix_view<const T, Space> keep;
   feaug::rescale rescale = feaug::rescale::none;
 };
 
-template <class T>
-drawn_mask_policy<std::remove_const_t<T>> drawn_mask(const matrix_view<T>& keep,
-                                                     rescale scale = rescale::none) {
+template <class T, memory_space S>
+drawn_mask_policy<std::remove_const_t<T>, S> drawn_mask(const matrix_view<T, S>& keep,
+                                                        rescale scale = rescale::none) {
   return {.keep = keep, .rescale = scale};
 }
 
@@ -83,11 +83,16 @@ inline void keep_row(const fixed_count_mask& policy, const random_key& key, inde
   for (auto it = order.begin(); it != kept; ++it) keep[it->column] = 1.0F;
 }
 
+/// Where the dropped run begins: the word's share of 2³² times the number of starts, uniform up to
+/// starts / 2³².
+FEAUG_HD inline index_t dropped_start(index_t block_length, index_t cols, std::uint32_t word) {
+  const auto starts = static_cast<std::uint64_t>(cols - block_length + 1);
+  return static_cast<index_t>((word * starts) >> 32);
+}
+
 inline void keep_row(const block_mask& policy, const random_key& key, index_t row, index_t cols,
                      float* keep) {
-  const auto starts = static_cast<std::uint64_t>(cols - policy.block_length + 1);
-  // The word's share of 2³² times the number of starts: uniform up to starts / 2³².
-  const auto start = static_cast<index_t>((draw_word(key, row, 0) * starts) >> 32);
+  const index_t start = dropped_start(policy.block_length, cols, draw_word(key, row, 0));
   std::fill_n(keep, cols, 1.0F);
   std::fill_n(keep + start, policy.block_length, 0.0F);
 }
@@ -175,22 +180,22 @@ struct augmentation_traits<block_mask> : detail::mask_traits<block_mask> {
   }
 };
 
-template <element U>
-struct augmentation_traits<drawn_mask_policy<U>> : detail::mask_traits<drawn_mask_policy<U>> {
+template <element U, memory_space S>
+struct augmentation_traits<drawn_mask_policy<U, S>> : detail::mask_traits<drawn_mask_policy<U, S>> {
   static constexpr std::string_view name = "drawn_mask";
   static constexpr int streams = 0;
-  static void validate(const drawn_mask_policy<U>& policy, index_t rows, index_t cols) {
+  static void validate(const drawn_mask_policy<U, S>& policy, index_t rows, index_t cols) {
     check::readable(name, "keep", policy.keep);
     check::has_shape(name, "keep", policy.keep, rows, cols, "x");
   }
   template <class T>
-  static void check_forward(const drawn_mask_policy<U>& policy, const matrix_view<T>& out,
+  static void check_forward(const drawn_mask_policy<U, S>& policy, const matrix_view<T, S>& out,
                             bool /*alone*/) {
     check::apart(name, "out", out, "keep", policy.keep);
   }
   template <class T>
-  static void check_backward(const drawn_mask_policy<U>& policy, const operand<T>& x,
-                             const matrix_view<const T>& /*grad_out*/) {
+  static void check_backward(const drawn_mask_policy<U, S>& policy, const operand<T, 2, S>& x,
+                             const matrix_view<const T, S>& /*grad_out*/) {
     if (x.wants_gradient()) check::apart(name, "gradient of x", x.gradient, "keep", policy.keep);
   }
 };

@@ -22,30 +22,41 @@ enum class weight_distribution { fixed, uniform, beta };
 /// How often one is drawn.
 enum class draw_per { row, call };
 
+/// A mix that draws a weight for every row.
+template <class Mix>
+concept weighted_mix = requires(const Mix& mix) {
+  mix.distribution;
+  Mix::least;
+  Mix::most;
+};
+
 /// A mix with a partner of the caller's choice: see with_partner and with_weights.
-template <class Mix, element T>
+template <class Mix, element T, memory_space Space = memory_space::host>
 struct partnered {
   Mix mix;
-  operand<T> partner;  ///< N × D: another view, neighbours, rows of a queue
-  vector_view<const compute_t<T>> weights =
-      {};  ///< N weights of x that were drawn before; empty: the mix draws
+  operand<T, 2, Space> partner;  ///< N × D: another view, neighbours, rows of a queue
+  /// N weights of x that were drawn before; empty: the mix draws. On a GPU their range is not
+  /// checked.
+  vector_view<const compute_t<T>, Space> weights = {};
 };
 
 /// `mix` with the rows of `partner` (N × D) instead of a permutation of the batch. As an operand,
-/// partner gets the gradient (1 − w)·g; as a view it is a constant.
-template <class Mix, element T>
-partnered<Mix, T> with_partner(const Mix& mix, const operand<T>& partner) {
+/// partner gets its gradient, (1 − w)·g of interpolate and extrapolate; as a view it is a constant.
+template <class Mix, element T, memory_space S>
+partnered<Mix, T, S> with_partner(const Mix& mix, const operand<T, 2, S>& partner) {
   return {.mix = mix, .partner = partner};
 }
-template <class Mix, class T>
-partnered<Mix, std::remove_const_t<T>> with_partner(const Mix& mix, const matrix_view<T>& partner) {
+template <class Mix, class T, memory_space S>
+partnered<Mix, std::remove_const_t<T>, S> with_partner(const Mix& mix,
+                                                       const matrix_view<T, S>& partner) {
   return {.mix = mix, .partner = stop_gradient(partner)};
 }
 
 /// The form that takes the draw: N weights of x, and the partner.
-template <class Mix, element T>
-partnered<Mix, T> with_weights(const Mix& mix, const operand<T>& partner,
-                               std::type_identity_t<vector_view<const compute_t<T>>> weights) {
+template <weighted_mix Mix, element T, memory_space S>
+partnered<Mix, T, S> with_weights(
+    const Mix& mix, const operand<T, 2, S>& partner,
+    std::type_identity_t<vector_view<const compute_t<T>, S>> weights) {
   return {.mix = mix, .partner = partner, .weights = weights};
 }
 
@@ -53,7 +64,7 @@ namespace detail {
 
 /// The weight of x in row i; the mix says its range.
 template <class Mix>
-float draw_weight(const Mix& mix, random_key key, index_t row) {
+FEAUG_HD float draw_weight(const Mix& mix, random_key key, index_t row) {
   if (mix.per == draw_per::call) {
     key.row_offset = 0;  // one weight for all micro-batches and ranks
     row = 0;
@@ -150,35 +161,34 @@ struct permuted_mix_traits : augmentation_defaults {
   }
 };
 
-}  // namespace detail
-
-/// The partner is the caller's. Streams: the weights'.
-template <class Mix, element U>
-struct augmentation_traits<partnered<Mix, U>> : augmentation_defaults {
-  using policy_type = partnered<Mix, U>;
+/// What all mixes with the caller's partner share. Streams: the weights'.
+template <class Mix, element U, memory_space S>
+struct partnered_mix_traits : augmentation_defaults {
+  using policy_type = partnered<Mix, U, S>;
   static constexpr std::string_view name = augmentation_traits<Mix>::name;
-  static constexpr int streams = 1;
+  static constexpr int streams = weighted_mix<Mix> ? 1 : 0;
 
   static bool wants_gradient(const policy_type& policy) { return policy.partner.wants_gradient(); }
 
   static void validate(const policy_type& policy, index_t rows, index_t cols) {
     check::valid(name, "partner", policy.partner);
     check::has_shape(name, "partner", policy.partner.value, rows, cols, "x");
-    if (policy.weights.data == nullptr) {
-      detail::check_mix(name, policy.mix);
+    if (!weighted_mix<Mix> || policy.weights.data == nullptr) {
+      augmentation_traits<Mix>::validate(policy.mix, rows, cols);
       return;
     }
-    check::readable(name, "weights", policy.weights);
-    check::has_size(name, "weights", policy.weights, rows, "one a row");
-    for (index_t i = 0; i < rows; ++i) {
-      const auto weight = policy.weights[i];
-      if (!(weight >= Mix::least && weight <= Mix::most)) {
+    if constexpr (weighted_mix<Mix>) {
+      check::readable(name, "weights", policy.weights);
+      check::has_size(name, "weights", policy.weights, rows, "one a row");
+      for (index_t i = 0; S == memory_space::host && i < rows; ++i) {
+        const auto weight = policy.weights[i];
+        if (weight >= Mix::least && weight <= Mix::most) continue;
         check::fail(name, "weights", check::text(weight) + " in row " + check::text(i), Mix::range);
       }
     }
   }
   template <class T>
-  static void check_forward(const policy_type& policy, const matrix_view<T>& out, bool alone) {
+  static void check_forward(const policy_type& policy, const matrix_view<T, S>& out, bool alone) {
     if (alone) {
       check::apart_or_same(name, "out", out, "partner", policy.partner.value);
     } else {
@@ -186,19 +196,35 @@ struct augmentation_traits<partnered<Mix, U>> : augmentation_defaults {
     }
   }
   template <class T>
-  static void check_backward(const policy_type& policy, const operand<T>& x,
-                             const matrix_view<const T>& grad_out) {
+  static void check_backward(const policy_type& policy, const operand<T, 2, S>& x,
+                             const matrix_view<const T, S>& grad_out) {
     check::apart(name, "x", x, "partner", policy.partner);
     if (policy.partner.wants_gradient()) {
       check::apart(name, "gradient of partner", policy.partner.gradient, "grad_out", grad_out);
     }
   }
 
+ protected:
+  /// The weight of x in row i, on the CPU.
+  static compute_t<U> weight(const policy_type& policy, const random_key& key, index_t i) {
+    if (policy.weights.data != nullptr) return policy.weights[i];
+    return static_cast<compute_t<U>>(draw_weight(policy.mix, key, i));
+  }
+};
+
+}  // namespace detail
+
+/// The partner is the caller's. Streams: the weights'.
+template <class Mix, element U, memory_space S>
+struct augmentation_traits<partnered<Mix, U, S>> : detail::partnered_mix_traits<Mix, U, S> {
+  using base = detail::partnered_mix_traits<Mix, U, S>;
+  using typename base::policy_type;
+
   template <element T>
   static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
                       const random_key& key, const row_selection& selection, matrix_view<T> out) {
     cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
-      detail::mix_row(x.row(i), policy.partner.value.row(i), weight(policy, key, i), x.cols(),
+      detail::mix_row(x.row(i), policy.partner.value.row(i), base::weight(policy, key, i), x.cols(),
                       out.row(i));
     });
   }
@@ -213,24 +239,18 @@ struct augmentation_traits<partnered<Mix, U>> : augmentation_defaults {
         cpu::put_gradient(policy.partner, i, [](index_t) { return C{0}; });
         return;
       }
-      const C w = weight(policy, key, i);
+      const C w = base::weight(policy, key, i);
       // The partner first: x's destination may be grad_out itself.
       cpu::put_gradient(policy.partner, i,
                         [&](index_t j) { return (C{1} - w) * load(grad_out(i, j)); });
       cpu::put_gradient(x, i, [&](index_t j) { return w * load(grad_out(i, j)); });
     });
   }
-
- private:
-  static compute_t<U> weight(const policy_type& policy, const random_key& key, index_t i) {
-    if (policy.weights.data != nullptr) return policy.weights[i];
-    return static_cast<compute_t<U>>(detail::draw_weight(policy.mix, key, i));
-  }
 };
 
 /// What a mix draws from the key for a batch: N weights and N partners (row i is mixed with row
 /// permutation[i]). with_weights over the rows so permuted then does what the mix would.
-template <class Mix, class C>
+template <weighted_mix Mix, class C>
 requires(std::same_as<C, float> ||
          std::same_as<C, double>) void draw(cpu_context& /*ctx*/, const Mix& mix,
                                             const random_key& key, vector_view<C> weights,

@@ -1,30 +1,21 @@
-// The nearest neighbour in a support queue as the augmented feature.
+// The nearest neighbour in a support queue as the augmented feature, and what every policy of
+// neighbours shares.
 #pragma once
 
-#include <cmath>
+#include <cstdint>
+#include <optional>
 #include <string_view>
-#include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/backward_views.hpp"
-#include "feaug/augment/l2_normalize.hpp"
-#include "feaug/queue/nearest.hpp"
+#include "feaug/augment/neighbour_plan.hpp"
+#include "feaug/cpu/neighbours.hpp"
+#include "feaug/cpu/operation.hpp"
+#include "feaug/queue/similarity_range.hpp"
 #include "feaug/queue/support_queue.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
-
-/// What the query gets of the neighbour's gradient. The search itself is never differentiated.
-enum class neighbour_gradient {
-  none,  ///< nothing: a neighbour is a constant (NNCLR; Dwibedi et al., arXiv 2104.14548)
-  straight_through,  ///< g, as if the neighbour were the query
-};
-
-/// What a row gets that has no neighbour: the queue is empty, or every filled row is excluded.
-enum class neighbour_fallback {
-  error,  ///< argument_error
-  query,  ///< unit(x)
-};
 
 /// out_i = the unit vector of the nearest filled row of a queue by cosine; see nearest for what
 /// nearest means exactly. A query with NaN or ∞ becomes a row of NaN. Bind it to a queue with
@@ -32,71 +23,160 @@ enum class neighbour_fallback {
 struct neighbour {
   neighbour_gradient gradient = neighbour_gradient::none;
   neighbour_fallback fallback = neighbour_fallback::error;
+  similarity_range similarity = {};  ///< rows with another cosine are no neighbours
 };
 
-/// What a bound neighbour may be told of, and tell.
-struct neighbour_binding {
-  vector_view<const std::int64_t> exclude_ids =
-      {};  ///< N ids: rows of the queue with the query's own id are passed over
-  vector_view<index_t> indices = {};  ///< N: where the found slots are written, −1 for none
+/// How a policy makes a row of its neighbours. Specialised by each; has
+///   static constexpr std::string_view name;   // opens every error message
+///   static constexpr int streams;
+///   static constexpr bool mixes_rows;         // reads all queries to answer one
+///   static constexpr bool draws_choice;       // draws one of several neighbours
+///   static void validate(std::string_view op, const How&);   // throws for bad options
+///   static detail::neighbour_plan plan(const How&);
+template <class How>
+struct neighbour_rule;
+
+/// A way to make a row of neighbours: what mutual_neighbour_of and pseudo_neighbour_of take.
+template <class How>
+concept neighbour_kind = requires(const How& how) {
+  neighbour_rule<How>::plan(how);
 };
 
-template <element T>
+template <>
+struct neighbour_rule<neighbour> {
+  static constexpr std::string_view name = "neighbour";
+  static constexpr int streams = 0;
+  static constexpr bool mixes_rows = false;
+  static constexpr bool draws_choice = false;
+  static void validate(std::string_view /*op*/, const neighbour& /*how*/) {}
+  static detail::neighbour_plan plan(const neighbour& how) {
+    return {.similarity = how.similarity, .gradient = how.gradient, .fallback = how.fallback};
+  }
+};
+
+/// What bound neighbours may be told of, and tell.
+template <memory_space Space>
+struct basic_neighbour_binding {
+  /// N ids: rows of the queue with the query's own id are passed over
+  vector_view<const std::int64_t, Space> exclude_ids = {};
+  /// N: where the slot of the row's (nearest) neighbour is written, −1 for none
+  vector_view<index_t, Space> indices = {};
+  /// N × k: all slots that the row was made of, nearest first, −1 after them
+  matrix_view<index_t, Space> slots = {};
+};
+using neighbour_binding = basic_neighbour_binding<memory_space::host>;
+
+template <element T, memory_space Space = memory_space::host, class How = neighbour>
 struct neighbour_policy {
-  support_queue<T> queue;
-  neighbour how;
-  neighbour_binding binding;
+  support_queue<T, Space> queue;
+  How how;
+  basic_neighbour_binding<Space> binding;
+  std::optional<vector_view<const float, Space>> choice = {};  ///< see with_choice
+  std::optional<matrix_view<const T, Space>> epsilon = {};     ///< see with_noise
 };
 
-/// The augmentation that looks its neighbours up in `queue`.
-template <element T>
-neighbour_policy<T> neighbour_from(const support_queue<T>& queue, const neighbour& how = {},
-                                   const neighbour_binding& binding = {}) {
+/// The augmentation that looks its neighbours up in `queue`: `how` is a neighbour, mean_neighbour,
+/// trimmed_mean_neighbour, median_neighbour, random_neighbour, mutual_neighbour or
+/// pseudo_neighbour.
+template <element T, memory_space S, class How = neighbour>
+neighbour_policy<T, S, How> neighbour_from(const support_queue<T, S>& queue, const How& how = {},
+                                           const basic_neighbour_binding<S>& binding = {}) {
   return {.queue = queue, .how = how, .binding = binding};
 }
 
-template <element U>
-struct augmentation_traits<neighbour_policy<U>> : augmentation_defaults {
-  using policy_type = neighbour_policy<U>;
-  static constexpr std::string_view name = "neighbour";
-  static constexpr int streams = 0;
+namespace detail {
 
-  static void validate(const policy_type& policy, index_t rows, index_t cols) {
-    check::valid(name, policy.queue);
-    check::has_columns(name, "queue.storage", policy.queue.storage, cols, "x");
-    if (*policy.queue.size == 0 && policy.how.fallback == neighbour_fallback::error && rows > 0) {
-      check::fail(name, "queue", "no filled rows", "at least one, or neighbour_fallback::query");
+/// The checks that all policies of neighbours share. `Rule` is that of their neighbours.
+template <class Rule, class Policy, memory_space S>
+struct neighbour_checks : augmentation_defaults {
+  static constexpr bool mixes_rows = Rule::mixes_rows;
+  static constexpr bool on_host = S == memory_space::host;
+
+  static void validate_neighbours(std::string_view op, const Policy& policy,
+                                  const neighbour_plan& plan, index_t rows, index_t cols) {
+    check::valid(op, policy.queue);
+    check::has_columns(op, "queue.storage", policy.queue.storage, cols, "x");
+    check::within(op, "k", plan.k, 1, policy.queue.capacity());
+    check::valid(op, plan.similarity);
+    if constexpr (on_host) {
+      if (*policy.queue.size == 0 && plan.fallback == neighbour_fallback::error && rows > 0) {
+        check::fail(op, "queue", "no filled rows", "at least one, or neighbour_fallback::query");
+      }
     }
-    check::readable(name, "exclude_ids", policy.binding.exclude_ids);
+    check::readable(op, "exclude_ids", policy.binding.exclude_ids);
     if (!policy.binding.exclude_ids.empty()) {
-      check::has_size(name, "exclude_ids", policy.binding.exclude_ids, rows, "one a row");
+      check::has_size(op, "exclude_ids", policy.binding.exclude_ids, rows, "one a row");
     }
-    check::writable(name, "indices", policy.binding.indices);
+    check::writable(op, "indices", policy.binding.indices);
     if (!policy.binding.indices.empty())
-      check::has_size(name, "indices", policy.binding.indices, rows, "one a row");
+      check::has_size(op, "indices", policy.binding.indices, rows, "one a row");
+    check::writable(op, "slots", policy.binding.slots);
+    if (!policy.binding.slots.empty())
+      check::has_shape(op, "slots", policy.binding.slots, rows, plan.k, "the rows and k ask for");
+    if (!policy.choice.has_value()) return;
+    check::readable(op, "choice", *policy.choice);
+    check::has_size(op, "choice", *policy.choice, rows, "one a row");
+    for (index_t i = 0; on_host && i < rows; ++i) {
+      const float u = (*policy.choice)[i];
+      if (u >= 0.0F && u < 1.0F) continue;
+      check::fail(op, "choice", check::text(u) + " in row " + check::text(i),
+                  "a number from 0 to below 1");
+    }
   }
 
   template <class T>
-  static void check_forward(const policy_type& policy, const matrix_view<T>& out, bool /*alone*/) {
-    check::apart(name, "out", out, "queue.storage", policy.queue.storage);
+  static void check_neighbours_apart(std::string_view op, const Policy& policy,
+                                     std::string_view output, const matrix_view<T, S>& out) {
+    check::apart(op, output, out, "queue.storage", policy.queue.storage);
+    if (policy.choice.has_value())
+      check::apart(op, output, out, "choice", as_column(*policy.choice));
+  }
+};
+
+/// Writes down which slots row i was made of.
+template <memory_space S>
+void tell_slots(const basic_neighbour_binding<S>& binding, index_t i, const cpu::used_slots& used) {
+  if (!binding.indices.empty()) binding.indices[i] = used.count > 0 ? used.slots[0] : -1;
+  if (binding.slots.empty()) return;
+  for (index_t r = 0; r < binding.slots.cols(); ++r)
+    binding.slots(i, r) = r < used.count ? used.slots[r] : -1;
+}
+
+}  // namespace detail
+
+template <element U, memory_space S, neighbour_kind How>
+struct augmentation_traits<neighbour_policy<U, S, How>>
+    : detail::neighbour_checks<neighbour_rule<How>, neighbour_policy<U, S, How>, S> {
+  using policy_type = neighbour_policy<U, S, How>;
+  using rule = neighbour_rule<How>;
+  static constexpr std::string_view name = rule::name;
+  static constexpr int streams = rule::streams;
+
+  static void validate(const policy_type& policy, index_t rows, index_t cols) {
+    rule::validate(name, policy.how);
+    augmentation_traits::validate_neighbours(name, policy, rule::plan(policy.how), rows, cols);
+  }
+
+  template <class T>
+  static void check_forward(const policy_type& policy, const matrix_view<T, S>& out,
+                            bool /*alone*/) {
+    augmentation_traits::check_neighbours_apart(name, policy, "out", out);
   }
 
   template <element T>
   static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
-                      const random_key& /*key*/, const row_selection& selection,
-                      matrix_view<T> out) {
-    workspace::scope scope(ctx.workspace);
-    auto* found = scope.take_filled<index_t>(x.rows(), -1);
-    if (*policy.queue.size > 0) {
-      nearest(ctx, policy.queue, x, {.indices = {found, x.rows(), 1}},
-              {.k = 1, .exclude_ids = policy.binding.exclude_ids});
-    }
-    if (policy.how.fallback == neighbour_fallback::error) refuse_missing(x, selection, found);
-    cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
-      if (!policy.binding.indices.empty()) policy.binding.indices[i] = found[i];
-      const T* row = found[i] < 0 ? x.row(i) : policy.queue.storage.row(found[i]);
-      cpu::normalize_row(row, x.cols(), default_norm_eps, out.row(i));
-    });
+                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
+    const cpu::neighbour_source<T> from = {.op = name,
+                                           .queue = policy.queue,
+                                           .plan = rule::plan(policy.how),
+                                           .exclude_ids = policy.binding.exclude_ids,
+                                           .choice = policy.choice};
+    cpu::for_each_neighbour(ctx, from, x, key, selection,
+                            [&](index_t i, const cpu::used_slots& used, const double* row, int) {
+                              detail::tell_slots(policy.binding, i, used);
+                              for (index_t j = 0; j < x.cols(); ++j)
+                                out(i, j) = store<T>(static_cast<compute_t<T>>(row[j]));
+                            });
   }
 
   /// Straight-through hands g to every row, to one that fell back to itself as well: no search is
@@ -106,23 +186,14 @@ struct augmentation_traits<neighbour_policy<U>> : augmentation_defaults {
                        const random_key& /*key*/, const row_selection& selection,
                        matrix_view<const T> grad_out) {
     using C = compute_t<T>;
-    const bool through = policy.how.gradient == neighbour_gradient::straight_through;
+    if constexpr (rule::mixes_rows) {
+      cpu::operation call(ctx, name);
+      if (!selection.all()) cpu::put_zero_gradient(call, x, selection, false);
+    }
+    const bool through = rule::plan(policy.how).gradient == neighbour_gradient::straight_through;
     cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), selection, [&](index_t i, int) {
       cpu::put_gradient(x, i, [&](index_t j) { return through ? load(grad_out(i, j)) : C{0}; });
     });
-  }
-
- private:
-  template <class T>
-  static void refuse_missing(const matrix_view<const T>& x, const row_selection& selection,
-                             const index_t* found) {
-    for (index_t i = 0; i < x.rows(); ++i) {
-      if (found[i] < 0 && selection.contains(i) &&
-          std::isfinite(cpu::row_norm(x.row(i), x.cols()))) {
-        check::fail(name, "exclude_ids", "every filled row excluded for row " + check::text(i),
-                    "a neighbour for every row, or neighbour_fallback::query");
-      }
-    }
   }
 };
 

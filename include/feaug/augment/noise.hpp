@@ -33,16 +33,17 @@ struct uniform_noise {
 };
 
 /// A noise that was drawn before: epsilon N × D.
-template <element T>
+template <element T, memory_space Space = memory_space::host>
 struct drawn_noise_policy {
-  matrix_view<const T> epsilon;
+  matrix_view<const T, Space> epsilon;
   float scale = 0.05F;
   noise_scale relative_to = noise_scale::absolute;
 };
 
-template <class T>
-drawn_noise_policy<std::remove_const_t<T>> drawn_noise(
-    const matrix_view<T>& epsilon, float scale, noise_scale relative_to = noise_scale::absolute) {
+template <class T, memory_space S>
+drawn_noise_policy<std::remove_const_t<T>, S> drawn_noise(
+    const matrix_view<T, S>& epsilon, float scale,
+    noise_scale relative_to = noise_scale::absolute) {
   return {.epsilon = epsilon, .scale = scale, .relative_to = relative_to};
 }
 
@@ -70,22 +71,37 @@ void noise_row(const drawn_noise_policy<T>& policy, const random_key& /*key*/, i
   for (index_t j = 0; j < cols; ++j) visit(j, load(policy.epsilon(row, j)));
 }
 
+inline void check_noise_scale(std::string_view op, float scale) {
+  if (scale >= 0.0F && std::isfinite(scale)) return;
+  check::fail(op, "scale", check::text(scale), "a finite number of at least 0");
+}
+
+/// What is added to x does not depend on it: the gradient is g.
+struct passes_gradient : augmentation_defaults {
+  template <class P, element T>
+  static void backward(cpu_context& ctx, const P& /*policy*/, const operand<T>& x,
+                       const random_key& /*key*/, const row_selection& selection,
+                       matrix_view<const T> grad_out) {
+    cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), selection, [&](index_t i, int) {
+      cpu::put_gradient(x, i, [&](index_t j) { return load(grad_out(i, j)); });
+    });
+  }
+};
+
 /// What all noises do with a row of ε.
 template <class P>
-struct noise_traits : augmentation_defaults {
+struct noise_traits : passes_gradient {
   static void validate(const P& policy, index_t rows, index_t cols) {
     constexpr std::string_view op = augmentation_traits<P>::name;
-    if (!(policy.scale >= 0.0F) || !std::isfinite(policy.scale)) {
-      check::fail(op, "scale", check::text(policy.scale), "a finite number of at least 0");
-    }
+    check_noise_scale(op, policy.scale);
     if constexpr (requires { policy.epsilon; }) {
       check::readable(op, "epsilon", policy.epsilon);
       check::has_shape(op, "epsilon", policy.epsilon, rows, cols, "x");
     }
   }
 
-  template <class T>
-  static void check_forward(const P& policy, const matrix_view<T>& out, bool /*alone*/) {
+  template <class T, memory_space S>
+  static void check_forward(const P& policy, const matrix_view<T, S>& out, bool /*alone*/) {
     if constexpr (requires { policy.epsilon; }) {
       check::apart(augmentation_traits<P>::name, "out", out, "epsilon", policy.epsilon);
     }
@@ -98,21 +114,11 @@ struct noise_traits : augmentation_defaults {
     cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
       auto sigma = static_cast<C>(policy.scale);
       if (policy.relative_to == noise_scale::row_norm) {
-        sigma =
-            static_cast<C>(static_cast<double>(policy.scale) * cpu::row_norm(x.row(i), x.cols()));
+        sigma = static_cast<C>(static_cast<double>(policy.scale) * row_norm(x.row(i), x.cols()));
       }
       noise_row(policy, key, i, x.cols(), [&](index_t j, auto epsilon) {
         out(i, j) = store<T>(load(x(i, j)) + sigma * static_cast<C>(epsilon));
       });
-    });
-  }
-
-  template <element T>
-  static void backward(cpu_context& ctx, const P& /*policy*/, const operand<T>& x,
-                       const random_key& /*key*/, const row_selection& selection,
-                       matrix_view<const T> grad_out) {
-    cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), selection, [&](index_t i, int) {
-      cpu::put_gradient(x, i, [&](index_t j) { return load(grad_out(i, j)); });
     });
   }
 };
@@ -131,8 +137,9 @@ struct augmentation_traits<uniform_noise> : detail::noise_traits<uniform_noise> 
   static constexpr int streams = 1;
 };
 
-template <element U>
-struct augmentation_traits<drawn_noise_policy<U>> : detail::noise_traits<drawn_noise_policy<U>> {
+template <element U, memory_space S>
+struct augmentation_traits<drawn_noise_policy<U, S>>
+    : detail::noise_traits<drawn_noise_policy<U, S>> {
   static constexpr std::string_view name = "drawn_noise";
   static constexpr int streams = 0;
 };

@@ -1,15 +1,18 @@
 // One of several augmentations for every row, by draw.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <tuple>
-#include <utility>
+#include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
-#include "feaug/augment/backward_views.hpp"
+#include "feaug/cpu/operation.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -29,10 +32,92 @@ one_of_policy<Ps...> one_of(const std::array<float, sizeof...(Ps)>& probabilitie
   return {.probabilities = probabilities, .parts = {parts...}};
 }
 
+/// one_of with a choice that was drawn before.
+template <memory_space Space, augmentation... Ps>
+struct drawn_one_of_policy {
+  vector_view<const index_t, Space> choice;  ///< N: the number of row i's part, 0 for the first
+  std::tuple<Ps...> parts;
+};
+
+/// The form that takes the draw: row i gets part number choice[i]. Stream 0 stays unread, so that
+/// the parts draw what they draw in `one_of`. On a GPU the numbers' range is not checked: a row
+/// with another number is left as it is.
+template <class Index, memory_space S, augmentation... Ps>
+requires std::same_as<std::remove_const_t<Index>, index_t> drawn_one_of_policy<S, Ps...>
+drawn_one_of(const vector_view<Index, S>& choice, const Ps&... parts) {
+  return {.choice = choice, .parts = {parts...}};
+}
+
+namespace detail {
+
+/// Which part a row draws.
+template <std::size_t Count>
+struct part_probabilities {
+  float probability[Count];
+
+  [[nodiscard]] FEAUG_HD std::int32_t of_row(const random_key& key, index_t row) const {
+    const float drawn = draw_uniform(key, row, 0);
+    std::int32_t last = 0;
+    float reached = 0;
+    for (std::size_t part = 0; part < Count; ++part) {
+      if (probability[part] == 0.0F) continue;
+      last = static_cast<std::int32_t>(part);
+      reached += probability[part];
+      if (drawn < reached) break;
+    }
+    return last;  // rounding may leave the sum just below 1
+  }
+};
+
 template <augmentation... Ps>
-struct augmentation_traits<one_of_policy<Ps...>> : augmentation_defaults {
-  using policy_type = one_of_policy<Ps...>;
-  static constexpr std::string_view name = "one_of";
+part_probabilities<sizeof...(Ps)> parts_of_rows(const one_of_policy<Ps...>& policy) {
+  part_probabilities<sizeof...(Ps)> parts{};
+  std::copy(policy.probabilities.begin(), policy.probabilities.end(), parts.probability);
+  return parts;
+}
+
+/// Which part a row was given.
+template <memory_space Space>
+struct given_parts {
+  vector_view<const index_t, Space> choice;
+
+  [[nodiscard]] FEAUG_HD std::int32_t of_row(const random_key& /*key*/, index_t row) const {
+    return static_cast<std::int32_t>(choice[row]);
+  }
+};
+
+template <memory_space S, augmentation... Ps>
+given_parts<S> parts_of_rows(const drawn_one_of_policy<S, Ps...>& policy) {
+  return {.choice = policy.choice};
+}
+
+inline void check_probabilities(std::string_view op, std::span<const float> probabilities) {
+  double sum = 0;
+  for (const float probability : probabilities) {
+    check::within(op, "probabilities", static_cast<double>(probability), 0.0, 1.0);
+    sum += static_cast<double>(probability);
+  }
+  if (std::abs(sum - 1.0) > 1e-6)
+    check::fail(op, "probabilities", "a sum of " + check::text(sum), "a sum of 1");
+}
+
+/// A number for every row, of one of `count` parts.
+template <memory_space S>
+void check_choice(std::string_view op, const vector_view<const index_t, S>& choice, index_t rows,
+                  index_t count) {
+  check::readable(op, "choice", choice);
+  check::has_size(op, "choice", choice, rows, "one a row");
+  for (index_t i = 0; S == memory_space::host && i < rows; ++i) {
+    if (choice[i] >= 0 && choice[i] < count) continue;
+    check::fail(op, "choice", check::text(choice[i]) + " in row " + check::text(i),
+                "the number of a part, 0 to " + check::text(count - 1));
+  }
+}
+
+/// What both forms do with their parts.
+template <class Policy, augmentation... Ps>
+struct one_of_traits : augmentation_defaults {
+  using policy_type = Policy;
   static constexpr int streams = 1 + (augmentation_traits<Ps>::streams + ...);
   static constexpr bool mixes_rows = (augmentation_traits<Ps>::mixes_rows || ...);
   static constexpr bool backward_reads_value =
@@ -43,27 +128,20 @@ struct augmentation_traits<one_of_policy<Ps...>> : augmentation_defaults {
         [](const Ps&... part) { return (augmentation_traits<Ps>::wants_gradient(part) || ...); },
         policy.parts);
   }
-  static void validate(const policy_type& policy, index_t rows, index_t cols) {
-    double sum = 0;
-    for (const float probability : policy.probabilities) {
-      check::within(name, "probabilities", static_cast<double>(probability), 0.0, 1.0);
-      sum += static_cast<double>(probability);
-    }
-    if (std::abs(sum - 1.0) > 1e-6)
-      check::fail(name, "probabilities", "a sum of " + check::text(sum), "a sum of 1");
+  static void validate_parts(const policy_type& policy, index_t rows, index_t cols) {
     std::apply(
         [&](const Ps&... part) { (augmentation_traits<Ps>::validate(part, rows, cols), ...); },
         policy.parts);
   }
-  template <class T>
-  static void check_forward(const policy_type& policy, const matrix_view<T>& out, bool alone) {
+  template <class T, memory_space S>
+  static void check_forward(const policy_type& policy, const matrix_view<T, S>& out, bool alone) {
     std::apply(
         [&](const Ps&... part) { (augmentation_traits<Ps>::check_forward(part, out, alone), ...); },
         policy.parts);
   }
-  template <class T>
-  static void check_backward(const policy_type& policy, const operand<T>& x,
-                             const matrix_view<const T>& grad_out) {
+  template <class T, memory_space S>
+  static void check_backward(const policy_type& policy, const operand<T, 2, S>& x,
+                             const matrix_view<const T, S>& grad_out) {
     std::apply(
         [&](const Ps&... part) {
           (augmentation_traits<Ps>::check_backward(part, x, grad_out), ...);
@@ -71,63 +149,53 @@ struct augmentation_traits<one_of_policy<Ps...>> : augmentation_defaults {
         policy.parts);
   }
 
-  template <element T>
-  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
-                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
-    workspace::scope scope(ctx.workspace);
-    const std::int32_t* choice = choose(scope, policy, key, selection, x.rows());
+  template <class Context, element T>
+  static void forward(Context& ctx, const policy_type& policy,
+                      matrix_view<const T, Context::space> x, const random_key& key,
+                      const row_selection& selection, matrix_view<T, Context::space> out) {
+    typename Context::operation call(ctx, augmentation_traits<policy_type>::name);
+    const std::int32_t* choice = choose(ctx, call, policy, key, selection, x.rows());
     for_each_part(policy, [&](const auto& part, std::int32_t number, int first_stream) {
-      using traits = augmentation_traits<std::remove_cvref_t<decltype(part)>>;
-      traits::forward(ctx, part, x, key.streams_later(first_stream),
-                      {.choice = choice, .part = number}, out);
+      using on_context = augmentation_on<Context, std::remove_cvref_t<decltype(part)>>;
+      on_context::forward(ctx, part, x, key.streams_later(first_stream),
+                          {.choice = choice, .part = number}, out);
     });
   }
 
-  template <element T>
-  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
-                       const random_key& key, const row_selection& selection,
-                       matrix_view<const T> grad_out) {
-    workspace::scope scope(ctx.workspace);
-    const std::int32_t* choice = choose(scope, policy, key, selection, x.value.rows());
-    operand<T> input = x;
+  template <class Context, element T>
+  static void backward(Context& ctx, const policy_type& policy,
+                       const operand<T, 2, Context::space>& x, const random_key& key,
+                       const row_selection& selection,
+                       matrix_view<const T, Context::space> grad_out) {
+    typename Context::operation call(ctx, augmentation_traits<policy_type>::name);
+    const std::int32_t* choice = choose(ctx, call, policy, key, selection, x.value.rows());
+    operand<T, 2, Context::space> input = x;
     if constexpr (mixes_rows) {
       // Several parts contribute to a row: start from zero and add.
       if (x.mode == gradient_mode::overwrite) {
-        cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), {}, [&](index_t i, int) {
-          cpu::put_gradient(x, i, [](index_t) { return compute_t<T>{0}; });
-        });
+        put_zero_gradient(call, x, {}, true);
         input.mode = gradient_mode::accumulate;
       }
     }
     for_each_part(policy, [&](const auto& part, std::int32_t number, int first_stream) {
-      using traits = augmentation_traits<std::remove_cvref_t<decltype(part)>>;
-      traits::backward(ctx, part, input, key.streams_later(first_stream),
-                       {.choice = choice, .part = number}, grad_out);
+      using on_context = augmentation_on<Context, std::remove_cvref_t<decltype(part)>>;
+      on_context::backward(ctx, part, input, key.streams_later(first_stream),
+                           {.choice = choice, .part = number}, grad_out);
     });
   }
 
  private:
   /// The part of every row; −1 for rows that are not selected.
-  static const std::int32_t* choose(workspace::scope& scope, const policy_type& policy,
+  template <class Context, class Operation>
+  static const std::int32_t* choose(Context& ctx, Operation& call, const policy_type& policy,
                                     const random_key& key, const row_selection& selection,
                                     index_t rows) {
-    auto* choice = scope.take<std::int32_t>(rows);
-    for (index_t i = 0; i < rows; ++i) {
-      choice[i] = selection.contains(i) ? part_at(policy, draw_uniform(key, i, 0)) : -1;
+    if constexpr (requires { policy.choice; }) {
+      require_reachable(ctx, augmentation_traits<policy_type>::name, "choice", policy.choice);
     }
+    auto* choice = call.template take<std::int32_t>(rows);
+    choose_parts(call, parts_of_rows(policy), key, selection, rows, choice);
     return choice;
-  }
-
-  static std::int32_t part_at(const policy_type& policy, float drawn) {
-    std::int32_t last = 0;
-    float reached = 0;
-    for (std::size_t part = 0; part < sizeof...(Ps); ++part) {
-      if (policy.probabilities[part] == 0.0F) continue;
-      last = static_cast<std::int32_t>(part);
-      reached += policy.probabilities[part];
-      if (drawn < reached) break;
-    }
-    return last;  // rounding may leave the sum just below 1
   }
 
   /// visit(part, its number, its first stream); stream 0 is the choice's.
@@ -143,5 +211,42 @@ struct augmentation_traits<one_of_policy<Ps...>> : augmentation_defaults {
         policy.parts);
   }
 };
+
+}  // namespace detail
+
+template <augmentation... Ps>
+struct augmentation_traits<one_of_policy<Ps...>>
+    : detail::one_of_traits<one_of_policy<Ps...>, Ps...> {
+  static constexpr std::string_view name = "one_of";
+  static void validate(const one_of_policy<Ps...>& policy, index_t rows, index_t cols) {
+    detail::check_probabilities(name, policy.probabilities);
+    augmentation_traits::validate_parts(policy, rows, cols);
+  }
+};
+
+template <memory_space S, augmentation... Ps>
+struct augmentation_traits<drawn_one_of_policy<S, Ps...>>
+    : detail::one_of_traits<drawn_one_of_policy<S, Ps...>, Ps...> {
+  static constexpr std::string_view name = "drawn_one_of";
+  static void validate(const drawn_one_of_policy<S, Ps...>& policy, index_t rows, index_t cols) {
+    detail::check_choice(name, policy.choice, rows, sizeof...(Ps));
+    augmentation_traits::validate_parts(policy, rows, cols);
+  }
+};
+
+/// The choice that one_of draws from the key, the number of its part for every row:
+/// drawn_one_of(choice, parts…) with the same key then does what one_of would.
+template <class Context, augmentation... Ps>
+void draw(Context& ctx, const one_of_policy<Ps...>& policy, const random_key& key,
+          vector_view<index_t, Context::space> choice) {
+  constexpr std::string_view op = "draw";
+  check::writable(op, "choice", choice);
+  check::usable(op, key, choice.size(), 1, stream_count<one_of_policy<Ps...>>, Context::space);
+  detail::check_probabilities(op, policy.probabilities);
+  if (choice.empty()) return;
+  require_reachable(ctx, op, "choice", choice);
+  typename Context::operation call(ctx, op);
+  choose_parts(call, detail::parts_of_rows(policy), key, {}, choice.size(), choice);
+}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

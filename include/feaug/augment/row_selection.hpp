@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/parallel.hpp"
 #include "feaug/version.hpp"
@@ -15,7 +16,9 @@ struct row_selection {
   std::int32_t part = 0;
 
   [[nodiscard]] bool all() const { return choice == nullptr; }
-  [[nodiscard]] bool contains(index_t i) const { return choice == nullptr || choice[i] == part; }
+  [[nodiscard]] FEAUG_HD bool contains(index_t i) const {
+    return choice == nullptr || choice[i] == part;
+  }
 };
 
 namespace cpu {

@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "feaug/augment/augmentation.hpp"
+#include "feaug/cpu/operation.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -34,45 +35,47 @@ struct augmentation_traits<std::variant<Ps...>> : augmentation_defaults {
     visit(policy,
           [&](auto traits, const auto& held) { decltype(traits)::validate(held, rows, cols); });
   }
-  template <class T>
-  static void check_forward(const policy_type& policy, const matrix_view<T>& out, bool alone) {
+  template <class T, memory_space S>
+  static void check_forward(const policy_type& policy, const matrix_view<T, S>& out, bool alone) {
     visit(policy, [&](auto traits, const auto& held) {
       decltype(traits)::check_forward(held, out, alone);
     });
   }
-  template <class T>
-  static void check_backward(const policy_type& policy, const operand<T>& x,
-                             const matrix_view<const T>& grad_out) {
+  template <class T, memory_space S>
+  static void check_backward(const policy_type& policy, const operand<T, 2, S>& x,
+                             const matrix_view<const T, S>& grad_out) {
     visit(policy, [&](auto traits, const auto& held) {
       decltype(traits)::check_backward(held, x, grad_out);
     });
   }
 
-  template <element T>
-  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
-                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
-    visit(policy, [&](auto traits, const auto& held) {
-      decltype(traits)::forward(ctx, held, x, key, selection, out);
+  template <class Context, element T>
+  static void forward(Context& ctx, const policy_type& policy,
+                      matrix_view<const T, Context::space> x, const random_key& key,
+                      const row_selection& selection, matrix_view<T, Context::space> out) {
+    visit(policy, [&](auto /*traits*/, const auto& held) {
+      augmentation_on<Context, std::remove_cvref_t<decltype(held)>>::forward(ctx, held, x, key,
+                                                                             selection, out);
     });
   }
 
-  template <element T>
-  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
-                       const random_key& key, const row_selection& selection,
-                       matrix_view<const T> grad_out) {
+  template <class Context, element T>
+  static void backward(Context& ctx, const policy_type& policy,
+                       const operand<T, 2, Context::space>& x, const random_key& key,
+                       const row_selection& selection,
+                       matrix_view<const T, Context::space> grad_out) {
     visit(policy, [&](auto traits, const auto& held) {
       using held_traits = decltype(traits);
       if constexpr (mixes_rows && !held_traits::mixes_rows) {
         // Callers count on every row being written; the alternative at hand writes the selected
         // ones.
         if (!selection.all() && x.mode == gradient_mode::overwrite) {
-          cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), {}, [&](index_t i, int) {
-            if (!selection.contains(i))
-              cpu::put_gradient(x, i, [](index_t) { return compute_t<T>{0}; });
-          });
+          typename Context::operation call(ctx, name);
+          put_zero_gradient(call, x, selection, false);
         }
       }
-      held_traits::backward(ctx, held, x, key, selection, grad_out);
+      augmentation_on<Context, std::remove_cvref_t<decltype(held)>>::backward(ctx, held, x, key,
+                                                                              selection, grad_out);
     });
   }
 

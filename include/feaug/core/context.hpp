@@ -2,19 +2,29 @@
 #pragma once
 
 #include <algorithm>
+#include <string_view>
 #include <thread>
 
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/thread_pool.hpp"
 #include "feaug/cpu/workspace.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
+namespace cpu {
+class operation;
+}
+
 /// Threads and reusable scratch memory. `feaug::cpu_context ctx{.threads = 2};`
 ///
 /// Results are the same bits for any number of threads. One context serves one caller at a time:
 /// give each host thread that calls operators a context of its own.
 struct cpu_context {
+  static constexpr memory_space space = memory_space::host;
+  /// One call's scratch memory, for augmentations made of others, which run in any context.
+  using operation = cpu::operation;
+
   /// Threads an operator may use, the caller's included. 0: as many as the machine has.
   int threads = 0;
   /// Scratch memory, kept between calls. See docs/context.md for each operator's need.
@@ -27,5 +37,11 @@ struct cpu_context {
     return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   }
 };
+
+/// Whether the context's processor can reach what a view points to, as far as a pointer tells. On
+/// the CPU nothing is known of pointers.
+template <class View>
+void require_reachable(const cpu_context& /*ctx*/, std::string_view /*op*/,
+                       std::string_view /*argument*/, const View& /*view*/) {}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

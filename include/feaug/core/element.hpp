@@ -5,25 +5,26 @@
 // reinterprets its pointer and nothing else.
 #pragma once
 
-#include <bit>
 #include <concepts>
 #include <cstdint>
 #include <type_traits>
 
+#include "feaug/core/bit_cast.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// IEEE 754 binary16.
+/// IEEE 754 binary16. Trivial, as shared memory on a GPU wants it: `half{}` is zero, `half x;` is
+/// not set.
 struct half {
-  std::uint16_t bits = 0;
+  std::uint16_t bits;
   friend constexpr bool operator==(half, half) = default;
 };
 
-/// The upper half of a binary32.
+/// The upper half of a binary32. Trivial as well.
 struct bfloat16 {
-  std::uint16_t bits = 0;
+  std::uint16_t bits;
   friend constexpr bool operator==(bfloat16, bfloat16) = default;
 };
 
@@ -43,10 +44,10 @@ FEAUG_HD constexpr float half_to_float(std::uint16_t bits) {
   const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000U) << 16;
   const std::uint32_t magnitude = bits & 0x7FFFU;
   if (magnitude >= 0x7C00U) {  // infinity and NaN keep their payload
-    return std::bit_cast<float>(sign | 0x7F800000U | ((magnitude & 0x03FFU) << 13));
+    return bit_cast<float>(sign | 0x7F800000U | ((magnitude & 0x03FFU) << 13));
   }
   if (magnitude >= 0x0400U) {  // normal: rebias the exponent from 15 to 127
-    return std::bit_cast<float>(sign | ((magnitude << 13) + (112U << 23)));
+    return bit_cast<float>(sign | ((magnitude << 13) + (112U << 23)));
   }
   // Subnormal: the value is magnitude · 2⁻²⁴, which float holds exactly.
   const float value = static_cast<float>(magnitude) * 0x1p-24F;
@@ -54,7 +55,7 @@ FEAUG_HD constexpr float half_to_float(std::uint16_t bits) {
 }
 
 FEAUG_HD constexpr std::uint16_t float_to_half(float value) {
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t bits = bit_cast<std::uint32_t>(value);
   const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000U);
   const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
   if (magnitude > 0x7F800000U) return static_cast<std::uint16_t>(sign | 0x7E00U);  // NaN
@@ -63,19 +64,19 @@ FEAUG_HD constexpr std::uint16_t float_to_half(float value) {
   if (magnitude < 0x38800000U) {
     // Subnormal: adding ½ leaves magnitude · 2²⁴, rounded to nearest even by the addition itself,
     // in the low bits.
-    const float shifted = std::bit_cast<float>(magnitude) + 0.5F;
-    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3F000000U));
+    const float shifted = bit_cast<float>(magnitude) + 0.5F;
+    return static_cast<std::uint16_t>(sign | (bit_cast<std::uint32_t>(shifted) - 0x3F000000U));
   }
   const std::uint32_t rounded = magnitude - (112U << 23) + 0x0FFFU + ((magnitude >> 13) & 1U);
   return static_cast<std::uint16_t>(sign | (rounded >> 13));
 }
 
 FEAUG_HD constexpr float bfloat16_to_float(std::uint16_t bits) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+  return bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
 }
 
 FEAUG_HD constexpr std::uint16_t float_to_bfloat16(float value) {
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t bits = bit_cast<std::uint32_t>(value);
   if ((bits & 0x7FFFFFFFU) > 0x7F800000U) return static_cast<std::uint16_t>((bits >> 16) | 0x0040U);
   return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
 }

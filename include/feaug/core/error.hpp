@@ -23,6 +23,16 @@ struct argument_error : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
+namespace detail {
+
+/// A vector as a matrix of one column, to ask whether it overlaps another view.
+template <class T, memory_space S>
+matrix_view<T, S> as_column(const vector_view<T, S>& view) {
+  return {view.data, view.size(), 1, view.strides[0]};
+}
+
+}  // namespace detail
+
 /// The checks. `op` is the operator's name, `argument` the argument's, as the caller wrote them.
 namespace check {
 
@@ -179,6 +189,12 @@ void apart(std::string_view op, std::string_view output, const matrix_view<A, S>
   if (overlap(out, in)) {
     fail(op, output, "memory that overlaps " + std::string(input), "memory of its own");
   }
+}
+
+template <class A, class B, memory_space S>
+void apart(std::string_view op, std::string_view output, const vector_view<A, S>& out,
+           std::string_view input, const vector_view<B, S>& in) {
+  apart(op, output, detail::as_column(out), input, detail::as_column(in));
 }
 
 /// An output that may be the input itself (same pointer, same strides) but may not overlap it in

@@ -8,11 +8,10 @@
 // made of these; losses, which only have to agree within a tolerance, are not.
 #pragma once
 
-#include <bit>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 
+#include "feaug/core/bit_cast.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/version.hpp"
 
@@ -21,10 +20,10 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::exact {
 /// ln x for a positive normal number.
 FEAUG_HD inline float log(float x) {
   // x = 2^exponent · m with m in [√½, √2): subtracting the bits of √½ puts the border there.
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t bits = detail::bit_cast<std::uint32_t>(x);
   const std::uint32_t offset = bits - 0x3F3504F3U;
   const auto exponent = static_cast<float>(static_cast<std::int32_t>(offset) >> 23);
-  const float m = std::bit_cast<float>((offset & 0x007FFFFFU) + 0x3F3504F3U);
+  const float m = detail::bit_cast<float>((offset & 0x007FFFFFU) + 0x3F3504F3U);
   // ln m = 2·artanh(s), s = (m − 1) / (m + 1), |s| < 0.172.
   const float s = (m - 1.0F) / (m + 1.0F);
   const float s2 = s * s;
@@ -39,7 +38,7 @@ FEAUG_HD inline float log(float x) {
 /// eˣ; 0 below −87, infinity above 88.7.
 FEAUG_HD inline float exp(float x) {
   if (x < -87.0F) return 0.0F;
-  if (x > 88.7F) return std::numeric_limits<float>::infinity();
+  if (x > 88.7F) return INFINITY;
   // x = k·ln 2 + r, |r| ≤ ½ ln 2; ln 2 in two parts, the first short enough for k·ln2_high to be
   // exact.
   const float k = std::nearbyint(x * 1.44269504F);
@@ -55,9 +54,9 @@ FEAUG_HD inline float exp(float x) {
   // Two steps, since 2^128 is not a float.
   const auto exponent = static_cast<std::int32_t>(k);
   const std::int32_t half = exponent / 2;
-  const float first = std::bit_cast<float>(static_cast<std::uint32_t>(half + 127) << 23);
+  const float first = detail::bit_cast<float>(static_cast<std::uint32_t>(half + 127) << 23);
   const float second =
-      std::bit_cast<float>(static_cast<std::uint32_t>(exponent - half + 127) << 23);
+      detail::bit_cast<float>(static_cast<std::uint32_t>(exponent - half + 127) << 23);
   return series * first * second;
 }
 

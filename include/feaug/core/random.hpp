@@ -25,9 +25,19 @@ struct random_key {
                              ///< stream_count<…> of them from here on
   index_t row_offset = 0;  ///< the global number of the batch's first row: micro-batches and ranks
                            ///< draw as one batch would
+  /// On a GPU: a counter in device memory that takes the place of `step` when the work runs, so
+  /// that a captured graph draws anew each time it is launched. Its low 32 bits count.
+  const std::uint64_t* device_step = nullptr;
+
+  /// With the step that the counter holds now: what device code draws from.
+  [[nodiscard]] FEAUG_HD random_key resolved() const {
+    random_key now = *this;
+    if (device_step != nullptr) now.step = *device_step;
+    return now;
+  }
 
   /// The same key, `count` streams further.
-  [[nodiscard]] constexpr random_key streams_later(int count) const {
+  [[nodiscard]] FEAUG_HD constexpr random_key streams_later(int count) const {
     random_key later = *this;
     later.stream = static_cast<std::uint16_t>(stream + count);
     return later;
@@ -70,7 +80,9 @@ namespace check {
 
 /// A key whose draws for `rows` × `columns` in `streams` streams have counters of their own.
 inline void usable(std::string_view op, const random_key& key, index_t rows, index_t columns,
-                   int streams) {
+                   int streams, memory_space space = memory_space::host) {
+  if (key.device_step != nullptr && space == memory_space::host)
+    fail(op, "random_key.device_step", "a pointer", "null, since this runs on the CPU");
   if (key.step > 0xFFFFFFFFU) fail(op, "random_key.step", text(key.step), "a number below 2^32");
   if (key.row_offset < 0 || key.row_offset + rows > (index_t{1} << 48)) {
     fail(op, "random_key.row_offset", text(key.row_offset), "rows numbered from 0 to 2^48 - 1");

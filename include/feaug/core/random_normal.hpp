@@ -31,8 +31,10 @@ FEAUG_HD inline normal_pair normal_from_words(std::uint32_t radius_word, std::ui
 /// The standard normal number of one element: columns 2k and 2k + 1 share a pair of words.
 FEAUG_HD inline float draw_normal(const random_key& key, index_t row, index_t column) {
   const random_block block = draw_block(key, row, static_cast<std::uint32_t>(column / 4));
-  const int pair = column % 4 < 2 ? 0 : 2;
-  const normal_pair drawn = normal_from_words(block.words[pair], block.words[pair + 1]);
+  // No index that is only known at run time, so that a GPU keeps the words in registers.
+  const bool is_first_pair = column % 4 < 2;
+  const normal_pair drawn = normal_from_words(is_first_pair ? block.words[0] : block.words[2],
+                                              is_first_pair ? block.words[1] : block.words[3]);
   return column % 2 == 0 ? drawn.even : drawn.odd;
 }
 

@@ -10,7 +10,6 @@
 // digit there.
 #pragma once
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -20,24 +19,14 @@
 #include "feaug/core/context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/cpu/exponential.hpp"
+#include "feaug/cpu/lanes.hpp"
 #include "feaug/cpu/parallel.hpp"
 #include "feaug/cpu/row_stack.hpp"
+#include "feaug/cpu/tile_map.hpp"
+#include "feaug/loss/pairing.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
-
-/// Which columns a row treats apart.
-struct pairing {
-  index_t shift = 0;       ///< row i's positive is i + shift …
-  index_t partners = 0;    ///< … where that is in [0, partners), else it has none
-  bool self = false;       ///< the row is a column too, left out of its own sum:
-  index_t self_shift = 0;  ///< column i + self_shift
-
-  [[nodiscard]] index_t positive(index_t i) const {
-    const index_t p = i + shift;
-    return p >= 0 && p < partners ? p : -1;
-  }
-};
 
 /// Rows against columns: s_ij = scale · row_i · column_j.
 template <element T>
@@ -45,11 +34,13 @@ struct contrast {
   row_stack<T> rows;
   row_stack<T> columns;
   row_stack<T> positives;  ///< what pairs points into
-  pairing pairs = {};
+  feaug::detail::pairing pairs = {};
   bool positives_are_columns =
       true;          ///< column positive(i) is row i's positive, to be left out of its sum
   index_t cols = 0;  ///< features
   double scale = 1;  ///< 1 / temperature
+  feaug::detail::labelling labels = {};  ///< if given, they name the positives, not `pairs`
+  feaug::detail::exclusion<> excluded = {};
 
   /// The same with the sides exchanged, for gradients by the columns.
   [[nodiscard]] contrast swapped() const {
@@ -63,14 +54,14 @@ struct contrast {
 /// What a soft-max over the columns leaves of a row.
 struct row_statistics {
   double log_sum;  ///< n = log Σ exp s_j over the columns but the positive; −∞ if there is no other
-  double positive_cosine;  ///< row · positive
+  double positive_cosine;  ///< row · positive; 0 where the row has none
   double mean_cosine;  ///< Σ softmax_j · (row · column_j) over the same columns; 0 unless asked for
+  /// With labels, the mean of the positives' logits, each rounded as it is in log_sum: where they
+  /// win by far, little is left of the difference. positive_cosine is their mean cosine.
+  double positive_logit = 0;
 };
 
 namespace detail {
-
-template <class C>
-using tile_map = Eigen::Map<Eigen::Matrix<C, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
 
 /// How the matrix of logits is cut. By shape only: never by thread count.
 struct tiling {
@@ -115,6 +106,17 @@ class logit_tile {
                            tile_map<C>(columns_, count, problem_->cols).transpose();
   }
 
+  /// act(first column, how many) for the chunks of all columns, each multiplied first.
+  template <class Act>
+  void for_each_chunk(const tiling& cut, const Act& act) {
+    const index_t columns = problem_->columns.rows();
+    for (index_t first = 0; first < columns; first += cut.chunk_cols) {
+      const index_t width = std::min(cut.chunk_cols, columns - first);
+      multiply(first, width);
+      act(first, width);
+    }
+  }
+
   /// sums += products · columns
   void add_weighted_columns(C* sums) {
     tile_map<C>(sums, row_count_, problem_->cols).noalias() +=
@@ -122,6 +124,27 @@ class logit_tile {
   }
 
   [[nodiscard]] C* row(index_t i) { return products_ + i * column_count_; }
+
+  /// act(position in the tile's row, whether that column has row i's label) for all columns of the
+  /// tile.
+  template <class Act>
+  void for_each_labelled(index_t i, const Act& act) const {
+    const index_t* const labels = problem_->labels.label;
+    const index_t* const columns = labels + first_column_;
+    const index_t own = labels[first_row_ + i];
+    for_each_in_lanes(column_count_,
+                      [&act, columns, own](index_t j) { act(j, columns[j] == own); });
+  }
+
+  /// Σ of the logits in row i's tile whose columns have its label; its own column holds 0.
+  [[nodiscard]] double sum_of_positives(index_t i, C scale) {
+    const C* const cosines = row(i);
+    const index_t* const labels = problem_->labels.label;
+    const index_t* const columns = labels + first_column_;
+    const index_t own = labels[first_row_ + i];
+    return sum_of_terms<C>(
+        column_count_, [=](index_t j) { return columns[j] == own ? scale * cosines[j] : C{0}; });
+  }
 
   /// act(position in the tile's row) for the columns that row i leaves out and that are in the
   /// tile.
@@ -134,6 +157,10 @@ class logit_tile {
     };
     if (problem_->positives_are_columns) visit(problem_->pairs.positive(global));
     if (problem_->pairs.self) visit(global + problem_->pairs.self_shift);
+    if (!problem_->excluded.given()) return;
+    for (index_t j = 0; j < column_count_; ++j) {
+      if (problem_->excluded.contains(global, first_column_ + j)) act(j);
+    }
   }
 
  private:
@@ -171,23 +198,20 @@ struct running_sum {
   C shift = -std::numeric_limits<C>::infinity();
   double sum = 0;
   double cosine_sum = 0;
+  double positive_sum = 0;  ///< of logits; with labels
 
   /// Takes in a chunk of cosines, which become exp(s − shift); what was summed before is to be
   /// multiplied by the result.
   C take(C* cosines, index_t count, C scale, C* copy) {
-    C largest = -std::numeric_limits<C>::infinity();
-    for (index_t j = 0; j < count; ++j) largest = cosines[j] > largest ? cosines[j] : largest;
     const C before = shift;
-    shift = std::max(shift, scale * largest);
+    shift = std::max(shift, scale * largest_of(cosines, count));
     // Nothing but −∞ (all left out) or NaN: any finite shift gives the 0 or the NaN that it must
     // be.
     const C used = std::isfinite(shift) ? shift : C{0};
     if (copy != nullptr) std::copy_n(cosines, count, copy);
     exponentials(cosines, count, scale, [used](index_t) { return used; });
     const C rescale = std::isfinite(before) ? std::exp(before - used) : C{1};
-    C chunk_sum = 0;
-    for (index_t j = 0; j < count; ++j) chunk_sum += cosines[j];
-    sum = sum * static_cast<double>(rescale) + static_cast<double>(chunk_sum);
+    sum = sum * static_cast<double>(rescale) + sum_of(cosines, count);
     if (copy != nullptr) {
       double chunk_cosines = 0;
       for (index_t j = 0; j < count; ++j) {
@@ -239,11 +263,13 @@ void soft_max_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
         my.tile.load_rows(begin, count);
         std::fill_n(my.sums, count, detail::running_sum<C>{});
         if (with_mean) std::fill_n(my.means, count * problem.cols, C{0});
-        for (index_t first = 0; first < problem.columns.rows(); first += cut.chunk_cols) {
-          const index_t width = std::min(cut.chunk_cols, problem.columns.rows() - first);
-          my.tile.multiply(first, width);
+        my.tile.for_each_chunk(cut, [&](index_t /*first*/, index_t width) {
           for (index_t i = 0; i < count; ++i) {
             C* cosines = my.tile.row(i);
+            if (problem.labels.given()) {
+              my.tile.for_each_left_out(i, [&](index_t j) { cosines[j] = C{0}; });
+              my.sums[i].positive_sum += my.tile.sum_of_positives(i, scale);
+            }
             my.tile.for_each_left_out(
                 i, [&](index_t j) { cosines[j] = -std::numeric_limits<C>::infinity(); });
             const C rescale = my.sums[i].take(cosines, width, scale, my.cosines);
@@ -252,19 +278,24 @@ void soft_max_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
             }
           }
           if (with_mean) my.tile.add_weighted_columns(my.means);
-        }
+        });
         for (index_t i = 0; i < count; ++i) {
           const detail::running_sum<C>& sum = my.sums[i];
           const double share = sum.sum == 0 ? 0.0 : 1.0 / sum.sum;
           C* mean = with_mean ? my.means + i * problem.cols : nullptr;
           for (index_t d = 0; with_mean && d < problem.cols; ++d) mean[d] *= static_cast<C>(share);
           const index_t row = begin + i;
-          finish(row,
-                 row_statistics{.log_sum = sum.log_sum(),
-                                .positive_cosine = dot(problem.rows, row, problem.positives,
-                                                       problem.pairs.positive(row), problem.cols),
-                                .mean_cosine = sum.cosine_sum * share},
-                 mean);
+          row_statistics found = {.log_sum = sum.log_sum(),
+                                  .positive_cosine = 0,
+                                  .mean_cosine = sum.cosine_sum * share};
+          if (problem.labels.given()) {
+            found.positive_logit = sum.positive_sum * problem.labels.positive_share[row];
+            found.positive_cosine = found.positive_logit / static_cast<double>(scale);
+          } else if (problem.pairs.positive(row) >= 0) {
+            found.positive_cosine = dot(problem.rows, row, problem.positives,
+                                        problem.pairs.positive(row), problem.cols);
+          }
+          finish(row, found, mean);
         }
       });
 }
@@ -274,6 +305,13 @@ void soft_max_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
 struct soft_max_weights {
   const double* coefficient = nullptr;
   const double* log_sum = nullptr;
+  const double* positive_weight = nullptr;  ///< of the positive's logit; null: 1
+
+  /// What row i pulls its positive with.
+  [[nodiscard]] double pull(index_t i) const {
+    if (coefficient == nullptr) return 0;
+    return positive_weight == nullptr ? coefficient[i] : coefficient[i] * positive_weight[i];
+  }
 };
 
 namespace detail {
@@ -291,6 +329,9 @@ C finite_or_infinite_shift(double log_sum) {
 /// the rows, or both:
 ///     sum_i = Σ_j (a_i·exp(s_ij − n_i) + b_j·exp(s_ij − m_j)) column_j − (a_i + b_p(i))
 ///     positive_p(i)
+/// (a and b of the last term times the positive's weight, where there are weights)
+/// (with labels, which go with both soft-maxes, − (a_i + b_j) / |positives of i| column_j for each
+/// of them in place of the last term)
 /// with j over the columns that are not left out. For every row, once and in any order, finish(i,
 /// sum_i); sum_i may be changed at will. With the sides exchanged it gives the gradient by the
 /// columns: no atomics, no order of adding to depend on.
@@ -321,9 +362,7 @@ void gradient_pass(cpu_context& ctx, const contrast<T>& problem, const soft_max_
       ctx, problem.rows.rows(), cut, make, [&](index_t begin, index_t count, worker_scratch& my) {
         my.tile.load_rows(begin, count);
         std::fill_n(my.sums, count * problem.cols, C{0});
-        for (index_t first = 0; first < problem.columns.rows(); first += cut.chunk_cols) {
-          const index_t width = std::min(cut.chunk_cols, problem.columns.rows() - first);
-          my.tile.multiply(first, width);
+        my.tile.for_each_chunk(cut, [&](index_t first, index_t width) {
           for (index_t j = 0; column_side && j < width; ++j) {
             my.shift[j] = detail::finite_or_infinite_shift<C>(of_columns.log_sum[first + j]);
             my.factor[j] = static_cast<C>(of_columns.coefficient[first + j]);
@@ -343,17 +382,24 @@ void gradient_pass(cpu_context& ctx, const contrast<T>& problem, const soft_max_
               for (index_t j = 0; j < width; ++j) weights[j] *= factor;
               for (index_t j = 0; column_side && j < width; ++j) weights[j] += column_weights[j];
             }
+            if (problem.labels.given()) {
+              const auto own = static_cast<C>(of_rows.coefficient[begin + i]);
+              const auto positive = static_cast<C>(problem.labels.positive_share[begin + i]);
+              const C* const others = my.factor;
+              my.tile.for_each_labelled(i, [=](index_t j, bool same) {
+                weights[j] -= same ? (own + others[j]) * positive : C{0};
+              });
+            }
             my.tile.for_each_left_out(i, [&](index_t j) { weights[j] = C{0}; });
           }
           my.tile.add_weighted_columns(my.sums);
-        }
+        });
         for (index_t i = 0; i < count; ++i) {
           C* sum = my.sums + i * problem.cols;
           const index_t row = begin + i;
           const index_t positive = problem.pairs.positive(row);
           if (positive >= 0) {
-            const double pull = (row_side ? of_rows.coefficient[row] : 0.0) +
-                                (column_side ? of_columns.coefficient[positive] : 0.0);
+            const double pull = of_rows.pull(row) + of_columns.pull(positive);
             problem.positives.add_row(positive, -pull, problem.cols, sum);
           }
           finish(row, sum);

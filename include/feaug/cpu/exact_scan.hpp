@@ -13,6 +13,7 @@
 #include "feaug/cpu/top_k.hpp"
 #include "feaug/cpu/unit_rows.hpp"
 #include "feaug/queue/ranking.hpp"
+#include "feaug/queue/similarity_range.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
@@ -25,6 +26,7 @@ struct search_space {
   /// M, of rows that are not unit; null: each is worked out when it is met.
   const double* inverse_norms = nullptr;
   vector_view<const std::int64_t> ids = {};  ///< M, where queries exclude by id
+  similarity_range similarity = {};          ///< of the rows that may be found
 };
 
 // A tile of rows meets a chunk of packed queries: at most 64 KiB of queries and 32 KiB of products
@@ -81,6 +83,7 @@ void scan_group(const search_space<T>& space, const matrix_view<const T>& querie
     norms[at] = row_norm(queries.row(begin + lane), queries.cols());
     best[at] = {scratch.candidates + lane * k, k};
   }
+  const bool bounded = space.similarity.has_floor() || space.similarity.has_ceiling();
   for (index_t tile = 0; tile < space.rows.rows(); tile += scan_rows) {
     const index_t rows = std::min(scan_rows, space.rows.rows() - tile);
     score_tile(queries, begin, count, space.rows.rows_from(tile, rows), tile == 0, scratch);
@@ -91,9 +94,10 @@ void scan_group(const search_space<T>& space, const matrix_view<const T>& querie
         const auto at = static_cast<std::size_t>(lane);
         if (!std::isfinite(norms[at])) continue;  // a query that is not finite has no neighbours
         if (!exclude_ids.empty() && space.ids[slot] == exclude_ids[begin + lane]) continue;
-        best[at].offer({.score = space.unit ? unit_ranking_score(dots[lane])
-                                            : ranking_score(dots[lane], inverse),
-                        .slot = slot});
+        const double score =
+            space.unit ? unit_ranking_score(dots[lane]) : ranking_score(dots[lane], inverse);
+        if (bounded && !space.similarity.contains(score, norms[at])) continue;
+        best[at].offer({.score = score, .slot = slot});
       }
     }
   }
@@ -104,8 +108,8 @@ void scan_group(const search_space<T>& space, const matrix_view<const T>& querie
 }
 
 /// found(query, its k first-ranked rows in order, ‖query‖) once a query, on any thread. Fewer than
-/// k where rows are excluded; none for a query with NaN or ∞. `exclude_ids` is empty or has one id
-/// a query.
+/// k where rows are excluded or out of range; none for a query with NaN or ∞. `exclude_ids` is
+/// empty or has one id a query.
 template <element T, class Found>
 void exact_scan(cpu_context& ctx, const search_space<T>& space, const matrix_view<const T>& queries,
                 index_t k, const vector_view<const std::int64_t>& exclude_ids, const Found& found) {

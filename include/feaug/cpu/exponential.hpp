@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/lanes.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
@@ -58,17 +59,11 @@ inline double fast_exp(double x) {
   return x < -708.0 ? 0.0 : series * power;
 }
 
-/// x[j] = exp(scale · x[j] − shift(j)) for j < count. In runs of a fixed length, which compilers
-/// vectorise at -O2 as well.
+/// x[j] = exp(scale · x[j] − shift(j)) for j < count.
 template <class C, class Shift>
 void exponentials(C* x, index_t count, C scale, const Shift& shift) {
-  constexpr index_t run = 16;
-  index_t j = 0;
-  for (; j + run <= count; j += run) {
-    for (index_t lane = 0; lane < run; ++lane)
-      x[j + lane] = fast_exp(scale * x[j + lane] - shift(j + lane));
-  }
-  for (; j < count; ++j) x[j] = fast_exp(scale * x[j] - shift(j));
+  for_each_in_lanes(count,
+                    [x, scale, &shift](index_t j) { x[j] = fast_exp(scale * x[j] - shift(j)); });
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

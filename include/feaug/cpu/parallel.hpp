@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <atomic>
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
 
 #include "feaug/core/context.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -15,6 +18,23 @@ inline int worker_count(const cpu_context& ctx, index_t blocks) {
   return static_cast<int>(std::clamp<index_t>(blocks, 1, ctx.thread_count()));
 }
 
+/// While it lives, OpenMP has no further threads for the thread that made it. In a program compiled
+/// with OpenMP Eigen would otherwise split every small product among a team of its own inside each
+/// of our threads: many times slower, and with other bits. OpenMP keeps this number for each thread
+/// apart, so nobody else's changes.
+class one_openmp_thread {
+#if defined(_OPENMP)
+ public:
+  one_openmp_thread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  one_openmp_thread(const one_openmp_thread&) = delete;
+  one_openmp_thread& operator=(const one_openmp_thread&) = delete;
+  ~one_openmp_thread() { omp_set_num_threads(before_); }
+
+ private:
+  int before_;
+#endif
+};
+
 /// work(block, worker) for every block, each exactly once, in any order. Blocks are cut by shape
 /// only and write disjoint memory, so it does not matter which worker (0 … worker_count − 1, for
 /// its scratch) runs which.
@@ -22,11 +42,13 @@ template <class Work>
 void for_each_block(cpu_context& ctx, index_t blocks, const Work& work) {
   const int workers = worker_count(ctx, blocks);
   if (workers == 1) {
+    [[maybe_unused]] one_openmp_thread alone;
     for (index_t block = 0; block < blocks; ++block) work(block, 0);
     return;
   }
   std::atomic<index_t> next = 0;
   ctx.pool.run(workers, [&](int worker) {
+    [[maybe_unused]] one_openmp_thread alone;
     for (index_t block = next++; block < blocks; block = next++) work(block, worker);
   });
 }

@@ -27,6 +27,13 @@ struct row_stack {
   }
   [[nodiscard]] double factor(index_t i) const { return inverse == nullptr ? 1.0 : inverse[i]; }
 
+  /// Rows begin … begin + count − 1 alone, all of them first's.
+  [[nodiscard]] row_stack first_rows_from(index_t begin, index_t count) const {
+    return {.first = first.rows_from(begin, count),
+            .second = {},
+            .inverse = inverse == nullptr ? nullptr : inverse + begin};
+  }
+
   /// Rows begin … begin + count − 1, packed.
   void pack(index_t begin, index_t count, index_t cols, C* destination) const {
     for (index_t i = begin; i < begin + count; ++i, destination += cols) {

@@ -2,53 +2,17 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "feaug/core/element.hpp"
-#include "feaug/core/exact_dot.hpp"
 #include "feaug/core/operand.hpp"
+#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/parallel.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Norms at or below this are taken for it when dividing: unit(x) = x / max(‖x‖, 1e-12).
-inline constexpr double default_norm_eps = 1e-12;
-
 namespace cpu {
-
-/// ‖row‖₂, summed in double in index order. Right for every finite row: where the sum of squares
-/// leaves double's range (only doubles above 1e154 can), the row is scaled by its largest element
-/// first. Not finite if an element is not.
-template <element T>
-double row_norm(const T* row, index_t cols) {
-  double sum = 0;
-  for (index_t j = 0; j < cols; ++j) sum = exact_multiply_add(sum, row[j], row[j]);
-  if (sum < std::numeric_limits<double>::infinity()) return std::sqrt(sum);
-  double largest = 0;
-  for (index_t j = 0; j < cols; ++j) {
-    const double magnitude = std::abs(static_cast<double>(load(row[j])));
-    if (!(magnitude <= largest)) largest = magnitude;
-  }
-  if (!std::isfinite(largest))
-    return largest;  // NaN too: a NaN sum has come here as an infinite one does
-  double scaled = 0;
-  for (index_t j = 0; j < cols; ++j) {
-    const double part = static_cast<double>(load(row[j])) / largest;
-    scaled = exact_multiply_add(scaled, part, part);
-  }
-  return largest * std::sqrt(scaled);
-}
-
-/// 1 / max(norm, eps): what a row is multiplied by. NaN for a row that has no direction because an
-/// element is NaN or infinite.
-inline double inverse_norm(double norm, double eps) {
-  if (norm <= eps) return 1.0 / eps;
-  return norm < std::numeric_limits<double>::infinity() ? 1.0 / norm
-                                                        : std::numeric_limits<double>::quiet_NaN();
-}
 
 /// inverse[i] = 1 / max(‖x_i‖, eps) for all rows.
 template <class T>

@@ -9,34 +9,11 @@
 #include "feaug/core/reduce.hpp"
 #include "feaug/cpu/contrast.hpp"
 #include "feaug/cpu/row_loss.hpp"
+#include "feaug/loss/info_nce_options.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
-
-/// Options of info_nce. T is the element type of the features.
-template <element T>
-struct info_nce_options {
-  /// Divides the logits; above 0. The cosine losses are finite down to 1e-3.
-  double temperature = 0.1;
-  /// mean and sum give one number, none a loss a row.
-  reduce reduction = reduce::mean;
-  /// Query i's positive is key i + positive_offset: a rank's place in the keys of all ranks.
-  index_t positive_offset = 0;
-  /// Whether the other keys are negatives. MoCo: false, only `negatives` are.
-  bool in_batch_negatives = true;
-  /// Whether rows are divided by their norms first.
-  bool normalize = true;
-  /// K × D rows that join every query's sum: a support queue. With stop_gradient they cost no
-  /// gradient.
-  operand<T> negatives = {};
-  /// A temperature of one element to use in place of `temperature`, with its gradient.
-  operand<compute_t<T>, 1> learnable_temperature = {};
-  /// Multiplies every gradient, not the loss: a loss scaler, the share of a micro-batch.
-  double gradient_scale = 1;
-  /// N weights that multiply the row losses and their gradients. The mean still divides by N.
-  vector_view<const compute_t<T>> row_weights = {};
-};
 
 namespace detail {
 
@@ -50,33 +27,8 @@ class info_nce_call {
                 const operand<T>& keys, const info_nce_options<T>& options,
                 vector_view<const C> cotangent = {})
       : ctx_(ctx), scratch_(ctx.workspace), queries_(queries), keys_(keys), options_(options) {
-    check::valid(op, "queries", queries);
-    check::valid(op, "keys", keys);
-    check::valid(op, "negatives", options.negatives);
-    check::not_empty(op, "queries", queries.value);
-    const index_t rows = queries.value.rows();
-    const index_t cols = queries.value.cols();
-    check::has_columns(op, "keys", keys.value, cols, "queries");
-    if (!options.negatives.value.empty())
-      check::has_columns(op, "negatives", options.negatives.value, cols, "queries");
-    check::apart(op, "queries", queries, "keys", keys);
-    check::apart(op, "queries", queries, "negatives", options.negatives);
-    check::apart(op, "keys", keys, "negatives", options.negatives);
-    if (options.positive_offset < 0 || options.positive_offset + rows > keys.value.rows()) {
-      check::fail(op, "keys", check::text(keys.value.rows()) + " rows",
-                  "at least " + check::text(rows) + " queries + positive_offset " +
-                      check::text(options.positive_offset) + " (an offset of at least 0)");
-    }
-    temperature_ = cpu::temperature_of(op, options.temperature, options.learnable_temperature);
-    reduction_ = {.reduction = options.reduction,
-                  .rows = rows,
-                  .weights = options.row_weights,
-                  .gradient_scale = options.gradient_scale,
-                  .cotangent = cotangent};
-    reduction_.validate(op);
-    check::readable(op, "cotangent", cotangent);
-    if (!cotangent.empty())
-      check::has_size(op, "cotangent", cotangent, reduction_.outputs(), "the elements of the loss");
+    reduction_ = info_nce_arguments(op, queries, keys, options, cotangent);
+    temperature_ = cpu::number_of(options.temperature, options.learnable_temperature);
   }
 
   /// Norms, and scratch for what every row leaves. After all checks.
@@ -96,14 +48,28 @@ class info_nce_call {
   /// The soft-max of every query; with `gradients` also the gradient by queries and temperature
   /// from the same pass.
   void forward(bool gradients) {
+    forward_rows(0, reduction_.rows, gradients,
+                 [](index_t, const cpu::row_statistics& row, C*) { return row; });
+    if (gradients) write_temperature_gradient();
+  }
+
+  /// The same of `count` queries from row `begin` on. join(i, row, mean) gives the statistics of
+  /// query i with what else is in its soft-max, and takes it into the mean, if there is one.
+  template <class Join>
+  void forward_rows(index_t begin, index_t count, bool gradients, const Join& join) {
     const bool by_queries = gradients && queries_.wants_gradient();
     const bool by_temperature = gradients && options_.learnable_temperature.wants_gradient();
-    cpu::soft_max_pass(ctx_, queries_against_keys(), by_queries, by_temperature,
-                       [&](index_t i, const cpu::row_statistics& row, C* mean) {
+    cpu::contrast<T> problem = queries_against_keys();
+    problem.rows = query_stack_.first_rows_from(begin, count);
+    problem.pairs.shift += begin;
+    cpu::soft_max_pass(ctx_, problem, by_queries, by_temperature,
+                       [&](index_t at, const cpu::row_statistics& found, C* mean) {
+                         const index_t i = begin + at;
+                         const cpu::row_statistics row = join(i, found, mean);
                          log_sums_[i] = row.log_sum;
                          const double margin = row.log_sum - row.positive_cosine / temperature_;
-                         row_losses_[i] = cpu::softplus(margin);
-                         coefficients_[i] = reduction_.gradient_weight(i) * cpu::sigmoid(margin);
+                         row_losses_[i] = softplus(margin);
+                         coefficients_[i] = reduction_.gradient_weight(i) * sigmoid(margin);
                          if (by_temperature) {
                            // A row without negatives has no soft-max, but then its coefficient is 0
                            // as well.
@@ -118,7 +84,14 @@ class info_nce_call {
                                                 coefficients_[i] / temperature_, mean);
                          }
                        });
-    if (by_temperature) write_temperature_gradient();
+  }
+
+  /// All gradients, from the statistics that forward gave out.
+  void backward(vector_view<const C> statistics) {
+    restore(statistics);
+    query_gradient();
+    key_gradients();
+    temperature_gradient();
   }
 
   /// As forward left them, from the statistics that it gave out.
@@ -130,7 +103,7 @@ class info_nce_call {
             const double cosine =
                 cpu::dot(query_stack_, i, positive_stack_, positive(i), queries_.value.cols());
             coefficients_[i] =
-                reduction_.gradient_weight(i) * cpu::sigmoid(log_sums_[i] - cosine / temperature_);
+                reduction_.gradient_weight(i) * sigmoid(log_sums_[i] - cosine / temperature_);
           }
         });
   }
@@ -177,22 +150,30 @@ class info_nce_call {
   }
 
   void write(vector_view<C> loss, vector_view<C> statistics) const {
-    reduction_.write(row_losses_, loss);
+    cpu::write_loss(reduction_, row_losses_, loss);
     for (index_t i = 0; !statistics.empty() && i < reduction_.rows; ++i)
       statistics[i] = static_cast<C>(log_sums_[i]);
   }
 
-  [[nodiscard]] const cpu::row_reduction<C>& reduction() const { return reduction_; }
+  void write_temperature_gradient() {
+    // s = cos/τ, so ∂L/∂τ = −1/τ² Σ ∂L/∂s · cos.
+    cpu::write_scalar_gradient(
+        options_.learnable_temperature,
+        -cpu::sum_in_order(scale_terms_, reduction_.rows) / (temperature_ * temperature_));
+  }
 
- private:
-  [[nodiscard]] index_t positive(index_t i) const { return i + options_.positive_offset; }
-
+  [[nodiscard]] const row_reduction<C>& reduction() const { return reduction_; }
+  [[nodiscard]] double temperature() const { return temperature_; }
+  [[nodiscard]] const cpu::row_stack<T>& query_stack() const { return query_stack_; }
   [[nodiscard]] cpu::row_stack<T> negative_stack() const {
     const double* inverse = key_stack_.inverse;
     return {.first = options_.negatives.value,
             .second = {},
             .inverse = inverse == nullptr ? nullptr : inverse + keys_.value.rows()};
   }
+
+ private:
+  [[nodiscard]] index_t positive(index_t i) const { return i + options_.positive_offset; }
 
   [[nodiscard]] cpu::contrast<T> queries_against_keys() const {
     return {.rows = query_stack_,
@@ -211,20 +192,13 @@ class info_nce_call {
                        });
   }
 
-  void write_temperature_gradient() {
-    // s = cos/τ, so ∂L/∂τ = −1/τ² Σ ∂L/∂s · cos.
-    cpu::write_scalar_gradient(
-        options_.learnable_temperature,
-        -cpu::sum_in_order(scale_terms_, reduction_.rows) / (temperature_ * temperature_));
-  }
-
   cpu_context& ctx_;
   workspace::scope scratch_;
   operand<T> queries_;
   operand<T> keys_;
   info_nce_options<T> options_;
   double temperature_ = 1;
-  cpu::row_reduction<C> reduction_;
+  row_reduction<C> reduction_;
   cpu::row_stack<T> query_stack_;
   cpu::row_stack<T> key_stack_;  // keys, then negatives
   cpu::row_stack<T> positive_stack_;
@@ -280,10 +254,7 @@ void info_nce_backward(cpu_context& ctx, const operand<T>& queries, const operan
   detail::info_nce_call<T> call(ctx, "info_nce_backward", queries, keys, options, cotangent);
   check::backward_inputs("info_nce_backward", statistics, queries.value.rows(), cotangent);
   call.prepare();
-  call.restore(statistics);
-  call.query_gradient();
-  call.key_gradients();
-  call.temperature_gradient();
+  call.backward(statistics);
 }
 
 /// Loss and gradients in one go, for a cotangent of options.gradient_scale: what a trainer calls.

@@ -9,31 +9,15 @@
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
+#include "feaug/cpu/compared_rows.hpp"
 #include "feaug/cpu/parallel.hpp"
 #include "feaug/cpu/row_loss.hpp"
 #include "feaug/cpu/unit_rows.hpp"
 #include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/negative_cosine_options.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
-
-/// The two customary ways to write the same thing.
-enum class cosine_form {
-  byol,  ///< 2 − 2·cos: the squared distance of the unit vectors (Grill et al., arXiv 2006.07733)
-  simsiam,  ///< −cos (Chen and He, arXiv 2011.10566)
-};
-
-/// Options of negative_cosine. T is the element type of the features.
-template <element T>
-struct negative_cosine_options {
-  cosine_form form = cosine_form::byol;
-  /// mean and sum give one number, none a loss a row.
-  reduce reduction = reduce::mean;
-  /// Multiplies every gradient, not the loss: a loss scaler, the share of a micro-batch.
-  double gradient_scale = 1;
-  /// N weights that multiply the row losses and their gradients. The mean still divides by N.
-  vector_view<const compute_t<T>> row_weights = {};
-};
 
 namespace detail {
 
@@ -46,21 +30,7 @@ class negative_cosine_call {
                        const operand<T>& target, const negative_cosine_options<T>& options,
                        vector_view<const C> cotangent = {})
       : ctx_(ctx), prediction_(prediction), target_(target), form_(options.form) {
-    check::valid(op, "prediction", prediction);
-    check::valid(op, "target", target);
-    check::not_empty(op, "prediction", prediction.value);
-    check::has_shape(op, "target", target.value, prediction.value.rows(), prediction.value.cols(),
-                     "prediction");
-    check::apart(op, "prediction", prediction, "target", target);
-    reduction_ = {.reduction = options.reduction,
-                  .rows = prediction.value.rows(),
-                  .weights = options.row_weights,
-                  .gradient_scale = options.gradient_scale,
-                  .cotangent = cotangent};
-    reduction_.validate(op);
-    check::readable(op, "cotangent", cotangent);
-    if (!cotangent.empty())
-      check::has_size(op, "cotangent", cotangent, reduction_.outputs(), "the elements of the loss");
+    reduction_ = negative_cosine_arguments(op, prediction, target, options, cotangent);
   }
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
@@ -77,45 +47,30 @@ class negative_cosine_call {
       for (index_t i = begin; i < begin + count; ++i)
         row_losses[i] = row(i, gradients + worker * cols);
     });
-    if (!loss.empty()) reduction_.write(row_losses, loss);
+    if (!loss.empty()) cpu::write_loss(reduction_, row_losses, loss);
   }
 
  private:
   double row(index_t i, C* gradient) const {
-    const index_t cols = prediction_.value.cols();
-    const T* p = prediction_.value.row(i);
-    const T* t = target_.value.row(i);
-    const double p_inverse = cpu::inverse_norm(cpu::row_norm(p, cols), default_norm_eps);
-    const double t_inverse = cpu::inverse_norm(cpu::row_norm(t, cols), default_norm_eps);
-    double cosine = 0;
-    for (index_t j = 0; j < cols; ++j) {
-      cosine += (static_cast<double>(load(p[j])) * p_inverse) *
-                (static_cast<double>(load(t[j])) * t_inverse);
-    }
+    const cpu::compared_rows<T> pair(prediction_.value.row(i), target_.value.row(i),
+                                     prediction_.value.cols());
     const double slope = form_ == cosine_form::byol ? -2.0 : -1.0;
     const double weight = slope * reduction_.gradient_weight(i);
-    side_gradient(prediction_, i, p_inverse, t, weight * t_inverse, gradient);
-    side_gradient(target_, i, t_inverse, p, weight * p_inverse, gradient);
-    return form_ == cosine_form::byol ? 2.0 - 2.0 * cosine : -cosine;
-  }
-
-  /// The gradient by unit(x) is weight · other's direction.
-  void side_gradient(const operand<T>& x, index_t i, double inverse, const T* other,
-                     double other_factor, C* gradient) const {
-    if (!x.wants_gradient()) return;
-    const index_t cols = x.value.cols();
-    for (index_t j = 0; j < cols; ++j) {
-      gradient[j] = static_cast<C>(static_cast<double>(load(other[j])) * other_factor);
-    }
-    cpu::unit_backward_row(x.value.row(i), cols, inverse, default_norm_eps, gradient);
-    cpu::write_gradient(x, i, gradient);
+    const auto side_gradient = [&](const operand<T>& x, int side) {
+      if (!x.wants_gradient()) return;
+      pair.gradient(side, weight, gradient);
+      cpu::write_gradient(x, i, gradient);
+    };
+    side_gradient(prediction_, 0);
+    side_gradient(target_, 1);
+    return form_ == cosine_form::byol ? 2.0 - 2.0 * pair.cosine() : -pair.cosine();
   }
 
   cpu_context& ctx_;
   operand<T> prediction_;
   operand<T> target_;
   cosine_form form_;
-  cpu::row_reduction<C> reduction_;
+  row_reduction<C> reduction_;
 };
 
 }  // namespace detail

@@ -7,55 +7,16 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/nt_xent_options.hpp"
 #include "feaug/loss/two_view_contrast.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Options of nt_xent. T is the element type of the features.
-template <element T>
-struct nt_xent_options {
-  /// Divides the logits; above 0. The losses are finite down to 1e-3.
-  double temperature = 0.1;
-  /// mean and sum give one number, none a loss a row.
-  reduce reduction = reduce::mean;
-  /// Leaves the positive out of the denominator (DCL; Yeh et al., arXiv 2110.06848). Needs N ≥ 2.
-  bool decoupled = false;
-  /// Whether rows are divided by their norms first.
-  bool normalize = true;
-  /// A temperature of one element to use in place of `temperature`, with its gradient.
-  operand<compute_t<T>, 1> learnable_temperature = {};
-  /// Multiplies every gradient, not the loss.
-  double gradient_scale = 1;
-  /// 2N weights that multiply the row losses and their gradients. The mean still divides by 2N.
-  vector_view<const compute_t<T>> row_weights = {};
-};
-
-namespace detail {
-
-template <element T>
-two_view_problem<T> nt_xent_problem(const operand<T>& a, const operand<T>& b,
-                                    const nt_xent_options<T>& options,
-                                    vector_view<const compute_t<T>> cotangent = {}) {
-  return {.views = {a, b},
-          .names = {"a", "b"},
-          .columns = two_view_columns::both_views,
-          .decoupled = options.decoupled,
-          .normalize = options.normalize,
-          .temperature = options.temperature,
-          .learnable_temperature = options.learnable_temperature,
-          .reduction = {.reduction = options.reduction,
-                        .rows = 0,
-                        .weights = options.row_weights,
-                        .gradient_scale = options.gradient_scale,
-                        .cotangent = cotangent}};
-}
-
-}  // namespace detail
-
 /// NT-Xent (Chen et al., SimCLR, arXiv 2002.05709) over z = [a; b], 2N rows, positives i ↔ i + N, s
 /// = cos(z, z) / temperature:
-///     loss_i = −s_i,p(i) + log Σ_{j≠i} exp s_ij;   decoupled: j ≠ p(i) as well.
+///     loss_i = −s_i,p(i) + log Σ_{j≠i} exp s_ij;   decoupled: j ≠ p(i) as well;
+/// with positive_weighting −w_i s_i,p(i), w a constant.
 ///
 /// a and b N × D, loss 1 element (mean or sum over 2N) or 2N (reduce::none; a's rows, then b's).
 /// `statistics`, if given, gets 2N numbers for nt_xent_backward. Never holds a 2N × 2N matrix. NaN
@@ -67,7 +28,8 @@ void nt_xent(cpu_context& ctx, const matrix_view<A>& a, const matrix_view<B>& b,
              const std::type_identity_t<nt_xent_options<T>>& options = {},
              std::type_identity_t<vector_view<compute_t<T>>> statistics = {}) {
   detail::two_view_call<T> call(
-      ctx, "nt_xent", detail::nt_xent_problem<T>(stop_gradient(a), stop_gradient(b), options));
+      ctx, "nt_xent",
+      detail::nt_xent_problem<T, memory_space::host>(stop_gradient(a), stop_gradient(b), options));
   check::loss_outputs("nt_xent", loss, call.outputs(), statistics, call.statistics_size());
   call.prepare();
   call.forward(false);
@@ -92,8 +54,9 @@ void nt_xent_backward(cpu_context& ctx, const operand<T>& a, const operand<T>& b
                       std::type_identity_t<vector_view<const compute_t<T>>> statistics,
                       std::type_identity_t<vector_view<const compute_t<T>>> cotangent,
                       const std::type_identity_t<nt_xent_options<T>>& options = {}) {
-  detail::two_view_call<T> call(ctx, "nt_xent_backward",
-                                detail::nt_xent_problem<T>(a, b, options, cotangent));
+  detail::two_view_call<T> call(
+      ctx, "nt_xent_backward",
+      detail::nt_xent_problem<T, memory_space::host>(a, b, options, cotangent));
   check::backward_inputs("nt_xent_backward", statistics, call.statistics_size(), cotangent);
   call.prepare();
   call.restore(statistics);
@@ -108,7 +71,7 @@ void nt_xent_with_gradients(cpu_context& ctx, const operand<T>& a, const operand
                             std::type_identity_t<vector_view<compute_t<T>>> loss,
                             const std::type_identity_t<nt_xent_options<T>>& options = {}) {
   detail::two_view_call<T> call(ctx, "nt_xent_with_gradients",
-                                detail::nt_xent_problem<T>(a, b, options));
+                                detail::nt_xent_problem<T, memory_space::host>(a, b, options));
   check::loss_outputs("nt_xent_with_gradients", loss, call.outputs(), {}, call.statistics_size());
   call.prepare();
   call.forward(true);

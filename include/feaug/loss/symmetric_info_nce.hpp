@@ -7,49 +7,11 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/symmetric_info_nce_options.hpp"
 #include "feaug/loss/two_view_contrast.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
-
-/// Options of symmetric_info_nce. T is the element type of the features.
-template <element T>
-struct symmetric_info_nce_options {
-  /// Divides the logits; above 0. The losses are finite down to 1e-3.
-  double temperature = 0.1;
-  /// mean and sum give one number, none a loss a row.
-  reduce reduction = reduce::mean;
-  /// Whether rows are divided by their norms first.
-  bool normalize = true;
-  /// A temperature of one element to use in place of `temperature`, with its gradient.
-  operand<compute_t<T>, 1> learnable_temperature = {};
-  /// Multiplies every gradient, not the loss.
-  double gradient_scale = 1;
-  /// N weights that multiply the row losses and their gradients. The mean still divides by N.
-  vector_view<const compute_t<T>> row_weights = {};
-};
-
-namespace detail {
-
-template <element T>
-two_view_problem<T> symmetric_info_nce_problem(const operand<T>& queries, const operand<T>& keys,
-                                               const symmetric_info_nce_options<T>& options,
-                                               vector_view<const compute_t<T>> cotangent = {}) {
-  return {.views = {queries, keys},
-          .names = {"queries", "keys"},
-          .columns = two_view_columns::other_view,
-          .decoupled = false,
-          .normalize = options.normalize,
-          .temperature = options.temperature,
-          .learnable_temperature = options.learnable_temperature,
-          .reduction = {.reduction = options.reduction,
-                        .rows = 0,
-                        .weights = options.row_weights,
-                        .gradient_scale = options.gradient_scale,
-                        .cotangent = cotangent}};
-}
-
-}  // namespace detail
 
 /// The mean of info_nce(queries, keys) and info_nce(keys, queries), as CLIP trains (Radford et al.,
 /// arXiv 2103.00020):
@@ -65,9 +27,9 @@ void symmetric_info_nce(cpu_context& ctx, const matrix_view<A>& queries, const m
                         std::type_identity_t<vector_view<compute_t<T>>> loss,
                         const std::type_identity_t<symmetric_info_nce_options<T>>& options = {},
                         std::type_identity_t<vector_view<compute_t<T>>> statistics = {}) {
-  detail::two_view_call<T> call(
-      ctx, "symmetric_info_nce",
-      detail::symmetric_info_nce_problem<T>(stop_gradient(queries), stop_gradient(keys), options));
+  detail::two_view_call<T> call(ctx, "symmetric_info_nce",
+                                detail::symmetric_info_nce_problem<T, memory_space::host>(
+                                    stop_gradient(queries), stop_gradient(keys), options));
   check::loss_outputs("symmetric_info_nce", loss, call.outputs(), statistics,
                       call.statistics_size());
   call.prepare();
@@ -96,7 +58,7 @@ void symmetric_info_nce_backward(
     const std::type_identity_t<symmetric_info_nce_options<T>>& options = {}) {
   detail::two_view_call<T> call(
       ctx, "symmetric_info_nce_backward",
-      detail::symmetric_info_nce_problem<T>(queries, keys, options, cotangent));
+      detail::symmetric_info_nce_problem<T, memory_space::host>(queries, keys, options, cotangent));
   check::backward_inputs("symmetric_info_nce_backward", statistics, call.statistics_size(),
                          cotangent);
   call.prepare();
@@ -112,8 +74,9 @@ void symmetric_info_nce_with_gradients(
     cpu_context& ctx, const operand<T>& queries, const operand<T>& keys,
     std::type_identity_t<vector_view<compute_t<T>>> loss,
     const std::type_identity_t<symmetric_info_nce_options<T>>& options = {}) {
-  detail::two_view_call<T> call(ctx, "symmetric_info_nce_with_gradients",
-                                detail::symmetric_info_nce_problem<T>(queries, keys, options));
+  detail::two_view_call<T> call(
+      ctx, "symmetric_info_nce_with_gradients",
+      detail::symmetric_info_nce_problem<T, memory_space::host>(queries, keys, options));
   check::loss_outputs("symmetric_info_nce_with_gradients", loss, call.outputs(), {},
                       call.statistics_size());
   call.prepare();

@@ -1,36 +1,21 @@
-// What symmetric_info_nce and nt_xent share: two views of N rows, each side contrasted in its own
-// soft-max.
+// How the CPU carries out symmetric_info_nce and nt_xent.
 #pragma once
 
+#include <cmath>
 #include <string_view>
 
 #include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/cpu/contrast.hpp"
+#include "feaug/cpu/lanes.hpp"
+#include "feaug/cpu/mutual_soft_max.hpp"
+#include "feaug/cpu/parallel.hpp"
 #include "feaug/cpu/row_loss.hpp"
+#include "feaug/loss/two_view_problem.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
-
-/// Which columns a side's rows meet.
-enum class two_view_columns {
-  other_view,  ///< symmetric_info_nce: a's rows meet b's, b's meet a's; row i's loss is the mean of
-               ///< its two
-  both_views,  ///< nt_xent: every row meets all others of both views; 2N losses
-};
-
-template <element T>
-struct two_view_problem {
-  operand<T> views[2];
-  const char* names[2];
-  two_view_columns columns = two_view_columns::other_view;
-  bool decoupled = false;  ///< the positive is not in the denominator
-  bool normalize = true;
-  double temperature = 1;
-  operand<compute_t<T>, 1> learnable_temperature = {};
-  cpu::row_reduction<compute_t<T>> reduction = {};  ///< its rows are set here
-};
 
 /// One call. Side s has rows 0 … N − 1; its numbers lie at s·N in every array of 2N.
 template <element T>
@@ -40,28 +25,10 @@ class two_view_call {
 
   two_view_call(cpu_context& ctx, std::string_view op, const two_view_problem<T>& problem)
       : ctx_(ctx), scratch_(ctx.workspace), problem_(problem) {
-    const operand<T>& a = problem.views[0];
-    const operand<T>& b = problem.views[1];
-    check::valid(op, problem.names[0], a);
-    check::valid(op, problem.names[1], b);
-    check::not_empty(op, problem.names[0], a.value);
-    rows_ = a.value.rows();
-    cols_ = a.value.cols();
-    check::has_shape(op, problem.names[1], b.value, rows_, cols_, problem.names[0]);
-    check::apart(op, problem.names[0], a, problem.names[1], b);
-    if (problem.decoupled && rows_ < 2) {
-      check::fail(op, problem.names[0], "1 row",
-                  "at least 2, since decoupled leaves a single pair no denominator");
-    }
-    problem_.temperature =
-        cpu::temperature_of(op, problem.temperature, problem.learnable_temperature);
-    problem_.reduction.rows = losses();
-    problem_.reduction.validate(op);
-    check::readable(op, "cotangent", problem.reduction.cotangent);
-    if (!problem.reduction.cotangent.empty()) {
-      check::has_size(op, "cotangent", problem.reduction.cotangent, outputs(),
-                      "the elements of the loss");
-    }
+    problem_.validate(op);
+    rows_ = problem.rows();
+    cols_ = problem.cols();
+    problem_.temperature = cpu::number_of(problem.temperature, problem.learnable_temperature);
   }
 
   [[nodiscard]] index_t outputs() const { return problem_.reduction.outputs(); }
@@ -74,22 +41,19 @@ class two_view_call {
     log_sums_ = scratch_.template take<double>(2 * rows_);
     row_losses_ = scratch_.template take<double>(2 * rows_);
     scale_terms_ = scratch_.template take_filled<double>(2 * rows_, 0.0);
+    if (problem_.positive_weighting != 0) weigh_positives();
   }
 
   void forward(bool gradients) {
     const bool by_temperature = gradients && problem_.learnable_temperature.wants_gradient();
-    for (int side = 0; side < 2; ++side) {
-      cpu::soft_max_pass(
-          ctx_, contrast_of(side), false, by_temperature,
-          [&](index_t i, const cpu::row_statistics& row, C*) {
-            const index_t at = side * rows_ + i;
-            log_sums_[at] = row.log_sum;
-            const double margin = row.log_sum - row.positive_cosine / problem_.temperature;
-            row_losses_[at] = problem_.decoupled ? margin : cpu::softplus(margin);
-            set_coefficient(side, i, margin);
-            scale_terms_[at] = coefficients_[at] * (row.mean_cosine - row.positive_cosine);
-          });
-    }
+    soft_maxes(by_temperature, [&](int side, index_t i, const cpu::row_statistics& row) {
+      const index_t at = side * rows_ + i;
+      log_sums_[at] = row.log_sum;
+      const double margin = margin_of(at, row.log_sum, row.positive_cosine);
+      row_losses_[at] = problem_.decoupled ? margin : softplus(margin);
+      set_coefficient(side, i, margin);
+      set_scale_term(at, row);
+    });
     if (by_temperature) write_temperature_gradient();
   }
 
@@ -100,7 +64,7 @@ class two_view_call {
           const index_t at = side * rows_ + i;
           log_sums_[at] = static_cast<double>(statistics[at]);
           const double cosine = cpu::dot(both_, i, both_, rows_ + i, cols_);
-          set_coefficient(side, i, log_sums_[at] - cosine / problem_.temperature);
+          set_coefficient(side, i, margin_of(at, log_sums_[at], cosine));
         }
       });
     }
@@ -112,11 +76,9 @@ class two_view_call {
       if (!view.wants_gradient()) continue;
       const cpu::contrast<T> problem = contrast_of(side);
       const index_t rows_at = side * rows_;
-      const index_t columns_at = over_both() ? 0 : (1 - side) * rows_;
+      const index_t columns_at = problem_.over_both() ? 0 : (1 - side) * rows_;
       cpu::gradient_pass(
-          ctx_, problem, {.coefficient = coefficients_ + rows_at, .log_sum = log_sums_ + rows_at},
-          {.coefficient = coefficients_ + columns_at, .log_sum = log_sums_ + columns_at},
-          [&](index_t i, C* sum) {
+          ctx_, problem, weights_from(rows_at), weights_from(columns_at), [&](index_t i, C* sum) {
             cpu::finish_gradient(view, problem.rows, i, i, 1.0 / problem_.temperature, sum);
           });
     }
@@ -124,29 +86,37 @@ class two_view_call {
 
   void temperature_gradient() {
     if (!problem_.learnable_temperature.wants_gradient()) return;
-    for (int side = 0; side < 2; ++side) {
-      cpu::soft_max_pass(
-          ctx_, contrast_of(side), false, true, [&](index_t i, const cpu::row_statistics& row, C*) {
-            const index_t at = side * rows_ + i;
-            scale_terms_[at] = coefficients_[at] * (row.mean_cosine - row.positive_cosine);
-          });
-    }
+    soft_maxes(true, [&](int side, index_t i, const cpu::row_statistics& row) {
+      set_scale_term(side * rows_ + i, row);
+    });
     write_temperature_gradient();
   }
 
   void write(vector_view<C> loss, vector_view<C> statistics) {
-    if (!over_both()) {
+    if (!problem_.over_both()) {
       for (index_t i = 0; i < rows_; ++i)
         row_losses_[i] = 0.5 * (row_losses_[i] + row_losses_[rows_ + i]);
     }
-    problem_.reduction.write(row_losses_, loss);
+    cpu::write_loss(problem_.reduction, row_losses_, loss);
     for (index_t i = 0; !statistics.empty() && i < 2 * rows_; ++i)
       statistics[i] = static_cast<C>(log_sums_[i]);
   }
 
  private:
-  [[nodiscard]] bool over_both() const { return problem_.columns == two_view_columns::both_views; }
-  [[nodiscard]] index_t losses() const { return over_both() ? 2 * rows_ : rows_; }
+  /// finish(side, i, row_statistics) for every row of both sides.
+  template <class Finish>
+  void soft_maxes(bool with_mean_cosine, const Finish& finish) {
+    if (!problem_.over_both() && problem_.normalize &&
+        cpu::needs_no_shift<C>(1.0 / problem_.temperature)) {
+      cpu::mutual_soft_max_pass(ctx_, contrast_of(0), with_mean_cosine, finish);
+      return;
+    }
+    for (int side = 0; side < 2; ++side) {
+      cpu::soft_max_pass(
+          ctx_, contrast_of(side), false, with_mean_cosine,
+          [&](index_t i, const cpu::row_statistics& row, C*) { finish(side, i, row); });
+    }
+  }
 
   /// One view's rows as a stack.
   [[nodiscard]] cpu::row_stack<T> view_stack(int side) const {
@@ -156,26 +126,59 @@ class two_view_call {
   }
 
   [[nodiscard]] cpu::contrast<T> contrast_of(int side) const {
-    const cpu::row_stack<T> columns = over_both() ? both_ : view_stack(1 - side);
-    const index_t others_at = over_both() ? (1 - side) * rows_ : 0;
+    const cpu::row_stack<T> columns = problem_.over_both() ? both_ : view_stack(1 - side);
+    const index_t others_at = problem_.over_both() ? (1 - side) * rows_ : 0;
     return {.rows = view_stack(side),
             .columns = columns,
             .positives = columns,
             .pairs = {.shift = others_at,
                       .partners = columns.rows(),
-                      .self = over_both(),
+                      .self = problem_.over_both(),
                       .self_shift = side * rows_},
             .positives_are_columns = true,
             .cols = cols_,
             .scale = 1.0 / problem_.temperature};
   }
 
+  /// DCLW's weights, the same for a pair's two rows: 2 − N·softmax_i(cos_i / σ).
+  void weigh_positives() {
+    positive_weights_ = scratch_.template take<double>(2 * rows_);
+    cpu::for_each_row_block(ctx_, rows_, cols_, [&](index_t begin, index_t count, int) {
+      for (index_t i = begin; i < begin + count; ++i)
+        positive_weights_[i] =
+            cpu::dot(both_, i, both_, rows_ + i, cols_) / problem_.positive_weighting;
+    });
+    const double largest = cpu::largest_of(positive_weights_, rows_);
+    double sum = 0;
+    for (index_t i = 0; i < rows_; ++i)
+      sum += positive_weights_[i] = std::exp(positive_weights_[i] - largest);
+    for (index_t i = 0; i < rows_; ++i) {
+      positive_weights_[i] = 2.0 - static_cast<double>(rows_) * positive_weights_[i] / sum;
+      positive_weights_[rows_ + i] = positive_weights_[i];
+    }
+  }
+  [[nodiscard]] double weighed(index_t at, double positive_cosine) const {
+    return positive_weights_ == nullptr ? positive_cosine : positive_weights_[at] * positive_cosine;
+  }
+  [[nodiscard]] double margin_of(index_t at, double log_sum, double positive_cosine) const {
+    return log_sum - weighed(at, positive_cosine) / problem_.temperature;
+  }
+  void set_scale_term(index_t at, const cpu::row_statistics& row) {
+    scale_terms_[at] = coefficients_[at] * (row.mean_cosine - weighed(at, row.positive_cosine));
+  }
+  /// What the rows from `at` on weigh in a gradient.
+  [[nodiscard]] cpu::soft_max_weights weights_from(index_t at) const {
+    return {.coefficient = coefficients_ + at,
+            .log_sum = log_sums_ + at,
+            .positive_weight = positive_weights_ == nullptr ? nullptr : positive_weights_ + at};
+  }
+
   void set_coefficient(int side, index_t i, double margin) {
     const index_t at = side * rows_ + i;
-    const double weight = over_both() ? problem_.reduction.gradient_weight(at)
-                                      : 0.5 * problem_.reduction.gradient_weight(i);
+    const double weight = problem_.over_both() ? problem_.reduction.gradient_weight(at)
+                                               : 0.5 * problem_.reduction.gradient_weight(i);
     // Decoupled, the loss is the margin itself; its NaN reaches the gradient through the soft-max.
-    coefficients_[at] = problem_.decoupled ? weight : weight * cpu::sigmoid(margin);
+    coefficients_[at] = problem_.decoupled ? weight : weight * sigmoid(margin);
   }
 
   void write_temperature_gradient() {
@@ -191,6 +194,7 @@ class two_view_call {
   index_t cols_ = 0;
   cpu::row_stack<T> both_;  // view 0, then view 1
   double* coefficients_ = nullptr;
+  double* positive_weights_ = nullptr;  // null: all are 1
   double* log_sums_ = nullptr;
   double* row_losses_ = nullptr;
   double* scale_terms_ = nullptr;

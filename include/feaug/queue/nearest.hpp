@@ -15,27 +15,32 @@
 #include "feaug/cpu/exact_scan.hpp"
 #include "feaug/cpu/unit_rows.hpp"
 #include "feaug/queue/ranking.hpp"
+#include "feaug/queue/similarity_range.hpp"
 #include "feaug/queue/support_queue.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 /// Where nearest writes; leave out what is not wanted.
-template <element T>
+template <element T, memory_space Space = memory_space::host>
 struct nearest_outputs {
-  matrix_view<index_t> indices = {};  ///< N × k slots, nearest first; −1 where there is none
-  matrix_view<T> similarities = {};   ///< N × k cosines; NaN where there is none
+  matrix_view<index_t, Space> indices = {};  ///< N × k slots, nearest first; −1 where there is none
+  matrix_view<T, Space> similarities = {};  ///< N × k cosines; NaN where there is none
   /// N·k × D rows as they are stored, those of query 0 first; NaN where there is none
-  matrix_view<T> values = {};
+  matrix_view<T, Space> values = {};
 };
 
-struct nearest_options {
+template <memory_space Space>
+struct basic_nearest_options {
   /// How many neighbours a query gets, 1 … the filled slots.
   index_t k = 1;
   /// N sample ids: rows of a queue whose id is the query's own are passed over. What then is
   /// missing to k is −1.
-  vector_view<const std::int64_t> exclude_ids = {};
+  vector_view<const std::int64_t, Space> exclude_ids = {};
+  /// Rows with another cosine are passed over likewise.
+  similarity_range similarity = {};
 };
+using nearest_options = basic_nearest_options<memory_space::host>;
 
 namespace detail {
 
@@ -87,7 +92,7 @@ void search_raw(cpu_context& ctx, const matrix_view<const T>& rows,
                 const vector_view<const std::int64_t>& ids, const matrix_view<const T>& queries,
                 const nearest_outputs<T>& outputs, const nearest_options& options) {
   workspace::scope scratch(ctx.workspace);
-  cpu::search_space<T> space = {.rows = rows, .ids = ids};
+  cpu::search_space<T> space = {.rows = rows, .ids = ids, .similarity = options.similarity};
   if (rows.rows() <= most_kept_norms) {
     auto* inverse = scratch.take<double>(rows.rows());
     cpu::inverse_norms(ctx, rows, default_norm_eps, inverse);
@@ -96,10 +101,11 @@ void search_raw(cpu_context& ctx, const matrix_view<const T>& rows,
   search(ctx, space, queries, outputs, options);
 }
 
-template <element T>
-void check_nearest(const matrix_view<const T>& support, std::string_view support_name,
-                   const vector_view<const std::int64_t>& ids, const matrix_view<const T>& queries,
-                   const nearest_outputs<T>& outputs, const nearest_options& options) {
+template <element T, memory_space S = memory_space::host>
+void check_nearest(const matrix_view<const T, S>& support, std::string_view support_name,
+                   const vector_view<const std::int64_t, S>& ids,
+                   const matrix_view<const T, S>& queries, const nearest_outputs<T, S>& outputs,
+                   const basic_nearest_options<S>& options) {
   constexpr std::string_view op = "nearest";
   check::readable(op, "queries", queries);
   if (support.rows() == 0)
@@ -107,6 +113,7 @@ void check_nearest(const matrix_view<const T>& support, std::string_view support
   check::not_empty(op, support_name, support);
   check::has_columns(op, "queries", queries, support.cols(), support_name);
   check::within(op, "k", options.k, 1, support.rows());
+  check::valid(op, options.similarity);
   const index_t rows = queries.rows();
   check::readable(op, "exclude_ids", options.exclude_ids);
   if (!options.exclude_ids.empty()) {
@@ -148,10 +155,12 @@ void check_nearest(const matrix_view<const T>& support, std::string_view support
 /// index order (for a queue of raw rows times 1 / max(‖row‖, 1e-12) in double), on every backend
 /// alike. The similarity is that score divided by the query's norm, max(‖query‖, 1e-12). A row with
 /// NaN or ∞ is found after all others, with similarity NaN; a query with NaN or ∞ finds nothing
-/// (index −1, similarity and values NaN). Neighbours are constants: there is no gradient.
+/// (index −1, similarity and values NaN). Rows whose cosine (that quotient, in double) is outside
+/// options.similarity are passed over. Neighbours are constants: there is no gradient.
 ///
-/// Errors: an empty queue, k outside 1 … the filled slots, shapes, exclude_ids for a queue without
-/// ids, no output at all, an output that overlaps an input or another output.
+/// Errors: an empty queue, k outside 1 … the filled slots, a similarity range that is none, shapes,
+/// exclude_ids for a queue without ids, no output at all, an output that overlaps an input or
+/// another output.
 ///
 /// Scratch: at most 352 KiB a thread (96 KiB + 16·k bytes for k > 16384); for raw rows 8 bytes a
 /// row besides.
@@ -162,10 +171,12 @@ void nearest(cpu_context& ctx, const support_queue<T>& queue,
              const nearest_options& options = {}) {
   check::valid("nearest", queue);
   const matrix_view<const T> filled = queue.storage.rows_from(0, *queue.size);
-  detail::check_nearest<T>(filled, "queue", queue.ids, queries, outputs, options);
+  detail::check_nearest<T, memory_space::host>(filled, "queue", queue.ids, queries, outputs,
+                                               options);
   if (queue.normalize) {
-    detail::search<T>(ctx, {.rows = filled, .unit = true, .ids = queue.ids}, queries, outputs,
-                      options);
+    detail::search<T>(
+        ctx, {.rows = filled, .unit = true, .ids = queue.ids, .similarity = options.similarity},
+        queries, outputs, options);
   } else {
     detail::search_raw<T>(ctx, filled, queue.ids, queries, outputs, options);
   }
@@ -179,7 +190,7 @@ void nearest(cpu_context& ctx, const matrix_view<S>& support,
              const std::type_identity_t<nearest_outputs<T>>& outputs,
              const nearest_options& options = {}) {
   check::readable("nearest", "support", support);
-  detail::check_nearest<T>(support, "support", {}, queries, outputs, options);
+  detail::check_nearest<T, memory_space::host>(support, "support", {}, queries, outputs, options);
   detail::search_raw<T>(ctx, support, {}, queries, outputs, options);
 }
 

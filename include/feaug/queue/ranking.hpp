@@ -1,8 +1,6 @@
 // Which of two support rows is nearer: the one rule that every search, on every backend, ranks by.
 #pragma once
 
-#include <limits>
-
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
@@ -26,7 +24,7 @@ FEAUG_HD constexpr double ranking_score(double dot, double inverse_norm) {
 /// can have an infinite product with a finite query; its score is NaN here too, as it is with
 /// ranking_score.
 FEAUG_HD constexpr double unit_ranking_score(double dot) {
-  return dot - dot == 0 ? dot : std::numeric_limits<double>::quiet_NaN();
+  return dot - dot == 0 ? dot : dot - dot;
 }
 
 /// The larger score first, equal scores by the lower slot; NaN after every number, and among NaNs

@@ -6,9 +6,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
-#include <utility>
 
 #include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
@@ -21,7 +19,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 /// A view of a first-in-first-out queue of feature rows. Storage, counters and payload belong to
 /// the host, so its checkpoint saves them and a queue over the restored bytes goes on bit for bit.
-/// Begin with *cursor = *size = 0; storage needs no value.
+/// Begin with *cursor = *size = 0; storage needs no value. On a GPU all of it is device memory, the
+/// counters too.
 template <element T, memory_space Space = memory_space::host>
 struct support_queue {
   matrix_view<T, Space> storage;  ///< capacity × D
@@ -37,43 +36,27 @@ struct support_queue {
 };
 
 /// What travels with the rows of a batch: for a queue with ids or labels, one a row.
-struct enqueue_payload {
-  vector_view<const std::int64_t> ids = {};
-  vector_view<const std::int64_t> labels = {};
+template <memory_space Space>
+struct basic_enqueue_payload {
+  vector_view<const std::int64_t, Space> ids = {};
+  vector_view<const std::int64_t, Space> labels = {};
 };
+using enqueue_payload = basic_enqueue_payload<memory_space::host>;
 
 /// Where gather writes; leave out what is not wanted.
-template <element T>
+template <element T, memory_space Space = memory_space::host>
 struct gather_outputs {
-  matrix_view<T> values = {};             ///< rows × D, as stored
-  vector_view<std::int64_t> ids = {};     ///< one a row
-  vector_view<std::int64_t> labels = {};  ///< one a row
+  matrix_view<T, Space> values = {};             ///< rows × D, as stored
+  vector_view<std::int64_t, Space> ids = {};     ///< one a row
+  vector_view<std::int64_t, Space> labels = {};  ///< one a row
 };
-
-namespace detail {
-
-/// A vector as a matrix of one column, to ask whether it overlaps another view.
-template <class T, memory_space S>
-matrix_view<T, S> as_column(const vector_view<T, S>& view) {
-  return {view.data, view.size(), 1, view.strides[0]};
-}
-
-}  // namespace detail
 
 namespace check {
 
-/// A queue whose counters and payload fit its storage.
+/// Counters in the host's memory that fit the queue's capacity.
 template <element T>
-void valid(std::string_view op, const support_queue<T>& queue) {
-  writable(op, "queue.storage", queue.storage);
-  not_empty(op, "queue.storage", queue.storage);
-  if (queue.cursor == nullptr)
-    fail(op, "queue.cursor", "a null pointer", "a counter in the host's memory");
-  if (queue.size == nullptr)
-    fail(op, "queue.size", "a null pointer", "a counter in the host's memory");
+void valid_counters(std::string_view op, const support_queue<T>& queue) {
   within(op, "queue.cursor", *queue.cursor, 0, queue.capacity() - 1);
-  if (queue.cursor == queue.size)
-    fail(op, "queue.size", "the same counter as queue.cursor", "one of its own");
   within(op, "queue.size", *queue.size, 0, queue.capacity());
   // Until it is full a queue fills slot after slot; other counters were not restored from one and
   // the same moment.
@@ -81,18 +64,33 @@ void valid(std::string_view op, const support_queue<T>& queue) {
     fail(op, "queue.cursor", text(*queue.cursor) + " with " + text(*queue.size) + " filled slots",
          text(*queue.size) + ", the first free slot");
   }
-  for (const auto& [name, payload] :
-       {std::pair{"queue.ids", queue.ids}, std::pair{"queue.labels", queue.labels}}) {
-    writable(op, name, payload);
-    if (!payload.empty()) has_size(op, name, payload, queue.capacity(), "the queue's capacity");
-  }
+}
+
+/// A queue whose counters and payload fit its storage. Counters in device memory are not read.
+template <element T, memory_space S>
+void valid(std::string_view op, const support_queue<T, S>& queue) {
+  writable(op, "queue.storage", queue.storage);
+  not_empty(op, "queue.storage", queue.storage);
+  const std::string wanted =
+      S == memory_space::host ? "a counter in the host's memory" : "a counter in device memory";
+  if (queue.cursor == nullptr) fail(op, "queue.cursor", "a null pointer", wanted);
+  if (queue.size == nullptr) fail(op, "queue.size", "a null pointer", wanted);
+  if (queue.cursor == queue.size)
+    fail(op, "queue.size", "the same counter as queue.cursor", "one of its own");
+  if constexpr (S == memory_space::host) valid_counters(op, queue);
+  const auto payload = [&](std::string_view name, const vector_view<std::int64_t, S>& column) {
+    writable(op, name, column);
+    if (!column.empty()) has_size(op, name, column, queue.capacity(), "the queue's capacity");
+  };
+  payload("queue.ids", queue.ids);
+  payload("queue.labels", queue.labels);
 }
 
 /// A payload argument that goes with a payload column of the queue: it fits the rows, and the queue
 /// keeps the column.
-template <class A>
-void payload_matches(std::string_view op, std::string_view argument, const vector_view<A>& given,
-                     const vector_view<std::int64_t>& column, index_t rows, bool required) {
+template <class A, memory_space S>
+void payload_matches(std::string_view op, std::string_view argument, const vector_view<A, S>& given,
+                     const vector_view<std::int64_t, S>& column, index_t rows, bool required) {
   readable(op, argument, given);
   if (given.empty()) {
     if (required && !column.empty() && rows > 0) {
@@ -105,6 +103,48 @@ void payload_matches(std::string_view op, std::string_view argument, const vecto
   has_size(op, argument, given, rows, "one a row");
   apart(op, argument, detail::as_column(given), "queue." + std::string(argument),
         detail::as_column(column));
+}
+
+/// The arguments of enqueue.
+template <element T, memory_space S>
+void enqueue_arguments(const support_queue<T, S>& queue, const matrix_view<const T, S>& batch,
+                       const basic_enqueue_payload<S>& payload) {
+  valid("enqueue", queue);
+  readable("enqueue", "batch", batch);
+  const index_t rows = batch.rows();
+  if (rows > 0) has_columns("enqueue", "batch", batch, queue.storage.cols(), "queue.storage");
+  apart("enqueue", "queue.storage", queue.storage, "batch", batch);
+  payload_matches("enqueue", "ids", payload.ids, queue.ids, rows, true);
+  payload_matches("enqueue", "labels", payload.labels, queue.labels, rows, true);
+}
+
+/// The arguments of gather; the slots themselves only if the host can read them.
+template <element T, memory_space S>
+void gather_arguments(const support_queue<T, S>& queue,
+                      const vector_view<const index_t, S>& indices,
+                      const gather_outputs<T, S>& outputs) {
+  valid("gather", queue);
+  readable("gather", "indices", indices);
+  const index_t rows = indices.size();
+  if constexpr (S == memory_space::host) {
+    for (index_t i = 0; i < rows; ++i) within("gather", "indices", indices[i], -1, *queue.size - 1);
+  }
+  writable("gather", "values", outputs.values);
+  if (outputs.values.data != nullptr) {
+    has_shape("gather", "values", outputs.values, rows, queue.storage.cols(),
+              "indices and queue.storage");
+    apart("gather", "values", outputs.values, "queue.storage", queue.storage);
+    apart("gather", "values", outputs.values, "indices", detail::as_column(indices));
+  }
+  using payload_view = vector_view<std::int64_t, S>;
+  const auto payload = [&](std::string_view name, const payload_view& output,
+                           const payload_view& column) {
+    writable("gather", name, output);
+    payload_matches("gather", name, output, column, rows, false);
+    apart("gather", name, detail::as_column(output), "indices", detail::as_column(indices));
+  };
+  payload("ids", outputs.ids, queue.ids);
+  payload("labels", outputs.labels, queue.labels);
 }
 
 }  // namespace check
@@ -122,14 +162,8 @@ template <element T>
 void enqueue(cpu_context& ctx, const support_queue<T>& queue,
              std::type_identity_t<matrix_view<const T>> batch,
              const enqueue_payload& payload = {}) {
-  check::valid("enqueue", queue);
-  check::readable("enqueue", "batch", batch);
+  check::enqueue_arguments<T>(queue, batch, payload);
   const index_t rows = batch.rows();
-  if (rows > 0)
-    check::has_columns("enqueue", "batch", batch, queue.storage.cols(), "queue.storage");
-  check::apart("enqueue", "queue.storage", queue.storage, "batch", batch);
-  check::payload_matches("enqueue", "ids", payload.ids, queue.ids, rows, true);
-  check::payload_matches("enqueue", "labels", payload.labels, queue.labels, rows, true);
   const index_t capacity = queue.capacity();
   const index_t cols = queue.storage.cols();
   const index_t skipped =
@@ -161,24 +195,8 @@ void enqueue(cpu_context& ctx, const support_queue<T>& queue,
 template <element T>
 void gather(cpu_context& ctx, const support_queue<T>& queue, vector_view<const index_t> indices,
             const std::type_identity_t<gather_outputs<T>>& outputs) {
-  check::valid("gather", queue);
-  check::readable("gather", "indices", indices);
+  check::gather_arguments<T>(queue, indices, outputs);
   const index_t rows = indices.size();
-  for (index_t i = 0; i < rows; ++i)
-    check::within("gather", "indices", indices[i], -1, *queue.size - 1);
-  check::writable("gather", "values", outputs.values);
-  if (outputs.values.data != nullptr) {
-    check::has_shape("gather", "values", outputs.values, rows, queue.storage.cols(),
-                     "indices and queue.storage");
-    check::apart("gather", "values", outputs.values, "queue.storage", queue.storage);
-    check::apart("gather", "values", outputs.values, "indices", detail::as_column(indices));
-  }
-  for (const auto& [name, output, column] : {std::tuple{"ids", outputs.ids, queue.ids},
-                                             std::tuple{"labels", outputs.labels, queue.labels}}) {
-    check::writable("gather", name, output);
-    check::payload_matches("gather", name, output, column, rows, false);
-    check::apart("gather", name, detail::as_column(output), "indices", detail::as_column(indices));
-  }
   const T nan = store<T>(std::numeric_limits<compute_t<T>>::quiet_NaN());
   cpu::for_each_row_block(ctx, rows, queue.storage.cols(), [&](index_t begin, index_t count, int) {
     for (index_t i = begin; i < begin + count; ++i) {

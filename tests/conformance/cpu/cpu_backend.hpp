@@ -2,6 +2,7 @@
 // arrays.
 #pragma once
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,20 @@ struct cpu_backend {
    private:
     std::vector<T> memory_;
   };
+
+  /// The elements of a matrix, row by row, and their way into one.
+  template <class T>
+  static std::vector<T> read(const feaug::matrix_view<const T>& from) {
+    std::vector<T> elements;
+    for (feaug::index_t i = 0; i < from.rows(); ++i)
+      elements.insert(elements.end(), from.row(i), from.row(i) + from.cols());
+    return elements;
+  }
+  template <class T>
+  static void write(const feaug::matrix_view<T>& to, const std::vector<T>& elements) {
+    for (feaug::index_t i = 0; i < to.rows(); ++i)
+      std::copy_n(elements.begin() + i * to.cols(), to.cols(), to.row(i));
+  }
 };
 
 }  // namespace conformance

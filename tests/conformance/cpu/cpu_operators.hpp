@@ -14,6 +14,8 @@ template <class T>
 void add_cpu_losses(registry& operators);
 template <class T>
 void add_cpu_step(registry& operators);
+template <class T>
+void add_cpu_diagnostics(registry& operators);
 
 template <class T>
 registry cpu_operators() {
@@ -22,6 +24,7 @@ registry cpu_operators() {
   add_cpu_queue<T>(operators);
   add_cpu_losses<T>(operators);
   add_cpu_step<T>(operators);
+  add_cpu_diagnostics<T>(operators);
   return operators;
 }
 

@@ -12,8 +12,9 @@
 namespace conformance {
 
 template <class Backend, class T>
-class info_nce_loss : public contrastive_loss<Backend, T, feaug::info_nce_options<T>> {
-  using base = contrastive_loss<Backend, T, feaug::info_nce_options<T>>;
+class info_nce_loss
+    : public contrastive_loss<Backend, T, feaug::info_nce_options<T, Backend::space>> {
+  using base = contrastive_loss<Backend, T, feaug::info_nce_options<T, Backend::space>>;
 
  public:
   using typename base::const_vector;
@@ -52,20 +53,21 @@ class info_nce_loss : public contrastive_loss<Backend, T, feaug::info_nce_option
                                    with_negatives(row_weights));
   }
 
- private:
-  feaug::info_nce_options<T> with_negatives(const const_vector& row_weights = {}) {
-    feaug::info_nce_options<T> all = this->options(row_weights);
+ protected:
+  feaug::info_nce_options<T, Backend::space> with_negatives(const const_vector& row_weights = {}) {
+    feaug::info_nce_options<T, Backend::space> all = this->options(row_weights);
     if (negatives_) all.negatives = negatives_->operand();
     return all;
   }
 
+ private:
   std::optional<operand_input<Backend, T>> negatives_;
 };
 
 template <class Backend, class T>
 class symmetric_info_nce_loss
-    : public contrastive_loss<Backend, T, feaug::symmetric_info_nce_options<T>> {
-  using base = contrastive_loss<Backend, T, feaug::symmetric_info_nce_options<T>>;
+    : public contrastive_loss<Backend, T, feaug::symmetric_info_nce_options<T, Backend::space>> {
+  using base = contrastive_loss<Backend, T, feaug::symmetric_info_nce_options<T, Backend::space>>;
 
  public:
   using typename base::const_vector;
@@ -91,8 +93,9 @@ class symmetric_info_nce_loss
 };
 
 template <class Backend, class T>
-class nt_xent_loss : public contrastive_loss<Backend, T, feaug::nt_xent_options<T>> {
-  using base = contrastive_loss<Backend, T, feaug::nt_xent_options<T>>;
+class nt_xent_loss
+    : public contrastive_loss<Backend, T, feaug::nt_xent_options<T, Backend::space>> {
+  using base = contrastive_loss<Backend, T, feaug::nt_xent_options<T, Backend::space>>;
 
  public:
   using typename base::const_vector;
@@ -101,6 +104,7 @@ class nt_xent_loss : public contrastive_loss<Backend, T, feaug::nt_xent_options<
 
   explicit nt_xent_loss(arguments& given) : base(given, "a", "b") {
     this->options_.decoupled = given.option("decoupled", false);
+    this->options_.positive_weighting = given.option("positive_weighting", 0.0);
   }
 
   [[nodiscard]] feaug::index_t losses() const { return 2 * this->rows(); }

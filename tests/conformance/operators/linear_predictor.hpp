@@ -9,35 +9,45 @@
 
 namespace conformance {
 
-/// W is D × D. Sums in double: the cases are about the step, not about this product.
-template <class T>
+/// W is D × D. Works on the host, whatever the backend, and sums in double: the cases are about the
+/// step, not about this product.
+template <class Backend, class T>
 class linear_predictor {
+  using input_view = feaug::matrix_view<const T, Backend::space>;
+  using output_view = feaug::matrix_view<T, Backend::space>;
+
  public:
   linear_predictor(std::vector<T> weight, feaug::index_t dim)
       : weight_(std::move(weight)), gradient_(weight_.size()), dim_(dim) {}
 
-  void forward(feaug::matrix_view<const T> input, feaug::matrix_view<T> output) const {
+  void forward(input_view input, output_view output) const {
+    const std::vector<T> x = Backend::read(input);
+    std::vector<T> y;
     for (feaug::index_t i = 0; i < input.rows(); ++i) {
       for (feaug::index_t o = 0; o < dim_; ++o) {
         double sum = 0;
-        for (feaug::index_t j = 0; j < dim_; ++j) sum += product(input(i, j), weight_[at(o, j)]);
-        output(i, o) = static_cast<T>(sum);
+        for (feaug::index_t j = 0; j < dim_; ++j) sum += product(x[at(i, j)], weight_[at(o, j)]);
+        y.push_back(static_cast<T>(sum));
       }
     }
+    Backend::write(output, y);
   }
 
-  void backward(feaug::matrix_view<const T> input, feaug::matrix_view<const T> output_gradient,
-                feaug::matrix_view<T> input_gradient) {
+  void backward(input_view input, input_view output_gradient, output_view input_gradient) {
+    const std::vector<T> x = Backend::read(input);
+    const std::vector<T> g = Backend::read(output_gradient);
+    std::vector<T> dx;
     for (feaug::index_t i = 0; i < input.rows(); ++i) {
       for (feaug::index_t j = 0; j < dim_; ++j) {
         double sum = 0;
         for (feaug::index_t o = 0; o < dim_; ++o) {
-          sum += product(output_gradient(i, o), weight_[at(o, j)]);
-          gradient_[at(o, j)] += product(output_gradient(i, o), input(i, j));
+          sum += product(g[at(i, o)], weight_[at(o, j)]);
+          gradient_[at(o, j)] += product(g[at(i, o)], x[at(i, j)]);
         }
-        input_gradient(i, j) = static_cast<T>(sum);
+        dx.push_back(static_cast<T>(sum));
       }
     }
+    Backend::write(input_gradient, dx);
   }
 
   /// By W, of all backward calls so far.

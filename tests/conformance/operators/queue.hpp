@@ -35,8 +35,8 @@ results run_nearest(arguments& given) {
   const feaug::index_t rows = queries.input().shape[0];
   typename Backend::context context;
   queue_memory<Backend, T> queue(support.input());
-  using outputs = feaug::nearest_outputs<T>;
-  using options = feaug::nearest_options;
+  using outputs = feaug::nearest_outputs<T, Backend::space>;
+  using options = feaug::basic_nearest_options<Backend::space>;
   results got;
   add_search<Backend, T>(got, "among the rows of a matrix", rows, k,
                          [&](const outputs& to, const options& how) {

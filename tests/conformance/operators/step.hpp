@@ -16,9 +16,9 @@
 
 namespace conformance {
 
-template <class T>
-feaug::step_options<T> read_step_options(arguments& given) {
-  feaug::step_options<T> options;
+template <class Backend, class T>
+feaug::step_options<T, Backend::space> read_step_options(arguments& given) {
+  feaug::step_options<T, Backend::space> options;
   options.architecture = given.choice<feaug::architecture>(
       "architecture", "parallel_predictor",
       {{"basic", feaug::architecture::basic},
@@ -69,18 +69,20 @@ class drawn_masks {
 
 /// Runs the step with one kind of augmentation: what came out.
 template <class Backend, class T, class Augmentation>
-results step_results(arguments& given, const feaug::step_options<T>& options,
+results step_results(arguments& given, const feaug::step_options<T, Backend::space>& options,
                      operand_input<Backend, T>& z1, operand_input<Backend, T>& z2,
                      const Augmentation& augmentation) {
   const tensor& weight = given.input("predictor", 2);
-  linear_predictor<T> predictor(rounded<T>(weight), weight.shape[0]);
+  linear_predictor<Backend, T> predictor(rounded<T>(weight), weight.shape[0]);
   const auto targets = given.option("stop_target", true) ? feaug::target_gradient::stopped
                                                          : feaug::target_gradient::flowing;
   typename Backend::context context;
-  const auto loss = feaug::step(context, options, z1.operand(), z2.operand(), predictor,
-                                augmentation, feaug::random_key{}, targets);
+  using C = feaug::compute_t<T>;
+  typename Backend::template array<C> loss(unwritten<C>(1));
+  feaug::step(context, options, z1.operand(), z2.operand(), predictor, augmentation,
+              feaug::random_key{}, feaug::vector_view<C, Backend::space>(loss.data(), 1), targets);
   results got;
-  got.add("loss", {}, std::vector<double>{static_cast<double>(loss)});
+  got.add("loss", {}, loss.to_host());
   z1.add_gradient(got);
   z2.add_gradient(got);
   if (!given.stopped("predictor")) got.add("grad_predictor", weight.shape, predictor.gradient());
@@ -91,7 +93,7 @@ template <class Backend, class T>
 results run_step(arguments& given) {
   operand_input<Backend, T> z1(given, "z1");
   operand_input<Backend, T> z2(given, "z2");
-  const feaug::step_options<T> options = read_step_options<T>(given);
+  const auto options = read_step_options<Backend, T>(given);
   const auto augmentation = given.option<std::string>("augmentation", "none");
   // All inputs are always given, used or not.
   given.ignore("keep");

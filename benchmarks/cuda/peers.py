@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""W1 … W6 in PyTorch, eager and by torch.compile: what the CUDA benchmarks are compared with.
+
+    peers.py --workload W1 --out peers_W1.json            on a GPU
+    peers.py --workload W1 --device cpu --small           that it runs; times of small shapes mean nothing
+
+Timed as benchmarks/cuda/support/bench.cuh times: events around one call, forward and backward, behind a write that clears
+the cache; the median. Memory is what a call has allocated at most beyond what was there before it, so gradients count.
+"""
+import argparse
+import json
+import statistics
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+
+TEMPERATURE = 0.1
+
+
+def features(rows, cols, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(rows, cols, generator=generator)
+
+
+def other_view(x, seed):
+    return 0.8 * x + 0.6 * features(*x.shape, seed)
+
+
+def unit(x):
+    return F.normalize(x, dim=1)
+
+
+def nt_xent(a, b):
+    z = unit(torch.cat([a, b]))
+    logits = z @ z.T / TEMPERATURE
+    logits.fill_diagonal_(-torch.inf)
+    rows = a.shape[0]
+    return F.cross_entropy(logits, torch.arange(2 * rows, device=a.device).roll(rows))
+
+
+def info_nce(queries, keys):
+    logits = unit(queries) @ unit(keys).T / TEMPERATURE
+    return F.cross_entropy(logits, torch.arange(queries.shape[0], device=queries.device))
+
+
+def moco(queries, keys, negatives):
+    q = unit(queries)
+    positive = (q * keys).sum(1, keepdim=True)
+    logits = torch.cat([positive, q @ negatives.T], dim=1) / TEMPERATURE
+    return F.cross_entropy(logits, torch.zeros(queries.shape[0], dtype=torch.long, device=queries.device))
+
+
+def nnclr(queue, targets, predictions):
+    """A full queue whose next slot is 0."""
+    with torch.no_grad():
+        found = queue[(targets @ queue.T).argmax(1)]
+    loss = info_nce(found, predictions)
+    with torch.no_grad():
+        queue[:targets.shape[0]] = unit(targets)
+    return loss
+
+
+def byol(prediction, targets):
+    p = unit(prediction)
+    return sum((2 - 2 * (p * unit(t)).sum(1)).mean() for t in targets) / len(targets)
+
+
+def mask(x):
+    return x * torch.empty_like(x).bernoulli_(0.8)
+
+
+def noise(x):
+    return x + 0.05 * torch.randn_like(x)
+
+
+def interpolate(x):
+    return torch.lerp(x, x[torch.randperm(x.shape[0], device=x.device)], 0.5)
+
+
+def workloads(name, place, size):
+    """(key, function, arguments, those of them that want a gradient) of a workload."""
+    if name == "W1":
+        a = features(size(4096), 128, 1)
+        a, b = place(a), place(other_view(a, 2))
+        yield "W1", nt_xent, (a, b), (a, b)
+    elif name == "W2":
+        q = features(size(32768), 256, 1)
+        q, k = place(q), place(other_view(q, 2))
+        yield "W2", info_nce, (q, k), (q, k)
+    elif name == "W3":
+        queue = place(unit(features(size(98304), 256, 1)))
+        targets = features(size(4096), 256, 2)
+        targets, predictions = place(targets), place(other_view(targets, 3))
+        yield "W3", nnclr, (queue, targets, predictions), (predictions,)
+    elif name == "W4":
+        negatives = place(unit(features(size(65536), 128, 3)))
+        for rows in (256, 4096):
+            q = features(size(rows), 128, 1)
+            q, k = place(q), place(unit(other_view(q, 2)))
+            yield f"W4/{rows}", moco, (q, k, negatives), (q,)
+    elif name == "W5":
+        x = place(features(size(8192), 2048, 1))
+        out = torch.empty_like(x)
+        yield "W5/copy", out.copy_, (x,), ()
+        for function in (mask, noise, interpolate):
+            yield f"W5/{function.__name__}", function, (x,), ()
+    elif name == "W6":
+        p = features(size(4096), 256, 1)
+        targets = [place(other_view(p, 2 + k)) for k in range(4)]
+        p = place(p)
+        yield "W6", byol, (p, targets), (p,)
+
+
+def measure(call, reset, device, calls, flush):
+    """Median seconds of a call, and the bytes that it takes."""
+    for _ in range(3):
+        reset()
+        call()
+    if device == "cpu":
+        seconds = []
+        for _ in range(calls):
+            reset()
+            begin = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - begin)
+        return statistics.median(seconds), None
+    reset()
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call()
+    torch.cuda.synchronize()
+    extra = torch.cuda.max_memory_allocated() - before
+    seconds = []
+    for _ in range(calls):
+        reset()
+        flush.zero_()
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin.record()
+        call()
+        end.record()
+        end.synchronize()
+        seconds.append(begin.elapsed_time(end) * 1e-3)
+    return statistics.median(seconds), extra
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workload", default="W1,W2,W3,W4,W5,W6", help="several with commas between them")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--small", action="store_true", help="tiny shapes")
+    parser.add_argument("--no-compile", action="store_true", help="eager alone")
+    parser.add_argument("--out", help="where the JSON goes; else it is printed")
+    options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        print("skipped: no CUDA device")
+        return 77
+
+    calls = 2 if options.small else 50
+    flush = torch.empty(1 if options.device == "cpu" else 64 << 20, device=options.device)
+    results = []
+
+    def size(full):
+        return max(full // 64, 4) if options.small else full
+
+    def place(x):
+        return x.to(options.device)
+
+    for name in options.workload.split(","):
+        for key, function, arguments, wanted in workloads(name, place, size):
+            for tensor in wanted:
+                tensor.requires_grad_(True)
+            for precision in ("fp32",) if name in ("W5", "W6") else ("fp32", "tf32", "bf16"):
+                torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+                for peer in ("eager",) if options.no_compile or key == "W5/copy" else ("eager", "compile"):
+                    torch.compiler.reset()
+                    run = function if peer == "eager" else torch.compile(function)
+
+                    def call():
+                        with torch.autocast(options.device, torch.bfloat16, enabled=precision == "bf16"):
+                            out = run(*arguments)
+                        if wanted:
+                            out.backward()
+
+                    def reset():
+                        for tensor in wanted:
+                            tensor.grad = None
+
+                    entry = {"workload": key, "precision": precision, "peer": peer}
+                    try:
+                        entry["seconds"], entry["bytes"] = measure(call, reset, options.device, calls, flush)
+                    except Exception as problem:  # out of memory, or no compiler: the table says so
+                        entry["error"] = str(problem).splitlines()[0][:200]
+                    results.append(entry)
+                    print(entry, file=sys.stderr)
+    device = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
+    text = json.dumps({"device": device, "torch": torch.__version__, "results": results}, indent=1)
+    if options.out:
+        with open(options.out, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+    else:
+        print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+// What the benchmarks are run on: the same features for every precision, spread enough for a wrong
+// answer to show.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "feaug/core/tensor_view.hpp"
+
+namespace bench {
+
+using feaug::index_t;
+
+struct matrix {
+  index_t rows = 0;
+  index_t cols = 0;
+  std::vector<float> values = {};
+};
+
+inline matrix zeros(index_t rows, index_t cols) {
+  return {rows, cols, std::vector<float>(static_cast<std::size_t>(rows * cols))};
+}
+
+/// Standard normal features.
+inline matrix features(index_t rows, index_t cols, std::uint32_t seed) {
+  matrix x = zeros(rows, cols);
+  std::mt19937 words(seed);
+  std::normal_distribution<float> normal;
+  for (float& value : x.values) value = normal(words);
+  return x;
+}
+
+/// The other view of the same samples: cosines near 0.8 with their own, near 0 with the others.
+inline matrix other_view(const matrix& x, std::uint32_t seed) {
+  matrix y = features(x.rows, x.cols, seed);
+  for (std::size_t i = 0; i < y.values.size(); ++i)
+    y.values[i] = 0.8F * x.values[i] + 0.6F * y.values[i];
+  return y;
+}
+
+}  // namespace bench

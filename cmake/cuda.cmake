@@ -1,0 +1,51 @@
+# nvcc and what goes with it, for tests and benchmarks. feaug::cuda itself stays headers alone.
+
+# Machine code for the GPUs with tensor cores that this is written for, and PTX for later ones.
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
+endif()
+enable_language(CUDA)
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+set(CMAKE_CUDA_EXTENSIONS OFF)
+if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+  # CMake 3.25.1 does not know yet that nvcc has C++20.
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+endif()
+find_package(CUDAToolkit 12 REQUIRED)
+
+# cuBLAS, if it is at hand: the toolkit's, else that of PyTorch's packages, whose `nvidia` folder has an
+# include and a lib folder for each.
+set(FEAUG_CUBLAS_ROOT "" CACHE PATH "A folder whose include and lib have cuBLAS; empty: looked for")
+add_library(feaug_cublas INTERFACE)
+find_file(toolkit_cublas cublas_v2.h PATHS ${CUDAToolkit_INCLUDE_DIRS} NO_DEFAULT_PATH NO_CACHE)
+if(TARGET CUDA::cublas AND toolkit_cublas AND NOT FEAUG_CUBLAS_ROOT)
+  message(STATUS "feaug: cuBLAS of the toolkit")
+  target_link_libraries(feaug_cublas INTERFACE CUDA::cublas)
+  return()
+endif()
+
+if(NOT FEAUG_CUBLAS_ROOT)
+  execute_process(
+    COMMAND python3 -c "import nvidia; print(';'.join(nvidia.__path__))"
+    OUTPUT_VARIABLE packages OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  list(TRANSFORM packages APPEND "/*/include/cublas_v2.h")
+  file(GLOB headers ${packages})
+  if(headers)
+    list(GET headers 0 header)
+    cmake_path(GET header PARENT_PATH include)
+    cmake_path(GET include PARENT_PATH root)
+    # Kept: another shell may see another Python.
+    set_property(CACHE FEAUG_CUBLAS_ROOT PROPERTY VALUE ${root})
+  endif()
+endif()
+# Packages have the library by its full name only: libcublas.so.13.
+file(GLOB cublas_libraries ${FEAUG_CUBLAS_ROOT}/lib/libcublas.so* ${FEAUG_CUBLAS_ROOT}/lib/libcublasLt.so*)
+if(FEAUG_CUBLAS_ROOT AND cublas_libraries)
+  message(STATUS "feaug: cuBLAS of ${FEAUG_CUBLAS_ROOT}")
+  target_include_directories(feaug_cublas SYSTEM INTERFACE ${FEAUG_CUBLAS_ROOT}/include)
+  target_link_libraries(feaug_cublas INTERFACE ${cublas_libraries})
+else()
+  message(STATUS "feaug: no cuBLAS, products by feaug's own kernel")
+  target_compile_definitions(feaug_cublas INTERFACE FEAUG_NO_CUBLAS)
+endif()

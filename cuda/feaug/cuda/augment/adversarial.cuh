@@ -1,0 +1,112 @@
+// Adversarial steps on a GPU; see feaug/augment/adversarial.hpp for what they compute.
+#pragma once
+
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/augment/adversarial.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/cuda/augment/elementwise.cuh"
+#include "feaug/cuda/augment/noise.cuh"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/pointers.cuh"
+#include "feaug/cuda/core/warps.cuh"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+namespace cuda {
+
+/// ‖row‖₂, by the lanes of a warp.
+template <element T>
+__device__ double warp_row_norm(const T* row, index_t cols, int lane) {
+  double squares = 0;
+  for (index_t j = lane; j < cols; j += warp_lanes) {
+    const auto value = static_cast<double>(load(row[j]));
+    squares += value * value;
+  }
+  return row_norm_of(warp_sum(squares), row, cols);
+}
+
+// A warp a row. out may be what is read: a lane writes only what it alone reads, after all lanes
+// have read the row. Registers: at most 80.
+template <element T>
+__global__ void __launch_bounds__(256, 3)
+    adversarial_step_kernel(device_matrix<const T> original, device_matrix<const T> current,
+                            device_matrix<const T> gradient, adversarial_options options,
+                            device_matrix<T> out) {
+  const index_t cols = original.cols();
+  const int lane = static_cast<int>(threadIdx.x);
+  for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < original.rows();
+       i += static_cast<index_t>(gridDim.x) * blockDim.y) {
+    const T* const from = original.row(i);
+    const feaug::detail::adversarial_row row(options, warp_row_norm(gradient.row(i), cols, lane),
+                                             warp_row_norm(from, cols, lane));
+    const auto offset = [&](index_t j) {
+      return row.offset(static_cast<double>(load(from[j])),
+                        static_cast<double>(load(current(i, j))),
+                        static_cast<double>(load(gradient(i, j))));
+    };
+    double squares = 0;
+    for (index_t j = lane; j < cols; j += warp_lanes) {
+      const double moved = offset(j);
+      squares += moved * moved;
+    }
+    const double share = row.within_ball(std::sqrt(warp_sum(squares)));
+    double factor = 1;
+    if (options.renormalize) {
+      squares = 0;
+      for (index_t j = lane; j < cols; j += warp_lanes) {
+        const double moved = static_cast<double>(load(from[j])) + share * offset(j);
+        squares += moved * moved;
+      }
+      factor = inverse_norm(std::sqrt(warp_sum(squares)), default_norm_eps);
+    }
+    for (index_t j = lane; j < cols; j += warp_lanes) {
+      const double moved = static_cast<double>(load(from[j])) + share * offset(j);
+      out(i, j) = store<T>(static_cast<compute_t<T>>(factor * moved));
+    }
+  }
+}
+
+}  // namespace cuda
+
+/// As on the CPU. Scratch: none.
+template <element T>
+void adversarial_step(cuda_context& ctx, std::type_identity_t<device_matrix<const T>> original,
+                      std::type_identity_t<device_matrix<const T>> current,
+                      std::type_identity_t<device_matrix<const T>> gradient,
+                      const adversarial_options& options, device_matrix<T> out) {
+  constexpr std::string_view op = "adversarial_step";
+  check::adversarial_step_arguments<T>(original, current, gradient, options, out);
+  if (out.empty()) return;
+  cuda::on_device(op, "original", original);
+  cuda::on_device(op, "current", current);
+  cuda::on_device(op, "gradient", gradient);
+  cuda::on_device(op, "out", out);
+  const cuda::operation call(ctx, op);
+  const dim3 block(cuda::warp_lanes, 8);
+  call.launch(cuda::adversarial_step_kernel<T>, cuda::grid_size(out.rows(), block.y), block, 0,
+              original, current, gradient, options, out);
+}
+
+/// As on the CPU. Scratch: none.
+template <element T>
+void adversarial_backward(cuda_context& ctx, const operand<T, 2, memory_space::device>& original,
+                          std::type_identity_t<device_matrix<const T>> grad_out,
+                          const adversarial_options& options = {}) {
+  constexpr std::string_view op = "adversarial_backward";
+  check::backward_views<T>(op, original, grad_out, /*may_be_same=*/true);
+  check::adversarial_numbers(op, options);
+  if (original.value.empty() || !original.wants_gradient()) return;
+  cuda::on_device(op, "original", original);
+  cuda::on_device(op, "grad_out", grad_out);
+  const cuda::operation call(ctx, op);
+  const bool through = options.gradient == adversarial_gradient::straight_through;
+  cuda::for_each_quad(
+      call, original.value.rows(), original.value.cols(), {},
+      cuda::pass_gradient<T>{original, grad_out, static_cast<compute_t<T>>(through ? 1 : 0)});
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

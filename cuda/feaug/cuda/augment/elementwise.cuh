@@ -1,0 +1,89 @@
+// Element-wise augmentations on a GPU: the one kernel that runs them all, a user's own as well.
+#pragma once
+
+#include <type_traits>
+
+#include "feaug/augment/elementwise.hpp"
+#include "feaug/cuda/augment/augmentation.cuh"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+namespace cuda {
+
+/// act(lane, draw) for the four columns of a quad.
+template <class Draw, class Act>
+__device__ void draw_quad(const random_key& key, const quad& q, const Act& act) {
+  if constexpr (std::is_same_v<Draw, no_draw>) {
+    for (int lane = 0; lane < 4; ++lane) act(lane, no_draw{});
+  } else {
+    float values[4];
+    feaug::detail::draw_four<Draw>(key.resolved(), q.row, static_cast<std::uint32_t>(q.first / 4),
+                                   values);
+    for (int lane = 0; lane < 4; ++lane) act(lane, Draw{values[lane]});
+  }
+}
+
+template <class P, element T>
+struct elementwise_forward {
+  P policy;
+  device_matrix<const T> x;
+  random_key key;
+  device_matrix<T> out;
+
+  __device__ void operator()(const quad& q) const {
+    compute_t<T> values[4];
+    load_quad(x.row(q.row), q, values);
+    draw_quad<typename P::draw>(key, q, [&](int lane, typename P::draw d) {
+      values[lane] = policy.forward(values[lane], d);
+    });
+    store_quad(out.row(q.row), q, values);
+  }
+};
+
+template <class P, element T>
+struct elementwise_backward {
+  P policy;
+  operand<T, 2, memory_space::device> x;
+  random_key key;
+  device_matrix<const T> grad_out;
+
+  __device__ void operator()(const quad& q) const {
+    compute_t<T> values[4];
+    compute_t<T> gradients[4];
+    load_quad(x.value.row(q.row), q, values);
+    load_quad(grad_out.row(q.row), q, gradients);
+    draw_quad<typename P::draw>(key, q, [&](int lane, typename P::draw d) {
+      gradients[lane] = policy.backward(gradients[lane], values[lane], d);
+    });
+    put_quad(x, q, gradients);
+  }
+};
+
+}  // namespace cuda
+
+/// P is copied to the GPU: it holds numbers, not pointers into host memory.
+template <elementwise_augmentation P>
+struct augmentation_on<cuda_context, P> : augmentation_traits<P> {
+  static_assert(std::is_trivially_copyable_v<P>);
+  using augmentation_traits<P>::name;
+
+  template <element T>
+  static void forward(cuda_context& ctx, const P& policy, device_matrix<const T> x,
+                      const random_key& key, const row_selection& selection, device_matrix<T> out) {
+    const cuda::operation call(ctx, name);
+    cuda::for_each_quad(call, x.rows(), x.cols(), selection,
+                        cuda::elementwise_forward<P, T>{policy, x, key, out});
+  }
+
+  template <element T>
+  static void backward(cuda_context& ctx, const P& policy,
+                       const operand<T, 2, memory_space::device>& x, const random_key& key,
+                       const row_selection& selection, device_matrix<const T> grad_out) {
+    const cuda::operation call(ctx, name);
+    cuda::for_each_quad(call, x.value.rows(), x.value.cols(), selection,
+                        cuda::elementwise_backward<P, T>{policy, x, key, grad_out});
+  }
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

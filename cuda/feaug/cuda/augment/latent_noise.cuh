@@ -1,0 +1,122 @@
+// latent_noise on a GPU; see feaug/augment/latent_noise.hpp for what it computes.
+#pragma once
+
+#include "feaug/augment/latent_noise.hpp"
+#include "feaug/cuda/augment/augmentation.cuh"
+#include "feaug/cuda/augment/noise.cuh"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+namespace cuda {
+
+template <class Source, element T>
+struct latent_forward {
+  Source source;
+  latent_noise how;
+  device_matrix<const T> x;
+  device_matrix<const T> log_variance;
+  device_matrix<T> out;
+
+  __device__ void operator()(const quad& q) const {
+    using C = compute_t<T>;
+    C values[4];
+    C logs[4];
+    C epsilon[4];
+    load_quad(x.row(q.row), q, values);
+    load_quad(log_variance.row(q.row), q, logs);
+    source.epsilon(q, epsilon);
+    for (int lane = 0; lane < 4; ++lane) {
+      const feaug::detail::latent_deviation<C> deviation(how, logs[lane]);
+      values[lane] += deviation.value * epsilon[lane];
+    }
+    store_quad(out.row(q.row), q, values);
+  }
+};
+
+/// The rows that are not selected get a gradient of 0 by log_variance and none by x, and do not
+/// read grad_out.
+template <class Source, element T>
+struct latent_backward {
+  Source source;
+  latent_noise how;
+  operand<T, 2, memory_space::device> x;
+  operand<T, 2, memory_space::device> log_variance;
+  row_selection selection;
+  device_matrix<const T> grad_out;
+
+  __device__ void operator()(const quad& q) const {
+    using C = compute_t<T>;
+    const bool selected = selection.contains(q.row);
+    C gradient[4] = {};
+    if (selected) load_quad(grad_out.row(q.row), q, gradient);
+    if (log_variance.wants_gradient()) {
+      C by_log[4] = {};
+      if (selected) {
+        C logs[4];
+        C epsilon[4];
+        load_quad(log_variance.value.row(q.row), q, logs);
+        source.epsilon(q, epsilon);
+        for (int lane = 0; lane < 4; ++lane) {
+          const feaug::detail::latent_deviation<C> deviation(how, logs[lane]);
+          by_log[lane] = gradient[lane] * (deviation.slope * epsilon[lane]);
+        }
+      }
+      put_quad(log_variance, q, by_log);
+    }
+    if (selected) put_quad(x, q, gradient);
+  }
+};
+
+}  // namespace cuda
+
+/// Scratch: none.
+template <element U>
+struct augmentation_on<cuda_context, latent_noise_policy<U, memory_space::device>>
+    : augmentation_traits<latent_noise_policy<U, memory_space::device>> {
+  using policy_type = latent_noise_policy<U, memory_space::device>;
+  using augmentation_traits<policy_type>::name;
+
+  template <element T>
+  static void forward(cuda_context& ctx, const policy_type& policy, device_matrix<const T> x,
+                      const random_key& key, const row_selection& selection, device_matrix<T> out) {
+    const cuda::operation call(ctx, name);
+    check_pointers(policy);
+    with_source(policy, key, [&](const auto& source) {
+      using body = cuda::latent_forward<std::remove_cvref_t<decltype(source)>, T>;
+      cuda::for_each_quad(call, x.rows(), x.cols(), selection,
+                          body{source, policy.how, x, policy.log_variance.value, out});
+    });
+  }
+
+  template <element T>
+  static void backward(cuda_context& ctx, const policy_type& policy,
+                       const operand<T, 2, memory_space::device>& x, const random_key& key,
+                       const row_selection& selection, device_matrix<const T> grad_out) {
+    const cuda::operation call(ctx, name);
+    check_pointers(policy);
+    with_source(policy, key, [&](const auto& source) {
+      using body = cuda::latent_backward<std::remove_cvref_t<decltype(source)>, T>;
+      cuda::for_each_quad(call, x.value.rows(), x.value.cols(), {},
+                          body{source, policy.how, x, policy.log_variance, selection, grad_out});
+    });
+  }
+
+ private:
+  static void check_pointers(const policy_type& policy) {
+    cuda::on_device(name, "log_variance", policy.log_variance);
+    cuda::on_device(name, "epsilon", policy.epsilon);
+  }
+
+  /// run(where ε comes from)
+  template <class Run>
+  static void with_source(const policy_type& policy, const random_key& key, const Run& run) {
+    if (policy.epsilon.data == nullptr) {
+      run(cuda::drawn_epsilon<normal_draw>{key});
+    } else {
+      run(cuda::given_epsilon<U>{policy.epsilon});
+    }
+  }
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

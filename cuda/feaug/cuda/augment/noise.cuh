@@ -1,0 +1,170 @@
+// Noise on a GPU; see feaug/augment/noise.hpp for what it computes.
+#pragma once
+
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/augment/noise.hpp"
+#include "feaug/cuda/augment/augmentation.cuh"
+#include "feaug/cuda/core/row_norms.cuh"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+namespace cuda {
+
+// A source says the ε of a quad: epsilon(q, values).
+
+template <class Draw>
+struct drawn_epsilon {
+  random_key key;
+
+  template <class C>
+  __device__ void epsilon(const quad& q, C (&values)[4]) const {
+    float drawn[4];
+    feaug::detail::draw_four<Draw>(key.resolved(), q.row, static_cast<std::uint32_t>(q.first / 4),
+                                   drawn);
+    for (int lane = 0; lane < 4; ++lane) {
+      // 2u − 1 is exact: u has 24 bits.
+      values[lane] = static_cast<C>(std::is_same_v<Draw, uniform_draw> ? 2.0F * drawn[lane] - 1.0F
+                                                                       : drawn[lane]);
+    }
+  }
+};
+
+template <element T>
+struct given_epsilon {
+  device_matrix<const T> given;
+
+  template <class C>
+  __device__ void epsilon(const quad& q, C (&values)[4]) const {
+    compute_t<T> loaded[4];
+    load_quad(given.row(q.row), q, loaded);
+    for (int lane = 0; lane < 4; ++lane) values[lane] = static_cast<C>(loaded[lane]);
+  }
+};
+
+inline drawn_epsilon<normal_draw> epsilon_of(const gaussian_noise& /*policy*/,
+                                             const random_key& key) {
+  return {.key = key};
+}
+inline drawn_epsilon<uniform_draw> epsilon_of(const uniform_noise& /*policy*/,
+                                              const random_key& key) {
+  return {.key = key};
+}
+template <element T>
+given_epsilon<T> epsilon_of(const drawn_noise_policy<T, memory_space::device>& policy,
+                            const random_key& /*key*/) {
+  return {.given = policy.epsilon};
+}
+
+template <class Source, element T>
+struct add_noise {
+  Source source;
+  double scale;
+  const double* norms;  ///< null: the scale is absolute
+  device_matrix<const T> x;
+  device_matrix<T> out;
+
+  __device__ void operator()(const quad& q) const {
+    using C = compute_t<T>;
+    const C sigma = static_cast<C>(norms == nullptr ? scale : scale * norms[q.row]);
+    C values[4];
+    C epsilon[4];
+    load_quad(x.row(q.row), q, values);
+    source.epsilon(q, epsilon);
+    for (int lane = 0; lane < 4; ++lane) values[lane] += sigma * epsilon[lane];
+    store_quad(out.row(q.row), q, values);
+  }
+};
+
+/// The gradient is factor · g; with factor 0, g is not read.
+template <element T>
+struct pass_gradient {
+  operand<T, 2, memory_space::device> x;
+  device_matrix<const T> grad_out;
+  compute_t<T> factor;
+
+  __device__ void operator()(const quad& q) const {
+    compute_t<T> gradient[4] = {};
+    if (factor != compute_t<T>{0}) load_quad(grad_out.row(q.row), q, gradient);
+    put_quad(x, q, gradient);
+  }
+};
+
+template <class Source, element T>
+struct write_epsilon {
+  Source source;
+  device_matrix<T> to;
+
+  __device__ void operator()(const quad& q) const {
+    compute_t<T> values[4];
+    source.epsilon(q, values);
+    store_quad(to.row(q.row), q, values);
+  }
+};
+
+/// The gradient is g, whatever was added.
+template <class P>
+struct passes_gradient_on_device : augmentation_traits<P> {
+  using augmentation_traits<P>::name;
+
+  template <element T>
+  static void backward(cuda_context& ctx, const P& /*policy*/,
+                       const operand<T, 2, memory_space::device>& x, const random_key& /*key*/,
+                       const row_selection& selection, device_matrix<const T> grad_out) {
+    const operation call(ctx, name);
+    for_each_quad(call, x.value.rows(), x.value.cols(), selection,
+                  pass_gradient<T>{x, grad_out, compute_t<T>{1}});
+  }
+};
+
+/// What all noises do.
+template <class P>
+struct noise_on_device : passes_gradient_on_device<P> {
+  using augmentation_traits<P>::name;
+
+  template <element T>
+  static void forward(cuda_context& ctx, const P& policy, device_matrix<const T> x,
+                      const random_key& key, const row_selection& selection, device_matrix<T> out) {
+    operation call(ctx, name);
+    double* norms = nullptr;
+    if (policy.relative_to == noise_scale::row_norm) {
+      norms = call.take<double>(x.rows());
+      row_norms(call, x, norm_output::norm, default_norm_eps, norms);
+    }
+    const auto source = epsilon_of(policy, key);
+    using body = add_noise<std::remove_const_t<decltype(source)>, T>;
+    for_each_quad(call, x.rows(), x.cols(), selection,
+                  body{source, static_cast<double>(policy.scale), norms, x, out});
+  }
+};
+
+}  // namespace cuda
+
+template <>
+struct augmentation_on<cuda_context, gaussian_noise> : cuda::noise_on_device<gaussian_noise> {};
+template <>
+struct augmentation_on<cuda_context, uniform_noise> : cuda::noise_on_device<uniform_noise> {};
+template <element U>
+struct augmentation_on<cuda_context, drawn_noise_policy<U, memory_space::device>>
+    : cuda::noise_on_device<drawn_noise_policy<U, memory_space::device>> {};
+
+/// The ε that a noise draws from the key, N × D, before scaling, as on the CPU.
+template <class P, element T>
+requires std::same_as<P, gaussian_noise> || std::same_as<P, uniform_noise>
+void draw(cuda_context& ctx, const P& policy, const random_key& key, device_matrix<T> epsilon) {
+  constexpr std::string_view op = "draw";
+  check::writable(op, "epsilon", epsilon);
+  check::usable(op, key, epsilon.rows(), epsilon.cols(), augmentation_traits<P>::streams,
+                memory_space::device);
+  augmentation_traits<P>::validate(policy, epsilon.rows(), epsilon.cols());
+  if (epsilon.empty()) return;
+  cuda::on_device(op, "epsilon", epsilon);
+  const cuda::operation call(ctx, op);
+  const auto source = cuda::epsilon_of(policy, key);
+  using body = cuda::write_epsilon<std::remove_const_t<decltype(source)>, T>;
+  cuda::for_each_quad(call, epsilon.rows(), epsilon.cols(), {}, body{source, epsilon});
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,45 @@
+// Copies from global to shared memory that run while the block computes (cp.async, sm_80 and up).
+#pragma once
+
+#include <cstdint>
+
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+
+/// Begins to copy 16 bytes; `is_there` false: zeros, and `from` is not read. Both pointers are
+/// multiples of 16 bytes.
+__device__ inline void begin_copy_16(void* to, const void* from, bool is_there) {
+#if defined(__CUDACC__)
+  const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(to));
+  const int bytes = is_there ? 16 : 0;
+  FEAUG_PTX_SM80("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from),
+                 "r"(bytes)
+                 : "memory");
+#else
+  simt::begin_copy_16(to, is_there ? from : nullptr, {__FILE__, __LINE__});
+#endif
+}
+
+/// The copies that this thread has begun since the last call are one group.
+__device__ inline void close_copy_group() {
+#if defined(__CUDACC__)
+  FEAUG_PTX_SM80("cp.async.commit_group;" ::: "memory");
+#else
+  simt::commit_copies();
+#endif
+}
+
+/// Waits for all of this thread's groups but the `Pending` latest. What other threads copied is
+/// there after the block's next barrier.
+template <int Pending>
+__device__ void wait_for_copy_groups() {
+#if defined(__CUDACC__)
+  FEAUG_PTX_SM80("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
+#else
+  simt::wait_for_copies(Pending);
+#endif
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda

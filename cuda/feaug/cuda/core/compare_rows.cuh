@@ -1,0 +1,56 @@
+// Norms and cosine of two rows, by a warp.
+#pragma once
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/warps.cuh"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+
+/// Two rows, compared by the lanes of a warp.
+template <element T>
+struct compared_rows {
+  const T* rows[2];
+  double factor[2];  ///< 1 / max(norm, eps)
+  double cosine;
+
+  /// Element j of a row, normalised.
+  [[nodiscard]] __device__ double unit(int side, index_t j) const {
+    return static_cast<double>(load(rows[side][j])) * factor[side];
+  }
+};
+
+/// Norms and cosine from one reading of the rows.
+template <element T>
+__device__ compared_rows<T> compare_rows(const T* first, const T* second, index_t cols, int lane) {
+  compared_rows<T> pair = {.rows = {first, second}, .factor = {}, .cosine = 0};
+  double squares[2] = {};
+  double product = 0;
+  for (index_t j = lane; j < cols; j += warp_lanes) {
+    const auto a = static_cast<double>(load(first[j]));
+    const auto b = static_cast<double>(load(second[j]));
+    squares[0] += a * a;
+    squares[1] += b * b;
+    product += a * b;
+  }
+  FEAUG_UNROLL
+  for (int side = 0; side < 2; ++side) {
+    squares[side] = warp_sum(squares[side]);
+    pair.factor[side] =
+        inverse_norm(row_norm_of(squares[side], pair.rows[side], cols), default_norm_eps);
+  }
+  // Only rows of doubles above 1e154, or not finite, have squares that are not.
+  if (feaug::detail::is_finite(squares[0]) && feaug::detail::is_finite(squares[1])) {
+    pair.cosine = warp_sum(product) * pair.factor[0] * pair.factor[1];
+  } else {
+    double cosine = 0;
+    for (index_t j = lane; j < cols; j += warp_lanes) cosine += pair.unit(0, j) * pair.unit(1, j);
+    pair.cosine = warp_sum(cosine);
+  }
+  return pair;
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda

@@ -1,0 +1,85 @@
+// Where a cuda_context's scratch memory comes from.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include "feaug/core/basic_workspace.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/error.cuh"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// The caller's own allocator, a framework's caching allocator for example. Memory is used on
+/// `stream` and in its order; aligned to 256 bytes.
+class device_memory_resource {
+ public:
+  device_memory_resource() = default;
+  device_memory_resource(const device_memory_resource&) = delete;
+  device_memory_resource& operator=(const device_memory_resource&) = delete;
+  virtual ~device_memory_resource() = default;
+
+  /// Throws, or returns null, if there is none.
+  virtual void* allocate(std::size_t bytes, cudaStream_t stream) = 0;
+  virtual void deallocate(void* memory, std::size_t bytes, cudaStream_t stream) = 0;
+};
+
+namespace cuda {
+
+/// cudaMallocAsync, or the caller's resource.
+struct device_memory {
+  static constexpr memory_space space = memory_space::device;
+  static constexpr std::size_t alignment = 256;
+
+  cudaStream_t stream = nullptr;
+  device_memory_resource* resource = nullptr;
+  std::string_view op = "scratch memory";  ///< who asks, for errors
+
+  void* allocate(std::size_t bytes) {
+    if (is_capturing(op, stream)) {
+      throw cuda_error(op,
+                       "scratch memory while the stream is captured (call once before capturing)",
+                       cudaErrorStreamCaptureUnsupported);
+    }
+    void* memory = nullptr;
+    cudaError_t result = cudaErrorMemoryAllocation;
+    if (resource != nullptr) {
+      memory = resource->allocate(bytes, stream);
+      if (memory != nullptr) result = cudaSuccess;
+    } else {
+      result = cudaMallocAsync(&memory, bytes, stream);
+    }
+    succeed(op, resource != nullptr ? "device_memory_resource::allocate" : "cudaMallocAsync",
+            result);
+    return memory;
+  }
+
+  void* allocate_or_null(std::size_t bytes) {
+    try {
+      return allocate(bytes);
+    } catch (const cuda_error&) {
+      return nullptr;
+    }
+  }
+
+  [[nodiscard]] bool may_allocate() const {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    return cudaStreamIsCapturing(stream, &status) == cudaSuccess &&
+           status == cudaStreamCaptureStatusNone;
+  }
+
+  void deallocate(void* memory, std::size_t bytes) const {
+    if (resource != nullptr) {
+      resource->deallocate(memory, bytes, stream);
+    } else {
+      // A destructor cannot throw, and memory that cannot be freed has no other remedy.
+      static_cast<void>(cudaFreeAsync(memory, stream));
+    }
+  }
+};
+
+using device_workspace = basic_workspace<device_memory>;
+
+}  // namespace cuda
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,35 @@
+// What kernels are written in: CUDA C++, with shared memory declared by macro, so that the test
+// executor can run the same source on a CPU.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#if defined(__CUDACC__)
+
+/// PTX of sm_80 and up, else a trap: operators refuse older GPUs before they launch what holds it.
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+#define FEAUG_PTX_SM80(...) asm volatile(__VA_ARGS__)
+#else
+#define FEAUG_PTX_SM80(...) __trap()
+#endif
+/// Before a loop that is to be unrolled.
+#define FEAUG_UNROLL _Pragma("unroll")
+/// A variable of `type` (trivially constructible) that a block's threads share.
+#define FEAUG_SHARED(type, name) __shared__ type name
+/// The shared memory that the launch asks for, as an array of `type`.
+#define FEAUG_DYNAMIC_SHARED(type, name)                                 \
+  extern __shared__ __align__(128) unsigned char feaug_dynamic_shared[]; \
+  type* const name = reinterpret_cast<type*>(feaug_dynamic_shared)
+
+#elif defined(FEAUG_SIMT)
+
+#define FEAUG_UNROLL
+#define FEAUG_SHARED(type, name)    \
+  type& name = *static_cast<type*>( \
+      simt::static_shared_memory(sizeof(type), alignof(type), {__FILE__, __LINE__}))
+#define FEAUG_DYNAMIC_SHARED(type, name) \
+  type* const name = static_cast<type*>(simt::dynamic_shared_memory())
+
+#else
+#error "feaug's CUDA headers are compiled by nvcc: include them in a .cu file"
+#endif

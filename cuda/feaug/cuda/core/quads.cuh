@@ -1,0 +1,151 @@
+// Element by element over a matrix, four columns a thread: what Philox draws at once, and a vector
+// load.
+#pragma once
+
+#include <cstdint>
+
+#include "feaug/augment/row_selection.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+
+inline constexpr index_t quad_columns = 4;
+
+/// A thread's place: columns first … first + count − 1 of a row, count ≤ 4.
+struct quad {
+  index_t row;
+  index_t first;
+  int count;
+};
+
+namespace detail {
+
+/// Elements that are loaded and stored as one: four, of doubles two.
+template <class T>
+inline constexpr int piece_elements = sizeof(T) == 8 ? 2 : 4;
+
+template <class T>
+struct alignas(piece_elements<T> * sizeof(T)) piece {
+  T element[piece_elements<T>];
+};
+
+/// The one load, and store, of an aligned piece. (Plain C++ compilers have been seen to hoist such
+/// a load above the test of its alignment, so theirs is a copy of bytes.)
+template <class T>
+__device__ piece<T> load_piece(const T* at) {
+#if defined(__CUDACC__)
+  return *reinterpret_cast<const piece<T>*>(at);
+#else
+  piece<T> whole;
+  __builtin_memcpy(&whole, at, sizeof whole);
+  return whole;
+#endif
+}
+
+template <class T>
+__device__ void store_piece(T* at, const piece<T>& whole) {
+#if defined(__CUDACC__)
+  *reinterpret_cast<piece<T>*>(at) = whole;
+#else
+  __builtin_memcpy(at, &whole, sizeof whole);
+#endif
+}
+
+template <class T>
+__device__ bool is_whole(const T* at, const quad& q) {
+  return q.count == 4 && reinterpret_cast<std::uintptr_t>(at) % alignof(piece<T>) == 0;
+}
+
+}  // namespace detail
+
+/// The elements of a quad of `row`; those beyond its count are 0.
+template <element T>
+__device__ void load_quad(const T* row, const quad& q, compute_t<T> (&values)[4]) {
+  constexpr int each = detail::piece_elements<T>;
+  const T* const at = row + q.first;
+  if (detail::is_whole(at, q)) {
+    FEAUG_UNROLL
+    for (int lane = 0; lane < 4; lane += each) {
+      const detail::piece<T> whole = detail::load_piece(at + lane);
+      FEAUG_UNROLL
+      for (int e = 0; e < each; ++e) values[lane + e] = load(whole.element[e]);
+    }
+  } else {
+    FEAUG_UNROLL
+    for (int lane = 0; lane < 4; ++lane)
+      values[lane] = lane < q.count ? load(at[lane]) : compute_t<T>{0};
+  }
+}
+
+template <element T>
+__device__ void store_quad(T* row, const quad& q, const compute_t<T> (&values)[4]) {
+  constexpr int each = detail::piece_elements<T>;
+  T* const at = row + q.first;
+  if (detail::is_whole(at, q)) {
+    FEAUG_UNROLL
+    for (int lane = 0; lane < 4; lane += each) {
+      detail::piece<T> whole;
+      FEAUG_UNROLL
+      for (int e = 0; e < each; ++e) whole.element[e] = store<T>(values[lane + e]);
+      detail::store_piece(at + lane, whole);
+    }
+  } else {
+    FEAUG_UNROLL
+    for (int lane = 0; lane < 4; ++lane) {
+      if (lane < q.count) at[lane] = store<T>(values[lane]);
+    }
+  }
+}
+
+/// Puts a quad of x's gradient where its operand wants it.
+template <element T>
+__device__ void put_quad(const operand<T, 2, memory_space::device>& x, const quad& q,
+                         compute_t<T> (&gradient)[4]) {
+  if (!x.wants_gradient()) return;
+  T* const row = x.gradient.row(q.row);
+  if (x.mode == gradient_mode::accumulate) {
+    compute_t<T> before[4];
+    load_quad(row, q, before);
+    for (int lane = 0; lane < 4; ++lane) gradient[lane] = before[lane] + gradient[lane];
+  }
+  store_quad(row, q, gradient);
+}
+
+// One block covers 256 quads of one or more rows. Registers: at most 96 (without a number of blocks
+// ptxas would take fewer on sm_80, and spill).
+template <class Body>
+__global__ void __launch_bounds__(256, 2)
+    for_each_quad_kernel(index_t rows, index_t cols, row_selection selection, Body body) {
+  const index_t rows_at_once = static_cast<index_t>(gridDim.y) * blockDim.y;
+  const index_t columns_at_once = static_cast<index_t>(gridDim.x) * blockDim.x * quad_columns;
+  for (index_t row = static_cast<index_t>(blockIdx.y) * blockDim.y + threadIdx.y; row < rows;
+       row += rows_at_once) {
+    if (!selection.contains(row)) continue;
+    for (index_t first =
+             (static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x) * quad_columns;
+         first < cols; first += columns_at_once) {
+      const index_t left = cols - first;
+      body(quad{row, first, left < quad_columns ? static_cast<int>(left) : 4});
+    }
+  }
+}
+
+/// body(quad) once for every four columns of every selected row.
+template <class Body>
+void for_each_quad(const operation& call, index_t rows, index_t cols,
+                   const row_selection& selection, const Body& body) {
+  if (rows == 0 || cols == 0) return;
+  const index_t quads = (cols + quad_columns - 1) / quad_columns;
+  unsigned width = 1;
+  while (width < 256 && width < quads) width *= 2;
+  const dim3 block(width, 256 / width);
+  const dim3 grid(grid_size(quads, width), grid_size(rows, block.y));
+  call.launch(for_each_quad_kernel<Body>, grid, block, 0, rows, cols, selection, body);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda

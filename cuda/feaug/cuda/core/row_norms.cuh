@@ -1,0 +1,64 @@
+// The norms of rows, the same bits as on the CPU: every sum in index order.
+#pragma once
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/exact_dot.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/warps.cuh"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+
+/// What is written of a norm.
+enum class norm_output { norm, inverse };
+
+// A warp takes 32 rows: it loads tiles of 32 columns side by side and each lane adds up its own
+// row. Registers: at most 112 (without a number of blocks ptxas would take fewer on sm_80, and
+// spill).
+template <element T>
+__global__ void __launch_bounds__(warp_lanes, 1)
+    row_norms_kernel(device_matrix<const T> x, norm_output what, double eps, double* out) {
+  struct tile_type {
+    T element[warp_lanes][warp_lanes + 1];
+  };
+  FEAUG_SHARED(tile_type, tile);
+  const int lane = static_cast<int>(threadIdx.x);
+  const index_t rows = x.rows();
+  const index_t cols = x.cols();
+  for (index_t begin = static_cast<index_t>(blockIdx.x) * warp_lanes; begin < rows;
+       begin += static_cast<index_t>(gridDim.x) * warp_lanes) {
+    double sum = 0;
+    for (index_t first = 0; first < cols; first += warp_lanes) {
+      const int width = static_cast<int>(cols - first < warp_lanes ? cols - first : warp_lanes);
+      __syncwarp();
+      for (int r = 0; r < warp_lanes; ++r) {
+        if (begin + r < rows && lane < width)
+          tile.element[r][lane] = x.row(begin + r)[first + lane];
+      }
+      __syncwarp();
+      if (begin + lane < rows) {
+        for (int j = 0; j < width; ++j)
+          sum = exact_multiply_add(sum, tile.element[lane][j], tile.element[lane][j]);
+      }
+    }
+    if (begin + lane < rows) {
+      const double norm = row_norm_of(sum, x.row(begin + lane), cols);
+      out[begin + lane] = what == norm_output::norm ? norm : inverse_norm(norm, eps);
+    }
+  }
+}
+
+/// out[i] = ‖x_i‖, or 1 / max(‖x_i‖, eps).
+template <element T>
+void row_norms(const operation& call, const device_matrix<const T>& x, norm_output what, double eps,
+               double* out) {
+  if (x.rows() == 0) return;
+  call.launch(row_norms_kernel<T>, grid_size(x.rows(), warp_lanes), warp_lanes, 0, x, what, eps,
+              out);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda

@@ -1,0 +1,51 @@
+// Sorting by key: CUB's radix sort, or the standard library's on the test executor.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/version.hpp"
+
+#if defined(__CUDACC__)
+#include <cub/device/device_radix_sort.cuh>
+#endif
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+
+/// The values in the order of their keys; equal keys keep the order that their values came in. All
+/// four arrays have `count` elements and lie apart.
+inline void sort_by_key(operation& call, const std::uint32_t* keys, std::uint32_t* sorted_keys,
+                        const index_t* values, index_t* sorted_values, index_t count) {
+  if (count == 0) return;
+#if defined(__CUDACC__)
+  std::size_t bytes = 0;
+  succeed(call.name(), "cub::DeviceRadixSort::SortPairs",
+          cub::DeviceRadixSort::SortPairs(nullptr, bytes, keys, sorted_keys, values, sorted_values,
+                                          count, 0, 32, call.stream()));
+  auto* const scratch = call.take<unsigned char>(static_cast<index_t>(bytes));
+  succeed(call.name(), "cub::DeviceRadixSort::SortPairs",
+          cub::DeviceRadixSort::SortPairs(scratch, bytes, keys, sorted_keys, values, sorted_values,
+                                          count, 0, 32, call.stream()));
+#else
+  simt::submit(call.stream(), [=] {
+    const simt::device_memory_access access;
+    std::vector<index_t> order(static_cast<std::size_t>(count));
+    std::iota(order.begin(), order.end(), index_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](index_t a, index_t b) { return keys[a] < keys[b]; });
+    for (index_t i = 0; i < count; ++i) {
+      const index_t from = order[static_cast<std::size_t>(i)];
+      sorted_keys[i] = keys[from];
+      sorted_values[i] = values[from];
+    }
+  });
+#endif
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda

@@ -1,0 +1,132 @@
+// Small products on tensor cores, by the 32 lanes of a warp: PTX for sm_80 and up (operators refuse
+// older GPUs before they launch), a portable twin on the test executor.
+//
+// Lane l has g = l / 4 and t = l % 4. Of 16-bit elements two neighbours share a word, the first in
+// its lower half.
+#pragma once
+
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <string_view>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/error.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+
+/// Whether the context asks for tensor cores. An error if its GPU has none that serve.
+inline bool uses_tensor_cores(const cuda_context& ctx, std::string_view op) {
+  if (!ctx.tensor_cores) return false;
+  int device = 0;
+  int major = 0;
+  succeed(op, "cudaGetDevice", cudaGetDevice(&device));
+  succeed(op, "cudaDeviceGetAttribute",
+          cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
+  if (major < 8) {
+    check::fail(op, "tensor_cores",
+                "true on a GPU of compute capability " + check::text(major) + ".x",
+                "false, or compute capability 8.0 and up");
+  }
+  return true;
+}
+
+/// What tensor cores multiply here.
+template <class Element>
+concept tensor_element = std::same_as<Element, half> || std::same_as<Element, bfloat16>;
+
+/// A lane's part of a 16 × 16 tile: row g and columns 2t, 2t + 1 in the first word; row g + 8 in
+/// the second; columns + 8 in the third and fourth.
+struct left_operand {
+  std::uint32_t pairs[4];
+};
+
+/// A lane's part of a 16 × 8 tile: column g and rows 2t, 2t + 1 in the first word; rows + 8 in the
+/// second.
+struct right_operand {
+  std::uint32_t pairs[2];
+};
+
+/// A lane's part of a 16 × 8 tile of sums: row g and columns 2t, 2t + 1, then row g + 8.
+struct tile_sums {
+  float at[4];
+};
+
+/// sums += left · right. The order in which the hardware adds is not specified.
+template <tensor_element Element>
+__device__ void multiply_add(tile_sums& sums, const left_operand& left,
+                             const right_operand& right) {
+#if defined(__CUDACC__)
+  if constexpr (std::same_as<Element, half>) {
+    FEAUG_PTX_SM80(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(sums.at[0]), "+f"(sums.at[1]), "+f"(sums.at[2]), "+f"(sums.at[3])
+        : "r"(left.pairs[0]), "r"(left.pairs[1]), "r"(left.pairs[2]), "r"(left.pairs[3]),
+          "r"(right.pairs[0]), "r"(right.pairs[1]));
+  } else {
+    FEAUG_PTX_SM80(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(sums.at[0]), "+f"(sums.at[1]), "+f"(sums.at[2]), "+f"(sums.at[3])
+        : "r"(left.pairs[0]), "r"(left.pairs[1]), "r"(left.pairs[2]), "r"(left.pairs[3]),
+          "r"(right.pairs[0]), "r"(right.pairs[1]));
+  }
+#else
+  simt::multiply_add_16x8x16(sums.at, left.pairs, right.pairs,
+                             [](std::uint16_t bits) { return load(Element{.bits = bits}); },
+                             {__FILE__, __LINE__});
+#endif
+}
+
+/// Four 8 × 8 tiles from shared memory. `row` is where row l % 8 of tile l / 8 begins, at a
+/// multiple of 16 bytes. Word i is of tile i: elements 2t, 2t + 1 of its row g or, transposed, of
+/// its column g.
+template <bool Transposed, tensor_element Element>
+__device__ void load_four_tiles(const Element* row, std::uint32_t (&pairs)[4]) {
+#if defined(__CUDACC__)
+  const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(row));
+  if constexpr (Transposed) {
+    FEAUG_PTX_SM80("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                   : "=r"(pairs[0]), "=r"(pairs[1]), "=r"(pairs[2]), "=r"(pairs[3])
+                   : "r"(address)
+                   : "memory");
+  } else {
+    FEAUG_PTX_SM80("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                   : "=r"(pairs[0]), "=r"(pairs[1]), "=r"(pairs[2]), "=r"(pairs[3])
+                   : "r"(address)
+                   : "memory");
+  }
+#else
+  simt::load_four_tiles(row, Transposed, pairs, {__FILE__, __LINE__});
+#endif
+}
+
+/// Two numbers as neighbouring elements.
+__device__ inline std::uint32_t bfloat16_pair(float first, float second) {
+#if defined(__CUDACC__)
+  std::uint32_t pair = 0;
+  FEAUG_PTX_SM80("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+  return pair;
+#else
+  const std::uint32_t high = store<bfloat16>(second).bits;
+  return high << 16 | store<bfloat16>(first).bits;
+#endif
+}
+
+/// 2ˣ to about 22 bits; subnormal results are 0.
+__device__ inline float fast_exp2(float x) {
+#if defined(__CUDACC__)
+  float y = 0;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+#else
+  return std::exp2(x);
+#endif
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda

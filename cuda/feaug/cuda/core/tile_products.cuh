@@ -1,0 +1,160 @@
+// Tiles of a product rowsᵀ-style, made from shared memory on tensor cores: a block holds 128 rows
+// and walks 64 columns at a time, the next ones on their way while it computes.
+#pragma once
+
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/async_copy.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/tensor_core.cuh"
+#include "feaug/cuda/core/warps.cuh"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+
+inline constexpr int tile_warps = 8;
+inline constexpr int tile_block = tile_warps * warp_lanes;  ///< threads
+inline constexpr int warp_rows = 16;
+inline constexpr int tile_rows = tile_warps * warp_rows;
+inline constexpr int tile_columns = 64;
+inline constexpr int column_steps = tile_columns / 8;  ///< sums tiles of a warp
+
+/// As many blocks as the largest GPUs of today have processors: work is cut until there are so
+/// many, if it can be. By shape alone, so that sums are cut alike on every GPU.
+inline constexpr index_t wanted_blocks = 132;
+
+/// The features that a kernel is made for, so that `cols` fit; 0: there is none.
+constexpr int tile_features(index_t cols) {
+  return cols <= 64 ? 64 : cols <= 128 ? 128 : cols <= 256 ? 256 : 0;
+}
+
+/// Rows of 16-bit elements in device memory, `features` apart: as many as a kernel is made for,
+/// zeros behind those there are. 16-byte aligned.
+template <tensor_element Element>
+struct tensor_rows {
+  const Element* data = nullptr;
+  index_t count = 0;
+  int features = 0;
+
+  [[nodiscard]] tensor_rows from(index_t first, index_t rows) const {
+    return {.data = data == nullptr ? nullptr : data + first * features,
+            .count = rows,
+            .features = features};
+  }
+};
+
+/// What a block keeps in shared memory. Rows are 8 elements further apart than they are long, so
+/// that eight rows lie in different banks.
+template <tensor_element Element, int Features>
+struct product_tiles {
+  static constexpr int pitch = Features + 8;
+  Element rows[tile_rows][pitch];
+  Element columns[2][tile_columns][pitch];
+};
+
+/// The block begins to copy Rows rows from `first` on; rows at `end` and after become 0.
+template <int Rows, int Features, tensor_element Element>
+__device__ void begin_rows(Element (&to)[Rows][Features + 8], const tensor_rows<Element>& from,
+                           index_t first, index_t end) {
+  constexpr int chunks = Features / 8;  // of 16 bytes
+  for (int at = static_cast<int>(threadIdx.x); at < Rows * chunks; at += tile_block) {
+    const int r = at / chunks;
+    const int d = at % chunks * 8;
+    const bool is_there = first + r < end;
+    begin_copy_16(&to[r][d], from.data + (is_there ? (first + r) * Features + d : 0), is_there);
+  }
+}
+
+/// act(first column, stage) for each 64 of the columns begin … end − 1; they are in
+/// tiles.columns[stage] then, and the block's rows in tiles.rows. `stage_more(first column, stage)`
+/// may put more beside them. All threads of the block call this.
+template <int Features, tensor_element Element, class StageMore, class Act>
+__device__ void for_each_column_tile(product_tiles<Element, Features>& tiles,
+                                     const tensor_rows<Element>& rows, index_t first_row,
+                                     const tensor_rows<Element>& columns, index_t begin,
+                                     index_t end, const StageMore& stage_more, const Act& act) {
+  if (begin >= end) return;
+  begin_rows<tile_rows, Features>(tiles.rows, rows, first_row, rows.count);
+  begin_rows<tile_columns, Features>(tiles.columns[0], columns, begin, end);
+  stage_more(begin, 0);
+  close_copy_group();
+  int stage = 0;
+  for (index_t first = begin; first < end; first += tile_columns) {
+    const index_t next = first + tile_columns;
+    if (next < end) {
+      begin_rows<tile_columns, Features>(tiles.columns[1 - stage], columns, next, end);
+      stage_more(next, 1 - stage);
+    }
+    close_copy_group();
+    wait_for_copy_groups<1>();
+    __syncthreads();  // every thread's copies of this stage are there
+    act(first, stage);
+    __syncthreads();  // nobody reads this stage any more: the next copies may go there
+    stage = 1 - stage;
+  }
+}
+
+/// products = the warp's 16 rows · the 64 columns of `columns`.
+template <int Features, tensor_element Element>
+__device__ void multiply_rows(const Element (*rows)[Features + 8],
+                              const Element (*columns)[Features + 8],
+                              tile_sums (&products)[column_steps]) {
+  const int lane = static_cast<int>(threadIdx.x) % warp_lanes;
+  const int eight = lane % 8;
+  const int tile = lane / 8;
+  FEAUG_UNROLL
+  for (int n = 0; n < column_steps; ++n) products[n] = {};
+  FEAUG_UNROLL
+  for (int d = 0; d < Features; d += 16) {
+    left_operand left;
+    load_four_tiles<false>(&rows[tile % 2 * 8 + eight][d + tile / 2 * 8], left.pairs);
+    FEAUG_UNROLL
+    for (int n = 0; n < column_steps; n += 2) {
+      std::uint32_t pairs[4];
+      load_four_tiles<false>(&columns[8 * n + tile / 2 * 8 + eight][d + tile % 2 * 8], pairs);
+      multiply_add<Element>(products[n], left, {{pairs[0], pairs[1]}});
+      multiply_add<Element>(products[n + 1], left, {{pairs[2], pairs[3]}});
+    }
+  }
+}
+
+/// sums += weights (16 × 64, rounded to bfloat16) · columns (64 × Features).
+template <int Features>
+__device__ void add_weighted(const tile_sums (&weights)[column_steps],
+                             const bfloat16 (*columns)[Features + 8],
+                             tile_sums (&sums)[Features / 8]) {
+  const int lane = static_cast<int>(threadIdx.x) % warp_lanes;
+  const int eight = lane % 8;
+  const int tile = lane / 8;
+  FEAUG_UNROLL
+  for (int k = 0; k < column_steps; k += 2) {
+    // Sums of two 16 × 8 tiles lie as the left operand of the next product wants them.
+    const left_operand left = {{bfloat16_pair(weights[k].at[0], weights[k].at[1]),
+                                bfloat16_pair(weights[k].at[2], weights[k].at[3]),
+                                bfloat16_pair(weights[k + 1].at[0], weights[k + 1].at[1]),
+                                bfloat16_pair(weights[k + 1].at[2], weights[k + 1].at[3])}};
+    FEAUG_UNROLL
+    for (int n = 0; n < Features / 8; n += 2) {
+      std::uint32_t pairs[4];
+      load_four_tiles<true>(&columns[8 * k + tile % 2 * 8 + eight][8 * n + tile / 2 * 8], pairs);
+      multiply_add<bfloat16>(sums[n], left, {{pairs[0], pairs[1]}});
+      multiply_add<bfloat16>(sums[n + 1], left, {{pairs[2], pairs[3]}});
+    }
+  }
+}
+
+/// Row (of the warp's sixteen) and column (of the tile's) of element e of products[n] in this lane.
+__device__ inline int row_in_warp(int e) {
+  return static_cast<int>(threadIdx.x) % warp_lanes / 4 + e / 2 * 8;
+}
+__device__ inline int column_in_tile(int n, int e) {
+  return 8 * n + static_cast<int>(threadIdx.x) % 4 * 2 + e % 2;
+}
+
+/// Combines what the four lanes that share rows have, for all four.
+template <class C, class Combine>
+__device__ C over_row_lanes(C value, const Combine& combine) {
+  value = combine(value, __shfl_xor_sync(all_lanes, value, 1));
+  return combine(value, __shfl_xor_sync(all_lanes, value, 2));
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda

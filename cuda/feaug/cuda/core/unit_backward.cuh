@@ -1,0 +1,77 @@
+// From the gradient by unit rows to the gradient by the rows.
+#pragma once
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/warps.cuh"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+
+/// A matrix as the gradient by unit rows.
+template <element T>
+struct element_gradient {
+  device_matrix<const T> gradient;
+
+  __device__ double operator()(index_t i, index_t j) const {
+    return static_cast<double>(load(gradient(i, j)));
+  }
+};
+
+/// Puts `gradient` (that column of x's row) where x wants it.
+template <element T>
+__device__ void put_element(const operand<T, 2, memory_space::device>& x, index_t i, index_t j,
+                            compute_t<T> gradient) {
+  T& to = x.gradient(i, j);
+  to = store<T>(x.mode == gradient_mode::overwrite ? gradient : load(to) + gradient);
+}
+
+// A warp a row. x's destination may be what `gradient` reads: a lane writes only what it alone
+// reads, after all lanes have read the row once. Registers: at most 96 (without a number of blocks
+// ptxas would take fewer on sm_80, and spill).
+template <element T, class Gradient>
+__global__ void __launch_bounds__(256, 3)
+    unit_backward_kernel(operand<T, 2, memory_space::device> x, const double* inverse,
+                         double no_direction_from, Gradient gradient) {
+  const index_t cols = x.value.cols();
+  const int lane = static_cast<int>(threadIdx.x);
+  for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < x.value.rows();
+       i += static_cast<index_t>(gridDim.x) * blockDim.y) {
+    // Without inverse norms the rows were used as they are.
+    if (inverse == nullptr) {
+      for (index_t j = lane; j < cols; j += warp_lanes)
+        put_element(x, i, j, static_cast<compute_t<T>>(gradient(i, j)));
+      continue;
+    }
+    const T* const row = x.value.row(i);
+    const double factor = inverse[i];
+    double along = 0;
+    for (index_t j = lane; j < cols; j += warp_lanes)
+      along += static_cast<double>(load(row[j])) * factor * gradient(i, j);
+    along = warp_sum(along);
+    const bool no_direction = factor >= no_direction_from;
+    for (index_t j = lane; j < cols; j += warp_lanes) {
+      const double unit = static_cast<double>(load(row[j])) * factor;
+      const double through = no_direction ? 0.0 : (gradient(i, j) - unit * along) * factor;
+      put_element(x, i, j, static_cast<compute_t<T>>(through));
+    }
+  }
+}
+
+/// The gradient by unit(x), gradient(i, j), becomes the gradient by x where x wants it: (g −
+/// u(u·g)) / ‖x‖, zero for rows of norm ≤ eps. `inverse` holds 1 / max(‖x_i‖, eps); null: x was not
+/// normalised and g goes through.
+template <element T, class Gradient>
+void unit_backward(const operation& call, const operand<T, 2, memory_space::device>& x,
+                   const double* inverse, double eps, const Gradient& gradient) {
+  if (!x.wants_gradient() || x.value.empty()) return;
+  const dim3 block(warp_lanes, 8);
+  call.launch(unit_backward_kernel<T, Gradient>, grid_size(x.value.rows(), block.y), block, 0, x,
+              inverse, 1.0 / eps, gradient);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda

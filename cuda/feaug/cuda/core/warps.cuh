@@ -1,0 +1,32 @@
+// Sums over a warp.
+#pragma once
+
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+
+inline constexpr int warp_lanes = 32;
+inline constexpr unsigned all_lanes = ~0U;
+
+/// The sum of every lane's value, in every lane, always added in the same order.
+template <class C>
+__device__ C warp_sum(C value) {
+  FEAUG_UNROLL
+  for (int bits = warp_lanes / 2; bits > 0; bits /= 2)
+    value += __shfl_xor_sync(all_lanes, value, bits);
+  return value;
+}
+
+/// The largest of the lanes' values; NaN only if all are.
+template <class C>
+__device__ C warp_max(C value) {
+  FEAUG_UNROLL
+  for (int bits = warp_lanes / 2; bits > 0; bits /= 2) {
+    const C other = __shfl_xor_sync(all_lanes, value, bits);
+    value = other > value || value != value ? other : value;
+  }
+  return value;
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda

@@ -1,0 +1,67 @@
+// alignment on a GPU; see feaug/diagnostics/alignment.hpp for what it computes.
+#pragma once
+
+#include <concepts>
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/reduce.hpp"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/pointers.cuh"
+#include "feaug/cuda/core/warps.cuh"
+#include "feaug/cuda/loss/negative_cosine.cuh"
+#include "feaug/cuda/loss/row_losses.cuh"
+#include "feaug/diagnostics/alignment_options.hpp"
+#include "feaug/diagnostics/diagnostic_checks.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+namespace cuda {
+
+// A warp a row. Registers: at most 112 (without a number of blocks ptxas would take fewer on sm_80,
+// and spill).
+template <element T>
+__global__ void __launch_bounds__(256, 2)
+    alignment_kernel(device_matrix<const T> a, device_matrix<const T> b, double alpha,
+                     double* distances) {
+  const int lane = static_cast<int>(threadIdx.x);
+  for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < a.rows();
+       i += static_cast<index_t>(gridDim.x) * blockDim.y) {
+    const compared_rows<T> pair = compare_rows(a.row(i), b.row(i), a.cols(), lane);
+    double squared = 0;
+    for (index_t j = lane; j < a.cols(); j += warp_lanes) {
+      const double difference = pair.unit(0, j) - pair.unit(1, j);
+      squared += difference * difference;
+    }
+    squared = warp_sum(squared);
+    if (lane == 0) distances[i] = feaug::detail::distance_to_the(alpha, squared);
+  }
+}
+
+}  // namespace cuda
+
+/// The number, as on the CPU, into one element of device memory. Scratch: 8 bytes a row.
+template <class A, class B, class T = std::remove_const_t<A>>
+requires element<T> && std::same_as<T, std::remove_const_t<B>>
+void alignment(cuda_context& ctx, const device_matrix<A>& a, const device_matrix<B>& b,
+               const device_vector<double>& to, const alignment_options& options = {}) {
+  constexpr std::string_view op = "alignment";
+  detail::alignment_arguments<T, memory_space::device>(op, a, b, options);
+  check::diagnostic_output(op, to);
+  cuda::on_device(op, "a", a);
+  cuda::on_device(op, "b", b);
+  cuda::on_device(op, "to", to);
+  cuda::operation call(ctx, op);
+  auto* const distances = call.take<double>(a.rows());
+  const dim3 block(cuda::warp_lanes, 8);
+  call.launch(cuda::alignment_kernel<T>, cuda::grid_size(a.rows(), block.y), block, 0, a, b,
+              options.alpha, distances);
+  cuda::write_loss<double>(call, {.reduction = reduce::mean, .rows = a.rows()},
+                           {distances, nullptr}, to);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

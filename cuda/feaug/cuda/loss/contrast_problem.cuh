@@ -1,0 +1,124 @@
+// What the two passes over logits work on, and what they leave: see loss/contrast.cuh.
+#pragma once
+
+#include <cmath>
+#include <utility>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/macros.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/loss/row_stack.cuh"
+#include "feaug/cuda/loss/temperature.cuh"
+#include "feaug/cuda/queue/search_space.cuh"
+#include "feaug/loss/pairing.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+
+/// Which columns a row's sum passes over.
+struct left_out_columns {
+  feaug::detail::pairing pairs = {};
+  bool positives = true;  ///< column positive(i) is row i's positive
+
+  [[nodiscard]] __device__ bool contain(index_t i, index_t j) const {
+    return (positives && j == pairs.positive(i)) || (pairs.self && j == i + pairs.self_shift);
+  }
+  /// Whether any of the columns begin … end − 1 is left out for any of the rows first … last.
+  [[nodiscard]] __device__ bool touch(index_t first, index_t last, index_t begin,
+                                      index_t end) const {
+    const auto meets = [=](index_t shift) { return first + shift < end && last + shift >= begin; };
+    return (positives && meets(pairs.shift)) || (pairs.self && meets(pairs.self_shift));
+  }
+};
+
+/// Rows against columns: s_ij = row_i · column_j / temperature.
+template <element T>
+struct contrast {
+  row_stack<T> rows;
+  row_stack<T> columns;
+  row_stack<T> positives;  ///< what pairs points into
+  feaug::detail::pairing pairs = {};
+  /// Column positive(i) is row i's positive, and left out of its sum.
+  bool positives_are_columns = true;
+  index_t cols = 0;  ///< features
+  cuda::temperature<compute_t<T>> temperature = {};
+  /// If given, they name the positives, not `pairs`. By chunks only.
+  feaug::detail::labelling labels = {};
+  /// Columns that there are, and that rows pass over. By chunks only.
+  row_filter filter = {};
+
+  /// The same with the sides exchanged, for gradients by the columns.
+  [[nodiscard]] contrast swapped() const {
+    contrast other = *this;
+    std::swap(other.rows, other.columns);
+    other.positives = rows;
+    return other;
+  }
+
+  [[nodiscard]] FEAUG_HD left_out_columns left_out() const {
+    return {pairs, positives_are_columns};
+  }
+};
+
+/// What soft_max_pass leaves of every row, arrays in device memory.
+template <class C>
+struct soft_max_rows {
+  double* log_sum = nullptr;      ///< n = log Σ exp s_j over the columns but the positive
+  double* mean_cosine = nullptr;  ///< Σ softmax_j · (row · column_j); null: not wanted
+  C* mean = nullptr;              ///< Σ softmax_j · column_j, rows × cols; null: not wanted
+  /// With labels: Σ s_ip over the positives, rounded as in log_sum.
+  double* positive_sum = nullptr;
+};
+
+/// What the rows of one side weigh in a gradient: coefficient_i · exp(s_ij − log_sum_i), the
+/// coefficient with 1/τ in it. Null: this side has no soft-max.
+struct soft_max_weights {
+  const double* coefficient = nullptr;
+  const double* log_sum = nullptr;
+  const double* positive_weight = nullptr;  ///< of the positive's logit; null: 1
+
+  [[nodiscard]] FEAUG_HD bool given() const { return coefficient != nullptr; }
+  /// What row i pulls its positive with.
+  [[nodiscard]] FEAUG_HD double pull(index_t i) const {
+    if (coefficient == nullptr) return 0;
+    return positive_weight == nullptr ? coefficient[i] : coefficient[i] * positive_weight[i];
+  }
+};
+
+namespace detail {
+
+template <class C>
+__device__ C minus_infinity() {
+  return -static_cast<C>(INFINITY);
+}
+
+/// What an exponent is lowered by for a row of this log_sum. +∞ makes the weight 0, which is right
+/// for a row whose sum was empty (log_sum −∞).
+template <class C>
+__device__ C exponent_shift(double log_sum) {
+  return log_sum == minus_infinity<double>() ? static_cast<C>(INFINITY) : static_cast<C>(log_sum);
+}
+
+}  // namespace detail
+
+/// The gradient by the unit rows: Σ_j weight_ij column_j − (a_i + b_p(i)) positive_p(i).
+template <element T>
+struct contrast_gradient {
+  contrast<T> problem;
+  const compute_t<T>* sums;  ///< Σ_j weight_ij column_j
+  soft_max_weights of_rows;
+  soft_max_weights of_columns;
+
+  __device__ double operator()(index_t i, index_t j) const {
+    auto gradient = static_cast<double>(sums[i * problem.cols + j]);
+    const index_t positive = problem.pairs.positive(i);
+    if (positive >= 0) {
+      const double pull = of_rows.pull(i) + of_columns.pull(positive);
+      gradient -= pull * problem.positives.element(positive, j);
+    }
+    return gradient;
+  }
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda

@@ -1,0 +1,134 @@
+// kl_to_standard_normal on a GPU; see feaug/loss/kl_to_standard_normal.hpp for what it computes.
+#pragma once
+
+#include <concepts>
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/pointers.cuh"
+#include "feaug/cuda/core/unit_backward.cuh"
+#include "feaug/cuda/core/warps.cuh"
+#include "feaug/cuda/loss/row_losses.cuh"
+#include "feaug/loss/kl_to_standard_normal_options.hpp"
+#include "feaug/loss/loss_checks.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+template <element T>
+using device_kl_to_standard_normal_options = kl_to_standard_normal_options<T, memory_space::device>;
+
+namespace cuda {
+
+// A warp a row; one reading gives the loss and the gradients that are wanted. Registers: at
+// most 64.
+template <element T>
+__global__ void __launch_bounds__(256, 3)
+    kl_to_standard_normal_kernel(operand<T, 2, memory_space::device> mean,
+                                 operand<T, 2, memory_space::device> log_variance,
+                                 row_reduction<compute_t<T>> reduction, double* losses) {
+  using C = compute_t<T>;
+  const index_t cols = mean.value.cols();
+  const int lane = static_cast<int>(threadIdx.x);
+  for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y;
+       i < mean.value.rows(); i += static_cast<index_t>(gridDim.x) * blockDim.y) {
+    const double weight = reduction.gradient_weight(i);
+    double sum = 0;
+    for (index_t j = lane; j < cols; j += warp_lanes) {
+      const feaug::detail::normal_divergence divergence(
+          static_cast<double>(load(mean.value(i, j))),
+          static_cast<double>(load(log_variance.value(i, j))));
+      sum += divergence.value;
+      if (mean.wants_gradient())
+        put_element(mean, i, j, static_cast<C>(weight * divergence.by_mean));
+      if (log_variance.wants_gradient())
+        put_element(log_variance, i, j, static_cast<C>(weight * divergence.by_log_variance));
+    }
+    sum = warp_sum(sum);
+    if (lane == 0 && losses != nullptr) losses[i] = sum;
+  }
+}
+
+template <element T>
+class kl_to_standard_normal_call {
+ public:
+  using C = compute_t<T>;
+  using operand_type = operand<T, 2, memory_space::device>;
+
+  kl_to_standard_normal_call(cuda_context& ctx, std::string_view op, const operand_type& mean,
+                             const operand_type& log_variance,
+                             const device_kl_to_standard_normal_options<T>& options,
+                             const device_vector<const C>& cotangent = {})
+      : call_(ctx, op), mean_(mean), log_variance_(log_variance) {
+    reduction_ = feaug::detail::kl_to_standard_normal_arguments<T, memory_space::device>(
+        op, mean, log_variance, options, cotangent);
+    on_device(op, "mean", mean);
+    on_device(op, "log_variance", log_variance);
+    on_device(op, reduction_);
+  }
+
+  [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
+
+  void run(const device_vector<C>& loss) {
+    const index_t rows = reduction_.rows;
+    auto* losses = loss.empty() ? nullptr : call_.take<double>(rows);
+    const dim3 block(warp_lanes, 8);
+    call_.launch(kl_to_standard_normal_kernel<T>, grid_size(rows, block.y), block, 0, mean_,
+                 log_variance_, reduction_, losses);
+    if (!loss.empty()) write_loss(call_, reduction_, {losses, nullptr}, loss);
+  }
+
+ private:
+  operation call_;
+  operand_type mean_;
+  operand_type log_variance_;
+  row_reduction<C> reduction_;
+};
+
+}  // namespace cuda
+
+/// The loss, as on the CPU, into one element or N of device memory. Scratch: 8 bytes a row.
+template <class P, class Q, class T = std::remove_const_t<P>>
+requires element<T> && std::same_as<T, std::remove_const_t<Q>>
+void kl_to_standard_normal(
+    cuda_context& ctx, const device_matrix<P>& mean, const device_matrix<Q>& log_variance,
+    std::type_identity_t<device_vector<compute_t<T>>> loss,
+    const std::type_identity_t<device_kl_to_standard_normal_options<T>>& options = {}) {
+  constexpr std::string_view op = "kl_to_standard_normal";
+  cuda::kl_to_standard_normal_call<T> call(ctx, op, stop_gradient(mean),
+                                           stop_gradient(log_variance), options);
+  check::loss_outputs(op, loss, call.outputs(), {}, 0);
+  cuda::on_device(op, "loss", loss);
+  call.run(loss);
+}
+
+/// The gradients for a cotangent of one element or N in device memory.
+template <element T>
+void kl_to_standard_normal_backward(
+    cuda_context& ctx, const operand<T, 2, memory_space::device>& mean,
+    const operand<T, 2, memory_space::device>& log_variance,
+    std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
+    const std::type_identity_t<device_kl_to_standard_normal_options<T>>& options = {}) {
+  constexpr std::string_view op = "kl_to_standard_normal_backward";
+  cuda::kl_to_standard_normal_call<T> call(ctx, op, mean, log_variance, options, cotangent);
+  check::has_cotangent(op, cotangent);
+  call.run({});
+}
+
+/// Loss and gradients in one pass, for a cotangent of options.gradient_scale.
+template <element T>
+void kl_to_standard_normal_with_gradients(
+    cuda_context& ctx, const operand<T, 2, memory_space::device>& mean,
+    const operand<T, 2, memory_space::device>& log_variance,
+    std::type_identity_t<device_vector<compute_t<T>>> loss,
+    const std::type_identity_t<device_kl_to_standard_normal_options<T>>& options = {}) {
+  constexpr std::string_view op = "kl_to_standard_normal_with_gradients";
+  cuda::kl_to_standard_normal_call<T> call(ctx, op, mean, log_variance, options);
+  check::loss_outputs(op, loss, call.outputs(), {}, 0);
+  cuda::on_device(op, "loss", loss);
+  call.run(loss);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,140 @@
+// negative_cosine on a GPU; see feaug/loss/negative_cosine.hpp for what it computes.
+#pragma once
+
+#include <concepts>
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/core/row_norm.hpp"
+#include "feaug/cuda/core/compare_rows.cuh"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/pointers.cuh"
+#include "feaug/cuda/core/unit_backward.cuh"
+#include "feaug/cuda/core/warps.cuh"
+#include "feaug/cuda/loss/row_losses.cuh"
+#include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/negative_cosine_options.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+template <element T>
+using device_negative_cosine_options = negative_cosine_options<T, memory_space::device>;
+
+namespace cuda {
+
+// A warp a row. It reads both rows, then writes the gradients that are wanted: for unit rows p and
+// t of cosine c, ∂c/∂x_p = (t − c·p) / ‖x_p‖. Registers: at most 128.
+template <element T>
+__global__ void __launch_bounds__(256, 2)
+    negative_cosine_kernel(operand<T, 2, memory_space::device> prediction,
+                           operand<T, 2, memory_space::device> target, cosine_form form,
+                           row_reduction<compute_t<T>> reduction, double* losses) {
+  const index_t cols = prediction.value.cols();
+  const int lane = static_cast<int>(threadIdx.x);
+  for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y;
+       i < prediction.value.rows(); i += static_cast<index_t>(gridDim.x) * blockDim.y) {
+    const compared_rows<T> pair =
+        compare_rows(prediction.value.row(i), target.value.row(i), cols, lane);
+    const double slope = form == cosine_form::byol ? -2.0 : -1.0;
+    if (lane == 0 && losses != nullptr)
+      losses[i] = form == cosine_form::byol ? 2.0 - 2.0 * pair.cosine : -pair.cosine;
+    const double weight = slope * reduction.gradient_weight(i);
+    const auto put_gradient = [&](const operand<T, 2, memory_space::device>& x, int side) {
+      if (!x.wants_gradient()) return;
+      const double factor = pair.factor[side];
+      const bool no_direction = factor >= 1.0 / default_norm_eps;
+      for (index_t j = lane; j < cols; j += warp_lanes) {
+        const double across = pair.unit(1 - side, j) - pair.cosine * pair.unit(side, j);
+        const double gradient = no_direction ? 0.0 : weight * across * factor;
+        put_element(x, i, j, static_cast<compute_t<T>>(gradient));
+      }
+    };
+    put_gradient(prediction, 0);
+    put_gradient(target, 1);
+  }
+}
+
+template <element T>
+class negative_cosine_call {
+ public:
+  using C = compute_t<T>;
+  using operand_type = operand<T, 2, memory_space::device>;
+
+  negative_cosine_call(cuda_context& ctx, std::string_view op, const operand_type& prediction,
+                       const operand_type& target, const device_negative_cosine_options<T>& options,
+                       const device_vector<const C>& cotangent = {})
+      : call_(ctx, op), prediction_(prediction), target_(target), form_(options.form) {
+    reduction_ = feaug::detail::negative_cosine_arguments<T, memory_space::device>(
+        op, prediction, target, options, cotangent);
+    on_device(op, "prediction", prediction);
+    on_device(op, "target", target);
+    on_device(op, reduction_);
+  }
+
+  [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
+
+  /// Row losses where a loss is wanted, and the gradients that are wanted.
+  void run(const device_vector<C>& loss) {
+    const index_t rows = reduction_.rows;
+    auto* losses = loss.empty() ? nullptr : call_.take<double>(rows);
+    const dim3 block(warp_lanes, 8);
+    call_.launch(negative_cosine_kernel<T>, grid_size(rows, block.y), block, 0, prediction_,
+                 target_, form_, reduction_, losses);
+    if (!loss.empty()) write_loss(call_, reduction_, {losses, nullptr}, loss);
+  }
+
+ private:
+  operation call_;
+  operand_type prediction_;
+  operand_type target_;
+  cosine_form form_;
+  row_reduction<C> reduction_;
+};
+
+}  // namespace cuda
+
+/// The loss, as on the CPU, into one element or N of device memory. Scratch: 8 bytes a row.
+template <class P, class Q, class T = std::remove_const_t<P>>
+requires element<T> && std::same_as<T, std::remove_const_t<Q>>
+void negative_cosine(cuda_context& ctx, const device_matrix<P>& prediction,
+                     const device_matrix<Q>& target,
+                     std::type_identity_t<device_vector<compute_t<T>>> loss,
+                     const std::type_identity_t<device_negative_cosine_options<T>>& options = {}) {
+  constexpr std::string_view op = "negative_cosine";
+  cuda::negative_cosine_call<T> call(ctx, op, stop_gradient(prediction), stop_gradient(target),
+                                     options);
+  check::loss_outputs(op, loss, call.outputs(), {}, 0);
+  cuda::on_device(op, "loss", loss);
+  call.run(loss);
+}
+
+/// The gradients for a cotangent of one element or N in device memory.
+template <element T>
+void negative_cosine_backward(
+    cuda_context& ctx, const operand<T, 2, memory_space::device>& prediction,
+    const operand<T, 2, memory_space::device>& target,
+    std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
+    const std::type_identity_t<device_negative_cosine_options<T>>& options = {}) {
+  constexpr std::string_view op = "negative_cosine_backward";
+  cuda::negative_cosine_call<T> call(ctx, op, prediction, target, options, cotangent);
+  check::has_cotangent(op, cotangent);
+  call.run({});
+}
+
+/// Loss and gradients in one pass, for a cotangent of options.gradient_scale.
+template <element T>
+void negative_cosine_with_gradients(
+    cuda_context& ctx, const operand<T, 2, memory_space::device>& prediction,
+    const operand<T, 2, memory_space::device>& target,
+    std::type_identity_t<device_vector<compute_t<T>>> loss,
+    const std::type_identity_t<device_negative_cosine_options<T>>& options = {}) {
+  constexpr std::string_view op = "negative_cosine_with_gradients";
+  cuda::negative_cosine_call<T> call(ctx, op, prediction, target, options);
+  check::loss_outputs(op, loss, call.outputs(), {}, 0);
+  cuda::on_device(op, "loss", loss);
+  call.run(loss);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,203 @@
+// relation_distillation on a GPU; see feaug/loss/relation_distillation.hpp for what it computes.
+#pragma once
+
+#include <cmath>
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/core/row_norm.hpp"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/pointers.cuh"
+#include "feaug/cuda/core/unit_backward.cuh"
+#include "feaug/cuda/core/warps.cuh"
+#include "feaug/cuda/loss/contrast.cuh"
+#include "feaug/cuda/loss/row_losses.cuh"
+#include "feaug/cuda/loss/row_stack.cuh"
+#include "feaug/cuda/queue/compare_neighbours.cuh"
+#include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/relation_distillation_options.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+template <element T>
+using device_relation_distillation_options = relation_distillation_options<T, memory_space::device>;
+
+namespace cuda {
+
+/// The two soft-maxes' mean support rows, N × cols each.
+template <class C>
+struct relation_means {
+  const C* query;  ///< null: not wanted
+  const C* key;
+};
+
+/// The gradient by the unit queries: coefficient · (m_P − m_T).
+template <class C>
+struct relation_gradient {
+  relation_means<C> means;
+  index_t cols;
+  const double* coefficient;
+
+  __device__ double operator()(index_t i, index_t j) const {
+    const index_t at = i * cols + j;
+    return coefficient[i] *
+           (static_cast<double>(means.query[at]) - static_cast<double>(means.key[at]));
+  }
+};
+
+// A warp a row: its loss, and what its gradient weighs. Where nothing is left of the support there
+// is no soft-max: NaN. Registers: at most 64.
+template <element T>
+__global__ void __launch_bounds__(256)
+    relation_rows_kernel(row_stack<T> queries, relation_means<compute_t<T>> means,
+                         double temperature, row_reduction<compute_t<T>> reduction,
+                         const double* log_sum, double* coefficient, double* losses) {
+  const int lane = static_cast<int>(threadIdx.x);
+  const index_t cols = queries.first.cols();
+  for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < reduction.rows;
+       i += static_cast<index_t>(gridDim.x) * blockDim.y) {
+    double cosine = 0;
+    for (index_t j = lane; j < cols; j += warp_lanes)
+      cosine += queries.element(i, j) * static_cast<double>(means.key[i * cols + j]);
+    cosine = warp_sum(cosine);
+    if (lane != 0) continue;
+    const bool is_empty = log_sum[i] == detail::minus_infinity<double>();
+    const double left = is_empty ? static_cast<double>(NAN) : 1.0;
+    losses[i] = (log_sum[i] - cosine / temperature) * left;
+    coefficient[i] = reduction.gradient_weight(i) / temperature * left;
+  }
+}
+
+/// A validated call: two soft-max passes with means.
+template <element T>
+class relation_distillation_call {
+ public:
+  using C = compute_t<T>;
+  using operand_type = operand<T, 2, memory_space::device>;
+  using options_type = device_relation_distillation_options<T>;
+
+  relation_distillation_call(cuda_context& ctx, std::string_view op, const operand_type& queries,
+                             const device_matrix<const T>& keys,
+                             const device_support_rows<T>& support, const options_type& options,
+                             const device_vector<const C>& cotangent = {})
+      : call_(ctx, op), queries_(queries), keys_(keys), support_(support), options_(options) {
+    reduction_ = feaug::detail::relation_distillation_arguments<T, memory_space::device>(
+        op, queries, keys, support, options, cotangent);
+    on_device(op, "queries", queries);
+    on_device(op, "keys", keys);
+    on_device(op, support);
+    on_device(op, "exclude_ids", options.exclude_ids);
+    on_device(op, reduction_);
+  }
+
+  [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
+
+  /// The loss where it is wanted, and the gradient if it is.
+  void run(const device_vector<C>& loss) {
+    const index_t rows = reduction_.rows;
+    const index_t cols = keys_.cols();
+    const bool by_queries = queries_.wants_gradient();
+    const bool stored_unit = support_.in_queue() && support_.queue().normalize;
+    const row_stack<T> query_stack =
+        make_stack<T>(call_, options_.normalize, queries_.value, {}, false);
+    const row_stack<T> key_stack = make_stack<T>(call_, options_.normalize, keys_, {}, false);
+    columns_ = make_stack<T>(call_, options_.normalize && !stored_unit, support_.rows(), {}, false,
+                             support_.in_queue() ? support_.queue().size : nullptr);
+    C* const key_means = call_.take<C>(rows * cols);
+    C* const query_means = by_queries ? call_.take<C>(rows * cols) : nullptr;
+    auto* const log_sum = call_.take<double>(rows);
+    auto* const coefficient = call_.take<double>(rows);
+    auto* const losses = call_.take<double>(rows);
+    soft_max(key_stack, options_.teacher_temperature, {.log_sum = log_sum, .mean = key_means});
+    soft_max(query_stack, options_.temperature, {.log_sum = log_sum, .mean = query_means});
+    const relation_means<C> means = {.query = query_means, .key = key_means};
+    const dim3 block(warp_lanes, 8);
+    call_.launch(relation_rows_kernel<T>, grid_size(rows, block.y), block, 0, query_stack, means,
+                 options_.temperature, reduction_, log_sum, coefficient, losses);
+    if (by_queries) {
+      unit_backward(call_, queries_, query_stack.inverse, default_norm_eps,
+                    relation_gradient<C>{means, cols, coefficient});
+    }
+    if (!loss.empty()) write_loss(call_, reduction_, {losses, nullptr}, loss);
+  }
+
+ private:
+  void soft_max(const row_stack<T>& rows, double number, const soft_max_rows<C>& out) {
+    const contrast<T> logits = {
+        .rows = rows,
+        .columns = columns_,
+        .positives = {},
+        .positives_are_columns = false,
+        .cols = keys_.cols(),
+        .temperature = temperature_of<C>(number, {}),
+        .filter = {.capacity = support_.rows().rows(),
+                   .filled = support_.in_queue() ? support_.queue().size : nullptr,
+                   .ids = support_.ids(),
+                   .exclude_ids = options_.exclude_ids}};
+    soft_max_pass(call_.context(), call_.name(), logits, out);
+  }
+
+  operation call_;
+  operand_type queries_;
+  device_matrix<const T> keys_;
+  device_support_rows<T> support_;
+  options_type options_;
+  row_reduction<C> reduction_;
+  row_stack<T> columns_;
+};
+
+}  // namespace cuda
+
+/// The loss, as on the CPU, into one element or N of device memory. A query that exclude_ids leave
+/// nothing, and every one beside an empty queue, has loss NaN. Products are made by chunks, not
+/// fused. Scratch: packed copies of queries, keys and support (4 bytes an element), as much again
+/// of queries and keys for their means, 40 bytes a row, 8 a row of the support, and what
+/// soft_max_pass takes.
+template <class Q, class T = std::remove_const_t<Q>>
+requires element<T>
+void relation_distillation(
+    cuda_context& ctx, const device_matrix<Q>& queries,
+    const std::type_identity_t<device_matrix<const T>>& keys,
+    const std::type_identity_t<device_support_rows<T>>& support,
+    std::type_identity_t<device_vector<compute_t<T>>> loss,
+    const std::type_identity_t<device_relation_distillation_options<T>>& options = {}) {
+  constexpr std::string_view op = "relation_distillation";
+  cuda::relation_distillation_call<T> call(ctx, op, stop_gradient(queries), keys, support, options);
+  check::loss_outputs(op, loss, call.outputs(), {}, 0);
+  cuda::on_device(op, "loss", loss);
+  call.run(loss);
+}
+
+/// The gradient by the queries, for a cotangent in device memory.
+template <element T>
+void relation_distillation_backward(
+    cuda_context& ctx, const operand<T, 2, memory_space::device>& queries,
+    const std::type_identity_t<device_matrix<const T>>& keys,
+    const std::type_identity_t<device_support_rows<T>>& support,
+    std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
+    const std::type_identity_t<device_relation_distillation_options<T>>& options = {}) {
+  constexpr std::string_view op = "relation_distillation_backward";
+  cuda::relation_distillation_call<T> call(ctx, op, queries, keys, support, options, cotangent);
+  check::has_cotangent(op, cotangent);
+  if (queries.wants_gradient()) call.run({});
+}
+
+/// Loss and gradient in one go, for a cotangent of options.gradient_scale.
+template <element T>
+void relation_distillation_with_gradients(
+    cuda_context& ctx, const operand<T, 2, memory_space::device>& queries,
+    const std::type_identity_t<device_matrix<const T>>& keys,
+    const std::type_identity_t<device_support_rows<T>>& support,
+    std::type_identity_t<device_vector<compute_t<T>>> loss,
+    const std::type_identity_t<device_relation_distillation_options<T>>& options = {}) {
+  constexpr std::string_view op = "relation_distillation_with_gradients";
+  cuda::relation_distillation_call<T> call(ctx, op, queries, keys, support, options);
+  check::loss_outputs(op, loss, call.outputs(), {}, 0);
+  cuda::on_device(op, "loss", loss);
+  call.run(loss);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,128 @@
+// One or two matrices on top of each other, read as rows to contrast: unit rows, or rows as they
+// are.
+#pragma once
+
+#include <type_traits>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/quads.cuh"
+#include "feaug/cuda/core/row_norms.cuh"
+#include "feaug/cuda/core/tile_products.cuh"
+#include "feaug/cuda/core/warps.cuh"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+
+/// Rows 0 … first.rows() − 1 are first's, the others second's. The same rows, each multiplied by
+/// inverse[i] (null: by 1), lie packed in scratch memory: in `packed` (rows × cols without gaps)
+/// for the chunks, or in `tensor` for the fused kernels.
+template <element T>
+struct row_stack {
+  using C = compute_t<T>;
+
+  device_matrix<const T> first = {};
+  device_matrix<const T> second = {};
+  const double* inverse = nullptr;
+  const index_t* filled = nullptr;  ///< if given, rows from *filled on are packed as 0
+  const C* packed = nullptr;
+  tensor_rows<bfloat16> tensor = {};
+
+  [[nodiscard]] FEAUG_HD index_t rows() const { return first.rows() + second.rows(); }
+  [[nodiscard]] FEAUG_HD const T* row(index_t i) const {
+    return i < first.rows() ? first.row(i) : second.row(i - first.rows());
+  }
+  /// Element j of row i, normalised.
+  [[nodiscard]] FEAUG_HD double element(index_t i, index_t j) const {
+    return static_cast<double>(load(row(i)[j])) * (inverse == nullptr ? 1.0 : inverse[i]);
+  }
+
+  /// The rows of `first` alone, or of `second` alone.
+  [[nodiscard]] row_stack only_first() const {
+    return {.first = first,
+            .second = {},
+            .inverse = inverse,
+            .packed = packed,
+            .tensor = tensor.from(0, first.rows())};
+  }
+  [[nodiscard]] row_stack only_second() const {
+    return {.first = second,
+            .second = {},
+            .inverse = inverse == nullptr ? nullptr : inverse + first.rows(),
+            .packed = packed == nullptr ? nullptr : packed + first.rows() * first.cols(),
+            .tensor = tensor.from(first.rows(), second.rows())};
+  }
+};
+
+/// Packs a stack's rows as elements of Packed, `width` apart; what is beyond a row's end is 0.
+template <element T, element Packed>
+struct pack_rows {
+  row_stack<T> stack;
+  Packed* packed;
+  index_t width;
+
+  __device__ void operator()(const quad& q) const {
+    const index_t left = stack.first.cols() - q.first;
+    int count = static_cast<int>(left < 0 ? 0 : left < q.count ? left : q.count);
+    const bool is_there = stack.filled == nullptr || q.row < *stack.filled;
+    if (!is_there) count = 0;
+    compute_t<T> values[4];
+    load_quad(stack.row(q.row), quad{q.row, q.first, count}, values);
+    compute_t<Packed> stored[4];
+    for (int lane = 0; lane < 4; ++lane) {
+      const double factor = stack.inverse == nullptr || !is_there ? 1.0 : stack.inverse[q.row];
+      stored[lane] = static_cast<compute_t<Packed>>(static_cast<double>(values[lane]) * factor);
+    }
+    store_quad(packed + q.row * width, q, stored);
+  }
+};
+
+template <element T, element Packed>
+Packed* pack_stack(operation& call, const row_stack<T>& stack, index_t width) {
+  auto* packed = call.take<Packed>(stack.rows() * width);
+  for_each_quad(call, stack.rows(), width, {}, pack_rows<T, Packed>{stack, packed, width});
+  return packed;
+}
+
+/// The stack of two matrices (the second may be empty), packed in scratch memory; for the fused
+/// kernels where the context asks for them and there are some. `filled`, if given, says on the
+/// device how many rows there are.
+template <element T>
+row_stack<T> make_stack(operation& call, bool normalize, const device_matrix<const T>& first,
+                        const device_matrix<const T>& second = {}, bool can_be_fused = true,
+                        const index_t* filled = nullptr) {
+  row_stack<T> stack{.first = first, .second = second, .filled = filled};
+  const index_t cols = first.cols();
+  if (normalize) {
+    auto* inverse = call.take<double>(stack.rows());
+    row_norms(call, first, norm_output::inverse, default_norm_eps, inverse);
+    row_norms(call, second, norm_output::inverse, default_norm_eps, inverse + first.rows());
+    stack.inverse = inverse;
+  }
+  if constexpr (!std::is_same_v<T, double>) {
+    const int features = tile_features(cols);
+    if (can_be_fused && call.context().precision == product_precision::bf16 && features != 0 &&
+        uses_tensor_cores(call.context(), call.name())) {
+      stack.tensor = {.data = pack_stack<T, bfloat16>(call, stack, features),
+                      .count = stack.rows(),
+                      .features = features};
+      return stack;
+    }
+  }
+  stack.packed = pack_stack<T, compute_t<T>>(call, stack, cols);
+  return stack;
+}
+
+/// The dot product of two rows in double, by the lanes of a warp, for all of them.
+template <element T>
+__device__ double warp_dot(const row_stack<T>& a, index_t i, const row_stack<T>& b, index_t j,
+                           index_t cols, int lane) {
+  double sum = 0;
+  for (index_t d = lane; d < cols; d += warp_lanes) sum += a.element(i, d) * b.element(j, d);
+  return warp_sum(sum);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda

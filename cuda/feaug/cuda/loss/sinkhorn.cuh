@@ -1,0 +1,254 @@
+// sinkhorn on a GPU; see feaug/loss/sinkhorn.hpp for what it computes.
+#pragma once
+
+#include <cmath>
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/core/element.hpp"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/pointers.cuh"
+#include "feaug/cuda/core/vectors.cuh"
+#include "feaug/cuda/core/warps.cuh"
+#include "feaug/cuda/loss/row_losses.cuh"
+#include "feaug/loss/assignment.hpp"
+#include "feaug/loss/sinkhorn_options.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+template <element T>
+using device_sinkhorn_options = sinkhorn_options<T, memory_space::device>;
+template <element T>
+using device_assignment_target = assignment_target<T, memory_space::device>;
+
+namespace cuda {
+
+/// eˣ in C's precision of a difference that was taken in double.
+template <class C>
+struct exp_of_difference {
+  __device__ double operator()(double x) const {
+    return static_cast<double>(std::exp(static_cast<C>(x < -1000.0 ? -1000.0 : x)));
+  }
+};
+
+using feaug::detail::log_sum;
+using feaug::detail::lowering;
+
+/// Two log-sums as one, those of the lanes of a warp or of its rows.
+template <class C>
+__device__ log_sum merged(const log_sum& a, const log_sum& b) {
+  const exp_of_difference<C> exp;
+  const double largest = a.largest > b.largest ? a.largest : b.largest;
+  // ∞ − ∞ is NaN, which value() makes of an infinite largest anyway.
+  return {largest, a.sum * exp(a.largest - largest) + b.sum * exp(b.largest - largest)};
+}
+
+/// The log-sum of all lanes' numbers, in every lane. Lanes merge by xor, so that all have the same
+/// bits.
+template <class C>
+__device__ log_sum warp_log_sum(log_sum own) {
+  FEAUG_UNROLL
+  for (int bits = warp_lanes / 2; bits > 0; bits /= 2) {
+    const log_sum other = {__shfl_xor_sync(all_lanes, own.largest, bits),
+                           __shfl_xor_sync(all_lanes, own.sum, bits)};
+    own = merged<C>(own, other);
+  }
+  return own;
+}
+
+/// The soft-max of one row as a warp holds it.
+template <element T>
+struct warp_soft_max {
+  feaug::detail::row_exponents<T, memory_space::device> exponents;
+  double shift;  ///< the largest exponent; 0 where all are −∞
+  double sum;    ///< of the weights
+
+  __device__ warp_soft_max(const T* scores, double scale,
+                           const device_vector<const double>& potentials, index_t cols, int lane)
+      : exponents{scores, scale, potentials} {
+    const exp_of_difference<compute_t<T>> exp;
+    log_sum own;
+    for (index_t j = lane; j < cols; j += warp_lanes) own.add(exponents(j), exp);
+    const log_sum all = warp_log_sum<compute_t<T>>(own);
+    // Nothing but −∞ leaves the largest where it began.
+    shift = all.sum == 0 ? 0.0 : all.largest;
+    sum = all.largest > feaug::detail::largest_finite ? all.largest - all.largest : all.sum;
+  }
+
+  [[nodiscard]] __device__ double log_sum_value() const { return shift + std::log(sum); }
+  [[nodiscard]] __device__ double weight(index_t j) const {
+    return exp_of_difference<compute_t<T>>{}(exponents(j) - shift);
+  }
+  /// What makes assignments of the weights, as cpu::row_soft_max has it.
+  [[nodiscard]] __device__ double factor(bool rows_sum_to_one) const {
+    if (!rows_sum_to_one) return std::exp(shift);
+    return sum == 0 ? 0.0 : 1.0 / sum;
+  }
+};
+
+/// Rows of scores, and behind them those that only take part.
+template <element T>
+struct stacked_scores {
+  device_matrix<const T> first;
+  device_matrix<const T> second;
+
+  [[nodiscard]] FEAUG_HD index_t rows() const { return first.rows() + second.rows(); }
+  [[nodiscard]] FEAUG_HD index_t cols() const { return first.cols(); }
+  [[nodiscard]] FEAUG_HD const T* row(index_t i) const {
+    return i < first.rows() ? first.row(i) : second.row(i - first.rows());
+  }
+};
+
+// A warp a row. Registers: at most 64.
+template <element T>
+__global__ void __launch_bounds__(256)
+    row_log_sums_kernel(stacked_scores<T> scores, double scale,
+                        device_vector<const double> potentials, double* log_sums) {
+  const int lane = static_cast<int>(threadIdx.x);
+  for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < scores.rows();
+       i += static_cast<index_t>(gridDim.x) * blockDim.y) {
+    const warp_soft_max<T> row(scores.row(i), scale, potentials, scores.cols(), lane);
+    if (lane == 0) log_sums[i] = row.log_sum_value();
+  }
+}
+
+inline constexpr int column_rows = 16;  ///< how many rows a block reads at once
+
+// A block goes down 32 columns: each of its threads every 16th row of one. Sixteen log-sums of a
+// column are then merged in order. Null log-sums: 0. Registers: at most 64.
+template <element T>
+__global__ void __launch_bounds__(warp_lanes* column_rows)
+    column_potentials_kernel(stacked_scores<T> scores, double scale, const double* log_sums,
+                             double* potentials) {
+  struct shared_type {
+    double largest[column_rows][warp_lanes];
+    double sum[column_rows][warp_lanes];
+  };
+  FEAUG_SHARED(shared_type, shared);
+  using C = compute_t<T>;
+  const int lane = static_cast<int>(threadIdx.x);
+  const int part = static_cast<int>(threadIdx.y);
+  for (index_t first = static_cast<index_t>(blockIdx.x) * warp_lanes; first < scores.cols();
+       first += static_cast<index_t>(gridDim.x) * warp_lanes) {
+    const index_t j = first + lane;
+    log_sum own;
+    for (index_t i = part; i < scores.rows() && j < scores.cols(); i += column_rows) {
+      const double lowered = log_sums == nullptr ? 0.0 : lowering(log_sums[i]);
+      own.add(static_cast<double>(load(scores.row(i)[j])) * scale + lowered,
+              exp_of_difference<C>{});
+    }
+    shared.largest[part][lane] = own.largest;
+    shared.sum[part][lane] = own.sum;
+    __syncthreads();
+    if (part == 0 && j < scores.cols()) {
+      for (int k = 1; k < column_rows; ++k)
+        own = merged<C>(own, {shared.largest[k][lane], shared.sum[k][lane]});
+      potentials[j] = lowering(own.value());
+    }
+    __syncthreads();
+  }
+}
+
+// Without iterations: what scales the total to the number of rows. One block; the log-sums come one
+// after the other for each thread, then in order.
+template <class Number>
+__global__ void __launch_bounds__(sum_threads)
+    total_potential_kernel(const Number* log_sums, index_t rows, index_t cols, Number* potentials) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const Number above = block_max(rows, [&](index_t i) { return log_sums[i]; });
+  const Number largest = above < -feaug::detail::largest_finite ? Number{0} : above;
+  const Number sum = block_sum(rows, [&](index_t i) { return std::exp(log_sums[i] - largest); });
+  const Number shift =
+      std::log(static_cast<Number>(rows)) + lowering(log_sum{largest, sum}.value());
+  for (index_t j = thread; j < cols; j += sum_threads) potentials[j] = shift;
+}
+
+/// The potentials that sinkhorn's iterations end with, as cpu::sinkhorn_iterations has them.
+template <element T>
+void sinkhorn_iterations(operation& call, const stacked_scores<T>& scores, double epsilon,
+                         index_t iterations, double* potentials) {
+  const double scale = 1.0 / epsilon;
+  const index_t cols = scores.cols();
+  auto* const log_sums = call.take<double>(scores.rows());
+  const auto rows_summed = [&](const device_vector<const double>& with) {
+    const dim3 block(warp_lanes, 8);
+    call.launch(row_log_sums_kernel<T>, grid_size(scores.rows(), block.y), block, 0, scores, scale,
+                with, log_sums);
+  };
+  for (index_t k = 0; k < iterations; ++k) {
+    if (k > 0) rows_summed({potentials, cols});
+    call.launch(column_potentials_kernel<T>, grid_size(cols, warp_lanes),
+                dim3(warp_lanes, column_rows), 0, scores, scale, k > 0 ? log_sums : nullptr,
+                potentials);
+  }
+  if (iterations > 0) return;
+  rows_summed({});
+  call.launch(total_potential_kernel<double>, 1, sum_threads, 0, log_sums, scores.rows(), cols,
+              potentials);
+}
+
+// A warp a row, whose lanes write what they alone read: out may be the scores. Registers: at most
+// 64.
+template <element T>
+__global__ void __launch_bounds__(256)
+    write_assignments_kernel(device_matrix<const T> scores, double scale,
+                             device_vector<const double> potentials, bool rows_sum_to_one,
+                             device_matrix<T> out) {
+  const int lane = static_cast<int>(threadIdx.x);
+  for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < scores.rows();
+       i += static_cast<index_t>(gridDim.x) * blockDim.y) {
+    const warp_soft_max<T> row(scores.row(i), scale, potentials, scores.cols(), lane);
+    const double factor = row.factor(rows_sum_to_one);
+    for (index_t j = lane; j < scores.cols(); j += warp_lanes)
+      out(i, j) = store<T>(static_cast<compute_t<T>>(row.weight(j) * factor));
+  }
+}
+
+}  // namespace cuda
+
+/// The assignments, as on the CPU. Scratch: 8 bytes a row and a prototype.
+template <class S, class T = std::remove_const_t<S>>
+requires element<T>
+void sinkhorn(cuda_context& ctx, const device_matrix<S>& scores,
+              std::type_identity_t<device_matrix<T>> out,
+              const std::type_identity_t<device_sinkhorn_options<T>>& options = {}) {
+  constexpr std::string_view op = "sinkhorn";
+  const device_matrix<const T> read = scores;
+  check::sinkhorn_inputs<T>(op, read, options);
+  check::sinkhorn_output<T>(op, out, read, options);
+  cuda::on_device(op, "scores", read);
+  cuda::on_device(op, "extra_scores", options.extra_scores);
+  cuda::on_device(op, "out", out);
+  cuda::operation call(ctx, op);
+  auto* const potentials = call.take<double>(scores.cols());
+  cuda::sinkhorn_iterations<T>(call, {read, options.extra_scores}, options.epsilon,
+                               options.iterations, potentials);
+  const dim3 block(cuda::warp_lanes, 8);
+  call.launch(cuda::write_assignments_kernel<T>, cuda::grid_size(scores.rows(), block.y), block, 0,
+              read, 1.0 / options.epsilon, device_vector<const double>(potentials, scores.cols()),
+              options.iterations > 0, out);
+}
+
+/// One number a prototype in device memory, as on the CPU.
+template <class S, class T = std::remove_const_t<S>>
+requires element<T>
+void sinkhorn_potentials(cuda_context& ctx, const device_matrix<S>& scores,
+                         device_vector<double> potentials,
+                         const std::type_identity_t<device_sinkhorn_options<T>>& options = {}) {
+  constexpr std::string_view op = "sinkhorn_potentials";
+  const device_matrix<const T> read = scores;
+  check::sinkhorn_inputs<T>(op, read, options);
+  check::sinkhorn_output<T>(op, potentials, read, options);
+  cuda::on_device(op, "scores", read);
+  cuda::on_device(op, "extra_scores", options.extra_scores);
+  cuda::on_device(op, "potentials", potentials);
+  cuda::operation call(ctx, op);
+  auto* const found = call.take<double>(scores.cols());
+  cuda::sinkhorn_iterations<T>(call, {read, options.extra_scores}, options.epsilon,
+                               options.iterations, found);
+  cuda::copy_vector(call, device_vector<const double>(found, scores.cols()), potentials);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

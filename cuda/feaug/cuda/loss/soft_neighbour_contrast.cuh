@@ -1,0 +1,281 @@
+// soft_neighbour_contrast on a GPU; see feaug/loss/soft_neighbour_contrast.hpp for what it
+// computes.
+#pragma once
+
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/core/row_norm.hpp"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/pointers.cuh"
+#include "feaug/cuda/core/row_norms.cuh"
+#include "feaug/cuda/core/unit_backward.cuh"
+#include "feaug/cuda/core/warps.cuh"
+#include "feaug/cuda/loss/contrast.cuh"
+#include "feaug/cuda/loss/row_losses.cuh"
+#include "feaug/cuda/loss/row_stack.cuh"
+#include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/soft_neighbour_contrast_options.hpp"
+#include "feaug/queue/neighbour_soft_max.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+template <element T>
+using device_soft_neighbour_contrast_options =
+    soft_neighbour_contrast_options<T, memory_space::device>;
+
+namespace cuda {
+
+/// What the rows of the loss are made of.
+template <element T>
+struct soft_neighbour_rows {
+  row_stack<T> queries;
+  row_stack<T> columns;  ///< keys, then neighbours
+  row_stack<T> attention;
+  index_t k;
+  double temperature;
+  double label_temperature;
+  double neighbour_weight;
+  // N · k each; labels without neighbour_weight:
+  double* labels;
+  double* cosines;  ///< of queries; then (for the attention) what neighbours weigh in its gradient
+  double* coefficient;  ///< N: what a row's gradient weighs
+
+  [[nodiscard]] FEAUG_HD index_t rows() const { return queries.first.rows(); }
+  [[nodiscard]] FEAUG_HD index_t cols() const { return queries.first.cols(); }
+  [[nodiscard]] FEAUG_HD index_t place(index_t i, index_t rank) const { return i * k + rank; }
+  [[nodiscard]] FEAUG_HD index_t neighbour(index_t i, index_t rank) const {
+    return rows() + place(i, rank);
+  }
+};
+
+// A warp a neighbour: its cosines with the row of attention and with the query. Registers: at most
+// 96 (without a number of blocks ptxas would take fewer on sm_80, and spill).
+template <element T>
+__global__ void __launch_bounds__(256, 2)
+    soft_neighbour_cosines_kernel(soft_neighbour_rows<T> what) {
+  const int lane = static_cast<int>(threadIdx.x);
+  for (index_t at = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y;
+       at < what.rows() * what.k; at += static_cast<index_t>(gridDim.x) * blockDim.y) {
+    const index_t i = at / what.k;
+    const index_t column = what.neighbour(i, at % what.k);
+    const double attention = warp_dot(what.attention, i, what.columns, column, what.cols(), lane);
+    const double query = warp_dot(what.queries, i, what.columns, column, what.cols(), lane);
+    if (lane != 0) continue;
+    what.labels[at] = attention;
+    what.cosines[at] = query;
+  }
+}
+
+// A warp a row: labels, and (with log_sum) the loss; then every neighbour's cosine becomes what it
+// weighs in the gradient by the attention. Registers: at most 96 (without a number of blocks ptxas
+// would take fewer on sm_80, and spill).
+template <element T>
+__global__ void __launch_bounds__(256, 2)
+    soft_neighbour_rows_kernel(soft_neighbour_rows<T> what, row_reduction<compute_t<T>> reduction,
+                               const double* log_sum, double* losses) {
+  const int lane = static_cast<int>(threadIdx.x);
+  for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < reduction.rows;
+       i += static_cast<index_t>(gridDim.x) * blockDim.y) {
+    const double own = warp_dot(what.queries, i, what.columns, i, what.cols(), lane);
+    if (lane != 0) continue;
+    neighbour_soft_max soft_max(what.label_temperature);
+    for (index_t rank = 0; rank < what.k; ++rank) soft_max.take(what.labels[what.place(i, rank)]);
+    double mean = 0;
+    for (index_t rank = 0; rank < what.k; ++rank) {
+      const index_t at = what.place(i, rank);
+      const double label = soft_max.weight(what.labels[at]);
+      what.labels[at] = label;
+      mean += label * what.cosines[at];
+    }
+    const double by_label = -what.neighbour_weight / what.temperature;
+    for (index_t rank = 0; rank < what.k; ++rank) {
+      const index_t at = what.place(i, rank);
+      what.cosines[at] =
+          soft_max.slope(what.labels[at], by_label * what.cosines[at], by_label * mean);
+    }
+    what.coefficient[i] = reduction.gradient_weight(i);
+    if (log_sum == nullptr) continue;
+    losses[i] = (1.0 + what.neighbour_weight) * log_sum[i] -
+                (own + what.neighbour_weight * mean) / what.temperature;
+  }
+}
+
+/// The gradient by the unit queries: coefficient · (Y · mean − Σ y · column) / τ.
+template <element T>
+struct soft_neighbour_query_gradient {
+  soft_neighbour_rows<T> what;
+  const compute_t<T>* mean;
+
+  __device__ double operator()(index_t i, index_t j) const {
+    double gradient =
+        (1.0 + what.neighbour_weight) * static_cast<double>(mean[i * what.cols() + j]) -
+        what.columns.element(i, j);
+    for (index_t rank = 0; rank < what.k; ++rank) {
+      gradient -= what.neighbour_weight * what.labels[what.place(i, rank)] *
+                  what.columns.element(what.neighbour(i, rank), j);
+    }
+    return what.coefficient[i] * gradient / what.temperature;
+  }
+};
+
+/// The gradient by the unit rows of the attention.
+template <element T>
+struct soft_neighbour_attention_gradient {
+  soft_neighbour_rows<T> what;
+
+  __device__ double operator()(index_t i, index_t j) const {
+    double gradient = 0;
+    for (index_t rank = 0; rank < what.k; ++rank) {
+      gradient +=
+          what.cosines[what.place(i, rank)] * what.columns.element(what.neighbour(i, rank), j);
+    }
+    return what.coefficient[i] * gradient;
+  }
+};
+
+/// A validated call: one soft-max pass with means.
+template <element T>
+class soft_neighbour_contrast_call {
+ public:
+  using C = compute_t<T>;
+  using operand_type = operand<T, 2, memory_space::device>;
+  using options_type = device_soft_neighbour_contrast_options<T>;
+
+  soft_neighbour_contrast_call(cuda_context& ctx, std::string_view op, const operand_type& queries,
+                               const device_matrix<const T>& keys,
+                               const device_matrix<const T>& neighbours,
+                               const options_type& options,
+                               const device_vector<const C>& cotangent = {})
+      : call_(ctx, op), queries_(queries), keys_(keys), neighbours_(neighbours), options_(options) {
+    reduction_ = feaug::detail::soft_neighbour_contrast_arguments<T, memory_space::device>(
+        op, queries, keys, neighbours, options, cotangent);
+    on_device(op, "queries", queries);
+    on_device(op, "keys", keys);
+    on_device(op, "neighbours", neighbours);
+    on_device(op, "attention", options.attention);
+    on_device(op, reduction_);
+  }
+
+  [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
+
+  /// The loss where it is wanted, and the gradients that are.
+  void run(const device_vector<C>& loss) {
+    const index_t rows = reduction_.rows;
+    const index_t k = neighbours_.rows() / rows;
+    const soft_neighbour_rows<T> what = {
+        .queries = make_stack<T>(call_, options_.normalize, queries_.value),
+        .columns = make_stack<T>(call_, options_.normalize, keys_, neighbours_),
+        .attention = attention_stack(),
+        .k = k,
+        .temperature = options_.temperature,
+        .label_temperature = options_.label_temperature,
+        .neighbour_weight = options_.neighbour_weight,
+        .labels = call_.take<double>(rows * k),
+        .cosines = call_.take<double>(rows * k),
+        .coefficient = call_.take<double>(rows)};
+    const bool by_queries = queries_.wants_gradient();
+    const bool contrasts = by_queries || !loss.empty();
+    C* const mean = by_queries ? call_.take<C>(rows * what.cols()) : nullptr;
+    double* const log_sum = contrasts ? call_.take<double>(rows) : nullptr;
+    double* const losses = contrasts ? call_.take<double>(rows) : nullptr;
+    if (contrasts) soft_max(what, {.log_sum = log_sum, .mean = mean});
+    const dim3 block(warp_lanes, 8);
+    call_.launch(soft_neighbour_cosines_kernel<T>, grid_size(rows * k, block.y), block, 0, what);
+    call_.launch(soft_neighbour_rows_kernel<T>, grid_size(rows, block.y), block, 0, what,
+                 reduction_, log_sum, losses);
+    unit_backward(call_, queries_, what.queries.inverse, default_norm_eps,
+                  soft_neighbour_query_gradient<T>{what, mean});
+    unit_backward(call_, options_.attention, what.attention.inverse, default_norm_eps,
+                  soft_neighbour_attention_gradient<T>{what});
+    if (!loss.empty()) write_loss(call_, reduction_, {losses, nullptr}, loss);
+  }
+
+ private:
+  /// Not packed: no product reads it.
+  row_stack<T> attention_stack() {
+    const device_matrix<const T>& given = options_.attention.value;
+    row_stack<T> stack{.first = given.data == nullptr ? queries_.value : given};
+    if (options_.normalize) {
+      auto* const inverse = call_.take<double>(stack.rows());
+      row_norms(call_, stack.first, norm_output::inverse, default_norm_eps, inverse);
+      stack.inverse = inverse;
+    }
+    return stack;
+  }
+
+  void soft_max(const soft_neighbour_rows<T>& what, const soft_max_rows<C>& out) {
+    const contrast<T> logits = {.rows = what.queries,
+                                .columns = what.columns,
+                                .positives = {},
+                                .positives_are_columns = false,
+                                .cols = what.cols(),
+                                .temperature = temperature_of<C>(what.temperature, {})};
+    soft_max_pass(call_.context(), call_.name(), logits, out);
+  }
+
+  operation call_;
+  operand_type queries_;
+  device_matrix<const T> keys_;
+  device_matrix<const T> neighbours_;
+  options_type options_;
+  row_reduction<C> reduction_;
+};
+
+}  // namespace cuda
+
+/// The loss, as on the CPU, into one element or N of device memory. Scratch: packed copies of
+/// queries, keys and neighbours (4 bytes an element), N × D for the gradient, 48 + 24·k bytes a
+/// row, and what soft_max_pass takes.
+template <class Q, class T = std::remove_const_t<Q>>
+requires element<T>
+void soft_neighbour_contrast(
+    cuda_context& ctx, const device_matrix<Q>& queries,
+    const std::type_identity_t<device_matrix<const T>>& keys,
+    const std::type_identity_t<device_matrix<const T>>& neighbours,
+    std::type_identity_t<device_vector<compute_t<T>>> loss,
+    const std::type_identity_t<device_soft_neighbour_contrast_options<T>>& options = {}) {
+  constexpr std::string_view op = "soft_neighbour_contrast";
+  device_soft_neighbour_contrast_options<T> constant = options;
+  constant.attention = stop_gradient(options.attention.value);
+  cuda::soft_neighbour_contrast_call<T> call(ctx, op, stop_gradient(queries), keys, neighbours,
+                                             constant);
+  check::loss_outputs(op, loss, call.outputs(), {}, 0);
+  cuda::on_device(op, "loss", loss);
+  call.run(loss);
+}
+
+/// The gradients for a cotangent in device memory.
+template <element T>
+void soft_neighbour_contrast_backward(
+    cuda_context& ctx, const operand<T, 2, memory_space::device>& queries,
+    const std::type_identity_t<device_matrix<const T>>& keys,
+    const std::type_identity_t<device_matrix<const T>>& neighbours,
+    std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
+    const std::type_identity_t<device_soft_neighbour_contrast_options<T>>& options = {}) {
+  constexpr std::string_view op = "soft_neighbour_contrast_backward";
+  cuda::soft_neighbour_contrast_call<T> call(ctx, op, queries, keys, neighbours, options,
+                                             cotangent);
+  check::has_cotangent(op, cotangent);
+  if (queries.wants_gradient() || options.attention.wants_gradient()) call.run({});
+}
+
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale.
+template <element T>
+void soft_neighbour_contrast_with_gradients(
+    cuda_context& ctx, const operand<T, 2, memory_space::device>& queries,
+    const std::type_identity_t<device_matrix<const T>>& keys,
+    const std::type_identity_t<device_matrix<const T>>& neighbours,
+    std::type_identity_t<device_vector<compute_t<T>>> loss,
+    const std::type_identity_t<device_soft_neighbour_contrast_options<T>>& options = {}) {
+  constexpr std::string_view op = "soft_neighbour_contrast_with_gradients";
+  cuda::soft_neighbour_contrast_call<T> call(ctx, op, queries, keys, neighbours, options);
+  check::loss_outputs(op, loss, call.outputs(), {}, 0);
+  cuda::on_device(op, "loss", loss);
+  call.run(loss);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,205 @@
+// supervised_contrastive on a GPU; see feaug/loss/supervised_contrastive.hpp for what it computes.
+#pragma once
+
+#include <concepts>
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/pointers.cuh"
+#include "feaug/cuda/core/vectors.cuh"
+#include "feaug/cuda/loss/contrast.cuh"
+#include "feaug/cuda/loss/labels.cuh"
+#include "feaug/cuda/loss/row_losses.cuh"
+#include "feaug/cuda/loss/temperature.cuh"
+#include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/supervised_contrastive_options.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+template <element T>
+using device_supervised_contrastive_options =
+    supervised_contrastive_options<T, memory_space::device>;
+
+namespace cuda {
+
+// What every row weighs, and (with positive_sum) its loss and its part of the temperature's
+// gradient. Registers: at most 64 (without a number of blocks ptxas would take fewer on sm_80, and
+// spill).
+template <class C>
+__global__ void __launch_bounds__(256, 4)
+    labelled_rows_kernel(feaug::detail::labelling labels, temperature<C> tau,
+                         row_reduction<C> reduction, const double* positive_sum,
+                         row_results results) {
+  for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < reduction.rows;
+       i += static_cast<index_t>(gridDim.x) * blockDim.x) {
+    const double share = labels.positive_share[i];
+    const double weight = share > 0 ? reduction.gradient_weight(i) : 0.0;
+    results.coefficient[i] = weight / tau.value();
+    if (positive_sum == nullptr) continue;
+    const double logit = positive_sum[i] * share;
+    results.row_loss[i] = share > 0 ? results.log_sum[i] - logit : 0.0;
+    if (results.mean_cosine == nullptr || !(share > 0)) continue;
+    const auto scale = static_cast<double>(static_cast<C>(1.0 / tau.value()));
+    results.scale_term[i] = weight * (results.mean_cosine[i] - logit / scale);
+  }
+}
+
+/// A validated call: everything the passes need.
+template <element T>
+class supervised_contrastive_call {
+ public:
+  using C = compute_t<T>;
+  using operand_type = operand<T, 2, memory_space::device>;
+  using options_type = device_supervised_contrastive_options<T>;
+
+  supervised_contrastive_call(cuda_context& ctx, std::string_view op, const operand_type& z,
+                              const device_vector<const index_t>& labels,
+                              const options_type& options,
+                              const device_vector<const C>& cotangent = {})
+      : call_(ctx, op), z_(z), labels_(labels), options_(options) {
+    reduction_ = feaug::detail::supervised_contrastive_arguments<T, memory_space::device>(
+        op, z, labels, options, cotangent);
+    on_device(op, "z", z);
+    on_device(op, "labels", labels);
+    on_device(op, "learnable_temperature", options.learnable_temperature);
+    on_device(op, reduction_);
+  }
+
+  [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
+
+  /// Norms, packed rows, who has positives, and scratch for what every row leaves.
+  void prepare() {
+    const row_stack<T> rows = make_stack<T>(call_, options_.normalize, z_.value, {}, false);
+    auto* const with_positives = call_.take<index_t>(1);
+    logits_ = {.rows = rows,
+               .columns = rows,
+               .positives = rows,
+               .pairs = {.self = true},
+               .positives_are_columns = false,
+               .cols = z_.value.cols(),
+               .temperature = temperature_of(options_.temperature, options_.learnable_temperature),
+               .labels = take_labels(call_, labels_, with_positives)};
+    reduction_.counted = with_positives;
+    results_ = take_row_results(call_, reduction_.rows, by_temperature());
+    positive_sum_ = call_.take<double>(reduction_.rows);
+  }
+
+  void forward(bool gradients, const device_vector<C>& statistics) {
+    soft_max(gradients);
+    finish_rows(positive_sum_);
+    copy_vector(call_, device_vector<const double>(results_.log_sum, reduction_.rows), statistics);
+    if (gradients) write_temperature_gradient();
+  }
+
+  void restore(const device_vector<const C>& statistics) {
+    if (by_temperature()) soft_max(true);
+    copy_vector(call_, statistics, device_vector<double>(results_.log_sum, reduction_.rows));
+    finish_rows(by_temperature() ? positive_sum_ : nullptr);
+    write_temperature_gradient();
+  }
+
+  /// Every row is a row and a column, so that both soft-maxes meet in its gradient.
+  void row_gradient() {
+    if (!z_.wants_gradient()) return;
+    gradient_pass(call_.context(), call_.name(), logits_, results_.weights(), results_.weights(),
+                  z_);
+  }
+
+  void write(const device_vector<C>& loss) const {
+    write_loss(call_, reduction_, {results_.row_loss, nullptr}, loss);
+  }
+
+ private:
+  [[nodiscard]] bool by_temperature() const {
+    return options_.learnable_temperature.wants_gradient();
+  }
+
+  void soft_max(bool gradients) {
+    soft_max_pass(call_.context(), call_.name(), logits_,
+                  {.log_sum = results_.log_sum,
+                   .mean_cosine = gradients ? results_.mean_cosine : nullptr,
+                   .positive_sum = positive_sum_});
+  }
+
+  void finish_rows(const double* positive_sum) const {
+    call_.launch(labelled_rows_kernel<C>, grid_size(reduction_.rows, 256), 256, 0, logits_.labels,
+                 logits_.temperature, reduction_, positive_sum, results_);
+  }
+
+  void write_temperature_gradient() const {
+    cuda::write_temperature_gradient(call_, results_.scale_term, reduction_.rows,
+                                     logits_.temperature, options_.learnable_temperature);
+  }
+
+  operation call_;
+  operand_type z_;
+  device_vector<const index_t> labels_;
+  options_type options_;
+  row_reduction<C> reduction_;
+  contrast<T> logits_;
+  row_results results_;
+  double* positive_sum_ = nullptr;
+};
+
+}  // namespace cuda
+
+/// The loss, as on the CPU, into one element or N of device memory. Scratch: a packed copy of z, 88
+/// bytes a row, and what soft_max_pass takes.
+template <class Z, class T = std::remove_const_t<Z>>
+requires element<T>
+void supervised_contrastive(
+    cuda_context& ctx, const device_matrix<Z>& z,
+    const std::type_identity_t<device_vector<const index_t>>& labels,
+    std::type_identity_t<device_vector<compute_t<T>>> loss,
+    const std::type_identity_t<device_supervised_contrastive_options<T>>& options = {},
+    std::type_identity_t<device_vector<compute_t<T>>> statistics = {}) {
+  constexpr std::string_view op = "supervised_contrastive";
+  cuda::supervised_contrastive_call<T> call(ctx, op, stop_gradient(z), labels, options);
+  check::loss_outputs(op, loss, call.outputs(), statistics, z.rows());
+  cuda::on_device(op, "loss", loss);
+  cuda::on_device(op, "statistics", statistics);
+  call.prepare();
+  call.forward(false, statistics);
+  call.write(loss);
+}
+
+/// The gradients from what supervised_contrastive left in `statistics`, for a cotangent in device
+/// memory.
+template <element T>
+void supervised_contrastive_backward(
+    cuda_context& ctx, const operand<T, 2, memory_space::device>& z,
+    const std::type_identity_t<device_vector<const index_t>>& labels,
+    std::type_identity_t<device_vector<const compute_t<T>>> statistics,
+    std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
+    const std::type_identity_t<device_supervised_contrastive_options<T>>& options = {}) {
+  constexpr std::string_view op = "supervised_contrastive_backward";
+  cuda::supervised_contrastive_call<T> call(ctx, op, z, labels, options, cotangent);
+  check::backward_inputs(op, statistics, z.value.rows(), cotangent);
+  cuda::on_device(op, "statistics", statistics);
+  call.prepare();
+  call.restore(statistics);
+  call.row_gradient();
+}
+
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale.
+template <element T>
+void supervised_contrastive_with_gradients(
+    cuda_context& ctx, const operand<T, 2, memory_space::device>& z,
+    const std::type_identity_t<device_vector<const index_t>>& labels,
+    std::type_identity_t<device_vector<compute_t<T>>> loss,
+    const std::type_identity_t<device_supervised_contrastive_options<T>>& options = {}) {
+  constexpr std::string_view op = "supervised_contrastive_with_gradients";
+  cuda::supervised_contrastive_call<T> call(ctx, op, z, labels, options);
+  check::loss_outputs(op, loss, call.outputs(), {}, z.value.rows());
+  cuda::on_device(op, "loss", loss);
+  call.prepare();
+  call.forward(true, {});
+  call.row_gradient();
+  call.write(loss);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

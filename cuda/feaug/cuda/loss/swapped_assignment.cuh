@@ -1,0 +1,154 @@
+// swapped_assignment on a GPU; see feaug/loss/swapped_assignment.hpp for what it computes.
+#pragma once
+
+#include <concepts>
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/pointers.cuh"
+#include "feaug/cuda/core/vectors.cuh"
+#include "feaug/cuda/loss/assignment_loss.cuh"
+#include "feaug/cuda/loss/row_losses.cuh"
+#include "feaug/cuda/loss/sinkhorn.cuh"
+#include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/swapped_assignment_options.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+template <element T>
+using device_swapped_assignment_options = swapped_assignment_options<T, memory_space::device>;
+
+namespace cuda {
+
+template <element T>
+class swapped_assignment_call {
+ public:
+  using C = compute_t<T>;
+  using operand_type = operand<T, 2, memory_space::device>;
+
+  swapped_assignment_call(cuda_context& ctx, std::string_view op, const operand_type& scores_a,
+                          const operand_type& scores_b,
+                          const device_swapped_assignment_options<T>& options,
+                          const device_vector<const C>& cotangent = {})
+      : call_(ctx, op), views_{scores_a, scores_b}, options_(options) {
+    reduction_ = feaug::detail::swapped_assignment_arguments<T, memory_space::device>(
+        op, scores_a, scores_b, options, cotangent);
+    on_device(op, "scores_a", scores_a);
+    on_device(op, "scores_b", scores_b);
+    on_device(op, "extra_scores_a", options.extra_scores_a);
+    on_device(op, "extra_scores_b", options.extra_scores_b);
+    on_device(op, reduction_);
+  }
+
+  [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
+  [[nodiscard]] index_t prototypes() const { return views_[0].value.cols(); }
+
+  /// The potentials of both views.
+  void balance() {
+    auto* const found = call_.take<double>(2 * prototypes());
+    for (int view = 0; view < 2; ++view) {
+      sinkhorn_iterations<T>(
+          call_,
+          {views_[view].value, view == 0 ? options_.extra_scores_a : options_.extra_scores_b},
+          options_.epsilon, options_.iterations, found + view * prototypes());
+    }
+    potentials_ = {found, 2 * prototypes()};
+  }
+  void restore(const device_vector<const double>& statistics) { potentials_ = statistics; }
+
+  /// Each view against the other's assignments; a direction that nobody asks anything of is left
+  /// out.
+  void run(const device_vector<C>& loss, const device_vector<double>& statistics) {
+    const index_t rows = reduction_.rows;
+    auto* const losses = loss.empty() ? nullptr : call_.take<double>(2 * rows);
+    for (int view = 0; view < 2; ++view) {
+      if (loss.empty() && !views_[view].wants_gradient()) continue;
+      const assignment_direction<T> direction = {.scores = views_[view],
+                                                 .target = assignments_of(1 - view),
+                                                 .temperature = options_.temperature,
+                                                 .reduction = reduction_,
+                                                 .factor = 0.5};
+      cuda::run(call_, direction, loss.empty() ? nullptr : losses + view * rows);
+    }
+    if (!loss.empty()) write_loss(call_, reduction_, {losses, losses + rows}, loss);
+    copy_vector(call_, potentials_, statistics);
+  }
+
+ private:
+  [[nodiscard]] device_assignment_target<T> assignments_of(int view) const {
+    device_vector<const double> own = potentials_;
+    own.data += view * prototypes() * own.strides[0];
+    own.extents[0] = prototypes();
+    return {.scores = views_[view].value,
+            .potentials = own,
+            .epsilon = options_.epsilon,
+            .iterations = options_.iterations};
+  }
+
+  operation call_;
+  operand_type views_[2];
+  device_swapped_assignment_options<T> options_;
+  row_reduction<C> reduction_;
+  device_vector<const double> potentials_;  // view a's, then b's
+};
+
+}  // namespace cuda
+
+/// The loss, as on the CPU, into one element or N of device memory. Scratch: 32 bytes a row, 16 a
+/// prototype.
+template <class A, class B, class T = std::remove_const_t<A>>
+requires element<T> && std::same_as<T, std::remove_const_t<B>>
+void swapped_assignment(
+    cuda_context& ctx, const device_matrix<A>& scores_a, const device_matrix<B>& scores_b,
+    std::type_identity_t<device_vector<compute_t<T>>> loss,
+    const std::type_identity_t<device_swapped_assignment_options<T>>& options = {},
+    device_vector<double> statistics = {}) {
+  constexpr std::string_view op = "swapped_assignment";
+  cuda::swapped_assignment_call<T> call(ctx, op, stop_gradient(scores_a), stop_gradient(scores_b),
+                                        options);
+  check::loss_outputs(op, loss, call.outputs(), {}, 0);
+  check::swapped_statistics(op, statistics, call.prototypes(), "the potentials of both views");
+  cuda::on_device(op, "loss", loss);
+  cuda::on_device(op, "statistics", statistics);
+  call.balance();
+  call.run(loss, statistics);
+}
+
+/// The gradients from what swapped_assignment left in `statistics` (2P), for a cotangent in device
+/// memory.
+template <element T>
+void swapped_assignment_backward(
+    cuda_context& ctx, const operand<T, 2, memory_space::device>& scores_a,
+    const operand<T, 2, memory_space::device>& scores_b, device_vector<const double> statistics,
+    std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
+    const std::type_identity_t<device_swapped_assignment_options<T>>& options = {}) {
+  constexpr std::string_view op = "swapped_assignment_backward";
+  cuda::swapped_assignment_call<T> call(ctx, op, scores_a, scores_b, options, cotangent);
+  check::swapped_statistics(op, statistics, call.prototypes(), "as the forward pass wrote them");
+  check::has_cotangent(op, cotangent);
+  cuda::on_device(op, "statistics", statistics);
+  call.restore(statistics);
+  call.run({}, {});
+}
+
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale.
+template <element T>
+void swapped_assignment_with_gradients(
+    cuda_context& ctx, const operand<T, 2, memory_space::device>& scores_a,
+    const operand<T, 2, memory_space::device>& scores_b,
+    std::type_identity_t<device_vector<compute_t<T>>> loss,
+    const std::type_identity_t<device_swapped_assignment_options<T>>& options = {}) {
+  constexpr std::string_view op = "swapped_assignment_with_gradients";
+  cuda::swapped_assignment_call<T> call(ctx, op, scores_a, scores_b, options);
+  check::loss_outputs(op, loss, call.outputs(), {}, 0);
+  cuda::on_device(op, "loss", loss);
+  call.balance();
+  call.run(loss, {});
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

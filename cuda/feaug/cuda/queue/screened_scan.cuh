@@ -1,0 +1,203 @@
+// Search that scores exactly only what screening cannot rule out. Its answers are exact_scan's, on
+// any data; how much is left to score depends on the data: a row or two a query where rows differ,
+// all of them where all are alike.
+#pragma once
+
+#include <algorithm>
+
+#include "feaug/core/exact_dot.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/row_norms.cuh"
+#include "feaug/cuda/queue/screening.cuh"
+#include "feaug/cuda/queue/search_space.cuh"
+#include "feaug/queue/ranking.hpp"
+#include "feaug/queue/similarity_range.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+
+inline constexpr index_t most_screened_k = 32;
+inline constexpr int rescore_threads = 128;
+
+/// Whether a search of this width and k can be screened. Not below a ceiling: the bound that rules
+/// rows out counts the nearest ones, which are those that a ceiling passes over.
+constexpr bool can_screen(index_t cols, index_t k, const similarity_range& similarity) {
+  return tile_features(cols) != 0 && k <= most_screened_k && !similarity.has_ceiling();
+}
+
+/// What screening left of a chunk of queries, in device memory.
+struct screened {
+  const group_leader* leaders;  ///< query · groups + group
+  const rounding* of_queries;   ///< of the chunk's first query on
+  const rounding* of_groups;
+  double sum_error;  ///< of a rounded product of rows of length 1
+
+  /// By how much a row's cosine and its rounded product differ at most; not finite: nobody knows.
+  [[nodiscard]] __device__ double margin(index_t query, index_t group) const {
+    const rounding q = of_queries[query];
+    const rounding g = of_groups[group];
+    const double row_length = static_cast<double>(g.length) + g.error;  // ‖k‖ ≤ ‖k̂‖ + ‖k − k̂‖
+    return q.error * row_length + q.length * (g.error + sum_error * row_length);
+  }
+};
+
+/// The k first-ranked candidates so far, in order. In shared memory, the same for all threads.
+struct ranked_list {
+  double score[most_screened_k];
+  index_t slot[most_screened_k];
+  int count;
+};
+
+/// Takes what the threads of the block bring (slot −1: nothing) into the list of at most k.
+__device__ inline void insert_all(ranked_list& list, index_t k, candidate mine) {
+  const auto fits = [&](const candidate& c) {
+    if (c.slot < 0) return false;
+    if (list.count < k) return true;
+    return ranks_before(c, {list.score[list.count - 1], list.slot[list.count - 1]});
+  };
+  __syncthreads();  // the list is as the last call left it
+  while (__syncthreads_or(fits(mine) ? 1 : 0) != 0) {
+    const candidate first = first_of_block<rescore_threads>(fits(mine) ? mine : candidate{});
+    if (mine.slot == first.slot) mine.slot = -1;
+    if (threadIdx.x == 0) {
+      if (list.count < k) ++list.count;
+      int at = list.count - 1;
+      for (; at > 0 && ranks_before(first, {list.score[at - 1], list.slot[at - 1]}); --at) {
+        list.score[at] = list.score[at - 1];
+        list.slot[at] = list.slot[at - 1];
+      }
+      list.score[at] = first.score;
+      list.slot[at] = first.slot;
+    }
+    __syncthreads();
+  }
+}
+
+// A block a query. Registers: at most 128.
+template <element T>
+__global__ void __launch_bounds__(rescore_threads, 4)
+    rescore_kernel(search_space<T> space, device_matrix<const T> queries, const double* query_norms,
+                   index_t first_query, screened left, found_rows<T> to) {
+  FEAUG_SHARED(ranked_list, best);
+  struct work_type {
+    bool is_whole[rescore_threads];
+  };
+  FEAUG_SHARED(work_type, work);
+  const auto thread = static_cast<int>(threadIdx.x);
+  const index_t in_chunk = blockIdx.x;
+  const index_t query = first_query + in_chunk;
+  const double norm = query_norms[query];
+  const index_t count = feaug::detail::is_finite(norm) ? space.filter.count() : 0;
+  const index_t groups = (count + group_rows - 1) / group_rows;
+  const index_t all_groups = (space.rows.rows() + group_rows - 1) / group_rows;
+  const group_leader* const leaders = left.leaders + in_chunk * all_groups;
+  if (thread == 0) best.count = 0;
+
+  // k rows of different groups are at least as near as the k-th largest of the leaders' lower
+  // bounds.
+  candidate bound{};
+  for (index_t round = 0; round < to.k; ++round) {
+    candidate next{};
+    for (index_t g = thread; g < groups; g += rescore_threads) {
+      const candidate lower{leaders[g].largest - left.margin(in_chunk, g), g};
+      if (!feaug::detail::is_finite(lower.score)) continue;
+      if (bound.slot >= 0 && !ranks_before(bound, lower)) continue;
+      if (next.slot < 0 || ranks_before(lower, next)) next = lower;
+    }
+    bound = first_of_block<rescore_threads>(next);
+    if (bound.slot < 0) break;
+  }
+  const double threshold = bound.slot < 0 ? -static_cast<double>(INFINITY) : bound.score;
+
+  const auto exact = [&](index_t slot) {
+    if (slot >= count || space.filter.excludes(query, slot)) return candidate{};
+    const T* const q = queries.row(query);
+    const T* const row = space.rows.row(slot);
+    double dot = 0;
+    for (index_t j = 0; j < queries.cols(); ++j) dot = exact_multiply_add(dot, q[j], row[j]);
+    const double score = space.score(dot, slot);
+    return space.similarity.contains(score, norm) ? candidate{score, slot} : candidate{};
+  };
+  for (index_t first = 0; first < groups; first += rescore_threads) {
+    const index_t g = first + thread;
+    bool only_leader = false;
+    bool whole = false;
+    if (g < groups) {
+      const double margin = left.margin(in_chunk, g);
+      // (Where the margin is not finite, or there is no threshold, comparisons keep the group.)
+      const bool is_out = leaders[g].largest + margin < threshold;
+      whole = !is_out && !(leaders[g].second + margin < threshold);
+      only_leader = !is_out && !whole;
+    }
+    work.is_whole[thread] = whole;
+    if (__syncthreads_or(only_leader || whole ? 1 : 0) == 0) continue;
+    candidate mine{};
+    if (only_leader) mine = exact(g * group_rows + leaders[g].row);
+    insert_all(best, to.k, mine);
+    for (int w = 0; w < rescore_threads; ++w) {
+      if (!work.is_whole[w]) continue;
+      const index_t begin = (first + w) * group_rows;
+      insert_all(best, to.k, thread < group_rows ? exact(begin + thread) : candidate{});
+    }
+    __syncthreads();  // is_whole has been read
+  }
+  __syncthreads();
+  for (index_t rank = 0; rank < to.k; ++rank) {
+    const bool found = rank < best.count;
+    to.template write<rescore_threads>(
+        query, rank, found ? candidate{best.score[rank], best.slot[rank]} : candidate{}, norm);
+  }
+}
+
+/// As exact_scan, to the last bit. At most 256 features, k ≤ 32 and no ceiling (can_screen).
+/// Scratch: for queries and rows each 2 · features + 16 bytes, features rounded up to 64, 128 or
+/// 256; 12 bytes a query and 64 rows for as many queries at a time as fit 48 MiB, 128 at least.
+template <element T>
+void screened_scan(operation& call, const search_space<T>& space,
+                   const device_matrix<const T>& queries, const double* query_norms,
+                   const found_rows<T>& to) {
+  constexpr index_t most_bytes = index_t{48} << 20;
+  const int features = tile_features(queries.cols());
+  const index_t capacity = space.rows.rows();
+  const index_t groups = (capacity + group_rows - 1) / group_rows;
+  const screened_rows rows = round_rows(call, space.rows, space.inverse_norms, features);
+  auto* of_groups = call.take<rounding>(groups);
+  const dim3 block(warp_lanes, 8);
+  call.launch(group_roundings_kernel<group_rows>, grid_size(groups, block.y), block, 0,
+              rows.roundings, space.filter, of_groups);
+  auto* factors = call.take<double>(queries.rows());
+  row_norms(call, queries, norm_output::inverse, default_norm_eps, factors);
+  const screened_rows rounded_queries = round_rows(call, queries, factors, features);
+  const index_t fit = most_bytes / (static_cast<index_t>(sizeof(group_leader)) * groups);
+  const index_t at_once =
+      std::min(queries.rows(), std::max<index_t>(fit - fit % tile_rows, tile_rows));
+  auto* leaders = call.take<group_leader>(at_once * groups);
+  for (index_t first = 0; first < queries.rows(); first += at_once) {
+    const index_t count = std::min(at_once, queries.rows() - first);
+    const tensor_rows<half> chunk = rounded_queries.rounded.from(first, count);
+    switch (features) {
+      case 64:
+        screen<64>(call, space.filter, chunk, first, rows.rounded, leaders);
+        break;
+      case 128:
+        screen<128>(call, space.filter, chunk, first, rows.rounded, leaders);
+        break;
+      default:
+        screen<256>(call, space.filter, chunk, first, rows.rounded, leaders);
+    }
+    // A sum's roundings are at most 2⁻²² of the rows' lengths each, however the hardware orders
+    // them; those of the exact score, which is in double, vanish beside them.
+    const screened left = {.leaders = leaders,
+                           .of_queries = rounded_queries.roundings + first,
+                           .of_groups = of_groups,
+                           .sum_error = features * 0x1p-22};
+    call.launch(rescore_kernel<T>, static_cast<unsigned>(count), rescore_threads, 0, space, queries,
+                query_norms, first, left, to);
+  }
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda

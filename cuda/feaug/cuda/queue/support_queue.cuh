@@ -1,0 +1,160 @@
+// The support queue in device memory; see feaug/queue/support_queue.hpp for what it is.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/pointers.cuh"
+#include "feaug/cuda/core/quads.cuh"
+#include "feaug/cuda/core/row_norms.cuh"
+#include "feaug/queue/support_queue.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// A queue whose storage, counters and payload all lie in device memory.
+template <element T>
+using device_support_queue = support_queue<T, memory_space::device>;
+using device_enqueue_payload = basic_enqueue_payload<memory_space::device>;
+
+namespace cuda {
+
+template <element T>
+void on_device(std::string_view op, const device_support_queue<T>& queue) {
+  on_device(op, "queue.storage", queue.storage);
+  on_device(op, "queue.cursor", device_vector<index_t>(queue.cursor, 1));
+  on_device(op, "queue.size", device_vector<index_t>(queue.size, 1));
+  on_device(op, "queue.ids", queue.ids);
+  on_device(op, "queue.labels", queue.labels);
+}
+
+/// A cursor that no queue can have counts as 0.
+FEAUG_HD constexpr index_t valid_cursor(index_t cursor, index_t capacity) {
+  return cursor >= 0 && cursor < capacity ? cursor : 0;
+}
+
+/// A position below 2·capacity in the ring.
+FEAUG_HD constexpr index_t wrapped(index_t position, index_t capacity) {
+  return position < capacity ? position : position - capacity;
+}
+
+/// Row i of a batch into its slot; the counters are still those before the batch.
+template <element T>
+struct enqueue_rows {
+  device_support_queue<T> queue;
+  device_matrix<const T> batch;
+  device_enqueue_payload payload;
+  const double* inverse_norms;  ///< null: rows are stored as they are
+  index_t skipped;              ///< rows that later rows of the batch would overwrite …
+  index_t skipped_slots;        ///< … modulo the capacity
+
+  __device__ void operator()(const quad& q) const {
+    // Of a batch larger than the queue the last rows survive.
+    if (q.row < skipped) return;
+    const index_t capacity = queue.storage.rows();
+    const index_t begin = wrapped(valid_cursor(*queue.cursor, capacity) + skipped_slots, capacity);
+    const index_t slot = wrapped(begin + q.row - skipped, capacity);
+    if (inverse_norms == nullptr) {
+      for (int lane = 0; lane < q.count; ++lane)
+        queue.storage(slot, q.first + lane) = batch(q.row, q.first + lane);
+    } else {
+      compute_t<T> values[4];
+      load_quad(batch.row(q.row), q, values);
+      for (int lane = 0; lane < 4; ++lane) {
+        values[lane] =
+            static_cast<compute_t<T>>(static_cast<double>(values[lane]) * inverse_norms[q.row]);
+      }
+      store_quad(queue.storage.row(slot), q, values);
+    }
+    if (q.first != 0) return;
+    if (!queue.ids.empty()) queue.ids[slot] = payload.ids[q.row];
+    if (!queue.labels.empty()) queue.labels[slot] = payload.labels[q.row];
+  }
+};
+
+// (A template, as every kernel here: nvcc knows no inline kernel.)
+template <class Counter>
+__global__ void advance_counters_kernel(Counter* cursor, Counter* size, Counter capacity,
+                                        Counter rows) {
+  *cursor = wrapped(valid_cursor(*cursor, capacity) + rows % capacity, capacity);
+  const Counter filled = *size + rows;
+  *size = filled < capacity ? filled : capacity;
+}
+
+template <element T>
+struct gather_rows {
+  device_support_queue<T> queue;
+  device_vector<const index_t> indices;
+  gather_outputs<T, memory_space::device> outputs;
+  T nothing;  ///< what a row without a slot is filled with
+
+  __device__ void operator()(const quad& q) const {
+    const index_t slot = indices[q.row];
+    const bool filled = slot >= 0 && slot < *queue.size;
+    if (outputs.values.data != nullptr) {
+      T* const to = outputs.values.row(q.row) + q.first;
+      for (int lane = 0; lane < q.count; ++lane)
+        to[lane] = filled ? queue.storage.row(slot)[q.first + lane] : nothing;
+    }
+    if (q.first != 0) return;
+    if (!outputs.ids.empty()) outputs.ids[q.row] = filled ? queue.ids[slot] : -1;
+    if (!outputs.labels.empty()) outputs.labels[q.row] = filled ? queue.labels[slot] : -1;
+  }
+};
+
+}  // namespace cuda
+
+/// As on the CPU, slots and bits. The counters are read and advanced in device memory, so that a
+/// captured graph goes on where its last launch ended. Counters that no queue can have are not
+/// refused: such a cursor counts as 0. Scratch: 8 bytes a row of the batch.
+template <element T>
+void enqueue(cuda_context& ctx, const device_support_queue<T>& queue,
+             std::type_identity_t<device_matrix<const T>> batch,
+             const device_enqueue_payload& payload = {}) {
+  constexpr std::string_view op = "enqueue";
+  check::enqueue_arguments<T>(queue, batch, payload);
+  const index_t rows = batch.rows();
+  if (rows == 0) return;
+  cuda::on_device(op, queue);
+  cuda::on_device(op, "batch", batch);
+  cuda::on_device(op, "ids", payload.ids);
+  cuda::on_device(op, "labels", payload.labels);
+  cuda::operation call(ctx, op);
+  double* inverse = nullptr;
+  if (queue.normalize) {
+    inverse = call.take<double>(rows);
+    cuda::row_norms(call, batch, cuda::norm_output::inverse, default_norm_eps, inverse);
+  }
+  const index_t skipped = std::max<index_t>(0, rows - queue.capacity());
+  cuda::for_each_quad(
+      call, rows, batch.cols(), {},
+      cuda::enqueue_rows<T>{queue, batch, payload, inverse, skipped, skipped % queue.capacity()});
+  call.launch(cuda::advance_counters_kernel<index_t>, 1, 1, 0, queue.cursor, queue.size,
+              queue.capacity(), rows);
+}
+
+/// As on the CPU, but that a slot which is not filled cannot be refused: it gives what slot −1
+/// gives, a row of NaN and −1.
+template <element T>
+void gather(cuda_context& ctx, const device_support_queue<T>& queue,
+            device_vector<const index_t> indices,
+            const std::type_identity_t<gather_outputs<T, memory_space::device>>& outputs) {
+  constexpr std::string_view op = "gather";
+  check::gather_arguments<T>(queue, indices, outputs);
+  if (indices.empty()) return;
+  cuda::on_device(op, queue);
+  cuda::on_device(op, "indices", indices);
+  cuda::on_device(op, "values", outputs.values);
+  cuda::on_device(op, "ids", outputs.ids);
+  cuda::on_device(op, "labels", outputs.labels);
+  const T nan = store<T>(std::numeric_limits<compute_t<T>>::quiet_NaN());
+  const cuda::operation call(ctx, op);
+  cuda::for_each_quad(call, indices.size(), queue.storage.cols(), {},
+                      cuda::gather_rows<T>{queue, indices, outputs, nan});
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,162 @@
+// momentum_update on a GPU; see feaug/step/momentum_update.hpp for what it computes.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <ranges>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/pointers.cuh"
+#include "feaug/step/momentum_pairs.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+template <element T, element S = T>
+using device_momentum_pair = momentum_pair<T, S, memory_space::device>;
+
+namespace cuda {
+
+/// Pairs in one launch. They travel as the kernel's arguments, of which 4 KiB are allowed: nothing
+/// is copied to the device, and a captured graph holds them itself.
+inline constexpr int momentum_pairs_per_launch = 64;
+inline constexpr index_t momentum_block_elements = 1 << 12;
+
+template <element T, element S>
+struct momentum_table {
+  struct entry {
+    T* target;
+    const S* online;
+    index_t size;
+    index_t cols;
+    index_t target_stride;
+    index_t online_stride;
+  };
+  entry pair[momentum_pairs_per_launch];
+  index_t first_block[momentum_pairs_per_launch + 1];  ///< of each pair's elements
+  int count;
+};
+
+/// The momentum: given, or in device memory, where one outside [0, 1] is NaN.
+struct momentum_number {
+  double given;
+  const float* in_float;
+  const double* in_double;
+
+  [[nodiscard]] __device__ double value() const {
+    double momentum = given;
+    if (in_float != nullptr) momentum = static_cast<double>(*in_float);
+    if (in_double != nullptr) momentum = *in_double;
+    return momentum >= 0 && momentum <= 1 ? momentum : static_cast<double>(NAN);
+  }
+};
+
+// A block takes a run of elements of one pair. Registers: at most 64.
+template <element T, element S>
+__global__ void __launch_bounds__(256)
+    momentum_update_kernel(momentum_table<T, S> table, momentum_number number) {
+  const double momentum = number.value();
+  const auto block = static_cast<index_t>(blockIdx.x);
+  int p = 0;
+  while (block >= table.first_block[p + 1]) ++p;
+  const auto& pair = table.pair[p];
+  const index_t begin = (block - table.first_block[p]) * momentum_block_elements;
+  const index_t left = pair.size - begin;
+  const index_t end = begin + (left < momentum_block_elements ? left : momentum_block_elements);
+  if (pair.cols == pair.size) {
+    for (index_t at = begin + threadIdx.x; at < end; at += blockDim.x)
+      pair.target[at] = feaug::detail::followed(pair.target[at], pair.online[at], momentum);
+    return;
+  }
+  for (index_t at = begin + threadIdx.x; at < end; at += blockDim.x) {
+    const index_t row = at / pair.cols;
+    const index_t column = at - row * pair.cols;
+    T& target = pair.target[row * pair.target_stride + column];
+    target =
+        feaug::detail::followed(target, pair.online[row * pair.online_stride + column], momentum);
+  }
+}
+
+template <element T, element S>
+void follow(const operation& call, std::span<const device_momentum_pair<T, S>> pairs,
+            const momentum_number& momentum) {
+  momentum_table<T, S> table = {};
+  const auto launch = [&] {
+    if (table.count == 0) return;
+    call.launch(momentum_update_kernel<T, S>, static_cast<unsigned>(table.first_block[table.count]),
+                256, 0, table, momentum);
+    table.count = 0;
+  };
+  for (const auto& given : pairs) {
+    const auto pair = feaug::detail::without_gaps(given);
+    const index_t size = pair.target.rows() * pair.target.cols();
+    if (size == 0) continue;
+    const int at = table.count++;
+    table.pair[at] = {.target = pair.target.data,
+                      .online = pair.online.data,
+                      .size = size,
+                      .cols = pair.target.cols(),
+                      .target_stride = pair.target.row_stride(),
+                      .online_stride = pair.online.row_stride()};
+    table.first_block[at + 1] =
+        table.first_block[at] + (size + momentum_block_elements - 1) / momentum_block_elements;
+    if (table.count == momentum_pairs_per_launch) launch();
+  }
+  launch();
+}
+
+template <class Pairs>
+void momentum_update(cuda_context& ctx, const Pairs& pairs, const momentum_number& momentum) {
+  constexpr std::string_view op = "momentum_update";
+  using pair_type = std::ranges::range_value_t<Pairs>;
+  const std::span<const pair_type> all(std::ranges::data(pairs), std::ranges::size(pairs));
+  feaug::detail::momentum_arguments(op, all);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const std::string name = "pairs[" + std::to_string(i) + "].";
+    on_device(op, name + "target", all[i].target);
+    on_device(op, name + "online", all[i].online);
+  }
+  follow(operation(ctx, op), all, momentum);
+}
+
+}  // namespace cuda
+
+/// target = momentum · target + (1 − momentum) · online for every pair, as on the CPU: one launch
+/// for every 64 tensors. `pairs` itself lies in host memory and may go as soon as the call returns,
+/// captured or not. No scratch.
+template <detail::momentum_pairs Pairs>
+void momentum_update(cuda_context& ctx, const Pairs& pairs, double momentum) {
+  check::within("momentum_update", "momentum", momentum, 0, 1);
+  cuda::momentum_update(ctx, pairs, {.given = momentum, .in_float = nullptr, .in_double = nullptr});
+}
+
+/// The same with a momentum of one element in device memory, which a graph's launches may find
+/// changed. One that is not from 0 to 1 makes all targets NaN. (A float holds 1 − 10⁻⁵ to three
+/// digits of the 10⁻⁵, a double to eleven.)
+template <detail::momentum_pairs Pairs, std::floating_point M>
+void momentum_update(cuda_context& ctx, const Pairs& pairs, const device_vector<M>& momentum) {
+  constexpr std::string_view op = "momentum_update";
+  check::readable(op, "momentum", momentum);
+  check::has_size(op, "momentum", momentum, 1, "a scalar");
+  cuda::on_device(op, "momentum", momentum);
+  cuda::momentum_number number = {.given = 0, .in_float = nullptr, .in_double = nullptr};
+  if constexpr (std::same_as<std::remove_const_t<M>, float>) {
+    number.in_float = momentum.data;
+  } else {
+    number.in_double = momentum.data;
+  }
+  cuda::momentum_update(ctx, pairs, number);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

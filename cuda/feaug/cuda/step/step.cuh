@@ -1,0 +1,53 @@
+// step and step_direction on a GPU: those of feaug/step/step_calls.hpp, and what runs them there.
+#pragma once
+
+#include "feaug/cuda/augment/augmentation.cuh"
+#include "feaug/cuda/augment/l2_normalize.cuh"
+#include "feaug/cuda/augment/noise.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/loss/info_nce.cuh"
+#include "feaug/cuda/loss/negative_cosine.cuh"
+#include "feaug/cuda/loss/nt_xent.cuh"
+#include "feaug/step/step_calls.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+template <element T>
+using device_step_options = step_options<T, memory_space::device>;
+
+namespace cuda {
+
+/// Puts `gradient` where x wants it.
+template <element T>
+void put_gradient_matrix(const operation& call, const operand<T, 2, memory_space::device>& x,
+                         const device_matrix<const T>& gradient) {
+  for_each_quad(call, gradient.rows(), gradient.cols(), {},
+                pass_gradient<T>{x, gradient, compute_t<T>{1}});
+}
+
+template <class C>
+__global__ void add_to_total_kernel(double weight, device_vector<C> loss, double* total) {
+  *total += weight * static_cast<double>(loss[0]);
+}
+
+template <class C>
+__global__ void write_total_kernel(const double* total, device_vector<C> loss) {
+  loss[0] = static_cast<C>(*total);
+}
+
+/// total += weight · loss
+template <class C>
+void add_to_total(const operation& call, double weight, const device_vector<C>& loss,
+                  double* total) {
+  call.launch(add_to_total_kernel<C>, 1, 1, 0, weight, loss, total);
+}
+
+/// loss = total
+template <class C>
+void write_total(const operation& call, const double* total, const device_vector<C>& loss) {
+  call.launch(write_total_kernel<C>, 1, 1, 0, total, loss);
+}
+
+}  // namespace cuda
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

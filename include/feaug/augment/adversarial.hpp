@@ -1,0 +1,223 @@
+// Adversarial steps: features moved to where a loss is larger, within a ball around where they
+// were.
+#pragma once
+
+#include <cmath>
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/augment/augmentation.hpp"
+#include "feaug/augment/backward_views.hpp"
+#include "feaug/augment/elementwise.hpp"
+#include "feaug/augment/noise.hpp"
+#include "feaug/augment/row_selection.hpp"
+#include "feaug/core/context.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/core/macros.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// What a step's length and the ball's radius are measured by.
+enum class adversarial_norm {
+  l2,    ///< along g/‖g‖, into a ball (Madry et al., PGD, arXiv 1706.06083)
+  linf,  ///< along sign(g), into a cube (Goodfellow et al., FGSM, arXiv 1412.6572)
+};
+
+/// What the rows that were moved are to the original, in the backward pass.
+enum class adversarial_gradient {
+  none,              ///< nothing: they are constants, as adversarial examples usually are
+  straight_through,  ///< the original plus a constant: g
+};
+
+struct adversarial_options {
+  adversarial_norm norm = adversarial_norm::l2;
+  double step_size = 0.1;
+  double radius = 0.1;
+  /// With row_norm, step and radius are these times the original row's ‖·‖₂, a constant as far as
+  /// gradients go.
+  noise_scale relative_to = noise_scale::absolute;
+  /// Whether rows are divided by their norms at the end, as losses by cosine want them (RoCL, Kim
+  /// et al., arXiv 2006.07589; CLAE, Ho and Vasconcelos, arXiv 2010.12050).
+  bool renormalize = false;
+  adversarial_gradient gradient = adversarial_gradient::none;
+};
+
+namespace detail {
+
+/// What is added to a result that a number which is not finite takes part in.
+FEAUG_HD inline double nan_unless_finite(double value) { return value - value; }
+
+/// What all elements of a row's step have in common.
+struct adversarial_row {
+  adversarial_norm norm;
+  double step;
+  double radius;
+
+  /// `gradient_norm` is ‖g‖₂, `original_norm` the original row's: each read only where it counts.
+  FEAUG_HD adversarial_row(const adversarial_options& options, double gradient_norm,
+                           double original_norm)
+      : norm(options.norm), step(options.step_size), radius(options.radius) {
+    if (options.relative_to == noise_scale::row_norm) {
+      const double unit = original_norm + nan_unless_finite(original_norm);
+      step *= unit;
+      radius *= unit;
+    }
+    // A gradient of zero has no direction: no move.
+    if (norm == adversarial_norm::l2 && gradient_norm != 0)
+      step = step / gradient_norm + nan_unless_finite(gradient_norm);
+  }
+
+  /// How far an element is from the original after the step. The cube is cut to here, the ball by
+  /// within_ball.
+  [[nodiscard]] FEAUG_HD double offset(double original, double current, double gradient) const {
+    if (norm == adversarial_norm::l2) return (current - original) + step * gradient;
+    const double direction = gradient > 0 ? 1.0 : gradient < 0 ? -1.0 : 0.0;
+    const double moved = (current - original) + step * direction;
+    const double cut = moved > radius ? radius : moved < -radius ? -radius : moved;
+    return cut + nan_unless_finite(gradient) + nan_unless_finite(current - original);
+  }
+
+  /// What offsets are multiplied by, ‖offset‖₂ being `length`.
+  [[nodiscard]] FEAUG_HD double within_ball(double length) const {
+    if (norm == adversarial_norm::linf || length <= radius) return 1.0;
+    return radius / length + nan_unless_finite(length);
+  }
+};
+
+}  // namespace detail
+
+namespace check {
+
+inline void adversarial_numbers(std::string_view op, const adversarial_options& options) {
+  const auto length = [op](std::string_view name, double value) {
+    if (value >= 0 && std::isfinite(value)) return;
+    fail(op, name, text(value), "a finite number of at least 0");
+  };
+  length("step_size", options.step_size);
+  length("radius", options.radius);
+}
+
+/// The arguments of adversarial_step.
+template <element T, memory_space S>
+void adversarial_step_arguments(const matrix_view<const T, S>& original,
+                                const matrix_view<const T, S>& current,
+                                const matrix_view<const T, S>& gradient,
+                                const adversarial_options& options, const matrix_view<T, S>& out) {
+  constexpr std::string_view op = "adversarial_step";
+  readable(op, "original", original);
+  const auto fits = [&](std::string_view name, const matrix_view<const T, S>& view) {
+    readable(op, name, view);
+    has_shape(op, name, view, original.rows(), original.cols(), "original");
+  };
+  fits("current", current);
+  fits("gradient", gradient);
+  writable(op, "out", out);
+  has_shape(op, "out", out, original.rows(), original.cols(), "original");
+  apart_or_same(op, "out", out, "original", original);
+  apart_or_same(op, "out", out, "current", current);
+  apart_or_same(op, "out", out, "gradient", gradient);
+  adversarial_numbers(op, options);
+}
+
+}  // namespace check
+
+/// One step uphill: with d = current − original + step_size · direction(gradient),
+///
+///   out = original + d · min(1, radius/‖d‖)           l2,   direction(g) = g/‖g‖
+///   out = original + clamp(d, −radius, radius)        linf, direction(g) = sign(g)
+///
+/// and then, with `renormalize`, its rows divided by their norms. original, current, gradient and
+/// out are N × D; gradient is the loss's by current. From the original itself (current = original)
+/// it is FGSM; several steps are a loop with a new gradient each (adversarial_steps). A row whose
+/// gradient is zero does not move (but is put into the ball); NaN or ∞ in a gradient makes what
+/// reads it NaN (by l2 the whole row). out may be any of the three inputs exactly; any other
+/// overlap is an error. Computed in double, rounded once. Of doubles, gradients below 1e-154 count
+/// as zero.
+///
+/// Throws argument_error, before anything is written, for shapes, overlaps, and a step_size or
+/// radius that is negative or not finite. Scratch: none.
+template <element T>
+void adversarial_step(cpu_context& ctx, std::type_identity_t<matrix_view<const T>> original,
+                      std::type_identity_t<matrix_view<const T>> current,
+                      std::type_identity_t<matrix_view<const T>> gradient,
+                      const adversarial_options& options, matrix_view<T> out) {
+  check::adversarial_step_arguments<T>(original, current, gradient, options, out);
+  const index_t cols = original.cols();
+  cpu::for_each_row(ctx, original.rows(), cols, {}, [&](index_t i, int) {
+    const T* from = original.row(i);
+    const detail::adversarial_row row(options, row_norm(gradient.row(i), cols),
+                                      row_norm(from, cols));
+    const auto offset = [&](index_t j) {
+      return row.offset(static_cast<double>(load(from[j])),
+                        static_cast<double>(load(current(i, j))),
+                        static_cast<double>(load(gradient(i, j))));
+    };
+    double squares = 0;
+    for (index_t j = 0; j < cols; ++j) squares += offset(j) * offset(j);
+    const double share = row.within_ball(std::sqrt(squares));
+    const auto moved = [&](index_t j) {
+      return static_cast<double>(load(from[j])) + share * offset(j);
+    };
+    double factor = 1;
+    if (options.renormalize) {
+      squares = 0;
+      for (index_t j = 0; j < cols; ++j) squares += moved(j) * moved(j);
+      factor = inverse_norm(std::sqrt(squares), default_norm_eps);
+    }
+    for (index_t j = 0; j < cols; ++j)
+      out(i, j) = store<T>(static_cast<compute_t<T>>(factor * moved(j)));
+  });
+}
+
+/// What adversarial_steps may be told beyond a step's options.
+struct adversarial_schedule {
+  adversarial_options step = {};
+  int steps = 1;
+};
+
+/// `schedule.steps` steps from `original`: out begins as a copy of it and ends as what the last
+/// step left. Before each step gradient_of(out) is called on the host: it puts the loss's gradient
+/// by out into the memory that `gradient` views. Any context: on a GPU gradient_of launches its
+/// work on the context's stream. out and gradient lie apart from original and from each other.
+template <class Context, element T, class GradientOf>
+void adversarial_steps(Context& ctx,
+                       std::type_identity_t<matrix_view<const T, Context::space>> original,
+                       std::type_identity_t<matrix_view<const T, Context::space>> gradient,
+                       const GradientOf& gradient_of, const adversarial_schedule& schedule,
+                       const matrix_view<T, Context::space>& out) {
+  constexpr std::string_view op = "adversarial_steps";
+  check::adversarial_step_arguments<T>(original, original, gradient, schedule.step, out);
+  check::apart(op, "out", out, "original", original);
+  check::apart(op, "out", out, "gradient", gradient);
+  if (schedule.steps < 1)
+    check::fail(op, "steps", check::text(schedule.steps), "a number of at least 1");
+  augment(ctx, keep_features{}, original, random_key{}, out);
+  for (int i = 0; i < schedule.steps; ++i) {
+    gradient_of(out);
+    adversarial_step(ctx, original, out, gradient, schedule.step, out);
+  }
+}
+
+/// The gradient by the original of rows that were moved: none (zeros, or nothing added), or with
+/// adversarial_gradient::straight_through grad_out itself, which x.gradient may be in overwrite
+/// mode.
+template <element T>
+void adversarial_backward(cpu_context& ctx, const operand<T>& original,
+                          std::type_identity_t<matrix_view<const T>> grad_out,
+                          const adversarial_options& options = {}) {
+  constexpr std::string_view op = "adversarial_backward";
+  check::backward_views(op, original, grad_out, /*may_be_same=*/true);
+  check::adversarial_numbers(op, options);
+  using C = compute_t<T>;
+  const bool through = options.gradient == adversarial_gradient::straight_through;
+  cpu::for_each_row(ctx, original.value.rows(), original.value.cols(), {}, [&](index_t i, int) {
+    cpu::put_gradient(original, i,
+                      [&](index_t j) { return through ? load(grad_out(i, j)) : C{0}; });
+  });
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

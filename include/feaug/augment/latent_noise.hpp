@@ -1,0 +1,182 @@
+// A sample of a learned Gaussian: mean + exp(½·log_variance)·ε.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/augment/augmentation.hpp"
+#include "feaug/augment/backward_views.hpp"
+#include "feaug/augment/noise.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/core/macros.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// out = x + exp(½·log_variance) ⊙ ε: x is the mean, ε the key's standard normal draws (those of
+/// gaussian_noise), drawn again by the backward pass. The reparameterised Gaussian of Kingma and
+/// Welling (arXiv 1312.6114), for a generative model in feature space. Bind it to log-variances
+/// with with_log_variance. Gradients: g to x, g ⊙ ½·exp(½·log_variance) ⊙ ε to log_variance, each
+/// unless stopped. A log-variance of −∞ is a deviation of 0.
+struct latent_noise {
+  /// Log-variances outside are taken for the nearer bound, and get a gradient of 0 there: −10 and
+  /// 10, say, keep a young encoder from overflowing.
+  float least_log_variance = -std::numeric_limits<float>::infinity();
+  float most_log_variance = std::numeric_limits<float>::infinity();
+};
+
+template <element T, memory_space Space = memory_space::host>
+struct latent_noise_policy {
+  latent_noise how;
+  operand<T, 2, Space> log_variance;         ///< N × D
+  matrix_view<const T, Space> epsilon = {};  ///< N × D drawn before; empty: drawn from the key
+};
+
+/// `how` with these log-variances (N × D). As an operand they get their gradient; as a view they
+/// are a constant.
+template <element T, memory_space S>
+latent_noise_policy<T, S> with_log_variance(const latent_noise& how,
+                                            const operand<T, 2, S>& log_variance) {
+  return {.how = how, .log_variance = log_variance};
+}
+template <class T, memory_space S>
+latent_noise_policy<std::remove_const_t<T>, S> with_log_variance(
+    const latent_noise& how, const matrix_view<T, S>& log_variance) {
+  return {.how = how, .log_variance = stop_gradient(log_variance)};
+}
+
+/// The form that takes the draw, which draw(ctx, gaussian_noise{}, key, epsilon) gives.
+template <element T, memory_space S>
+latent_noise_policy<T, S> with_log_variance(
+    const latent_noise& how, const operand<T, 2, S>& log_variance,
+    const std::type_identity_t<matrix_view<const T, S>>& epsilon) {
+  return {.how = how, .log_variance = log_variance, .epsilon = epsilon};
+}
+
+namespace detail {
+
+/// exp(½·log_variance) within the bounds, and its slope.
+template <class C>
+struct latent_deviation {
+  C value;
+  C slope;
+
+  FEAUG_HD latent_deviation(const latent_noise& how, C log_variance) {
+    const auto least = static_cast<C>(how.least_log_variance);
+    const auto most = static_cast<C>(how.most_log_variance);
+    const bool below = log_variance < least;
+    const bool above = log_variance > most;
+    const C within = below ? least : above ? most : log_variance;  // NaN stays
+    value = std::exp(C{0.5} * within);
+    slope = below || above ? C{0} : C{0.5} * value;
+  }
+};
+
+/// visit(j, ε) for row i: as drawn, or as given.
+template <element T, class Visit>
+void latent_row(const latent_noise_policy<T>& policy, const random_key& key, index_t i,
+                index_t cols, const Visit& visit) {
+  if (policy.epsilon.data == nullptr) {
+    noise_row(gaussian_noise{}, key, i, cols, visit);
+  } else {
+    noise_row(drawn_noise_policy<T>{.epsilon = policy.epsilon}, key, i, cols, visit);
+  }
+}
+
+}  // namespace detail
+
+template <element U, memory_space S>
+struct augmentation_traits<latent_noise_policy<U, S>> : augmentation_defaults {
+  using policy_type = latent_noise_policy<U, S>;
+  static constexpr std::string_view name = "latent_noise";
+  static constexpr int streams = 1;
+
+  static bool wants_gradient(const policy_type& policy) {
+    return policy.log_variance.wants_gradient();
+  }
+
+  static void validate(const policy_type& policy, index_t rows, index_t cols) {
+    check::valid(name, "log_variance", policy.log_variance);
+    check::has_shape(name, "log_variance", policy.log_variance.value, rows, cols, "x");
+    check::readable(name, "epsilon", policy.epsilon);
+    if (policy.epsilon.data != nullptr)
+      check::has_shape(name, "epsilon", policy.epsilon, rows, cols, "x");
+    const float least = policy.how.least_log_variance;
+    const float most = policy.how.most_log_variance;
+    if (std::isnan(least)) check::fail(name, "least_log_variance", "nan", "a number");
+    if (!(most >= least)) {
+      check::fail(name, "most_log_variance", check::text(most),
+                  "at least least_log_variance = " + check::text(least));
+    }
+  }
+
+  template <class T>
+  static void check_forward(const policy_type& policy, const matrix_view<T, S>& out, bool alone) {
+    if (alone) {
+      check::apart_or_same(name, "out", out, "log_variance", policy.log_variance.value);
+    } else {
+      check::apart(name, "out", out, "log_variance", policy.log_variance.value);
+    }
+    check::apart(name, "out", out, "epsilon", policy.epsilon);
+  }
+
+  template <class T>
+  static void check_backward(const policy_type& policy, const operand<T, 2, S>& x,
+                             const matrix_view<const T, S>& grad_out) {
+    check::apart(name, "x", x, "log_variance", policy.log_variance);
+    if (x.wants_gradient())
+      check::apart(name, "gradient of x", x.gradient, "epsilon", policy.epsilon);
+    if (!policy.log_variance.wants_gradient()) return;
+    constexpr std::string_view own = "gradient of log_variance";
+    check::apart(name, own, policy.log_variance.gradient, "grad_out", grad_out);
+    check::apart(name, own, policy.log_variance.gradient, "epsilon", policy.epsilon);
+  }
+
+  template <element T>
+  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
+                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
+    using C = compute_t<T>;
+    cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
+      detail::latent_row(policy, key, i, x.cols(), [&](index_t j, auto epsilon) {
+        const detail::latent_deviation<C> deviation(policy.how,
+                                                    load(policy.log_variance.value(i, j)));
+        out(i, j) = store<T>(load(x(i, j)) + deviation.value * static_cast<C>(epsilon));
+      });
+    });
+  }
+
+  /// A row that is not selected does not read its gradient: it may hold anything.
+  template <element T>
+  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
+                       const random_key& key, const row_selection& selection,
+                       matrix_view<const T> grad_out) {
+    using C = compute_t<T>;
+    const index_t cols = x.value.cols();
+    const operand<T>& log_variance = policy.log_variance;
+    workspace::scope scope(ctx.workspace);
+    const cpu::row_buffers<C> gradients(ctx, scope, cols);
+    cpu::for_each_row(ctx, x.value.rows(), cols, {}, [&](index_t i, int worker) {
+      const bool selected = selection.contains(i);
+      if (log_variance.wants_gradient()) {
+        C* const gradient = gradients.of(worker);
+        std::fill_n(gradient, cols, C{0});
+        if (selected) {
+          detail::latent_row(policy, key, i, cols, [&](index_t j, auto epsilon) {
+            const detail::latent_deviation<C> deviation(policy.how, load(log_variance.value(i, j)));
+            gradient[j] = load(grad_out(i, j)) * (deviation.slope * static_cast<C>(epsilon));
+          });
+        }
+        cpu::put_gradient(log_variance, i, [&](index_t j) { return gradient[j]; });
+      }
+      // Last: x's destination may be grad_out itself.
+      if (selected) cpu::put_gradient(x, i, [&](index_t j) { return load(grad_out(i, j)); });
+    });
+  }
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,45 @@
+// Neighbours that are neighbours both ways: rows that are near to everything are nobody's.
+#pragma once
+
+#include <string_view>
+
+#include "feaug/augment/neighbour.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// `of`, but of its k nearest rows only those count to which the query is among the `queries`
+/// nearest queries of the batch, by cosine, of equal ones the lower rows first. A row that lies
+/// near many queries (a hub) so serves the nearest of them only. All rows of x take part, whichever
+/// are augmented, so x and out lie apart, and a batch in parts is not the whole batch. Costs a
+/// search of N·k rows among the N queries. Errors: `of`'s, and queries < 1. Scratch: `of`'s and 8
+/// MiB.
+template <neighbour_kind Of>
+struct mutual_neighbour_of {
+  Of of = {};
+  index_t queries = 1;
+};
+
+/// The nearest row, if the query is the nearest one to it.
+using mutual_neighbour = mutual_neighbour_of<neighbour>;
+
+template <class Of>
+struct neighbour_rule<mutual_neighbour_of<Of>> {
+  static constexpr std::string_view name = "mutual_neighbour";
+  static constexpr int streams = neighbour_rule<Of>::streams;
+  static constexpr bool mixes_rows = true;
+  static constexpr bool draws_choice = neighbour_rule<Of>::draws_choice;
+  static void validate(std::string_view op, const mutual_neighbour_of<Of>& how) {
+    if (how.queries < 1)
+      check::fail(op, "queries", check::text(how.queries), "a number of at least 1");
+    neighbour_rule<Of>::validate(op, how.of);
+  }
+  static detail::neighbour_plan plan(const mutual_neighbour_of<Of>& how) {
+    detail::neighbour_plan mutual = neighbour_rule<Of>::plan(how.of);
+    mutual.mutual = how.queries;
+    return mutual;
+  }
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,92 @@
+// How a row's feature is made of its neighbours: what every neighbour policy comes down to, written
+// once for all backends.
+#pragma once
+
+#include "feaug/core/macros.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/queue/similarity_range.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// What the query gets of the neighbour's gradient. The search itself is never differentiated.
+enum class neighbour_gradient {
+  none,  ///< nothing: a neighbour is a constant (NNCLR; Dwibedi et al., arXiv 2104.14548)
+  straight_through,  ///< g, as if the neighbour were the query
+};
+
+/// What a row gets that has no neighbour: the queue is empty, or every filled row is passed over.
+enum class neighbour_fallback {
+  error,  ///< argument_error; on a GPU, which cannot throw, a row of NaN
+  query,  ///< unit(x)
+};
+
+namespace detail {
+
+/// The k nearest rows in range, of those the mutual ones, of those one or all, of all their trimmed
+/// mean.
+struct neighbour_plan {
+  index_t k = 1;
+  similarity_range similarity = {};
+  index_t mutual = 0;  ///< the query is among so many nearest of the batch; 0: does not matter
+  bool one_by_draw = false;  ///< one of them, each as likely as the others
+  index_t trim = 0;          ///< values that a coordinate leaves out at either end, at most
+  neighbour_gradient gradient = neighbour_gradient::none;
+  neighbour_fallback fallback = neighbour_fallback::error;
+
+  /// Of `count` values: one or two in the middle stay.
+  [[nodiscard]] FEAUG_HD constexpr index_t trim_of(index_t count) const {
+    const index_t most = (count - 1) / 2;
+    return trim < most ? trim : most;
+  }
+};
+
+/// Which of `count` ≥ 1 neighbours a number in [0, 1) chooses: ⌊u·count⌋. Exact: u has 24 bits.
+FEAUG_HD inline index_t chosen_rank(float u, index_t count) {
+  if (!(u > 0)) return 0;
+  const auto rank = static_cast<index_t>(static_cast<double>(u) * static_cast<double>(count));
+  return rank < count ? rank : count - 1;
+}
+
+/// The first `count` of k slots, after those that are −1 were closed up and, if the plan says so,
+/// one was chosen by u. The others are −1.
+FEAUG_HD inline index_t settle_neighbours(const neighbour_plan& plan, float u, index_t* slots) {
+  index_t count = 0;
+  for (index_t rank = 0; rank < plan.k; ++rank) {
+    if (slots[rank] >= 0) slots[count++] = slots[rank];
+  }
+  if (plan.one_by_draw && count > 0) {
+    slots[0] = slots[chosen_rank(u, count)];
+    count = 1;
+  }
+  for (index_t rank = count; rank < plan.k; ++rank) slots[rank] = -1;
+  return count;
+}
+
+/// The mean of value(0) … value(count − 1) without the `trim` smallest and the `trim` largest, of
+/// equal ones the first counting as the smaller; NaN if one is. Needs no memory, but count²
+/// comparisons unless trim is 0.
+#ifdef __CUDACC__
+#pragma nv_exec_check_disable
+#endif
+template <class Value>
+FEAUG_HD double trimmed_mean(index_t count, index_t trim, const Value& value) {
+  double sum = 0;
+  for (index_t r = 0; r < count; ++r) {
+    const double mine = value(r);
+    if (mine != mine) return mine;
+    if (trim > 0) {
+      index_t smaller = 0;
+      for (index_t other = 0; other < count; ++other) {
+        const double theirs = value(other);
+        if (theirs < mine || (theirs == mine && other < r)) ++smaller;
+      }
+      if (smaller < trim || smaller >= count - trim) continue;
+    }
+    sum += mine;
+  }
+  return sum / static_cast<double>(count - 2 * trim);
+}
+
+}  // namespace detail
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,199 @@
+// Mixes of a row with its partner whose coefficients hang on the whole rows: slerp,
+// exchange_moments.
+//
+// Every such mix does the same three things to a row x and its partner p, and so do its gradients:
+// a few sums over the columns, a formula that turns them into coefficients, and a linear
+// combination of x, p (and g) with those. The formula is the mix; all else is here, for host and
+// device. Sums and coefficients are doubles.
+#pragma once
+
+#include <cmath>
+#include <concepts>
+#include <string_view>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/macros.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// How a mix reads a row: element v as (v − centre)·factor.
+struct row_measure {
+  double centre;
+  double factor;
+  /// What gradients by the row so read are multiplied by: the factor, or 0 for a row without a
+  /// direction.
+  double slope;
+
+  [[nodiscard]] FEAUG_HD double operator()(double v) const { return (v - centre) * factor; }
+};
+
+/// A row x and its partner p, both as the mix reads them.
+struct row_pair {
+  row_measure x;
+  row_measure partner;
+  double difference;  ///< Σ (x − p)², if the mix compares rows
+  double sum;         ///< Σ (x + p)², if the mix compares rows
+  index_t cols;
+};
+
+/// Sums with the gradient g by the output.
+struct gradient_sums {
+  double g;
+  double g_x;  ///< Σ g·x, x as the mix reads it
+  double g_partner;
+};
+
+/// gradient·g + x·x + partner·p + one, rows as the mix reads them.
+struct row_combination {
+  double gradient;
+  double x;
+  double partner;
+  double one;
+
+  /// As out: there is no g.
+  [[nodiscard]] FEAUG_HD double operator()(double v, double p) const {
+    return x * v + partner * p + one;
+  }
+  [[nodiscard]] FEAUG_HD double operator()(double g, double v, double p) const {
+    return gradient * g + (x * v + partner * p + one);
+  }
+};
+
+/// The gradients by x and by its partner.
+struct row_gradients {
+  row_combination x;
+  row_combination partner;
+};
+
+/// A mix that is such a formula. `static constexpr bool centred`: rows are read about their means;
+/// `compares_rows`: row_pair's difference and sum are wanted; measure(length, centre, cols) says
+/// how a row of length ‖row − centre‖ is read (NaN if the length is not finite).
+template <class Mix>
+concept row_mix = requires(const Mix& mix, const row_pair& pair, const gradient_sums& sums,
+                           double number, index_t cols) {
+  { Mix::name } -> std::convertible_to<std::string_view>;
+  { Mix::centred } -> std::convertible_to<bool>;
+  { Mix::compares_rows } -> std::convertible_to<bool>;
+  { mix.measure(number, number, cols) } -> std::same_as<row_measure>;
+  { mix.output(pair, number) } -> std::same_as<row_combination>;
+  { mix.gradients(pair, sums, number) } -> std::same_as<row_gradients>;
+};
+
+/// What is left to do for a row of the output, or of the gradients, once its sums are known.
+struct output_plan {
+  row_measure x;
+  row_measure partner;
+  row_combination out;
+
+  [[nodiscard]] FEAUG_HD double operator()(double v, double p) const {
+    return out(x(v), partner(p));
+  }
+};
+struct gradient_plan {
+  row_measure x;
+  row_measure partner;
+  row_gradients by;
+
+  [[nodiscard]] FEAUG_HD double by_x(double g, double v, double p) const {
+    return by.x(g, x(v), partner(p));
+  }
+  [[nodiscard]] FEAUG_HD double by_partner(double g, double v, double p) const {
+    return by.partner(g, x(v), partner(p));
+  }
+};
+
+namespace detail {
+
+template <int Count>
+struct sum_array {
+  double value[Count];
+};
+
+// `reduce` adds up over the columns of a row, with one thread or with a warp:
+//   reduce.template sums<Count>(cols, term)   Σ term(j), which is a sum_array<Count>
+//   reduce.largest(cols, term)                the largest term(j) ≥ 0, NaN passed over
+// nvcc would warn that a warp's does so on a device only.
+
+/// How the mix reads `row`.
+#if defined(__CUDACC__)
+#pragma nv_exec_check_disable
+#endif
+template <class Reduce, class Mix, element T>
+FEAUG_HD row_measure measure_row(const Reduce& reduce, const Mix& mix, const T* row, index_t cols) {
+  double centre = 0;
+  if constexpr (Mix::centred) {
+    // From the first element on: the deviations of a constant row are 0, however large it is.
+    const auto first = static_cast<double>(load(row[0]));
+    const auto total = reduce.template sums<1>(
+        cols, [&](index_t j) { return sum_array<1>{{static_cast<double>(load(row[j])) - first}}; });
+    centre = first + total.value[0] / static_cast<double>(cols);
+  }
+  const auto squares = reduce.template sums<1>(cols, [&](index_t j) {
+    const double deviation = static_cast<double>(load(row[j])) - centre;
+    return sum_array<1>{{deviation * deviation}};
+  });
+  double length = std::sqrt(squares.value[0]);
+  if (!is_finite(length)) {  // doubles above 1e154, or not finite: then NaN comes out
+    const double largest = reduce.largest(
+        cols, [&](index_t j) { return std::fabs(static_cast<double>(load(row[j])) - centre); });
+    const auto scaled = reduce.template sums<1>(cols, [&](index_t j) {
+      const double deviation = (static_cast<double>(load(row[j])) - centre) / largest;
+      return sum_array<1>{{deviation * deviation}};
+    });
+    length = largest * std::sqrt(scaled.value[0]);
+  }
+  return mix.measure(length, centre, cols);
+}
+
+#if defined(__CUDACC__)
+#pragma nv_exec_check_disable
+#endif
+template <class Reduce, class Mix, element T>
+FEAUG_HD row_pair measure_pair(const Reduce& reduce, const Mix& mix, const T* x, const T* partner,
+                               index_t cols) {
+  row_pair pair = {measure_row(reduce, mix, x, cols), measure_row(reduce, mix, partner, cols), 0, 0,
+                   cols};
+  if constexpr (Mix::compares_rows) {
+    const auto squares = reduce.template sums<2>(cols, [&](index_t j) {
+      const double v = pair.x(static_cast<double>(load(x[j])));
+      const double p = pair.partner(static_cast<double>(load(partner[j])));
+      return sum_array<2>{{(v - p) * (v - p), (v + p) * (v + p)}};
+    });
+    pair.difference = squares.value[0];
+    pair.sum = squares.value[1];
+  }
+  return pair;
+}
+
+#if defined(__CUDACC__)
+#pragma nv_exec_check_disable
+#endif
+template <class Reduce, class Mix, element T>
+FEAUG_HD output_plan plan_output(const Reduce& reduce, const Mix& mix, const T* x, const T* partner,
+                                 index_t cols, double weight) {
+  const row_pair pair = measure_pair(reduce, mix, x, partner, cols);
+  return {pair.x, pair.partner, mix.output(pair, weight)};
+}
+
+#if defined(__CUDACC__)
+#pragma nv_exec_check_disable
+#endif
+template <class Reduce, class Mix, element T>
+FEAUG_HD gradient_plan plan_gradients(const Reduce& reduce, const Mix& mix, const T* x,
+                                      const T* partner, const T* grad_out, index_t cols,
+                                      double weight) {
+  const row_pair pair = measure_pair(reduce, mix, x, partner, cols);
+  const auto sums = reduce.template sums<3>(cols, [&](index_t j) {
+    const auto g = static_cast<double>(load(grad_out[j]));
+    return sum_array<3>{{g, g * pair.x(static_cast<double>(load(x[j]))),
+                         g * pair.partner(static_cast<double>(load(partner[j])))}};
+  });
+  return {pair.x, pair.partner,
+          mix.gradients(pair, {sums.value[0], sums.value[1], sums.value[2]}, weight)};
+}
+
+}  // namespace detail
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,14 @@
+// std::bit_cast for host and device: the standard's own is a host function to nvcc.
+#pragma once
+
+#include "feaug/core/macros.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
+
+template <class To, class From>
+FEAUG_HD constexpr To bit_cast(const From& from) {
+  return __builtin_bit_cast(To, from);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail

@@ -1,0 +1,64 @@
+// The norm of a row, the same bits on every backend.
+#pragma once
+
+#include <cmath>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/exact_dot.hpp"
+#include "feaug/core/macros.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// Norms at or below this are taken for it when dividing: unit(x) = x / max(‖x‖, 1e-12).
+inline constexpr double default_norm_eps = 1e-12;
+
+namespace detail {
+
+/// False for NaN and ±∞.
+FEAUG_HD constexpr bool is_finite(double x) { return x - x == 0; }
+
+}  // namespace detail
+
+/// ‖row‖₂ of a row whose sum of squares leaves double's range (only doubles above 1e154 can), or
+/// that is not finite: scaled by its largest element first.
+template <element T>
+FEAUG_HD double scaled_row_norm(const T* row, index_t cols) {
+  double largest = 0;
+  for (index_t j = 0; j < cols; ++j) {
+    const double magnitude = std::fabs(static_cast<double>(load(row[j])));
+    if (!(magnitude <= largest)) largest = magnitude;
+  }
+  if (!detail::is_finite(largest)) return largest;  // NaN too
+  double scaled = 0;
+  for (index_t j = 0; j < cols; ++j) {
+    const double part = static_cast<double>(load(row[j])) / largest;
+    scaled = exact_multiply_add(scaled, part, part);
+  }
+  return largest * std::sqrt(scaled);
+}
+
+/// ‖row‖₂ from Σ x², which exact_multiply_add summed in index order.
+template <element T>
+FEAUG_HD double row_norm_of(double square_sum, const T* row, index_t cols) {
+  return detail::is_finite(square_sum) ? std::sqrt(square_sum) : scaled_row_norm(row, cols);
+}
+
+/// ‖row‖₂, summed in double in index order. Right for every finite row; not finite if an element is
+/// not.
+template <element T>
+FEAUG_HD double row_norm(const T* row, index_t cols) {
+  double sum = 0;
+  for (index_t j = 0; j < cols; ++j) sum = exact_multiply_add(sum, row[j], row[j]);
+  return row_norm_of(sum, row, cols);
+}
+
+/// 1 / max(norm, eps): what a row is multiplied by. NaN for a row that has no direction because an
+/// element is NaN or infinite.
+FEAUG_HD inline double inverse_norm(double norm, double eps) {
+  if (norm <= eps) return 1.0 / eps;
+  return detail::is_finite(norm) ? 1.0 / norm : norm - norm;
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,49 @@
+// A query beside the neighbours that a search found for it.
+#pragma once
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+/// A found row, its cosine with the query, and what its features are multiplied by.
+struct compared_neighbour {
+  index_t slot = -1;
+  double similarity = 0;
+  double factor = 0;  ///< 1 / max(‖row‖, 1e-12), then whatever weighs the row
+};
+
+/// The neighbours at `slots`, those that are −1 passed over, into `found`; how many there are.
+/// Cosines in double. `inverse` is 1 / max(‖query‖, 1e-12).
+template <element T>
+index_t compare_neighbours(const T* query, double inverse, const matrix_view<const T>& rows,
+                           const index_t* slots, index_t k, compared_neighbour* found) {
+  const index_t cols = rows.cols();
+  index_t count = 0;
+  for (index_t rank = 0; rank < k; ++rank) {
+    if (slots[rank] < 0) continue;
+    const T* row = rows.row(slots[rank]);
+    const double factor = inverse_norm(row_norm(row, cols), default_norm_eps);
+    double similarity = 0;
+    for (index_t j = 0; j < cols; ++j) {
+      similarity += (static_cast<double>(load(query[j])) * inverse) *
+                    (static_cast<double>(load(row[j])) * factor);
+    }
+    found[count++] = {.slot = slots[rank], .similarity = similarity, .factor = factor};
+  }
+  return count;
+}
+
+/// Σ factor · row over the neighbours, in column j.
+template <element T>
+double neighbour_sum(const matrix_view<const T>& rows, const compared_neighbour* found,
+                     index_t count, index_t j) {
+  double sum = 0;
+  for (index_t n = 0; n < count; ++n)
+    sum += found[n].factor * static_cast<double>(load(rows.row(found[n].slot)[j]));
+  return sum;
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

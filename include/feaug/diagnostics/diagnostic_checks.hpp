@@ -1,0 +1,30 @@
+// The checks that all diagnostics share.
+#pragma once
+
+#include <string_view>
+
+#include "feaug/core/error.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::check {
+
+/// Where the one number goes.
+template <memory_space S>
+void diagnostic_output(std::string_view op, const vector_view<double, S>& to) {
+  writable(op, "to", to);
+  has_size(op, "to", to, 1, "one number");
+}
+
+/// A batch that can be read, of at least `rows` rows.
+template <class T, memory_space S>
+void batch(std::string_view op, std::string_view argument, const matrix_view<T, S>& x,
+           index_t rows) {
+  readable(op, argument, x);
+  not_empty(op, argument, x);
+  if (x.rows() < rows)
+    fail(op, argument, text(x.rows()) + (x.rows() == 1 ? " row" : " rows"),
+         "at least " + text(rows));
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::check

@@ -1,0 +1,70 @@
+// How row losses are weighed and reduced, and what each row's gradient weighs.
+#pragma once
+
+#include <cmath>
+#include <string_view>
+
+#include "feaug/core/error.hpp"
+#include "feaug/core/macros.hpp"
+#include "feaug/core/reduce.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
+
+/// log(1 + eˣ), exact to rounding for every x.
+FEAUG_HD inline double softplus(double x) {
+  return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
+}
+
+/// 1 / (1 + e⁻ˣ)
+FEAUG_HD inline double sigmoid(double x) {
+  if (x >= 0) return 1.0 / (1.0 + std::exp(-x));
+  const double e = std::exp(x);
+  return e / (1.0 + e);
+}
+
+/// How N row losses are weighed and reduced. An empty `cotangent` stands for 1.
+template <class C, memory_space Space = memory_space::host>
+struct row_reduction {
+  reduce reduction = reduce::mean;
+  index_t rows = 0;
+  vector_view<const C, Space> weights = {};
+  double gradient_scale = 1;
+  vector_view<const C, Space> cotangent = {};
+  const index_t* counted = nullptr;  ///< how many rows a mean is over, where not all of them count
+
+  /// The elements of the loss: one, or one a row.
+  [[nodiscard]] FEAUG_HD index_t outputs() const { return reduction == reduce::none ? rows : 1; }
+
+  void validate(std::string_view op) const {
+    if (!weights.empty())
+      check::has_size(op, "row_weights", weights, rows, "one a row of the loss");
+    check::readable(op, "row_weights", weights);
+    check::finite(op, "gradient_scale", gradient_scale);
+    check::readable(op, "cotangent", cotangent);
+    if (!cotangent.empty())
+      check::has_size(op, "cotangent", cotangent, outputs(), "the elements of the loss");
+  }
+
+  [[nodiscard]] FEAUG_HD double share() const {
+    if (reduction != reduce::mean) return 1.0;
+    const index_t over = counted == nullptr ? rows : *counted;
+    return over > 0 ? 1.0 / static_cast<double>(over) : 0.0;
+  }
+
+  /// What row i's loss is multiplied by.
+  [[nodiscard]] FEAUG_HD double loss_weight(index_t i) const {
+    return share() * (weights.empty() ? 1.0 : static_cast<double>(weights[i]));
+  }
+
+  /// What row i's gradient is multiplied by.
+  [[nodiscard]] FEAUG_HD double gradient_weight(index_t i) const {
+    double upstream = 1.0;
+    if (!cotangent.empty())
+      upstream = static_cast<double>(cotangent[reduction == reduce::none ? i : 0]);
+    return loss_weight(i) * gradient_scale * upstream;
+  }
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail

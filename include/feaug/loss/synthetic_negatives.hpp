@@ -1,0 +1,332 @@
+// Synthetic negatives: what a query's hardest negatives are made into, how many of each kind, and
+// by which draws; and what is refused, on every backend.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/core/macros.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/random_normal.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/loss/row_reduction.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// How many synthetic negatives of each kind a query q gets, in this order. n, and m, is one of its
+/// hardest negatives, drawn anew for each. All counts 0: there are none, a warm-up.
+struct synthetic_counts {
+  index_t interpolated = 0;  ///< unit(a·q + (1 − a)·n), a uniform in [0, interpolation_limit)
+  index_t extrapolated = 0;  ///< unit(q + b·(n − q)), b uniform in [1, extrapolation_limit]
+  index_t mixed = 0;         ///< unit(g·n + (1 − g)·m), g uniform in [0, 1); m may be n
+  index_t noisy = 0;         ///< unit(n + noise_scale·ε), ε standard normal
+  index_t stepped = 0;       ///< unit(n + step·q): a step up the gradient of ⟨q, n⟩ by n
+  index_t sign_stepped = 0;  ///< unit(n + sign_step·sign(q))
+
+  [[nodiscard]] FEAUG_HD constexpr index_t total() const {
+    return weighted() + noisy + stepped + sign_stepped;
+  }
+  /// Those of the first three kinds, which have a weight.
+  [[nodiscard]] FEAUG_HD constexpr index_t weighted() const {
+    return interpolated + extrapolated + mixed;
+  }
+};
+
+/// MoCHi's (Kalantidis et al., arXiv 2010.01028).
+inline constexpr synthetic_counts mochi_counts = {.interpolated = 128, .mixed = 1024};
+/// SynCo's (Giakoumoglou and Stathaki, arXiv 2410.02401).
+inline constexpr synthetic_counts synco_counts = {.interpolated = 256,
+                                                  .extrapolated = 256,
+                                                  .mixed = 256,
+                                                  .noisy = 64,
+                                                  .stepped = 64,
+                                                  .sign_stepped = 64};
+
+/// Draws that were made before, those of query i in row i. Columns follow the order of
+/// synthetic_counts.
+template <element T, memory_space Space = memory_space::host>
+struct drawn_synthesis {
+  /// N × total: n as its rank among the hardest, 0 … hardest − 1. On a GPU a rank out of range
+  /// leaves its negative out.
+  matrix_view<const index_t, Space> first = {};
+  matrix_view<const index_t, Space> second = {};  ///< N × mixed: m, likewise
+  /// N × (interpolated + extrapolated + mixed): a, b or g, any number
+  matrix_view<const compute_t<T>, Space> weights = {};
+  matrix_view<const compute_t<T>, Space> noise = {};  ///< N·noisy × D: ε, those of query 0 first
+
+  [[nodiscard]] FEAUG_HD constexpr bool given() const { return first.data != nullptr; }
+};
+
+/// What every query's synthetic negatives are made from. They are constants: a gradient reaches the
+/// query through its product with them alone.
+template <element T, memory_space Space = memory_space::host>
+struct synthetic_negatives {
+  /// From how many negatives they are made: those nearest to the query by cosine, as `nearest`
+  /// finds them; 1 … K.
+  index_t hardest = 1024;
+  synthetic_counts counts = {};
+  float interpolation_limit = 0.5F;  ///< in [0, 1]
+  float extrapolation_limit = 1.5F;  ///< at least 1
+  float noise_scale = 0.01F;         ///< at least 0
+  float step = 0.01F;
+  float sign_step = 0.01F;
+  /// Draws are those of two streams. Synthetic negative s of query i reads block s of row i of the
+  /// first: n, m and the weight; ε of noisy one t of query i is row i·noisy + t of the second.
+  random_key key = {};
+  /// Sample ids of the K negatives and of the N queries: a query's own sample is none of its
+  /// hardest. What then is missing to `hardest` is drawn all the same, and its synthetic negatives
+  /// are left out.
+  vector_view<const std::int64_t, Space> ids = {};
+  vector_view<const std::int64_t, Space> exclude_ids = {};
+  /// In place of the key: the form that takes the draw.
+  drawn_synthesis<T, Space> drawn = {};
+};
+
+namespace detail {
+
+/// How one synthetic negative is put together, before it is divided by its norm:
+/// of_query·q + of_first·n + of_second·m + of_signs·sign(q) + of_noise·ε.
+struct synthetic_recipe {
+  index_t first = 0;    ///< n's rank
+  index_t second = -1;  ///< m's rank; −1: it has no part
+  index_t noise = -1;   ///< the row of noise; −1: it has no part
+  double of_query = 0;
+  double of_first = 1;
+  double of_second = 0;
+  double of_signs = 0;
+  double of_noise = 0;
+
+  /// Whether all it is made from was found. `slots`: the query's hardest negatives.
+  [[nodiscard]] FEAUG_HD bool can_be_made(const index_t* slots, index_t hardest) const {
+    if (first < 0 || first >= hardest || slots[first] < 0) return false;
+    return of_second == 0 || (second >= 0 && second < hardest && slots[second] >= 0);
+  }
+};
+
+/// A word as a rank, each as likely as any other.
+FEAUG_HD constexpr index_t rank_from_word(std::uint32_t word, index_t ranks) {
+  return static_cast<index_t>(
+      (static_cast<std::uint64_t>(word) * static_cast<std::uint64_t>(ranks)) >> 32);
+}
+
+/// The draws of the noise: a row a noisy negative.
+FEAUG_HD inline random_key noise_key(random_key key, index_t noisy) {
+  key = key.streams_later(1);
+  key.row_offset *= noisy;
+  return key;
+}
+
+/// Synthetic negative s of query i. `key` is how.key, resolved.
+template <element T, memory_space S>
+FEAUG_HD synthetic_recipe recipe_of(const synthetic_negatives<T, S>& how, const random_key& key,
+                                    index_t i, index_t s) {
+  const synthetic_counts& counts = how.counts;
+  const bool is_drawn = how.drawn.given();
+  random_block block = {};
+  if (!is_drawn) block = draw_block(key, i, static_cast<std::uint32_t>(s));
+  const auto weight = [&](float low, float high) {
+    if (is_drawn) return static_cast<double>(how.drawn.weights(i, s));
+    return static_cast<double>(std::fma(high - low, uniform_from_word(block.words[2]), low));
+  };
+  synthetic_recipe recipe;
+  recipe.first = is_drawn ? how.drawn.first(i, s) : rank_from_word(block.words[0], how.hardest);
+  index_t of_kind = s;
+  if (of_kind < counts.interpolated) {
+    recipe.of_query = weight(0.0F, how.interpolation_limit);
+    recipe.of_first = 1 - recipe.of_query;
+    return recipe;
+  }
+  of_kind -= counts.interpolated;
+  if (of_kind < counts.extrapolated) {
+    recipe.of_first = weight(1.0F, how.extrapolation_limit);
+    recipe.of_query = 1 - recipe.of_first;
+    return recipe;
+  }
+  of_kind -= counts.extrapolated;
+  if (of_kind < counts.mixed) {
+    recipe.second =
+        is_drawn ? how.drawn.second(i, of_kind) : rank_from_word(block.words[1], how.hardest);
+    recipe.of_first = weight(0.0F, 1.0F);
+    recipe.of_second = 1 - recipe.of_first;
+    return recipe;
+  }
+  of_kind -= counts.mixed;
+  if (of_kind < counts.noisy) {
+    recipe.noise = i * counts.noisy + of_kind;
+    recipe.of_noise = static_cast<double>(how.noise_scale);
+    return recipe;
+  }
+  of_kind -= counts.noisy;
+  if (of_kind < counts.stepped) {
+    recipe.of_query = static_cast<double>(how.step);
+  } else {
+    recipe.of_signs = static_cast<double>(how.sign_step);
+  }
+  return recipe;
+}
+
+FEAUG_HD constexpr double sign_of(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0; }
+
+/// 1 / ‖h‖, and 0 for a mixture that cancels: one of norm ≤ 1e-12 has no direction, and cosine 0
+/// with everything.
+FEAUG_HD inline double inverse_of_synthetic(double square_sum) {
+  const double norm = std::sqrt(square_sum);
+  return norm <= default_norm_eps ? 0.0 : 1.0 / norm;
+}
+
+/// log(eᵃ + eᵇ); −∞ stands for a sum of nothing.
+FEAUG_HD inline double log_of_both(double a, double b) {
+  if (b == -static_cast<double>(INFINITY)) return a;
+  if (a == -static_cast<double>(INFINITY)) return b;
+  return a + softplus(b - a);
+}
+
+/// ε of feature j for the noisy negative of a row of noise. `key` is noise_key of the resolved key.
+template <element T, memory_space S>
+FEAUG_HD double noise_element(const synthetic_negatives<T, S>& how, const random_key& key,
+                              index_t row, index_t j) {
+  return static_cast<double>(how.drawn.given()
+                                 ? how.drawn.noise(row, j)
+                                 : static_cast<compute_t<T>>(draw_normal(key, row, j)));
+}
+
+/// The weight that was drawn for a negative of one of the first three kinds.
+FEAUG_HD constexpr double weight_of(const synthetic_counts& counts, const synthetic_recipe& recipe,
+                                    index_t s) {
+  return s < counts.interpolated ? recipe.of_query : recipe.of_first;
+}
+
+}  // namespace detail
+
+namespace check {
+
+/// The numbers of a synthesis for `rows` queries of `cols` features, and its key if it draws.
+template <element T, memory_space S>
+void synthesis_numbers(std::string_view op, const synthetic_negatives<T, S>& how, index_t rows) {
+  const synthetic_counts& counts = how.counts;
+  constexpr index_t most = index_t{1} << 20;
+  within(op, "counts.interpolated", counts.interpolated, 0, most);
+  within(op, "counts.extrapolated", counts.extrapolated, 0, most);
+  within(op, "counts.mixed", counts.mixed, 0, most);
+  within(op, "counts.noisy", counts.noisy, 0, most);
+  within(op, "counts.stepped", counts.stepped, 0, most);
+  within(op, "counts.sign_stepped", counts.sign_stepped, 0, most);
+  within(op, "interpolation_limit", static_cast<double>(how.interpolation_limit), 0.0, 1.0);
+  if (!std::isfinite(how.extrapolation_limit) || how.extrapolation_limit < 1.0F) {
+    fail(op, "extrapolation_limit", text(how.extrapolation_limit), "a finite number of at least 1");
+  }
+  if (!std::isfinite(how.noise_scale) || how.noise_scale < 0.0F)
+    fail(op, "noise_scale", text(how.noise_scale), "a finite number of at least 0");
+  finite(op, "step", static_cast<double>(how.step));
+  finite(op, "sign_step", static_cast<double>(how.sign_step));
+  if (how.drawn.given()) return;
+  usable(op, how.key, rows, 0, 2, S);
+  const index_t noisy = counts.noisy > 0 ? counts.noisy : 1;
+  if (how.key.row_offset + rows > (index_t{1} << 48) / noisy) {
+    fail(op, "random_key.row_offset", text(how.key.row_offset),
+         "rows numbered below 2^48 / " + text(noisy) + ", since each has that many rows of noise");
+  }
+}
+
+/// Draws that were made before, for `rows` queries of `cols` features.
+template <element T, memory_space S>
+void synthesis_draws(std::string_view op, const synthetic_negatives<T, S>& how, index_t rows,
+                     index_t cols) {
+  const drawn_synthesis<T, S>& drawn = how.drawn;
+  const auto fits = [&](std::string_view name, const auto& view, index_t view_rows,
+                        index_t view_cols) {
+    readable(op, name, view);
+    if (view_rows * view_cols > 0)
+      has_shape(op, name, view, view_rows, view_cols, "the queries and counts ask for");
+  };
+  fits("drawn.first", drawn.first, rows, how.counts.total());
+  fits("drawn.second", drawn.second, rows, how.counts.mixed);
+  fits("drawn.weights", drawn.weights, rows, how.counts.weighted());
+  fits("drawn.noise", drawn.noise, rows * how.counts.noisy, cols);
+  if constexpr (S == memory_space::host) {
+    const auto ranks = [&](std::string_view name, const matrix_view<const index_t>& view) {
+      for (index_t i = 0; i < view.rows(); ++i) {
+        for (index_t s = 0; s < view.cols(); ++s) within(op, name, view(i, s), 0, how.hardest - 1);
+      }
+    };
+    ranks("drawn.first", drawn.first);
+    if (how.counts.mixed > 0) ranks("drawn.second", drawn.second);
+  }
+}
+
+/// A synthesis for these queries, out of these negatives; no gradient goes where it reads.
+template <element T, memory_space S>
+void synthesis(std::string_view op, const synthetic_negatives<T, S>& how,
+               const operand<T, 2, S>& queries, const operand<T, 2, S>& keys,
+               const operand<T, 2, S>& negatives) {
+  const index_t rows = queries.value.rows();
+  const index_t count = negatives.value.rows();
+  synthesis_numbers(op, how, rows);
+  if (how.counts.total() == 0) return;
+  if (negatives.value.empty()) {
+    fail(op, "negatives", "none",
+         "at least one, to make " + text(how.counts.total()) + " synthetic ones a query from");
+  }
+  within(op, "hardest", how.hardest, 1, count);
+  readable(op, "ids", how.ids);
+  readable(op, "exclude_ids", how.exclude_ids);
+  if (!how.exclude_ids.empty() || !how.ids.empty()) {
+    has_size(op, "exclude_ids", how.exclude_ids, rows, "one a query, since there are ids");
+    has_size(op, "ids", how.ids, count, "one a negative, since queries exclude by them");
+  }
+  if (!how.drawn.given() &&
+      (how.drawn.second.data != nullptr || how.drawn.weights.data != nullptr ||
+       how.drawn.noise.data != nullptr)) {
+    fail(op, "drawn.first", "none", "all that is drawn, since part of it is given");
+  }
+  if (how.drawn.given()) synthesis_draws(op, how, rows, queries.value.cols());
+  const auto is_apart = [&](std::string_view name, const operand<T, 2, S>& x) {
+    if (!x.wants_gradient()) return;
+    apart(op, name, x.gradient, "ids", feaug::detail::as_column(how.ids));
+    apart(op, name, x.gradient, "exclude_ids", feaug::detail::as_column(how.exclude_ids));
+    apart(op, name, x.gradient, "drawn.first", how.drawn.first);
+    apart(op, name, x.gradient, "drawn.second", how.drawn.second);
+    apart(op, name, x.gradient, "drawn.weights", how.drawn.weights);
+    apart(op, name, x.gradient, "drawn.noise", how.drawn.noise);
+  };
+  is_apart("gradient of queries", queries);
+  is_apart("gradient of keys", keys);
+  is_apart("gradient of negatives", negatives);
+}
+
+/// Where `draw` writes what a synthesis draws.
+template <element T, memory_space S, class C>
+void synthesis_outputs(const synthetic_negatives<T, S>& how, const matrix_view<index_t, S>& first,
+                       const matrix_view<index_t, S>& second, const matrix_view<C, S>& weights,
+                       const matrix_view<C, S>& noise) {
+  constexpr std::string_view op = "draw";
+  const index_t rows = first.rows();
+  if (how.drawn.given()) fail(op, "drawn", "draws that were made before", "none: a key to draw by");
+  synthesis_numbers(op, how, rows);
+  within(op, "hardest", how.hardest, 1, index_t{1} << 32);
+  const auto fits = [&](std::string_view name, const auto& view, index_t view_rows,
+                        index_t view_cols) {
+    writable(op, name, view);
+    if (view_rows * view_cols > 0)
+      has_shape(op, name, view, view_rows, view_cols, "the rows of first and counts ask for");
+  };
+  fits("first", first, rows, how.counts.total());
+  fits("second", second, rows, how.counts.mixed);
+  fits("weights", weights, rows, how.counts.weighted());
+  writable(op, "noise", noise);
+  if (rows * how.counts.noisy > 0 && (noise.rows() != rows * how.counts.noisy || noise.empty())) {
+    fail(op, "noise", shape(noise), text(rows * how.counts.noisy) + " rows of features");
+  }
+  apart(op, "second", second, "first", first);
+  apart(op, "noise", noise, "weights", weights);
+}
+
+}  // namespace check
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,59 @@
+// What symmetric_info_nce and nt_xent share: two views of N rows, each side contrasted in its own
+// soft-max.
+#pragma once
+
+#include <string_view>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/row_reduction.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
+
+/// Which columns a side's rows meet.
+enum class two_view_columns {
+  other_view,  ///< symmetric_info_nce: a's rows meet b's, b's meet a's; row i's loss is the mean of
+               ///< its two
+  both_views,  ///< nt_xent: every row meets all others of both views; 2N losses
+};
+
+template <element T, memory_space Space = memory_space::host>
+struct two_view_problem {
+  operand<T, 2, Space> views[2];
+  const char* names[2];
+  two_view_columns columns = two_view_columns::other_view;
+  bool decoupled = false;         ///< the positive is not in the denominator
+  double positive_weighting = 0;  ///< σ of the positives' weights; 0: they have none
+  bool normalize = true;
+  double temperature = 1;
+  operand<compute_t<T>, 1, Space> learnable_temperature = {};
+  row_reduction<compute_t<T>, Space> reduction = {};  ///< its rows are set by validate()
+
+  [[nodiscard]] index_t rows() const { return views[0].value.rows(); }
+  [[nodiscard]] index_t cols() const { return views[0].value.cols(); }
+  [[nodiscard]] bool over_both() const { return columns == two_view_columns::both_views; }
+
+  /// Checks a call's arguments.
+  void validate(std::string_view op) {
+    check::two_views(op, names[0], views[0], names[1], views[1]);
+    if (decoupled && rows() < 2) {
+      check::fail(op, names[0], "1 row",
+                  "at least 2, since decoupled leaves a single pair no denominator");
+    }
+    if (positive_weighting != 0) {
+      check::positive(op, "positive_weighting", positive_weighting);
+      if (!decoupled) {
+        check::fail(op, "positive_weighting", check::text(positive_weighting),
+                    "0, or decoupled with it");
+      }
+    }
+    check::temperature(op, temperature, learnable_temperature);
+    reduction.rows = over_both() ? 2 * rows() : rows();
+    reduction.validate(op);
+  }
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail

@@ -1,0 +1,179 @@
+// What an operator looks neighbours up in: a support queue or any matrix.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "feaug/augment/row_selection.hpp"
+#include "feaug/core/context.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/queue/nearest.hpp"
+#include "feaug/queue/support_queue.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// The filled rows of a support queue, or all rows of a matrix (M × D, rows of any norm). Made from
+/// either without being asked, so that operators take both under one name.
+template <element T, memory_space Space = memory_space::host>
+class support_rows {
+ public:
+  support_rows() = default;
+  // NOLINTBEGIN(google-explicit-constructor)
+  support_rows(const support_queue<T, Space>& queue)
+      : queue_(queue), rows_(queue.storage), in_queue_(true) {}
+  support_rows(const matrix_view<const T, Space>& matrix) : rows_(matrix) {}
+  support_rows(const matrix_view<T, Space>& matrix) : rows_(matrix) {}
+  // NOLINTEND(google-explicit-constructor)
+
+  [[nodiscard]] bool in_queue() const { return in_queue_; }
+  [[nodiscard]] const support_queue<T, Space>& queue() const { return queue_; }
+  /// All rows; of a queue also those that are not filled.
+  [[nodiscard]] const matrix_view<const T, Space>& rows() const { return rows_; }
+  /// What errors call it, and its rows.
+  [[nodiscard]] std::string_view name() const { return in_queue_ ? "queue" : "support"; }
+  [[nodiscard]] std::string_view rows_name() const {
+    return in_queue_ ? "queue.storage" : "support";
+  }
+  /// One a row; none for a matrix.
+  [[nodiscard]] vector_view<const std::int64_t, Space> ids() const { return queue_.ids; }
+  /// How many rows, from the first on, can be found.
+  [[nodiscard]] index_t filled() const requires(Space == memory_space::host) {
+    return in_queue_ ? *queue_.size : rows_.rows();
+  }
+
+ private:
+  support_queue<T, Space> queue_ = {};
+  matrix_view<const T, Space> rows_ = {};
+  bool in_queue_ = false;
+};
+
+namespace check {
+
+/// A support with as many columns as `as` has.
+template <element T, memory_space S>
+void valid(std::string_view op, const support_rows<T, S>& support, index_t cols,
+           std::string_view as) {
+  if (support.in_queue()) {
+    valid(op, support.queue());
+  } else {
+    readable(op, "support", support.rows());
+    not_empty(op, "support", support.rows());
+  }
+  has_columns(op, support.rows_name(), support.rows(), cols, as);
+}
+
+/// Ids to pass rows over by: one a query, for a support that has ids.
+template <element T, memory_space S>
+void exclusion(std::string_view op, const support_rows<T, S>& support,
+               const vector_view<const std::int64_t, S>& exclude_ids, index_t queries,
+               std::string_view as) {
+  readable(op, "exclude_ids", exclude_ids);
+  if (exclude_ids.empty()) return;
+  has_size(op, "exclude_ids", exclude_ids, queries, as);
+  if (support.ids().empty()) {
+    fail(op, "exclude_ids", text(exclude_ids.size()) + " ids", "none, since the rows carry no ids");
+  }
+}
+
+/// No query that is finite is left without a row to find, because all that are filled have its id.
+template <element T>
+void leaves_some(std::string_view op, const support_rows<T>& support,
+                 const vector_view<const std::int64_t>& exclude_ids,
+                 const matrix_view<const T>& queries, const row_selection& selection,
+                 std::string_view wanted) {
+  if (exclude_ids.empty() || support.filled() == 0) return;
+  const vector_view<const std::int64_t> ids = support.ids();
+  const std::int64_t id = ids[0];
+  for (index_t slot = 1; slot < support.filled(); ++slot) {
+    if (ids[slot] != id) return;
+  }
+  for (index_t i = 0; i < queries.rows(); ++i) {
+    if (exclude_ids[i] == id && selection.contains(i) &&
+        std::isfinite(row_norm(queries.row(i), queries.cols()))) {
+      fail(op, "exclude_ids", "every filled row excluded for row " + text(i), wanted);
+    }
+  }
+}
+
+/// Slots that an earlier search gave: filled ones, or −1. Those in device memory are not read.
+template <element T, memory_space S>
+void found_slots(std::string_view op, const support_rows<T, S>& support,
+                 const matrix_view<const index_t, S>& slots, const row_selection& selection) {
+  if constexpr (S == memory_space::host) {
+    for (index_t i = 0; i < slots.rows(); ++i) {
+      if (!selection.contains(i)) continue;
+      for (index_t rank = 0; rank < slots.cols(); ++rank) {
+        const index_t slot = slots(i, rank);
+        if (slot >= -1 && slot < support.filled()) continue;
+        fail(op, "indices", text(slot) + " for row " + text(i),
+             "−1 or a filled slot, below " + text(support.filled()));
+      }
+    }
+  }
+}
+
+}  // namespace check
+
+namespace cpu {
+
+/// slots(i, rank) = the slot of that rank for query i; −1 where there is none, as in a queue with
+/// fewer rows than slots has columns.
+template <element T>
+void find_neighbours(cpu_context& ctx, const support_rows<T>& support,
+                     const matrix_view<const T>& queries,
+                     const vector_view<const std::int64_t>& exclude_ids,
+                     const matrix_view<index_t>& slots) {
+  const index_t k = std::min(slots.cols(), support.filled());
+  for (index_t i = 0; i < slots.rows(); ++i)
+    std::fill(slots.row(i) + k, slots.row(i) + slots.cols(), -1);
+  if (k == 0) return;
+  matrix_view<index_t> found = slots;
+  found.extents[1] = k;
+  const nearest_options options = {.k = k, .exclude_ids = exclude_ids};
+  if (support.in_queue()) {
+    nearest(ctx, support.queue(), queries, {.indices = found}, options);
+  } else {
+    nearest(ctx, support.rows(), queries, {.indices = found}, options);
+  }
+}
+
+// 1 MiB of slots at a time.
+inline constexpr index_t found_at_once = index_t{1} << 17;
+
+/// act(first row, slots of a block of rows, one row each) over all queries: the slots that are
+/// `given` (N × k) at once, or, where none are, found block by block, so that any number of queries
+/// takes at most 1 MiB (or k slots).
+template <element T, class Act>
+void for_each_found(cpu_context& ctx, const support_rows<T>& support,
+                    const matrix_view<const T>& queries,
+                    const vector_view<const std::int64_t>& exclude_ids, index_t k,
+                    const matrix_view<const index_t>& given, const Act& act) {
+  if (given.data != nullptr) {
+    act(index_t{0}, given);
+    return;
+  }
+  const index_t rows = queries.rows();
+  const index_t at_once = std::clamp<index_t>(found_at_once / k, 1, std::max<index_t>(rows, 1));
+  workspace::scope scratch(ctx.workspace);
+  auto* const memory = scratch.take<index_t>(at_once * k);
+  for (index_t first = 0; first < rows; first += at_once) {
+    const index_t count = std::min(at_once, rows - first);
+    const matrix_view<index_t> slots(memory, count, k);
+    vector_view<const std::int64_t> own = exclude_ids;
+    if (!own.empty()) {
+      own.data += first * own.strides[0];
+      own.extents[0] = count;
+    }
+    find_neighbours<T>(ctx, support, queries.rows_from(first, count), own, slots);
+    act(first, matrix_view<const index_t>(slots));
+  }
+}
+
+}  // namespace cpu
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,150 @@
+// What momentum_update may be given, what it refuses, and its formula, on every backend.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <numbers>
+#include <ranges>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/core/macros.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// A parameter of the momentum network and the one that it follows: two matrices, or two vectors.
+/// The target may be stored wider than what it follows (float beside half): a 16-bit target would
+/// stand still, since steps of (1 − momentum) round away.
+template <element T, element S = T, memory_space Space = memory_space::host>
+struct momentum_pair {
+  matrix_view<T, Space> target = {};
+  matrix_view<const S, Space> online = {};
+
+  constexpr momentum_pair() = default;
+  constexpr momentum_pair(const matrix_view<T, Space>& target_view,
+                          const matrix_view<const S, Space>& online_view)
+      : target(target_view), online(online_view) {}
+  constexpr momentum_pair(const vector_view<T, Space>& target_view,
+                          const vector_view<const S, Space>& online_view)
+      : target(as_column(target_view)), online(as_column(online_view)) {}
+
+ private:
+  /// A vector's elements need not lie side by side.
+  template <class U>
+  static constexpr matrix_view<U, Space> as_column(const vector_view<U, Space>& view) {
+    return {view.data, view.size(), 1, view.strides[0]};
+  }
+};
+
+/// The momentum of step `step` of `steps`: from `base` at the first to 1 at the last along half a
+/// cosine (Grill et al., BYOL, arXiv 2006.07733):
+///     1 − (1 − base) · ½ (1 + cos(π · step / steps)).
+inline double momentum_at(index_t step, index_t steps, double base) {
+  check::within("momentum_at", "base", base, 0, 1);
+  if (steps < 1) check::fail("momentum_at", "steps", check::text(steps), "at least 1");
+  check::within("momentum_at", "step", step, 0, steps);
+  const double done = static_cast<double>(step) / static_cast<double>(steps);
+  return 1.0 - (1.0 - base) * 0.5 * (1.0 + std::cos(std::numbers::pi * done));
+}
+
+namespace detail {
+
+template <class P>
+inline constexpr bool is_momentum_pair = false;
+template <element T, element S, memory_space Space>
+inline constexpr bool is_momentum_pair<momentum_pair<T, S, Space>> = true;
+
+/// A contiguous range of pairs in one memory space: a vector, an array, a span.
+template <class Range>
+concept momentum_pairs = std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range> &&
+    is_momentum_pair<std::remove_cv_t<std::ranges::range_value_t<Range>>>;
+
+/// target + (1 − momentum) · (online − target), in double: a target that has arrived stays where it
+/// is, whatever 1 − momentum rounds to. With momentum 0 the target is not read, with 1 it is kept.
+template <element T, element S>
+FEAUG_HD T followed(T target, S online, double momentum) {
+  using C = compute_t<T>;
+  if (momentum == 1) return target;
+  const auto to = static_cast<double>(load(online));
+  if (momentum == 0) return store<T>(static_cast<C>(to));
+  const auto from = static_cast<double>(load(target));
+  return store<T>(static_cast<C>(from + (1.0 - momentum) * (to - from)));
+}
+
+/// Checks every pair by itself, and that no target shares memory with another view.
+template <element T, element S, memory_space Space>
+void momentum_arguments(std::string_view op, std::span<const momentum_pair<T, S, Space>> pairs) {
+  struct place {
+    std::uintptr_t begin;
+    std::uintptr_t end;
+    std::size_t pair;
+    bool is_target;
+  };
+  std::vector<place> places;
+  const auto note = [&places](const auto& view, std::size_t pair, bool is_target) {
+    if (view.empty()) return;
+    const auto begin = reinterpret_cast<std::uintptr_t>(view.data);
+    const auto elements = (view.rows() - 1) * view.row_stride() + view.cols();
+    places.push_back({begin, begin + static_cast<std::uintptr_t>(elements) * sizeof(*view.data),
+                      pair, is_target});
+  };
+  const auto name = [](std::size_t pair, bool is_target) {
+    return "pairs[" + std::to_string(pair) + "]." + (is_target ? "target" : "online");
+  };
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    const std::string target = name(i, true);
+    const std::string online = name(i, false);
+    check::writable(op, target, pairs[i].target);
+    check::readable(op, online, pairs[i].online);
+    check::has_shape(op, online, pairs[i].online, pairs[i].target.rows(), pairs[i].target.cols(),
+                     "its target");
+    note(pairs[i].target, i, true);
+    note(pairs[i].online, i, false);
+  }
+  // Only views whose address ranges meet can overlap.
+  std::sort(places.begin(), places.end(), [](const place& a, const place& b) {
+    return a.begin != b.begin ? a.begin < b.begin : a.pair < b.pair;
+  });
+  const auto apart = [&](const place& a, const place& b) {
+    const auto from = [&](const auto& first) {
+      return b.is_target ? check::overlap(first, pairs[b.pair].target)
+                         : check::overlap(first, pairs[b.pair].online);
+    };
+    const bool meet = a.is_target ? from(pairs[a.pair].target) : from(pairs[a.pair].online);
+    if (!meet) return;
+    const place& written = a.is_target ? a : b;
+    const place& other = a.is_target ? b : a;
+    check::fail(op, name(written.pair, true),
+                "memory that overlaps " + name(other.pair, other.is_target), "memory of its own");
+  };
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    for (std::size_t j = i + 1; j < places.size() && places[j].begin < places[i].end; ++j) {
+      if (places[i].is_target || places[j].is_target) apart(places[i], places[j]);
+    }
+  }
+}
+
+/// The two matrices of a pair, read as one run of elements where neither has gaps.
+template <element T, element S, memory_space Space>
+momentum_pair<T, S, Space> without_gaps(const momentum_pair<T, S, Space>& pair) {
+  const auto packed = [](const auto& view) {
+    return view.rows() <= 1 || view.row_stride() == view.cols();
+  };
+  if (!packed(pair.target) || !packed(pair.online)) return pair;
+  const index_t count = pair.target.rows() * pair.target.cols();
+  return {matrix_view<T, Space>(pair.target.data, 1, count),
+          matrix_view<const S, Space>(pair.online.data, 1, count)};
+}
+
+}  // namespace detail
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,90 @@
+// step and step_direction, for any context. Include feaug/step/step.hpp for the CPU,
+// feaug/cuda/step/step.cuh for CUDA: they bring what runs there.
+#pragma once
+
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/core/error.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/step/gradient_sink.hpp"
+#include "feaug/step/step_direction.hpp"
+#include "feaug/step/step_options.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// The loss of one direction, into one element, and its gradients: the prediction comes from `a`,
+/// the target from `b` (N × D both), as options.architecture places augmentation and predictor. sg
+/// is stop_gradient(b); with a destination b is differentiated as well. Momentum targets: call it
+/// for (z1, stop_gradient(m2)) and for (z2, stop_gradient(m1)).
+///
+/// `augmentation` is a policy, or a callable (direction, sample) → policy. `direction` (0 or 1)
+/// keeps the draws of two calls apart; sample k draws from stream key.stream + (direction·samples +
+/// k)·stream_count<policy> on. options.symmetric plays no part. The predictor's parameter gradients
+/// are its own affair: see feaug::predictor. The features are changed in no way. Scratch: up to
+/// eight N × D arrays.
+template <class Context, element T, memory_space S, predictor<T, S> Predictor, class Augmentation>
+requires(S == Context::space) void step_direction(
+    Context& ctx, const std::type_identity_t<step_options<T, S>>& options,
+    const operand<T, 2, S>& a, const std::type_identity_t<operand<T, 2, S>>& b, Predictor& h,
+    const Augmentation& augmentation, const random_key& key,
+    std::type_identity_t<vector_view<compute_t<T>, S>> loss, int direction = 0) {
+  constexpr std::string_view op = "step_direction";
+  detail::check_step<Predictor>(op, options, "a", a, "b", b);
+  check::within(op, "direction", index_t{direction}, 0, 1);
+  check::usable(op, key, a.value.rows(), a.value.cols(),
+                (direction + 1) * options.samples * stream_count<detail::policy_type<Augmentation>>,
+                S);
+  check::writable(op, "loss", loss);
+  check::has_size(op, "loss", loss, 1, "a scalar");
+  detail::gradient_sink<T, S> sink_a(a);
+  detail::gradient_sink<T, S> sink_b(b);
+  typename Context::operation call(ctx, op);
+  auto* total = call.template take_zeros<double>(1);
+  detail::step_direction_call<Context, T, Predictor, Augmentation>(
+      ctx, options, 1.0, sink_a, sink_b, h, augmentation, key, direction, total)
+      .run();
+  sink_a.finish(call);
+  sink_b.finish(call);
+  write_total(call, total, loss);
+}
+
+/// The loss of two views of N × D features, into one element, and all its gradients: the mean of
+/// both directions, or z1 → z2 alone with options.symmetric = false. Each view is differentiated as
+/// a prediction and, with target_gradient::flowing, as a target.
+template <class Context, element T, memory_space S, predictor<T, S> Predictor, class Augmentation>
+requires(S == Context::space) void step(Context& ctx,
+                                        const std::type_identity_t<step_options<T, S>>& options,
+                                        const operand<T, 2, S>& z1, const operand<T, 2, S>& z2,
+                                        Predictor& h, const Augmentation& augmentation,
+                                        const random_key& key,
+                                        std::type_identity_t<vector_view<compute_t<T>, S>> loss,
+                                        target_gradient targets = target_gradient::stopped) {
+  constexpr std::string_view op = "step";
+  detail::check_step<Predictor>(op, options, "z1", z1, "z2", z2);
+  check::usable(op, key, z1.value.rows(), z1.value.cols(),
+                2 * options.samples * stream_count<detail::policy_type<Augmentation>>, S);
+  check::writable(op, "loss", loss);
+  check::has_size(op, "loss", loss, 1, "a scalar");
+  using sink = detail::gradient_sink<T, S>;
+  sink sinks[2] = {sink(z1), sink(z2)};
+  const int directions = options.symmetric ? 2 : 1;
+  typename Context::operation call(ctx, op);
+  auto* total = call.template take_zeros<double>(1);
+  for (int direction = 0; direction < directions; ++direction) {
+    sink& a = sinks[direction];
+    sink& b = sinks[1 - direction];
+    sink constant(stop_gradient(b.value()));
+    detail::step_direction_call<Context, T, Predictor, Augmentation>(
+        ctx, options, 1.0 / directions, a, targets == target_gradient::flowing ? b : constant, h,
+        augmentation, key, direction, total)
+        .run();
+  }
+  sinks[0].finish(call);
+  sinks[1].finish(call);
+  write_total(call, total, loss);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

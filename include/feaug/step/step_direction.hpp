@@ -1,0 +1,223 @@
+// One direction of a step: the prediction comes from one view, the target from the other. The same
+// for every context; what it calls is found by the context's type.
+#pragma once
+
+#include <concepts>
+#include <type_traits>
+#include <utility>
+
+#include "feaug/augment/augmentation.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/step/gradient_sink.hpp"
+#include "feaug/step/step_options.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
+
+/// The augmentation of one sample: the policy itself, or what a callable (direction, sample) gives.
+template <class Augmentation>
+decltype(auto) policy_of(const Augmentation& augmentation, int direction, int sample) {
+  if constexpr (std::invocable<const Augmentation&, int, int>) {
+    return augmentation(direction, sample);
+  } else {
+    return (augmentation);
+  }
+}
+
+template <class Augmentation>
+using policy_type =
+    std::remove_cvref_t<decltype(policy_of(std::declval<const Augmentation&>(), 0, 0))>;
+
+/// FA(x) = policy(unit(x)) and its way back.
+template <class Context, element T, class Policy>
+class augmented_features {
+ public:
+  using operation = typename Context::operation;
+  using input_view = matrix_view<const T, Context::space>;
+  using output_view = matrix_view<T, Context::space>;
+  using operand_type = operand<T, 2, Context::space>;
+
+  augmented_features(Context& ctx, operation& call, index_t rows, index_t cols)
+      : ctx_(ctx),
+        unit_(call.template take<T>(rows * cols), rows, cols),
+        unit_gradient_(call.template take<T>(rows * cols), rows, cols),
+        value_(call.template take<T>(rows * cols), rows, cols) {}
+
+  input_view forward(const Policy& policy, input_view x, const random_key& key) {
+    l2_normalize(ctx_, x, unit_);
+    augment(ctx_, policy, input_view(unit_), key, value_);
+    return value_;
+  }
+
+  void backward(const Policy& policy, const operand_type& x, const random_key& key,
+                input_view gradient) {
+    augment_backward(ctx_, policy, differentiable(unit_, unit_gradient_), key, gradient);
+    l2_normalize_backward(ctx_, x, unit_gradient_);
+  }
+
+ private:
+  Context& ctx_;
+  output_view unit_;
+  output_view unit_gradient_;
+  output_view value_;
+};
+
+/// One direction: prediction from view a, target from view b.
+template <class Context, element T, class Predictor, class Augmentation>
+class step_direction_call {
+ public:
+  using C = compute_t<T>;
+  using policy = policy_type<Augmentation>;
+  using input_view = matrix_view<const T, Context::space>;
+  using output_view = matrix_view<T, Context::space>;
+  using operand_type = operand<T, 2, Context::space>;
+  using sink = gradient_sink<T, Context::space>;
+
+  step_direction_call(Context& ctx, const step_options<T, Context::space>& options, double weight,
+                      sink& a, sink& b, Predictor& h, const Augmentation& augmentation,
+                      const random_key& key, int direction, double* total)
+      : ctx_(ctx),
+        call_(ctx, "step"),
+        options_(options),
+        sample_weight_(weight * options.share /
+                       (options.sample_reduction == sample_reduce::mean
+                            ? static_cast<double>(options.samples)
+                            : 1.0)),
+        a_(a),
+        b_(b),
+        h_(h),
+        augmentation_(augmentation),
+        key_(key),
+        direction_(direction),
+        total_(total),
+        loss_(call_.template take<C>(1), 1),
+        augmented_(ctx, call_, a.value().rows(), a.value().cols()) {}
+
+  /// Adds the direction's loss to the total, and writes its gradients.
+  void run() {
+    switch (options_.architecture) {
+      case architecture::basic:
+        return basic();
+      case architecture::pre_predictor:
+        return pre_predictor();
+      case architecture::post_predictor:
+        return post_predictor();
+      case architecture::parallel_predictor:
+        return parallel_predictor();
+    }
+  }
+
+ private:
+  void basic() {
+    over_samples([&](const policy& fa, const random_key& key) {
+      against_augmented_target(fa, key, [&] { return a_.next(); });
+    });
+  }
+
+  void pre_predictor() {
+    const output_view predicted = matrix();
+    const output_view predicted_gradient = matrix();
+    const output_view augmented_gradient = matrix();
+    over_samples([&](const policy& fa, const random_key& key) {
+      const input_view augmented = augmented_.forward(fa, a_.value(), key);
+      h_.forward(augmented, predicted);
+      compare(differentiable(predicted, predicted_gradient), b_.next());
+      h_.backward(augmented, input_view(predicted_gradient), augmented_gradient);
+      if (a_.wanted()) augmented_.backward(fa, a_.next(), key, augmented_gradient);
+    });
+  }
+
+  void post_predictor() {
+    const output_view augmented_gradient = matrix();
+    through_predictor([&](sink& predicted) {
+      over_samples([&](const policy& fa, const random_key& key) {
+        const input_view augmented = augmented_.forward(fa, predicted.value(), key);
+        compare(differentiable(augmented, augmented_gradient), b_.next());
+        augmented_.backward(fa, predicted.next(), key, augmented_gradient);
+      });
+    });
+  }
+
+  void parallel_predictor() {
+    through_predictor([&](sink& predicted) {
+      over_samples([&](const policy& fa, const random_key& key) {
+        against_augmented_target(fa, key, [&] { return predicted.next(); });
+      });
+    });
+  }
+
+  /// h once, its backward once, however many samples lie between.
+  template <class Body>
+  void through_predictor(const Body& body) {
+    const output_view predicted = matrix();
+    const output_view predicted_gradient = matrix();
+    h_.forward(a_.value(), predicted);
+    sink contributions(differentiable(predicted, predicted_gradient));
+    body(contributions);
+    contributions.finish(call_);
+    const output_view input_gradient = matrix();
+    h_.backward(a_.value(), input_view(predicted_gradient), input_gradient);
+    if (a_.wanted()) put_gradient_matrix(call_, a_.next(), input_view(input_gradient));
+  }
+
+  template <class Next>
+  void against_augmented_target(const policy& fa, const random_key& key, const Next& prediction) {
+    const input_view target = augmented_.forward(fa, b_.value(), key);
+    if (!b_.wanted()) return compare(prediction(), stop_gradient(target));
+    if (target_gradient_.data == nullptr) target_gradient_ = matrix();
+    compare(prediction(), differentiable(target, target_gradient_));
+    augmented_.backward(fa, b_.next(), key, target_gradient_);
+  }
+
+  template <class Sample>
+  void over_samples(const Sample& sample) {
+    for (int k = 0; k < options_.samples; ++k) {
+      decltype(auto) fa = policy_of(augmentation_, direction_, k);
+      sample(fa, key_.streams_later((direction_ * options_.samples + k) * stream_count<policy>));
+    }
+  }
+
+  /// Adds the loss of one pair to the total; its gradients carry the sample's weight.
+  void compare(const operand_type& prediction, const operand_type& target) {
+    const double scale = sample_weight_ * options_.gradient_scale;
+    const bool rows_are_targets = options_.contrast == contrast::target_rows;
+    if (options_.paradigm == paradigm::similarity) {
+      negative_cosine_with_gradients(ctx_, prediction, target, loss_, {.gradient_scale = scale});
+    } else if (options_.contrast == contrast::both_views) {
+      nt_xent_with_gradients(ctx_, prediction, target, loss_,
+                             {.temperature = options_.temperature, .gradient_scale = scale});
+    } else {
+      info_nce_with_gradients(ctx_, rows_are_targets ? target : prediction,
+                              rows_are_targets ? prediction : target, loss_,
+                              {.temperature = options_.temperature,
+                               .in_batch_negatives = options_.in_batch_negatives,
+                               .negatives = options_.negatives,
+                               .gradient_scale = scale});
+    }
+    add_to_total(call_, sample_weight_, loss_, total_);
+  }
+
+  output_view matrix() {
+    const index_t rows = a_.value().rows();
+    const index_t cols = a_.value().cols();
+    return {call_.template take<T>(rows * cols), rows, cols};
+  }
+
+  Context& ctx_;
+  typename Context::operation call_;
+  const step_options<T, Context::space>& options_;
+  double sample_weight_;
+  sink& a_;
+  sink& b_;
+  Predictor& h_;
+  const Augmentation& augmentation_;
+  random_key key_;
+  int direction_;
+  double* total_;
+  vector_view<C, Context::space> loss_;  // of one pair
+  augmented_features<Context, T, policy> augmented_;
+  output_view target_gradient_ = {};
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail

@@ -1,0 +1,81 @@
+// What a step may be told, and what it refuses, on every backend.
+#pragma once
+
+#include <concepts>
+#include <string_view>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/step/architecture.hpp"
+#include "feaug/step/predictor.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// Options of step and step_direction. T is the element type of the features.
+template <element T, memory_space Space = memory_space::host>
+struct step_options {
+  feaug::architecture architecture = feaug::architecture::parallel_predictor;
+  feaug::paradigm paradigm = feaug::paradigm::discrimination;
+  feaug::contrast contrast = feaug::contrast::target_rows;
+  /// Of the contrastive losses.
+  double temperature = 0.1;
+  /// K: how many augmented samples are drawn, each with a loss of its own.
+  int samples = 1;
+  feaug::sample_reduce sample_reduction = feaug::sample_reduce::mean;
+  /// Whether step compares both ways, ½ each, or only z1 with z2.
+  bool symmetric = true;
+  /// K × D rows that join every row's sum: a support queue. contrast::target_rows and
+  /// prediction_rows only.
+  operand<T, 2, Space> negatives = {};
+  /// Whether the rest of the batch is negative. false, with negatives, makes the loss of a row
+  /// independent of its batch.
+  bool in_batch_negatives = true;
+  /// This call's part of a batch that is worked through in micro-batches: its rows / all rows.
+  /// Multiplies loss and gradients, so that the micro-batches' calls add up to the mean over the
+  /// whole batch. See docs/step.md for when that is the same number.
+  double share = 1;
+  /// Multiplies every gradient, not the loss.
+  double gradient_scale = 1;
+};
+
+/// Whether a step's targets are constants.
+enum class target_gradient {
+  stopped,  ///< as all published methods train
+  flowing,  ///< for studying what stopping does
+};
+
+namespace detail {
+
+template <class Predictor, element T, memory_space S>
+void check_step(std::string_view op, const step_options<T, S>& options, std::string_view first,
+                const operand<T, 2, S>& a, std::string_view second, const operand<T, 2, S>& b) {
+  check::valid(op, first, a);
+  check::valid(op, second, b);
+  check::not_empty(op, first, a.value);
+  check::has_shape(op, second, b.value, a.value.rows(), a.value.cols(), first);
+  check::apart(op, first, a, second, b);
+  check::positive(op, "temperature", options.temperature);
+  check::within(op, "samples", index_t{options.samples}, 1, 1 << 15);
+  check::positive(op, "share", options.share);
+  check::finite(op, "gradient_scale", options.gradient_scale);
+  check::valid(op, "negatives", options.negatives);
+  if (options.negatives.wants_gradient()) {
+    check::fail(op, "negatives", "a gradient destination",
+                "stop_gradient(negatives), since several losses read them");
+  }
+  if (!options.negatives.value.empty()) {
+    check::has_columns(op, "negatives", options.negatives.value, a.value.cols(), first);
+    if (options.paradigm == paradigm::similarity || options.contrast == contrast::both_views) {
+      check::fail(op, "negatives", check::shape(options.negatives.value),
+                  "none, since this loss has no place for a queue's rows");
+    }
+  }
+  if (std::same_as<Predictor, no_predictor> && options.architecture != architecture::basic) {
+    check::fail(op, "predictor", "no_predictor", "a predictor, or architecture::basic");
+  }
+}
+
+}  // namespace detail
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

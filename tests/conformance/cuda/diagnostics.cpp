@@ -1,0 +1,21 @@
+#include "feaug/cuda/diagnostics/alignment.cuh"
+#include "feaug/cuda/diagnostics/feature_deviation.cuh"
+#include "feaug/cuda/diagnostics/neighbour_share.cuh"
+#include "feaug/cuda/diagnostics/uniformity.cuh"
+
+// After what they call: names are looked up where these templates are written.
+#include "cuda/cuda_backend.hpp"
+#include "cuda/cuda_operators.hpp"
+#include "operators/diagnostics.hpp"
+
+namespace conformance {
+
+template <class T>
+void add_cuda_diagnostics(registry& operators) {
+  add_diagnostics<cuda_backend, T>(operators);
+}
+
+template void add_cuda_diagnostics<double>(registry&);
+template void add_cuda_diagnostics<float>(registry&);
+
+}  // namespace conformance

@@ -1,0 +1,33 @@
+#include "feaug/cuda/loss/barlow_twins.cuh"
+#include "feaug/cuda/loss/hard_negative_info_nce.cuh"
+#include "feaug/cuda/loss/info_nce.cuh"
+#include "feaug/cuda/loss/kl_to_standard_normal.cuh"
+#include "feaug/cuda/loss/masked_prediction.cuh"
+#include "feaug/cuda/loss/mean_shift.cuh"
+#include "feaug/cuda/loss/negative_cosine.cuh"
+#include "feaug/cuda/loss/nt_xent.cuh"
+#include "feaug/cuda/loss/relation_distillation.cuh"
+#include "feaug/cuda/loss/sigmoid.cuh"
+#include "feaug/cuda/loss/sinkhorn.cuh"
+#include "feaug/cuda/loss/soft_neighbour_contrast.cuh"
+#include "feaug/cuda/loss/supervised_contrastive.cuh"
+#include "feaug/cuda/loss/swapped_assignment.cuh"
+#include "feaug/cuda/loss/symmetric_info_nce.cuh"
+#include "feaug/cuda/loss/vicreg.cuh"
+
+// After what they call: names are looked up where these templates are written.
+#include "cuda/cuda_backend.hpp"
+#include "cuda/cuda_operators.hpp"
+#include "operators/losses.hpp"
+
+namespace conformance {
+
+template <class T>
+void add_cuda_losses(registry& operators) {
+  add_losses<cuda_backend, T>(operators);
+}
+
+template void add_cuda_losses<double>(registry&);
+template void add_cuda_losses<float>(registry&);
+
+}  // namespace conformance

@@ -1,0 +1,22 @@
+#include "feaug/cuda/augment/pseudo_neighbour.cuh"
+#include "feaug/cuda/queue/nearest.cuh"
+#include "feaug/cuda/queue/support_queue.cuh"
+
+// After what they call: names are looked up where these templates are written.
+#include "cuda/cuda_backend.hpp"
+#include "cuda/cuda_operators.hpp"
+#include "operators/neighbours.hpp"
+#include "operators/queue.hpp"
+
+namespace conformance {
+
+template <class T>
+void add_cuda_queue(registry& operators) {
+  add_queue<cuda_backend, T>(operators);
+  add_neighbours<cuda_backend, T>(operators);
+}
+
+template void add_cuda_queue<double>(registry&);
+template void add_cuda_queue<float>(registry&);
+
+}  // namespace conformance

@@ -1,0 +1,258 @@
+// Running covariances and their noise on a GPU against the CPU: states, draws, selections, aliases,
+// any schedule.
+#include "feaug/cuda/augment/covariance_noise.cuh"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cuda/support/device_copy.hpp"
+#include "cuda/support/schedules.hpp"
+#include "feaug/cuda/augment/elementwise.cuh"
+#include "feaug/cuda/augment/one_of.cuh"
+#include "support/covariance_memory.hpp"
+#include "support/message_of.hpp"
+
+using device_test::device_array;
+using device_test::device_copy;
+using feaug::index_t;
+using feaug::random_key;
+using testing::covariance_memory;
+using testing::message_of;
+using testing::test_matrix;
+using testing::variance_memory;
+
+namespace {
+
+constexpr random_key key{.seed = 11, .step = 5, .stream = 2, .row_offset = 3};
+
+/// A state in device memory.
+struct device_covariance {
+  device_array<double> mean;
+  device_copy<double> covariance;
+  device_copy<double> factor;
+  device_array<index_t> count;
+
+  explicit device_covariance(const covariance_memory& host)
+      : mean(host.mean),
+        covariance(host.covariance),
+        factor(host.factor),
+        count(std::vector<index_t>{host.count}) {}
+  [[nodiscard]] feaug::device_running_covariance view() const {
+    return {.mean = {mean.data(), static_cast<index_t>(mean.size())},
+            .covariance = covariance.view(),
+            .factor = factor.view(),
+            .count = count.data()};
+  }
+};
+
+struct device_variance {
+  device_array<double> mean;
+  device_array<double> variance;
+  device_array<double> deviation;
+  device_array<index_t> count;
+
+  explicit device_variance(const variance_memory& host)
+      : mean(host.mean),
+        variance(host.variance),
+        deviation(host.deviation),
+        count(std::vector<index_t>{host.count}) {}
+  [[nodiscard]] feaug::device_running_variance view() const {
+    const auto cols = static_cast<index_t>(mean.size());
+    return {.mean = {mean.data(), cols},
+            .variance = {variance.data(), cols},
+            .deviation = {deviation.data(), cols},
+            .count = count.data()};
+  }
+};
+
+void same(const std::vector<double>& got, const std::vector<double>& want, double tolerance) {
+  CHECK(testing::relative_error(got, want) <= tolerance);
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("states are the CPU's, and so is their noise", "[cuda][augment][covariance]",
+                   double, float, feaug::half, feaug::bfloat16) {
+  using T = TestType;
+  // One feature, a tile and its neighbours, several panels and tiles of noise.
+  for (const index_t cols : {index_t{1}, index_t{31}, index_t{32}, index_t{33}, index_t{70}}) {
+    if (cols > 33 && !std::is_same_v<T, float>) continue;
+    CAPTURE(cols);
+    feaug::cpu_context cpu{.threads = 1};
+    feaug::cuda_context gpu;
+    covariance_memory host(cols);
+    variance_memory host_variance(cols);
+    const device_covariance device(host);
+    const device_variance variance(host_variance);
+    const feaug::covariance_options options[] = {{}, {.ridge = 0.1}, {.momentum = 0.75}};
+    // Fewer rows than features at first: the ridge makes the factor what it is.
+    const index_t rows[] = {5, 40, 33};
+    for (int step = 0; step < 3; ++step) {
+      const auto x = test_matrix<T>::normal(rows[step], cols, static_cast<unsigned>(step), 1);
+      const device_copy<T> device_x(x);
+      feaug::update_covariance(cpu, host.view(), x.view(), options[step]);
+      feaug::update_covariance(gpu, device.view(), device_x.const_view(), options[step]);
+      feaug::update_covariance(cpu, host_variance.view(), x.view(), options[step]);
+      feaug::update_covariance(gpu, variance.view(), device_x.view(), options[step]);
+      same(device.mean.to_host(), host.mean, 1e-13);
+      same(device.covariance.host().values(), host.covariance.values(), 1e-13);
+      same(device.factor.host().values(), host.factor.values(), 1e-9);
+      same(variance.mean.to_host(), host_variance.mean, 1e-13);
+      same(variance.variance.to_host(), host_variance.variance, 1e-13);
+      same(variance.deviation.to_host(), host_variance.deviation, 1e-13);
+      CHECK(device.count.to_host() == std::vector<index_t>{host.count});
+      CHECK(variance.count.to_host() == std::vector<index_t>{host.count});
+      CHECK((device.covariance.host().padding_intact() && device.factor.host().padding_intact()));
+    }
+
+    // From the very same state, noise differs by the order of sums alone.
+    const device_covariance copied(host);
+    const device_variance copied_variance(host_variance);
+    const auto x = test_matrix<T>::normal(67, cols, 9, 2);
+    const device_copy<T> device_x(x);
+    test_matrix<T> want(67, cols, 1);
+    const device_copy<T> got(want);
+    const auto compare = [&](const auto& on_host, const auto& on_device) {
+      feaug::augment(cpu, on_host, x.view(), key, want.view());
+      feaug::augment(gpu, on_device, device_x.const_view(), key, got.view());
+      same(got.host().values(), want.values(), testing::tolerance<T>() / 10);
+      CHECK(got.host().padding_intact());
+      feaug::draw(cpu, on_host, key, want.view());
+      feaug::draw(gpu, on_device, key, got.view());
+      same(got.host().values(), want.values(), testing::tolerance<T>() / 10);
+    };
+    compare(feaug::covariance_noise(host.view(), 0.5F),
+            feaug::covariance_noise(copied.view(), 0.5F));
+    compare(feaug::covariance_noise(host_variance.view(), 0.5F),
+            feaug::covariance_noise(copied_variance.view(), 0.5F));
+    const device_copy<T> dx(test_matrix<T>(67, cols));
+    feaug::augment_backward(gpu, feaug::covariance_noise(copied.view()),
+                            feaug::differentiable(got.const_view(), dx.view()), key,
+                            device_x.const_view());
+    CHECK(dx.host().values() == x.values());
+  }
+}
+
+TEST_CASE("draws are the CPU's to the bit: with an identity for a factor",
+          "[cuda][augment][covariance]") {
+  feaug::cuda_context gpu;
+  covariance_memory host(9);
+  host.count = 1;
+  host.factor.fill(0.0);
+  for (index_t j = 0; j < 9; ++j) host.factor.set(j, j, 1.0);
+  const device_covariance device(host);
+  const device_copy<float> noise(test_matrix<float>(70, 9));
+  feaug::draw(gpu, feaug::covariance_noise(device.view()), key, noise.view());
+  const auto drawn = noise.host();
+  for (index_t i = 0; i < 70; ++i) {
+    for (index_t j = 0; j < 9; ++j)
+      REQUIRE(static_cast<float>(drawn.get(i, j)) == feaug::draw_normal(key, i, j));
+  }
+}
+
+TEST_CASE("semi-definite, still and unseen states; rows that are chosen",
+          "[cuda][augment][covariance]") {
+  feaug::cpu_context cpu{.threads = 1};
+  feaug::cuda_context gpu;
+  auto x = test_matrix<double>::normal(6, 40, 4);
+  for (index_t i = 0; i < 6; ++i) {
+    x.set(i, 3, x.get(i, 1));
+    x.set(i, 5, 7.0);
+  }
+  const device_copy<double> device_x(x);
+  covariance_memory host(40);
+  const device_covariance device(host);
+  feaug::update_covariance(gpu, device.view(), device_x.const_view(), {.ridge = 0});
+  feaug::update_covariance(cpu, host.view(), x.view(), {.ridge = 0});
+  const auto factor = device.factor.host();
+  std::vector<double> product;
+  for (index_t i = 0; i < 40; ++i) {
+    for (index_t j = 0; j < 40; ++j) {
+      double sum = 0;
+      for (index_t k = 0; k < 40; ++k) sum += factor.get(i, k) * factor.get(j, k);
+      product.push_back(sum);
+    }
+  }
+  same(product, host.covariance.values(), 1e-9);
+
+  // No rows: nothing changes. Nothing seen: there is nobody to throw at, so NaN.
+  const device_covariance unseen(covariance_memory(40));
+  feaug::update_covariance(gpu, unseen.view(), device_x.const_view().rows_from(0, 0));
+  CHECK(unseen.count.to_host() == std::vector<index_t>{0});
+  const device_variance unseen_variance(variance_memory(40));
+  const device_copy<double> out(test_matrix<double>(6, 40));
+  feaug::augment(gpu, feaug::covariance_noise(unseen.view()), device_x.const_view(), key,
+                 out.view());
+  for (double v : out.host().values()) REQUIRE(std::isnan(v));
+  const device_copy<double> second(test_matrix<double>(6, 40));
+  feaug::augment(gpu, feaug::covariance_noise(unseen_variance.view()), device_x.const_view(), key,
+                 second.view());
+  for (double v : second.host().values()) REQUIRE(std::isnan(v));
+
+  const std::vector<index_t> choice = {0, 1, 0, 0, 1, 1};
+  const device_array<index_t> device_choice(choice);
+  const feaug::vector_view<const index_t> chosen(choice.data(), 6);
+  const feaug::device_vector<const index_t> device_chosen(device_choice.data(), 6);
+  test_matrix<double> want(6, 40);
+  const device_covariance copied(host);
+  feaug::augment(
+      cpu,
+      feaug::drawn_one_of(chosen, feaug::covariance_noise(host.view()), feaug::keep_features{}),
+      std::as_const(x).view(), key, want.view());
+  feaug::augment(gpu,
+                 feaug::drawn_one_of(device_chosen, feaug::covariance_noise(copied.view()),
+                                     feaug::keep_features{}),
+                 device_x.const_view(), key, out.view());
+  same(out.host().values(), want.values(), 1e-12);
+}
+
+TEST_CASE("the order of threads is nothing to covariances", "[cuda][augment][covariance]") {
+  const auto x = test_matrix<float>::normal(35, 70, 4, 2);
+  std::vector<double> first;
+  device_test::for_each_schedule([&] {
+    feaug::cuda_context gpu;
+    const device_copy<float> in_place(x);
+    const device_covariance state(covariance_memory(70));
+    const device_variance variance(variance_memory(70));
+    feaug::update_covariance(gpu, state.view(), in_place.const_view());
+    feaug::update_covariance(gpu, variance.view(), in_place.const_view());
+    feaug::update_covariance(gpu, state.view(), in_place.const_view().rows_from(0, 9));
+    feaug::augment(gpu, feaug::covariance_noise(state.view()), in_place.const_view(), key,
+                   in_place.view());
+    feaug::augment(gpu, feaug::covariance_noise(variance.view()), in_place.const_view(), key,
+                   in_place.view());
+    std::vector<double> all = in_place.host().values();
+    for (double v : state.factor.host().values()) all.push_back(v);
+    if (first.empty()) first = all;
+    CHECK(all == first);
+  });
+}
+
+TEST_CASE("covariances on a GPU refuse what they cannot use", "[cuda][augment][covariance]") {
+  feaug::cuda_context gpu;
+  const device_copy<float> x(test_matrix<float>::normal(4, 3, 1));
+  covariance_memory host(3);
+  const device_covariance device(host);
+  auto view = device.view();
+  view.count = nullptr;
+  CHECK(message_of([&] { feaug::update_covariance(gpu, view, x.const_view()); }) ==
+        "update_covariance: state.count: got a null pointer, wanted a counter in device memory");
+  view.count = &host.count;
+  CHECK(message_of([&] { feaug::update_covariance(gpu, view, x.const_view()); }) ==
+        "update_covariance: state.count: got a pointer to ordinary host memory, wanted device "
+        "memory");
+  CHECK(message_of([&] {
+          feaug::augment(gpu, feaug::covariance_noise(view), x.const_view(), key, x.view());
+        }) ==
+        "covariance_noise: state.count: got a pointer to ordinary host memory, wanted device "
+        "memory");
+  view = device.view();
+  view.factor.data = host.factor.view().data;
+  CHECK(message_of([&] { feaug::update_covariance(gpu, view, x.const_view()); }) ==
+        "update_covariance: state.factor: got a pointer to ordinary host memory, wanted device "
+        "memory");
+  CHECK(device.count.to_host() == std::vector<index_t>{0});
+}

@@ -1,0 +1,204 @@
+// The wrappers of tensor-core instructions and asynchronous copies, against plain loops.
+#include "feaug/cuda/core/tensor_core.cuh"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "cuda/support/device_array.hpp"
+#include "cuda/support/schedules.hpp"
+#include "feaug/cuda/core/async_copy.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/tile_products.cuh"
+#include "support/message_of.hpp"
+
+using device_test::device_array;
+using feaug::bfloat16;
+using feaug::index_t;
+
+namespace {
+
+namespace cuda = feaug::cuda;
+
+constexpr int features = 64;
+
+/// products (128 × 64) = rows · columnsᵀ, and sums (128 × features) = products · columns.
+template <class E>
+__global__ void products_kernel(cuda::tensor_rows<E> rows, cuda::tensor_rows<E> columns,
+                                float* products, float* sums) {
+  using tiles_type = cuda::product_tiles<E, features>;
+  FEAUG_DYNAMIC_SHARED(tiles_type, tiles);
+  const int warp_row = static_cast<int>(threadIdx.x) / cuda::warp_lanes * cuda::warp_rows;
+  cuda::tile_sums weighted[features / 8] = {};
+  cuda::for_each_column_tile<features>(
+      *tiles, rows, 0, columns, 0, columns.count, [](index_t, int) {},
+      [&](index_t first, int stage) {
+        cuda::tile_sums tile[cuda::column_steps];
+        cuda::multiply_rows<features>(&tiles->rows[warp_row], tiles->columns[stage], tile);
+        for (int n = 0; n < cuda::column_steps; ++n) {
+          for (int e = 0; e < 4; ++e) {
+            const index_t i = warp_row + cuda::row_in_warp(e);
+            const index_t j = first + cuda::column_in_tile(n, e);
+            if (i < rows.count && j < columns.count)
+              products[i * columns.count + j] = tile[n].at[e];
+          }
+        }
+        if constexpr (std::is_same_v<E, bfloat16>)
+          cuda::add_weighted<features>(tile, tiles->columns[stage], weighted);
+      });
+  for (int n = 0; n < features / 8; ++n) {
+    for (int e = 0; e < 4; ++e) {
+      const index_t i = warp_row + cuda::row_in_warp(e);
+      if (i < rows.count) sums[i * features + cuda::column_in_tile(n, e)] = weighted[n].at[e];
+    }
+  }
+}
+
+/// Small whole numbers, which 16 bits hold and whose sums float holds: every order adds up alike.
+template <class E>
+std::vector<E> whole_numbers(index_t count, int most, int seed) {
+  std::vector<E> all;
+  for (index_t i = 0; i < count; ++i) {
+    const auto value = static_cast<float>((i * 7 + i / 11 * 3 + seed) % (2 * most + 1) - most);
+    all.push_back(feaug::store<E>(value));
+  }
+  return all;
+}
+
+template <class Number>
+__global__ void copied_before_waiting(const Number* from, Number* out, bool waits) {
+  struct numbers {
+    alignas(16) Number at[32 * 4];
+  };
+  FEAUG_SHARED(numbers, shared);
+  Number* const mine = shared.at + 4 * threadIdx.x;
+  cuda::begin_copy_16(mine, from + 4 * threadIdx.x, threadIdx.x % 2 == 0);
+  cuda::close_copy_group();
+  if (waits) cuda::wait_for_copy_groups<0>();
+  __syncthreads();
+  for (unsigned i = 0; i < 4; ++i) out[4 * threadIdx.x + i] = mine[i];
+}
+
+template <class Number>
+__global__ void unaligned_copy(const Number* from, Number* out) {
+  struct numbers {
+    alignas(16) Number at[8];
+  };
+  FEAUG_SHARED(numbers, shared);
+  cuda::begin_copy_16(shared.at, from + 1, true);
+  out[0] = 0;
+}
+
+template <class Number>
+__global__ void much_shared_memory(Number* out) {
+  out[0] = 1;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("tiles of products are plain loops' sums", "[cuda][tensor]", feaug::half,
+                   bfloat16) {
+  using E = TestType;
+  // 128 × 64: whole tiles. 17 × 130: several, the last ones cut.
+  for (const auto& [row_count, column_count] :
+       std::vector<std::pair<index_t, index_t>>{{128, 64}, {17, 130}, {1, 1}}) {
+    CAPTURE(row_count, column_count);
+    const auto rows = whole_numbers<E>(row_count * features, 2, 1);
+    const auto columns = whole_numbers<E>(column_count * features, 1, 2);
+    std::vector<float> products;
+    for (index_t i = 0; i < row_count; ++i) {
+      for (index_t j = 0; j < column_count; ++j) {
+        float sum = 0;
+        for (index_t d = 0; d < features; ++d) {
+          sum += feaug::load(rows[static_cast<std::size_t>(i * features + d)]) *
+                 feaug::load(columns[static_cast<std::size_t>(j * features + d)]);
+        }
+        products.push_back(sum);
+      }
+    }
+    std::vector<float> sums(static_cast<std::size_t>(row_count * features));
+    if (std::is_same_v<E, bfloat16>) {
+      for (index_t i = 0; i < row_count; ++i) {
+        for (index_t j = 0; j < column_count; ++j) {
+          const float weight = products[static_cast<std::size_t>(i * column_count + j)];
+          REQUIRE(feaug::load(feaug::store<bfloat16>(weight)) == weight);
+          for (index_t d = 0; d < features; ++d) {
+            sums[static_cast<std::size_t>(i * features + d)] +=
+                weight * feaug::load(columns[static_cast<std::size_t>(j * features + d)]);
+          }
+        }
+      }
+    }
+    const device_array<E> device_rows(rows);
+    const device_array<E> device_columns(columns);
+    feaug::cuda_context ctx;
+    const cuda::operation call(ctx, "test");
+    constexpr auto bytes = sizeof(cuda::product_tiles<E, features>);
+    call.allow_dynamic_shared(products_kernel<E>, bytes);
+    // Named here: clang 14 captures no structured bindings.
+    const cuda::tensor_rows<E> all_rows = {device_rows.data(), row_count, features};
+    const cuda::tensor_rows<E> all_columns = {device_columns.data(), column_count, features};
+    device_test::for_each_schedule([&] {
+      const device_array<float> got_products(std::vector<float>(products.size()));
+      const device_array<float> got_sums(std::vector<float>(sums.size(), 1));
+      call.launch(products_kernel<E>, 1, cuda::tile_block, bytes, all_rows, all_columns,
+                  got_products.data(), got_sums.data());
+      const bool same = got_products.to_host() == products && got_sums.to_host() == sums;
+      CHECK(same);
+    });
+  }
+}
+
+#if defined(FEAUG_SIMT)
+TEST_CASE("numbers become pairs of bfloat16", "[cuda][tensor]") {
+  CHECK(cuda::bfloat16_pair(1.0F, -2.0F) == 0xC0003F80U);
+  CHECK(cuda::bfloat16_pair(1.00390625F, 0.0F) == 0x00003F80U);  // halfway: to even
+}
+
+TEST_CASE("copies that nobody waits for have not happened", "[cuda][tensor]") {
+  std::vector<float> numbers(128);
+  for (std::size_t i = 0; i < 128; ++i) numbers[i] = static_cast<float>(i) + 1;
+  const device_array<float> from(numbers);
+  const device_array<float> out(numbers);
+  feaug::cuda_context ctx;
+  const cuda::operation call(ctx, "test");
+  call.launch(copied_before_waiting<float>, 1, 32, 0, from.data(), out.data(), true);
+  for (std::size_t i = 0; i < 128; ++i)
+    CHECK(out.to_host()[i] == (i / 4 % 2 == 0 ? numbers[i] : 0.0F));
+  call.launch(copied_before_waiting<float>, 1, 32, 0, from.data(), out.data(), false);
+  for (const float value : out.to_host()) CHECK(std::isnan(value));
+  simt::current_settings().copies = simt::copy_time::at_once;
+  call.launch(copied_before_waiting<float>, 1, 32, 0, from.data(), out.data(), false);
+  CHECK(out.to_host()[1] == 2);
+  simt::current_settings() = {};
+}
+
+TEST_CASE("what tensor-core instructions refuse", "[cuda][tensor]") {
+  const device_array<float> memory(std::vector<float>(8));
+  feaug::cuda_context ctx;
+  const cuda::operation call(ctx, "test");
+  try {
+    call.launch(unaligned_copy<float>, 1, 1, 0, memory.data(), memory.data());
+    FAIL("an unaligned copy went through");
+  } catch (const simt::error& error) {
+    CHECK(std::string(error.what()).find("source of a copy is not aligned to 16 bytes") !=
+          std::string::npos);
+  }
+  CHECK_THROWS_AS(call.launch(much_shared_memory<float>, 1, 1, 64 << 10, memory.data()),
+                  feaug::cuda_error);
+  call.allow_dynamic_shared(much_shared_memory<float>, 64 << 10);
+  CHECK_NOTHROW(call.launch(much_shared_memory<float>, 1, 1, 64 << 10, memory.data()));
+  CHECK_THROWS_AS(call.allow_dynamic_shared(much_shared_memory<float>, 200 << 10),
+                  feaug::cuda_error);
+
+  simt::compute_capability() = 7;
+  ctx.tensor_cores = true;
+  const std::string message = testing::message_of([&] { cuda::uses_tensor_cores(ctx, "nearest"); });
+  CHECK(message.find(
+            "nearest: tensor_cores: got true on a GPU of compute capability 7.x, wanted") == 0);
+  simt::compute_capability() = 8;
+}
+#endif

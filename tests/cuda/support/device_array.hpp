@@ -1,0 +1,61 @@
+// Device memory for tests: begins as a copy of host values, and is copied back to be looked at.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "feaug/core/tensor_view.hpp"
+
+namespace device_test {
+
+inline void succeed(cudaError_t result) {
+  if (result != cudaSuccess)
+    throw std::runtime_error(std::string("test memory: ") + cudaGetErrorString(result));
+}
+
+template <class T>
+class device_array {
+ public:
+  explicit device_array(const std::vector<T>& host) { assign(host); }
+  device_array(device_array&& other) noexcept
+      : memory_(std::exchange(other.memory_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  device_array& operator=(device_array&& other) noexcept {
+    std::swap(memory_, other.memory_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~device_array() { cudaFree(memory_); }
+
+  [[nodiscard]] T* data() const { return memory_; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+  /// The old memory is given back.
+  void assign(const std::vector<T>& host) {
+    cudaFree(memory_);
+    memory_ = nullptr;
+    size_ = host.size();
+    if (host.empty()) return;
+    void* memory = nullptr;
+    succeed(cudaMalloc(&memory, host.size() * sizeof(T)));
+    memory_ = static_cast<T*>(memory);
+    succeed(cudaMemcpy(memory_, host.data(), host.size() * sizeof(T), cudaMemcpyHostToDevice));
+  }
+
+  [[nodiscard]] std::vector<T> to_host() const {
+    std::vector<T> host(size_);
+    if (size_ > 0)
+      succeed(cudaMemcpy(host.data(), memory_, size_ * sizeof(T), cudaMemcpyDeviceToHost));
+    return host;
+  }
+
+ private:
+  T* memory_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace device_test

@@ -1,0 +1,62 @@
+// What TSan is told, so that it reports races between CUDA threads and nothing else. Without TSan
+// all of this is empty.
+#pragma once
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SIMT_TSAN_ANNOTATIONS
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define SIMT_TSAN_ANNOTATIONS
+#endif
+
+#if defined(SIMT_TSAN_ANNOTATIONS)
+#include <sanitizer/tsan_interface.h>
+
+extern "C" {
+void AnnotateIgnoreReadsBegin(const char* file, int line);
+void AnnotateIgnoreReadsEnd(const char* file, int line);
+void AnnotateIgnoreWritesBegin(const char* file, int line);
+void AnnotateIgnoreWritesEnd(const char* file, int line);
+}
+#endif
+
+namespace simt {
+
+/// While one lives, this flow's reads and writes are the executor's bookkeeping, not the kernel's.
+class bookkeeping {
+ public:
+#if defined(SIMT_TSAN_ANNOTATIONS)
+  bookkeeping() {
+    AnnotateIgnoreReadsBegin("", 0);
+    AnnotateIgnoreWritesBegin("", 0);
+  }
+  ~bookkeeping() {
+    AnnotateIgnoreWritesEnd("", 0);
+    AnnotateIgnoreReadsEnd("", 0);
+  }
+#else
+  bookkeeping() {}
+  ~bookkeeping() {}
+#endif
+  bookkeeping(const bookkeeping&) = delete;
+  bookkeeping& operator=(const bookkeeping&) = delete;
+};
+
+/// Something that orders memory: what came before a release is seen after an acquire.
+class ordering {
+ public:
+#if defined(SIMT_TSAN_ANNOTATIONS)
+  void release() { __tsan_release(&place_); }
+  void acquire() { __tsan_acquire(&place_); }
+#else
+  void release() {}
+  void acquire() {}
+#endif
+
+ private:
+  [[maybe_unused]] char place_ = 0;
+};
+
+}  // namespace simt
