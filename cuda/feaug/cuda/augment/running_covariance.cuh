@@ -135,6 +135,7 @@ __global__ void __launch_bounds__(warp_lanes)
     sum += state.covariance(j, j);
   }
   sum = warp_sum(sum);
+  __syncwarp();  // every lane has read the count
   if (lane != 0) return;
   *mean_variance = sum / static_cast<double>(cols);
   *count += rule.rows;
@@ -159,6 +160,7 @@ __global__ void __launch_bounds__(warp_lanes)
   const double added = ridge * (warp_sum(sum) / static_cast<double>(cols));
   for (index_t j = lane; j < cols; j += warp_lanes)
     state.deviation[j] = std::sqrt(state.variance[j] + added);
+  __syncwarp();  // every lane has read the count
   if (lane == 0) *count += rule.rows;
 }
 
