@@ -21,6 +21,7 @@
 #include "feaug/cuda/core/error.cuh"
 #include "feaug/cuda/core/random_step.cuh"
 #include "feaug/cuda/diagnostics/alignment.cuh"
+#include "feaug/cuda/diagnostics/effective_rank.cuh"
 #include "feaug/cuda/diagnostics/feature_deviation.cuh"
 #include "feaug/cuda/diagnostics/neighbour_share.cuh"
 #include "feaug/cuda/diagnostics/uniformity.cuh"

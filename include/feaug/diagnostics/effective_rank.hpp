@@ -4,7 +4,6 @@
 #include <Eigen/Core>
 #include <Eigen/Eigenvalues>
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <limits>
 #include <string_view>
@@ -17,7 +16,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/parallel.hpp"
 #include "feaug/cpu/tile_map.hpp"
-#include "feaug/diagnostics/diagnostic_checks.hpp"
+#include "feaug/diagnostics/effective_rank_arguments.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -69,25 +68,6 @@ void small_gram(cpu_context& ctx, const matrix_view<const T>& x, double* gram) {
   });
 }
 
-/// exp of the entropy of the square roots of `eigenvalues` (ascending), scaled to sum 1. What is
-/// below `smallest` of the largest is rounding, and counts as 0.
-inline double rank_of_eigenvalues(const double* eigenvalues, index_t count, double smallest) {
-  const double largest = eigenvalues[count - 1];
-  if (!(largest > 0)) return largest == largest ? 0.0 : largest;
-  const auto singular_value = [&](index_t k) {
-    const double relative = eigenvalues[k] / largest;
-    return relative > smallest ? std::sqrt(relative) : 0.0;
-  };
-  double total = 0;
-  for (index_t k = 0; k < count; ++k) total += singular_value(k);
-  double entropy = 0;
-  for (index_t k = 0; k < count; ++k) {
-    const double share = singular_value(k) / total;
-    if (share > 0) entropy -= share * std::log(share);
-  }
-  return std::exp(entropy);
-}
-
 }  // namespace detail
 
 /// exp(−Σ_k p_k log p_k), p the singular values of x scaled to sum 1 (Roy and Vetterli, EUSIPCO
@@ -97,15 +77,14 @@ inline double rank_of_eigenvalues(const double* eigenvalues, index_t count, doub
 /// x N × D, taken as it is: neither centred nor normalised; its scale does not matter. Singular
 /// values are roots of eigenvalues of the smaller Gram matrix, XᵀX or XXᵀ, in double: those below
 /// some 1e-8·√max(N, D) of the largest count as 0. NaN or ∞ in x makes it NaN. No gradient: a
-/// diagnostic. CPU only. Scratch: 8·min(N, D)² bytes and 256 KiB a thread; Eigen takes as much
+/// diagnostic. Scratch: 8·min(N, D)² bytes and 256 KiB a thread; Eigen takes as much
 /// again of the heap, and time grows with min(N, D)³: of more than some thousand features take a
 /// sample of rows.
 template <class X, class T = std::remove_const_t<X>>
 requires element<T>
 void effective_rank(cpu_context& ctx, const matrix_view<X>& x, const vector_view<double>& to) {
   constexpr std::string_view op = "effective_rank";
-  check::batch(op, "x", x, 1);
-  check::diagnostic_output(op, to);
+  detail::effective_rank_arguments<T, memory_space::host>(op, x, to);
   const index_t side = std::min(x.rows(), x.cols());
   workspace::scope scratch(ctx.workspace);
   auto* const gram = scratch.take<double>(side * side);
@@ -121,9 +100,8 @@ void effective_rank(cpu_context& ctx, const matrix_view<X>& x, const vector_view
     return;
   }
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(matrix, Eigen::EigenvaluesOnly);
-  const double smallest =
-      static_cast<double>(std::max(x.rows(), x.cols())) * std::numeric_limits<double>::epsilon();
-  to[0] = detail::rank_of_eigenvalues(solver.eigenvalues().data(), side, smallest);
+  to[0] = detail::rank_of_eigenvalues(solver.eigenvalues().data(), side,
+                                      detail::eigenvalue_rounding(x.rows(), x.cols()));
 }
 
 /// The same as a number.

@@ -34,7 +34,7 @@ class memory {
   const device_array<float> numbers{std::vector<float>(2 * rows)};
   const device_array<float> statistics{std::vector<float>(2 * rows, 1)};      // also read
   const device_array<double> potentials{std::vector<double>(2 * cols, 0.5)};  // also read
-  const device_array<double> diagnostics{std::vector<double>(4)};
+  const device_array<double> diagnostics{std::vector<double>(5)};
   const device_array<float> one{std::vector<float>{1}};
   const device_array<index_t> labels{std::vector<index_t>{0, 1, 0, 1, 2, 0}};
   const device_array<index_t> slots{std::vector<index_t>(rows)};
@@ -301,6 +301,7 @@ std::vector<named_call> all_calls() {
                      const feaug::device_matrix<const index_t> neighbours(m.labels.data(), rows, 1);
                      const feaug::device_vector<const index_t> labels(m.labels.data(), rows);
                      feaug::neighbour_accuracy(ctx, neighbours, labels, labels, one(3));
+                     feaug::effective_rank(ctx, m.x.const_view(), one(4));
                    }});
   calls.push_back({"momentum_update", [](ctx_type& ctx, const memory& m) {
                      const std::vector<feaug::device_momentum_pair<float>> pairs = {

@@ -8,10 +8,12 @@
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
 #include "feaug/cuda/diagnostics/alignment.cuh"
+#include "feaug/cuda/diagnostics/effective_rank.cuh"
 #include "feaug/cuda/diagnostics/feature_deviation.cuh"
 #include "feaug/cuda/diagnostics/neighbour_share.cuh"
 #include "feaug/cuda/diagnostics/uniformity.cuh"
 #include "feaug/diagnostics/alignment.hpp"
+#include "feaug/diagnostics/effective_rank.hpp"
 #include "feaug/diagnostics/feature_deviation.hpp"
 #include "feaug/diagnostics/neighbour_share.hpp"
 #include "feaug/diagnostics/uniformity.hpp"
@@ -78,6 +80,49 @@ TEST_CASE("diagnostics are the CPU's", "[cuda][diagnostics]") {
   compare<feaug::bfloat16>(6, 9);
 }
 
+TEST_CASE("effective_rank on a GPU is the CPU's", "[cuda][diagnostics]") {
+  feaug::cpu_context cpu{.threads = 1};
+  feaug::cuda_context gpu;
+  const device_number got;
+  const auto compare_rank = [&](const auto& host, double tolerance) {
+    const device_copy x(host);
+    const double want = feaug::effective_rank(cpu, host.view());
+    feaug::effective_rank(gpu, x.const_view(), got.view());
+    CAPTURE(host.rows(), host.cols());
+    CHECK(got.value() == Approx(want).epsilon(tolerance));
+  };
+  for (const auto& [rows, cols] : std::vector<std::pair<index_t, index_t>>{
+           {1, 1}, {1, 7}, {7, 1}, {2, 2}, {41, 37}, {33, 70}, {5, 3}}) {
+    compare_rank(test_matrix<double>::normal(rows, cols, 1, 1), 1e-10);
+    compare_rank(test_matrix<float>::normal(rows, cols, 2), 1e-10);
+  }
+  compare_rank(test_matrix<feaug::half>::normal(6, 9, 3), 1e-10);
+  compare_rank(test_matrix<feaug::bfloat16>::normal(6, 9, 3), 1e-10);
+  // Squares of squares of these are no doubles; a rank of 1; of few directions; a diagonal; zeros.
+  auto huge = test_matrix<double>::normal(12, 9, 4);
+  auto tiny = huge;
+  auto one = huge;
+  auto flat = huge;
+  auto diagonal = test_matrix<double>(9, 9);
+  for (index_t i = 0; i < 12; ++i) {
+    for (index_t j = 0; j < 9; ++j) {
+      huge.set(i, j, huge.view()(i, j) * 1e140);
+      tiny.set(i, j, tiny.view()(i, j) * 1e-140);
+      one.set(i, j, static_cast<double>((i + 1) * (j - 4)));
+      flat.set(i, j, j < 3 ? flat.view()(i, j) : flat.view()(i, j % 3));
+      if (i < 9) diagonal.set(i, j, i == j ? static_cast<double>(i) : 0.0);
+    }
+  }
+  compare_rank(huge, 1e-10);
+  compare_rank(tiny, 1e-10);
+  compare_rank(one, 1e-7);
+  compare_rank(flat, 1e-7);
+  compare_rank(diagonal, 1e-10);
+  auto zeros = test_matrix<float>::normal(4, 3, 1);
+  for (index_t i = 0; i < 4; ++i) zeros.fill_row(i, 0);
+  compare_rank(zeros, 0);
+}
+
 TEST_CASE("shares of neighbours are the CPU's", "[cuda][diagnostics]") {
   const index_t queries = 600;
   std::vector<index_t> indices;
@@ -122,23 +167,26 @@ TEST_CASE("diagnostics: the same in every order of threads, NaN where an input i
   device_test::for_each_schedule([&] {
     const device_copy<float> a(test_matrix<float>::normal(40, 35, 1));
     const device_copy<float> b(test_matrix<float>::normal(40, 35, 2));
-    const device_number got[3];
+    const device_number got[4];
     feaug::cuda_context gpu;
     feaug::alignment(gpu, a.const_view(), b.const_view(), got[0].view());
     feaug::uniformity(gpu, a.const_view(), got[1].view());
     feaug::feature_deviation(gpu, a.const_view(), got[2].view());
-    const std::vector<double> all = {got[0].value(), got[1].value(), got[2].value()};
+    feaug::effective_rank(gpu, a.const_view(), got[3].view());
+    const std::vector<double> all = {got[0].value(), got[1].value(), got[2].value(),
+                                     got[3].value()};
     if (first.empty()) first = all;
     CHECK(all == first);
   });
   auto bad = test_matrix<float>::normal(5, 3, 1);
   bad.set(3, 1, std::numeric_limits<double>::quiet_NaN());
   const device_copy<float> x(bad);
-  const device_number got[3];
+  const device_number got[4];
   feaug::cuda_context gpu;
   feaug::alignment(gpu, x.const_view(), x.const_view(), got[0].view());
   feaug::uniformity(gpu, x.const_view(), got[1].view());
   feaug::feature_deviation(gpu, x.const_view(), got[2].view());
+  feaug::effective_rank(gpu, x.const_view(), got[3].view());
   for (const device_number& number : got) CHECK(std::isnan(number.value()));
 }
 
@@ -155,6 +203,8 @@ TEST_CASE("bad arguments of diagnostics on a GPU", "[cuda][diagnostics]") {
         "uniformity: to: got a pointer to ordinary host memory, wanted device memory");
   CHECK(message_of([&] { feaug::feature_deviation(gpu, x.view(), host_number); }) ==
         "feature_deviation: to: got a pointer to ordinary host memory, wanted device memory");
+  CHECK(message_of([&] { feaug::effective_rank(gpu, x.view(), host_number); }) ==
+        "effective_rank: to: got a pointer to ordinary host memory, wanted device memory");
   CHECK(message_of([&] { feaug::uniformity(gpu, x.view().rows_from(0, 1), to.view()); }) ==
         "uniformity: x: got 1 row, wanted at least 2");
 }

@@ -9,6 +9,7 @@
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
+#include "feaug/cuda/core/square_tiles.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/version.hpp"
 
@@ -75,38 +76,27 @@ void column_means(const operation& call, const device_matrix<const T>& x, const 
               dim3(square_tile, square_tile), 0, x, term, means);
 }
 
+template <element T>
+struct centred_columns {
+  device_matrix<const T> x;
+  const double* means;
+  __device__ double operator()(index_t i, index_t j) const {
+    return static_cast<double>(load(x(i, j))) - means[j];
+  }
+};
+
 // A block has a tile of the lower half, walks all rows 32 at a time, and puts what it found on both
 // sides of the diagonal. Registers: at most 72.
 template <element T>
 __global__ void __launch_bounds__(square_threads)
     merge_covariance_kernel(device_matrix<const T> x, const double* means, share_rule rule,
                             device_running_covariance state) {
-  struct tiles {
-    tile_of<double> below;
-    tile_of<double> across;
-  };
-  FEAUG_SHARED(tiles, shared);
   const index_t first_row = static_cast<index_t>(blockIdx.y) * square_tile;
   const index_t first_column = static_cast<index_t>(blockIdx.x) * square_tile;
   if (first_column > first_row) return;
   const feaug::detail::batch_share share = rule.now();
   double sums[square_each] = {};
-  for (index_t begin = 0; begin < x.rows(); begin += square_tile) {
-    __syncthreads();
-    for_each_of_tile([&](int, int i, int j) {
-      const auto centred = [&](index_t column) {
-        if (begin + i >= x.rows() || column >= x.cols()) return 0.0;
-        return static_cast<double>(load(x(begin + i, column))) - means[column];
-      };
-      shared.below.element[i][j] = centred(first_row + j);
-      shared.across.element[i][j] = centred(first_column + j);
-    });
-    __syncthreads();
-    for_each_of_tile([&](int e, int i, int j) {
-      for (int t = 0; t < square_tile; ++t)
-        sums[e] += shared.below.element[t][i] * shared.across.element[t][j];
-    });
-  }
+  add_gram_tile(centred_columns<T>{x, means}, x.rows(), x.cols(), first_row, first_column, sums);
   for_each_of_tile([&](int e, int i, int j) {
     const index_t row = first_row + i;
     const index_t column = first_column + j;

@@ -6,27 +6,10 @@
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/square_tiles.cuh"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
-
-inline constexpr int square_tile = 32;  ///< rows, and columns, of a tile of a D × D matrix
-inline constexpr int square_threads = 256;
-inline constexpr int square_each = square_tile * square_tile / square_threads;
-
-template <class C>
-struct tile_of {
-  C element[square_tile][square_tile + 1];
-};
-
-/// visit(e, i, j) for the elements of a tile that this thread has.
-template <class Visit>
-__device__ void for_each_of_tile(const Visit& visit) {
-  const int j = static_cast<int>(threadIdx.x) % square_tile;
-  const int i = static_cast<int>(threadIdx.x) / square_tile;
-  FEAUG_UNROLL
-  for (int e = 0; e < square_each; ++e) visit(e, i + e * (square_threads / square_tile), j);
-}
 
 // A block makes one tile of the panel of columns from `first` on. It needs the panel's diagonal
 // tile, too, and makes that itself once more: what a launch writes no other block of it reads. The
