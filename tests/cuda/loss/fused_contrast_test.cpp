@@ -162,7 +162,7 @@ TEMPLATE_TEST_CASE("fused info_nce is as near as the chunks", "[cuda][fused]", f
   compare_info_nce<T>(3, 3, 0, 8, 0.1, false);  // no column at all
 }
 
-TEST_CASE("fused info_nce where the shift must follow the largest logit", "[cuda][fused][small]") {
+TEST_CASE("fused info_nce where the shift must follow the largest logit", "[cuda][fused]") {
   compare_info_nce<float>(40, 40, 100, 30, 0.012, false);
   compare_info_nce<float>(40, 40, 100, 30, 0.004, false);
   compare_info_nce<float>(40, 40, 100, 30, 0.004);
@@ -170,7 +170,7 @@ TEST_CASE("fused info_nce where the shift must follow the largest logit", "[cuda
   compare_info_nce<float>(3, 3, 150, 12, 0.1, false, false);
 }
 
-TEST_CASE("fused losses are the same bits in every order of threads", "[cuda][fused][small]") {
+TEST_CASE("fused losses are the same bits in every order of threads", "[cuda][fused]") {
   std::vector<double> first;
   device_test::for_each_schedule([&] {
     const device_copy<float> z(test_matrix<float>::normal(20, 11, 1));

@@ -253,7 +253,7 @@ TEST_CASE("NaN reaches what reads it, and nothing else", "[cuda][loss]") {
   for (const float value : loss.to_host()) CHECK(std::isnan(value));
 }
 
-TEST_CASE("losses are the same bits in every order of threads", "[cuda][loss][small]") {
+TEST_CASE("losses are the same bits in every order of threads", "[cuda][loss]") {
   std::vector<double> first;
   device_test::for_each_schedule([&] {
     const device_copy<float> z(test_matrix<float>::normal(40, 11, 1));

@@ -164,7 +164,7 @@ TEST_CASE("masked_prediction at the edges", "[cuda][loss]") {
   }
 }
 
-TEST_CASE("masked_prediction is the same bits in every order of threads", "[cuda][loss][small]") {
+TEST_CASE("masked_prediction is the same bits in every order of threads", "[cuda][loss]") {
   std::vector<double> first;
   device_test::for_each_schedule([&] {
     std::vector<double> all;

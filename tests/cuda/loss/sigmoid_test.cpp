@@ -152,7 +152,7 @@ TEST_CASE("sigmoid takes chunks where others would be fused", "[cuda][loss]") {
   CHECK(loss.to_host()[0] == loss.to_host()[1]);
 }
 
-TEST_CASE("sigmoid is the same bits in every order of threads", "[cuda][loss][small]") {
+TEST_CASE("sigmoid is the same bits in every order of threads", "[cuda][loss]") {
   std::vector<double> first;
   device_test::for_each_schedule([&] {
     const device_copy<float> a(test_matrix<float>::normal(40, 11, 1));

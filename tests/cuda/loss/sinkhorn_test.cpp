@@ -97,7 +97,7 @@ TEST_CASE("sinkhorn at the edges", "[cuda][loss]") {
   }
 }
 
-TEST_CASE("sinkhorn is the same bits in every order of threads", "[cuda][loss][small]") {
+TEST_CASE("sinkhorn is the same bits in every order of threads", "[cuda][loss]") {
   std::vector<double> first;
   device_test::for_each_schedule([&] {
     std::vector<double> all;

@@ -176,8 +176,7 @@ TEST_CASE("supervised_contrastive takes chunks where others would be fused", "[c
   CHECK(loss.to_host()[0] == loss.to_host()[1]);
 }
 
-TEST_CASE("supervised_contrastive is the same bits in every order of threads",
-          "[cuda][loss][small]") {
+TEST_CASE("supervised_contrastive is the same bits in every order of threads", "[cuda][loss]") {
   std::vector<double> first;
   device_test::for_each_schedule([&] {
     const device_copy<float> z(test_matrix<float>::normal(40, 11, 1));

@@ -156,7 +156,7 @@ TEST_CASE("swapped_assignment at the edges", "[cuda][loss]") {
   }
 }
 
-TEST_CASE("swapped_assignment is the same bits in every order of threads", "[cuda][loss][small]") {
+TEST_CASE("swapped_assignment is the same bits in every order of threads", "[cuda][loss]") {
   std::vector<double> first;
   device_test::for_each_schedule([&] {
     const device_copy<float> a(normal<float>(40, 37));

@@ -212,7 +212,7 @@ TEMPLATE_TEST_CASE("screening rules out nothing that it should not", "[cuda][nea
   }
 }
 
-TEST_CASE("screening where rounding turns the order round", "[cuda][nearest][small]") {
+TEST_CASE("screening where rounding turns the order round", "[cuda][nearest]") {
   std::mt19937 generator(5);
   std::uniform_real_distribution<double> draw(-1, 1);
   const auto search = [](const test_matrix<double>& rows, const test_matrix<double>& queries) {
@@ -262,7 +262,7 @@ TEST_CASE("screening where rounding turns the order round", "[cuda][nearest][sma
   search(line, queries);
 }
 
-TEST_CASE("screening of rows that half precision cannot hold", "[cuda][nearest][small]") {
+TEST_CASE("screening of rows that half precision cannot hold", "[cuda][nearest]") {
   // A queue of rows that are not unit though it says so, too large and too small for half; double
   // rows whose squares leave its range.
   for (const double length : {1e6, 1e-9, 1e30}) {
@@ -280,7 +280,7 @@ TEST_CASE("screening of rows that half precision cannot hold", "[cuda][nearest][
   }
 }
 
-TEST_CASE("the order of threads is nothing to a search", "[cuda][nearest][small]") {
+TEST_CASE("the order of threads is nothing to a search", "[cuda][nearest]") {
   const auto queries = awkward_rows<float>(5, 20, 1);
   const auto support = awkward_rows<float>(200, 20, 2);
   device_test::for_each_schedule([&] {

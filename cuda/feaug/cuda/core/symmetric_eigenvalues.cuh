@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(warp_lanes* eigen_warps)
 // A thread an eigenvalue, ascending: the interval from 0 to the trace's bound is halved until
 // doubles end. Registers: at most 64.
 template <class Problem>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 2)
     bisect_eigenvalues_kernel(Problem problem, device_vector<double> eigenvalues) {
   constexpr int halvings = 64;
   const index_t size = problem.matrix.rows();
