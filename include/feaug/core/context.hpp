@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/instruction_set.hpp"
 #include "feaug/cpu/thread_pool.hpp"
 #include "feaug/cpu/workspace.hpp"
 #include "feaug/version.hpp"
@@ -27,6 +28,9 @@ struct cpu_context {
 
   /// Threads an operator may use, the caller's included. 0: as many as the machine has.
   int threads = 0;
+  /// The newest instructions that feaug's own kernels may use; those that the machine lacks are
+  /// never used. Results of different sets differ by rounding.
+  instruction_set instructions = instruction_set::avx512;
   /// Scratch memory, kept between calls. See docs/context.md for each operator's need.
   feaug::workspace workspace = {};
   /// The threads, started by the first call that uses more than one.
