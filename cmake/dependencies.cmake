@@ -91,7 +91,7 @@ if(FEAUG_BUILD_EXAMPLES)
   endif()
 endif()
 
-if(FEAUG_BUILD_BENCHMARKS AND FEAUG_CUDA AND NOT TARGET benchmark::benchmark)
+if(FEAUG_BUILD_BENCHMARKS AND NOT TARGET benchmark::benchmark)
   find_package(benchmark 1.7 CONFIG QUIET)
   if(NOT benchmark_FOUND)
     feaug_fetch(benchmark https://github.com/google/benchmark.git v1.7.1)

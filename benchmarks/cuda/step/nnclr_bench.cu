@@ -15,19 +15,8 @@ using feaug::index_t;
 
 constexpr double temperature = 0.1;
 
-/// Unit rows, as a queue holds them: its own were pushed through it.
-bench::matrix unit_rows(bench::matrix x) {
-  for (index_t i = 0; i < x.rows; ++i) {
-    float* const row = x.values.data() + i * x.cols;
-    double sum = 0;
-    for (index_t j = 0; j < x.cols; ++j) sum += static_cast<double>(row[j]) * row[j];
-    for (index_t j = 0; j < x.cols; ++j) row[j] = static_cast<float>(row[j] / std::sqrt(sum));
-  }
-  return x;
-}
-
 struct problem {
-  bench::matrix storage = unit_rows(bench::features(bench::size(98304), 256, 1));
+  bench::matrix storage = bench::unit_rows(bench::features(bench::size(98304), 256, 1));
   bench::matrix targets = bench::features(bench::size(4096), 256, 2);
   bench::matrix predictions = bench::other_view(targets, 3);
   bench::reference::nnclr_step want =

@@ -6,9 +6,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
-#include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -17,6 +15,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "support/inputs.hpp"
+#include "support/verdict.hpp"
 
 namespace bench {
 
@@ -85,42 +84,6 @@ class device_operand {
  private:
   device_matrix value_;
   device_matrix gradient_;
-};
-
-/// ‖got − want‖ / ‖want‖; NaN counts as infinite.
-inline double relative_error(const std::vector<float>& got, const std::vector<float>& want) {
-  double off = 0;
-  double all = 0;
-  for (std::size_t i = 0; i < want.size(); ++i) {
-    const double w = want[i];
-    off += (got[i] - w) * (got[i] - w);
-    all += w * w;
-  }
-  const double error = std::sqrt(off / all);
-  return error >= 0 ? error : HUGE_VAL;
-}
-
-/// Collects what is wrong with an answer.
-class verdict {
- public:
-  void close(const char* what, double error, double tolerance) {
-    if (error <= tolerance) return;
-    char numbers[64];
-    std::snprintf(numbers, sizeof numbers, " is off by %.1e, allowed %.1e", error, tolerance);
-    complaint_ = std::string("wrong answer, timing refused: ") + what + numbers;
-  }
-  void loss(double got, double want, double tolerance) {
-    close("the loss",
-          std::abs(got - want) <= HUGE_VAL ? std::abs(got - want) / std::abs(want) : HUGE_VAL,
-          tolerance);
-  }
-  /// Throws if anything was.
-  void must_be_right() const {
-    if (!complaint_.empty()) throw std::runtime_error(complaint_);
-  }
-
- private:
-  std::string complaint_;
 };
 
 /// Two events on a stream.

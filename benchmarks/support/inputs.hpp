@@ -1,5 +1,5 @@
-// What the benchmarks are run on: the same features for every precision, spread enough for a wrong
-// answer to show.
+// What the benchmarks are run on: the same features for every precision and peer, spread enough for
+// a wrong answer to show.
 #pragma once
 
 #include <cmath>
@@ -39,6 +39,17 @@ inline matrix other_view(const matrix& x, std::uint32_t seed) {
   for (std::size_t i = 0; i < y.values.size(); ++i)
     y.values[i] = 0.8F * x.values[i] + 0.6F * y.values[i];
   return y;
+}
+
+/// Unit rows, as a queue holds them: its own were pushed through it.
+inline matrix unit_rows(matrix x) {
+  for (index_t i = 0; i < x.rows; ++i) {
+    float* const row = x.values.data() + i * x.cols;
+    double sum = 0;
+    for (index_t j = 0; j < x.cols; ++j) sum += static_cast<double>(row[j]) * row[j];
+    for (index_t j = 0; j < x.cols; ++j) row[j] = static_cast<float>(row[j] / std::sqrt(sum));
+  }
+  return x;
 }
 
 }  // namespace bench
