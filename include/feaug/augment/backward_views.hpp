@@ -8,6 +8,7 @@
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/streaming.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -34,19 +35,33 @@ void backward_views(std::string_view op, const operand<T, 2, S>& x,
 
 namespace cpu {
 
-/// Puts gradient(j) for every column j of row i where x's operand wants it. A stopped side is left
-/// alone.
+/// Whether the gradient of x, made of grad_out, is to be written past the caches: where it is added
+/// to, it has been read.
+template <element T>
+bool streams_gradient(const operand<T>& x, const matrix_view<const T>& grad_out) {
+  return x.mode == gradient_mode::overwrite && worth_streaming(x.gradient, grad_out);
+}
+
+/// Puts gradient(j), for j < count, into column first + j of row i where x's operand wants it. A
+/// stopped side is left alone.
 template <element T, class Gradient>
-void put_gradient(const operand<T>& x, index_t i, const Gradient& gradient) {
+void put_gradients(const operand<T>& x, index_t i, index_t first, index_t count, bool past_caches,
+                   const Gradient& gradient) {
   if (!x.wants_gradient()) return;
-  T* destination = x.gradient.row(i);
-  const index_t cols = x.gradient.cols();
+  T* const destination = x.gradient.row(i) + first;
   if (x.mode == gradient_mode::overwrite) {
-    for (index_t j = 0; j < cols; ++j) destination[j] = store<T>(gradient(j));
+    write_elements(destination, count, past_caches, gradient);
   } else {
-    for (index_t j = 0; j < cols; ++j)
-      destination[j] = store<T>(load(destination[j]) + gradient(j));
+    write_elements(destination, count, false,
+                   [&](index_t j) { return load(destination[j]) + gradient(j); });
   }
+}
+
+/// The same for all columns of a row.
+template <element T, class Gradient>
+void put_gradient(const operand<T>& x, index_t i, const Gradient& gradient,
+                  bool past_caches = false) {
+  put_gradients(x, i, 0, x.gradient.cols(), past_caches, gradient);
 }
 
 }  // namespace cpu

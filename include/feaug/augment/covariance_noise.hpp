@@ -82,7 +82,7 @@ void for_each_covariance_noise(cpu_context& ctx, const running_covariance<>& sta
         if (selection.contains(i)) chosen[some++] = i;
       }
       for (index_t r = 0; r < some; ++r) {
-        for_each_draw<normal_draw>(key, chosen[r], cols, [&](index_t j, normal_draw d) {
+        for_each_draw<normal_draw>(ctx, key, chosen[r], cols, [&](index_t j, normal_draw d) {
           drawn[r * cols + j] = static_cast<C>(d.value);
         });
       }
@@ -106,7 +106,7 @@ void for_each_covariance_noise(cpu_context& ctx, const running_variance<>& state
   const row_buffers<C> buffers(ctx, scope, cols);
   for_each_row(ctx, rows, cols, selection, [&](index_t i, int worker) {
     C* const noise = buffers.of(worker);
-    for_each_draw<normal_draw>(key, i, cols, [&](index_t j, normal_draw d) {
+    for_each_draw<normal_draw>(ctx, key, i, cols, [&](index_t j, normal_draw d) {
       noise[j] = static_cast<C>(state.deviation[j]) * static_cast<C>(d.value);
     });
     put(i, noise);

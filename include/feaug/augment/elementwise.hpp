@@ -26,20 +26,11 @@
 #include "feaug/augment/backward_views.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/random_normal.hpp"
+#include "feaug/cpu/draws.hpp"
+#include "feaug/cpu/streaming.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
-
-/// Nothing random.
-struct no_draw {};
-/// Uniform in [0, 1).
-struct uniform_draw {
-  float value;
-};
-/// Standard normal.
-struct normal_draw {
-  float value;
-};
 
 template <class P>
 concept elementwise_augmentation =
@@ -51,42 +42,35 @@ concept elementwise_augmentation =
   { P::name } -> std::convertible_to<std::string_view>;
 };
 
-namespace detail {
+namespace cpu {
 
-/// The draws of columns 4·block … 4·block + 3 of a row.
-template <class Draw>
-FEAUG_HD void draw_four(const random_key& key, index_t row, std::uint32_t block,
-                        float (&values)[4]) {
-  const random_block drawn = draw_block(key, row, block);
-  if constexpr (std::same_as<Draw, uniform_draw>) {
-    for (int lane = 0; lane < 4; ++lane) values[lane] = uniform_from_word(drawn.words[lane]);
+/// visit(first, count, draw_of) over runs of a row's columns; draw_of(j) is the draw of column
+/// first + j.
+template <class Draw, class Visit>
+void for_each_run_of_draws(const cpu_context& ctx, const random_key& key, index_t row, index_t cols,
+                           const Visit& visit) {
+  if constexpr (std::same_as<Draw, no_draw>) {
+    visit(index_t{0}, cols, [](index_t) { return no_draw{}; });
   } else {
-    for (int lane = 0; lane < 4; lane += 2) {
-      const normal_pair pair = normal_from_words(drawn.words[lane], drawn.words[lane + 1]);
-      values[lane] = pair.even;
-      values[lane + 1] = pair.odd;
+    constexpr index_t run =
+        1024;  // what is drawn, and the features beside it, stay in the L1 cache
+    float values[run];
+    for (index_t first = 0; first < cols; first += run) {
+      const index_t count = std::min(run, cols - first);
+      fill_draws<Draw>(ctx, key, row, first, count, values);
+      visit(first, count, [&values](index_t j) { return Draw{values[j]}; });
     }
   }
 }
 
-}  // namespace detail
-
-namespace cpu {
-
-/// visit(j, draw) for every column of a row. Draws come four columns at a time, as Philox makes
-/// them.
+/// visit(j, draw) for every column of a row.
 template <class Draw, class Visit>
-void for_each_draw(const random_key& key, index_t row, index_t cols, const Visit& visit) {
-  if constexpr (std::same_as<Draw, no_draw>) {
-    for (index_t j = 0; j < cols; ++j) visit(j, no_draw{});
-  } else {
-    for (index_t first = 0; first < cols; first += 4) {
-      float values[4];
-      feaug::detail::draw_four<Draw>(key, row, static_cast<std::uint32_t>(first / 4), values);
-      const index_t count = std::min<index_t>(4, cols - first);
-      for (index_t lane = 0; lane < count; ++lane) visit(first + lane, Draw{values[lane]});
-    }
-  }
+void for_each_draw(const cpu_context& ctx, const random_key& key, index_t row, index_t cols,
+                   const Visit& visit) {
+  for_each_run_of_draws<Draw>(ctx, key, row, cols,
+                              [&](index_t first, index_t count, const auto& draw_of) {
+                                for (index_t j = 0; j < count; ++j) visit(first + j, draw_of(j));
+                              });
 }
 
 }  // namespace cpu
@@ -106,12 +90,15 @@ struct augmentation_traits<P> : augmentation_defaults {
   template <element T>
   static void forward(cpu_context& ctx, const P& policy, matrix_view<const T> x,
                       const random_key& key, const row_selection& selection, matrix_view<T> out) {
+    const bool past_caches = cpu::worth_streaming(out, x);
     cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
-      const T* source = x.row(i);
-      T* destination = out.row(i);
-      cpu::for_each_draw<draw>(key, i, x.cols(), [&](index_t j, draw d) {
-        destination[j] = store<T>(policy.forward(load(source[j]), d));
-      });
+      cpu::for_each_run_of_draws<draw>(
+          ctx, key, i, x.cols(), [&](index_t first, index_t count, const auto& draw_of) {
+            const T* source = x.row(i) + first;
+            cpu::write_elements(out.row(i) + first, count, past_caches, [&](index_t j) {
+              return policy.forward(load(source[j]), draw_of(j));
+            });
+          });
     });
   }
 
@@ -119,15 +106,17 @@ struct augmentation_traits<P> : augmentation_defaults {
   static void backward(cpu_context& ctx, const P& policy, const operand<T>& x,
                        const random_key& key, const row_selection& selection,
                        matrix_view<const T> grad_out) {
-    using C = compute_t<T>;
-    workspace::scope scope(ctx.workspace);
-    const cpu::row_buffers<C> gradients(ctx, scope, x.value.cols());
-    cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), selection, [&](index_t i, int worker) {
-      C* gradient = gradients.of(worker);
-      cpu::for_each_draw<draw>(key, i, x.value.cols(), [&](index_t j, draw d) {
-        gradient[j] = policy.backward(load(grad_out(i, j)), load(x.value(i, j)), d);
-      });
-      cpu::put_gradient(x, i, [&](index_t j) { return gradient[j]; });
+    if (!x.wants_gradient()) return;
+    const bool past_caches = cpu::streams_gradient(x, grad_out);
+    cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), selection, [&](index_t i, int) {
+      cpu::for_each_run_of_draws<draw>(
+          ctx, key, i, x.value.cols(), [&](index_t first, index_t count, const auto& draw_of) {
+            const T* value = x.value.row(i) + first;
+            const T* gradient = grad_out.row(i) + first;
+            cpu::put_gradients(x, i, first, count, past_caches, [&](index_t j) {
+              return policy.backward(load(gradient[j]), load(value[j]), draw_of(j));
+            });
+          });
     });
   }
 };

@@ -79,12 +79,12 @@ struct latent_deviation {
 
 /// visit(j, ε) for row i: as drawn, or as given.
 template <element T, class Visit>
-void latent_row(const latent_noise_policy<T>& policy, const random_key& key, index_t i,
-                index_t cols, const Visit& visit) {
+void latent_row(const cpu_context& ctx, const latent_noise_policy<T>& policy, const random_key& key,
+                index_t i, index_t cols, const Visit& visit) {
   if (policy.epsilon.data == nullptr) {
-    noise_row(gaussian_noise{}, key, i, cols, visit);
+    for_each_noise(ctx, gaussian_noise{}, key, i, cols, visit);
   } else {
-    noise_row(drawn_noise_policy<T>{.epsilon = policy.epsilon}, key, i, cols, visit);
+    for_each_noise(ctx, drawn_noise_policy<T>{.epsilon = policy.epsilon}, key, i, cols, visit);
   }
 }
 
@@ -142,7 +142,7 @@ struct augmentation_traits<latent_noise_policy<U, S>> : augmentation_defaults {
                       const random_key& key, const row_selection& selection, matrix_view<T> out) {
     using C = compute_t<T>;
     cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
-      detail::latent_row(policy, key, i, x.cols(), [&](index_t j, auto epsilon) {
+      detail::latent_row(ctx, policy, key, i, x.cols(), [&](index_t j, auto epsilon) {
         const detail::latent_deviation<C> deviation(policy.how,
                                                     load(policy.log_variance.value(i, j)));
         out(i, j) = store<T>(load(x(i, j)) + deviation.value * static_cast<C>(epsilon));
@@ -166,7 +166,7 @@ struct augmentation_traits<latent_noise_policy<U, S>> : augmentation_defaults {
         C* const gradient = gradients.of(worker);
         std::fill_n(gradient, cols, C{0});
         if (selected) {
-          detail::latent_row(policy, key, i, cols, [&](index_t j, auto epsilon) {
+          detail::latent_row(ctx, policy, key, i, cols, [&](index_t j, auto epsilon) {
             const detail::latent_deviation<C> deviation(policy.how, load(log_variance.value(i, j)));
             gradient[j] = load(grad_out(i, j)) * (deviation.slope * static_cast<C>(epsilon));
           });

@@ -11,6 +11,9 @@
 #include "feaug/augment/backward_views.hpp"
 #include "feaug/augment/elementwise.hpp"
 #include "feaug/core/random.hpp"
+#include "feaug/cpu/draws.hpp"
+#include "feaug/cpu/lanes.hpp"
+#include "feaug/cpu/streaming.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -58,15 +61,14 @@ drawn_mask_policy<std::remove_const_t<T>, S> drawn_mask(const matrix_view<T, S>&
 namespace detail {
 
 /// keep[j] = 0 or 1 for one row.
-inline void keep_row(const mask& policy, const random_key& key, index_t row, index_t cols,
-                     float* keep) {
-  cpu::for_each_draw<uniform_draw>(key, row, cols, [&](index_t j, uniform_draw d) {
-    keep[j] = d.value < policy.keep_probability ? 1.0F : 0.0F;
-  });
+inline void keep_row(const cpu_context& ctx, const mask& policy, const random_key& key, index_t row,
+                     index_t cols, float* keep) {
+  cpu::fill_draws<uniform_draw>(ctx, key, row, 0, cols, keep);
+  for (index_t j = 0; j < cols; ++j) keep[j] = keep[j] < policy.keep_probability ? 1.0F : 0.0F;
 }
 
-inline void keep_row(const fixed_count_mask& policy, const random_key& key, index_t row,
-                     index_t cols, float* keep) {
+inline void keep_row(const cpu_context& /*ctx*/, const fixed_count_mask& policy,
+                     const random_key& key, index_t row, index_t cols, float* keep) {
   struct drawn {
     std::uint32_t word;
     index_t column;
@@ -90,16 +92,16 @@ FEAUG_HD inline index_t dropped_start(index_t block_length, index_t cols, std::u
   return static_cast<index_t>((word * starts) >> 32);
 }
 
-inline void keep_row(const block_mask& policy, const random_key& key, index_t row, index_t cols,
-                     float* keep) {
+inline void keep_row(const cpu_context& /*ctx*/, const block_mask& policy, const random_key& key,
+                     index_t row, index_t cols, float* keep) {
   const index_t start = dropped_start(policy.block_length, cols, draw_word(key, row, 0));
   std::fill_n(keep, cols, 1.0F);
   std::fill_n(keep + start, policy.block_length, 0.0F);
 }
 
 template <element T>
-void keep_row(const drawn_mask_policy<T>& policy, const random_key& /*key*/, index_t row,
-              index_t cols, float* keep) {
+void keep_row(const cpu_context& /*ctx*/, const drawn_mask_policy<T>& policy,
+              const random_key& /*key*/, index_t row, index_t cols, float* keep) {
   for (index_t j = 0; j < cols; ++j) keep[j] = static_cast<float>(load(policy.keep(row, j)));
 }
 
@@ -109,12 +111,22 @@ struct mask_traits : augmentation_defaults {
   template <element T>
   static void forward(cpu_context& ctx, const P& policy, matrix_view<const T> x,
                       const random_key& key, const row_selection& selection, matrix_view<T> out) {
+    const bool past_caches = cpu::worth_streaming(out, x);
+    if constexpr (std::same_as<P, mask> && std::same_as<T, float>) {
+      if (policy.rescale == rescale::none) {
+        cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
+          cpu::keep_some_row(ctx, key, i, x.cols(), x.row(i), policy.keep_probability, out.row(i),
+                             past_caches);
+        });
+        return;
+      }
+    }
     over_rows<T>(ctx, policy, key, x.rows(), x.cols(), selection,
                  [&](index_t i, const float* keep, auto factor) {
-                   for (index_t j = 0; j < x.cols(); ++j) {
-                     out(i, j) =
-                         store<T>(load(x(i, j)) * (static_cast<compute_t<T>>(keep[j]) * factor));
-                   }
+                   const T* source = x.row(i);
+                   cpu::write_elements(out.row(i), x.cols(), past_caches, [=](index_t j) {
+                     return load(source[j]) * (static_cast<compute_t<T>>(keep[j]) * factor);
+                   });
                  });
   }
 
@@ -122,10 +134,16 @@ struct mask_traits : augmentation_defaults {
   static void backward(cpu_context& ctx, const P& policy, const operand<T>& x,
                        const random_key& key, const row_selection& selection,
                        matrix_view<const T> grad_out) {
+    if (!x.wants_gradient()) return;
+    if (x.mode == gradient_mode::overwrite) {  // what becomes of x becomes of its gradient
+      forward<T>(ctx, policy, grad_out, key, selection, x.gradient);
+      return;
+    }
     over_rows<T>(ctx, policy, key, x.value.rows(), x.value.cols(), selection,
                  [&](index_t i, const float* keep, auto factor) {
-                   cpu::put_gradient(x, i, [&](index_t j) {
-                     return load(grad_out(i, j)) * (static_cast<compute_t<T>>(keep[j]) * factor);
+                   const T* gradient = grad_out.row(i);
+                   cpu::put_gradient(x, i, [=](index_t j) {
+                     return load(gradient[j]) * (static_cast<compute_t<T>>(keep[j]) * factor);
                    });
                  });
   }
@@ -139,11 +157,10 @@ struct mask_traits : augmentation_defaults {
     const cpu::row_buffers<float> keeps(ctx, scope, cols);
     cpu::for_each_row(ctx, rows, cols, selection, [&](index_t i, int worker) {
       float* keep = keeps.of(worker);
-      keep_row(policy, key, i, cols, keep);
+      keep_row(ctx, policy, key, i, cols, keep);
       C factor{1};
       if (policy.rescale == rescale::row) {
-        C kept{0};
-        for (index_t j = 0; j < cols; ++j) kept += static_cast<C>(keep[j]);
+        const auto kept = static_cast<C>(cpu::sum_of(keep, cols));
         factor = static_cast<C>(cols) / std::max(kept, C{1});
       }
       row(i, keep, factor);
@@ -213,9 +230,9 @@ void draw(cpu_context& ctx, const P& policy, const random_key& key, matrix_view<
   const cpu::row_buffers<float> rows(ctx, scope, keep.cols());
   cpu::for_each_row(ctx, keep.rows(), keep.cols(), {}, [&](index_t i, int worker) {
     float* row = rows.of(worker);
-    detail::keep_row(policy, key, i, keep.cols(), row);
-    for (index_t j = 0; j < keep.cols(); ++j)
-      keep(i, j) = store<T>(static_cast<compute_t<T>>(row[j]));
+    detail::keep_row(ctx, policy, key, i, keep.cols(), row);
+    cpu::write_elements(keep.row(i), keep.cols(), false,
+                        [row](index_t j) { return static_cast<compute_t<T>>(row[j]); });
   });
 }
 

@@ -12,6 +12,7 @@
 #include "feaug/core/random.hpp"
 #include "feaug/core/random_beta.hpp"
 #include "feaug/core/random_permutation.hpp"
+#include "feaug/cpu/streaming.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -105,10 +106,11 @@ void check_mix(std::string_view op, const Mix& mix) {
 
 /// out_i = w·x_i + (1 − w)·partner_i
 template <element T>
-void mix_row(const T* x, const T* partner, compute_t<T> weight, index_t cols, T* out) {
+void mix_row(const T* x, const T* partner, compute_t<T> weight, index_t cols, T* out,
+             bool past_caches) {
   const compute_t<T> rest = compute_t<T>{1} - weight;
-  for (index_t j = 0; j < cols; ++j)
-    out[j] = store<T>(weight * load(x[j]) + rest * load(partner[j]));
+  cpu::write_elements(out, cols, past_caches,
+                      [=](index_t j) { return weight * load(x[j]) + rest * load(partner[j]); });
 }
 
 /// The partner is a permutation of the batch. Streams: the weights', the permutation's.
@@ -127,9 +129,10 @@ struct permuted_mix_traits : augmentation_defaults {
     workspace::scope scope(ctx.workspace);
     auto* permutation = scope.take<index_t>(x.rows());
     draw_permutation(key.streams_later(1), permutation, x.rows());
+    const bool past_caches = cpu::worth_streaming(out, x);
     cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
       mix_row(x.row(i), x.row(permutation[i]), static_cast<compute_t<T>>(draw_weight(mix, key, i)),
-              x.cols(), out.row(i));
+              x.cols(), out.row(i), past_caches);
     });
   }
 
@@ -145,18 +148,24 @@ struct permuted_mix_traits : augmentation_defaults {
     draw_permutation(key.streams_later(1), permutation, rows);
     for (index_t i = 0; i < rows; ++i) partner_of[permutation[i]] = i;
     const auto weight = [&](index_t i) { return static_cast<C>(draw_weight(mix, key, i)); };
+    const bool past_caches = cpu::streams_gradient(x, grad_out);
     cpu::for_each_row(ctx, rows, x.value.cols(), {}, [&](index_t i, int) {
       const index_t other = partner_of[i];
       const bool own = selection.contains(i);
       const bool lent = selection.contains(other);
       const C own_weight = own ? weight(i) : C{0};
       const C lent_weight = lent ? C{1} - weight(other) : C{0};
-      cpu::put_gradient(x, i, [&](index_t j) {
-        // A row that is not selected does not read its gradient: it may hold anything.
-        const C from_own = own ? own_weight * load(grad_out(i, j)) : C{0};
-        const C from_other = lent ? lent_weight * load(grad_out(other, j)) : C{0};
-        return from_own + from_other;
-      });
+      // A row that is not selected does not read its gradient: it may hold anything.
+      const T* const own_gradient = grad_out.row(i);
+      const T* const lent_gradient = grad_out.row(other);
+      cpu::put_gradient(
+          x, i,
+          [=](index_t j) {
+            const C from_own = own ? own_weight * load(own_gradient[j]) : C{0};
+            const C from_other = lent ? lent_weight * load(lent_gradient[j]) : C{0};
+            return from_own + from_other;
+          },
+          past_caches);
     });
   }
 };
@@ -223,9 +232,11 @@ struct augmentation_traits<partnered<Mix, U, S>> : detail::partnered_mix_traits<
   template <element T>
   static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
                       const random_key& key, const row_selection& selection, matrix_view<T> out) {
+    const bool past_caches =
+        cpu::worth_streaming(out, x) && cpu::worth_streaming(out, policy.partner.value);
     cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
       detail::mix_row(x.row(i), policy.partner.value.row(i), base::weight(policy, key, i), x.cols(),
-                      out.row(i));
+                      out.row(i), past_caches);
     });
   }
 
@@ -241,9 +252,10 @@ struct augmentation_traits<partnered<Mix, U, S>> : detail::partnered_mix_traits<
       }
       const C w = base::weight(policy, key, i);
       // The partner first: x's destination may be grad_out itself.
+      const T* const gradient = grad_out.row(i);
       cpu::put_gradient(policy.partner, i,
-                        [&](index_t j) { return (C{1} - w) * load(grad_out(i, j)); });
-      cpu::put_gradient(x, i, [&](index_t j) { return w * load(grad_out(i, j)); });
+                        [=](index_t j) { return (C{1} - w) * load(gradient[j]); });
+      cpu::put_gradient(x, i, [=](index_t j) { return w * load(gradient[j]); });
     });
   }
 };

@@ -9,6 +9,8 @@
 #include "feaug/augment/backward_views.hpp"
 #include "feaug/augment/elementwise.hpp"
 #include "feaug/core/random.hpp"
+#include "feaug/cpu/draws.hpp"
+#include "feaug/cpu/streaming.hpp"
 #include "feaug/cpu/unit_rows.hpp"
 #include "feaug/version.hpp"
 
@@ -49,26 +51,40 @@ drawn_noise_policy<std::remove_const_t<T>, S> drawn_noise(
 
 namespace detail {
 
-/// visit(j, ε) for one row.
+/// visit(first, count, ε of column first + j) over runs of a row's columns.
 template <class Visit>
-void noise_row(const gaussian_noise& /*policy*/, const random_key& key, index_t row, index_t cols,
-               const Visit& visit) {
-  cpu::for_each_draw<normal_draw>(key, row, cols,
-                                  [&](index_t j, normal_draw d) { visit(j, d.value); });
+void noise_row(const cpu_context& ctx, const gaussian_noise& /*policy*/, const random_key& key,
+               index_t row, index_t cols, const Visit& visit) {
+  cpu::for_each_run_of_draws<normal_draw>(
+      ctx, key, row, cols, [&](index_t first, index_t count, const auto& draw_of) {
+        visit(first, count, [&](index_t j) { return draw_of(j).value; });
+      });
 }
 
 template <class Visit>
-void noise_row(const uniform_noise& /*policy*/, const random_key& key, index_t row, index_t cols,
-               const Visit& visit) {
+void noise_row(const cpu_context& ctx, const uniform_noise& /*policy*/, const random_key& key,
+               index_t row, index_t cols, const Visit& visit) {
   // 2u − 1 is exact: u has 24 bits.
-  cpu::for_each_draw<uniform_draw>(
-      key, row, cols, [&](index_t j, uniform_draw d) { visit(j, 2.0F * d.value - 1.0F); });
+  cpu::for_each_run_of_draws<uniform_draw>(
+      ctx, key, row, cols, [&](index_t first, index_t count, const auto& draw_of) {
+        visit(first, count, [&](index_t j) { return 2.0F * draw_of(j).value - 1.0F; });
+      });
 }
 
 template <element T, class Visit>
-void noise_row(const drawn_noise_policy<T>& policy, const random_key& /*key*/, index_t row,
-               index_t cols, const Visit& visit) {
-  for (index_t j = 0; j < cols; ++j) visit(j, load(policy.epsilon(row, j)));
+void noise_row(const cpu_context& /*ctx*/, const drawn_noise_policy<T>& policy,
+               const random_key& /*key*/, index_t row, index_t cols, const Visit& visit) {
+  const T* const epsilon = policy.epsilon.row(row);
+  visit(index_t{0}, cols, [epsilon](index_t j) { return load(epsilon[j]); });
+}
+
+/// visit(j, ε) for every column of one row.
+template <class P, class Visit>
+void for_each_noise(const cpu_context& ctx, const P& policy, const random_key& key, index_t row,
+                    index_t cols, const Visit& visit) {
+  noise_row(ctx, policy, key, row, cols, [&](index_t first, index_t count, const auto& epsilon) {
+    for (index_t j = 0; j < count; ++j) visit(first + j, epsilon(j));
+  });
 }
 
 inline void check_noise_scale(std::string_view op, float scale) {
@@ -82,8 +98,11 @@ struct passes_gradient : augmentation_defaults {
   static void backward(cpu_context& ctx, const P& /*policy*/, const operand<T>& x,
                        const random_key& /*key*/, const row_selection& selection,
                        matrix_view<const T> grad_out) {
+    const bool past_caches = cpu::streams_gradient(x, grad_out);
     cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), selection, [&](index_t i, int) {
-      cpu::put_gradient(x, i, [&](index_t j) { return load(grad_out(i, j)); });
+      const T* const gradient = grad_out.row(i);
+      cpu::put_gradient(
+          x, i, [gradient](index_t j) { return load(gradient[j]); }, past_caches);
     });
   }
 };
@@ -111,14 +130,23 @@ struct noise_traits : passes_gradient {
   static void forward(cpu_context& ctx, const P& policy, matrix_view<const T> x,
                       const random_key& key, const row_selection& selection, matrix_view<T> out) {
     using C = compute_t<T>;
+    const bool past_caches = cpu::worth_streaming(out, x);
     cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
       auto sigma = static_cast<C>(policy.scale);
       if (policy.relative_to == noise_scale::row_norm) {
         sigma = static_cast<C>(static_cast<double>(policy.scale) * row_norm(x.row(i), x.cols()));
       }
-      noise_row(policy, key, i, x.cols(), [&](index_t j, auto epsilon) {
-        out(i, j) = store<T>(load(x(i, j)) + sigma * static_cast<C>(epsilon));
-      });
+      if constexpr (std::same_as<P, gaussian_noise> && std::same_as<T, float>) {
+        cpu::add_normal_row(ctx, key, i, x.cols(), x.row(i), sigma, out.row(i), past_caches);
+      } else {
+        noise_row(ctx, policy, key, i, x.cols(),
+                  [&](index_t first, index_t count, const auto& epsilon) {
+                    const T* const source = x.row(i) + first;
+                    cpu::write_elements(out.row(i) + first, count, past_caches, [&](index_t j) {
+                      return load(source[j]) + sigma * static_cast<C>(epsilon(j));
+                    });
+                  });
+      }
     });
   }
 };
@@ -153,9 +181,11 @@ void draw(cpu_context& ctx, const P& policy, const random_key& key, matrix_view<
   check::usable("draw", key, epsilon.rows(), epsilon.cols(), augmentation_traits<P>::streams);
   augmentation_traits<P>::validate(policy, epsilon.rows(), epsilon.cols());
   cpu::for_each_row(ctx, epsilon.rows(), epsilon.cols(), {}, [&](index_t i, int) {
-    detail::noise_row(policy, key, i, epsilon.cols(), [&](index_t j, float e) {
-      epsilon(i, j) = store<T>(static_cast<compute_t<T>>(e));
-    });
+    detail::noise_row(
+        ctx, policy, key, i, epsilon.cols(), [&](index_t first, index_t count, const auto& drawn) {
+          cpu::write_elements(epsilon.row(i) + first, count, false,
+                              [&](index_t j) { return static_cast<compute_t<T>>(drawn(j)); });
+        });
   });
 }
 

@@ -200,7 +200,7 @@ struct augmentation_traits<neighbour_policy<U, S, pseudo_neighbour_of<Of>>>
                                 for (index_t j = 0; j < cols; ++j)
                                   add(j, load((*policy.epsilon)(i, j)));
                               } else if (sigma > 0) {
-                                detail::noise_row(gaussian_noise{}, key, i, cols, add);
+                                detail::for_each_noise(ctx, gaussian_noise{}, key, i, cols, add);
                               }
                               use(i, used, row, worker);
                             });

@@ -6,6 +6,7 @@
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/parallel.hpp"
+#include "feaug/cpu/streaming.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -31,6 +32,7 @@ void for_each_row(cpu_context& ctx, index_t rows, index_t cols, const row_select
     for (index_t i = begin; i < begin + count; ++i) {
       if (selection.contains(i)) work(i, worker);
     }
+    end_streaming();  // for work that did
   });
 }
 

@@ -20,6 +20,8 @@
 #define FEAUG_AVX2 __attribute__((target("avx2,fma,f16c")))
 #define FEAUG_AVX512 \
   __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
+/// For the pieces of such functions, which carry the mark as well.
+#define FEAUG_INLINE __attribute__((always_inline)) inline
 #else
 #define FEAUG_X86 0
 #endif

@@ -38,7 +38,7 @@ namespace detail {
 
 /// h before it is divided by its norm. `query` is row i of the queries, as it is read.
 template <element T>
-void make_synthetic(const synthesis_problem<T>& problem,
+void make_synthetic(const cpu_context& ctx, const synthesis_problem<T>& problem,
                     const feaug::detail::synthetic_recipe& recipe, const index_t* slots,
                     const double* query, double* made) {
   const auto add = [&](index_t rank, double weight) {
@@ -61,20 +61,20 @@ void make_synthetic(const synthesis_problem<T>& problem,
     for (index_t d = 0; d < problem.cols; ++d)
       made[d] += recipe.of_noise * static_cast<double>(problem.how.drawn.noise(recipe.noise, d));
   } else {
-    for_each_draw<normal_draw>(feaug::detail::noise_key(problem.how.key, problem.how.counts.noisy),
-                               recipe.noise, problem.cols, [&](index_t d, normal_draw epsilon) {
-                                 made[d] +=
-                                     recipe.of_noise *
-                                     static_cast<double>(static_cast<compute_t<T>>(epsilon.value));
-                               });
+    for_each_draw<normal_draw>(
+        ctx, feaug::detail::noise_key(problem.how.key, problem.how.counts.noisy), recipe.noise,
+        problem.cols, [&](index_t d, normal_draw epsilon) {
+          made[d] +=
+              recipe.of_noise * static_cast<double>(static_cast<compute_t<T>>(epsilon.value));
+        });
   }
 }
 
 /// The sums of query i, whose hardest negatives are `slots`; in `mean`, unless it is null,
 /// Σ softmax_h · h. `query` and `made` are scratch, a row each.
 template <element T>
-synthetic_sums synthetic_soft_max(const synthesis_problem<T>& problem, index_t i,
-                                  const index_t* slots, double* query, double* made,
+synthetic_sums synthetic_soft_max(const cpu_context& ctx, const synthesis_problem<T>& problem,
+                                  index_t i, const index_t* slots, double* query, double* made,
                                   compute_t<T>* mean) {
   using C = compute_t<T>;
   const index_t cols = problem.cols;
@@ -88,7 +88,7 @@ synthetic_sums synthetic_soft_max(const synthesis_problem<T>& problem, index_t i
   for (index_t s = 0; s < problem.how.counts.total(); ++s) {
     const auto recipe = feaug::detail::recipe_of(problem.how, problem.how.key, i, s);
     if (!recipe.can_be_made(slots, problem.how.hardest)) continue;
-    make_synthetic(problem, recipe, slots, query, made);
+    make_synthetic(ctx, problem, recipe, slots, query, made);
     const double inverse = feaug::detail::inverse_of_synthetic(
         sum_of_terms<double>(cols, [made](index_t d) { return made[d] * made[d]; }));
     const double cosine =
@@ -127,8 +127,8 @@ void synthetic_pass(cpu_context& ctx, const synthesis_problem<T>& problem, index
   auto* const rows = scratch.take<double>(2 * workers * problem.cols);
   for_each_block(ctx, count, [&](index_t i, int worker) {
     double* const query = rows + 2 * worker * problem.cols;
-    sums[i] = detail::synthetic_soft_max(problem, begin + i, slots + i * problem.how.hardest, query,
-                                         query + problem.cols,
+    sums[i] = detail::synthetic_soft_max(ctx, problem, begin + i, slots + i * problem.how.hardest,
+                                         query, query + problem.cols,
                                          means == nullptr ? nullptr : means + i * problem.cols);
   });
 }
