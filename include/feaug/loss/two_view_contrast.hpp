@@ -1,15 +1,19 @@
 // How the CPU carries out symmetric_info_nce and nt_xent.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <concepts>
+#include <limits>
 #include <string_view>
 
 #include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/cpu/contrast.hpp"
+#include "feaug/cpu/fixed_shift_pass.hpp"
 #include "feaug/cpu/lanes.hpp"
-#include "feaug/cpu/mutual_soft_max.hpp"
+#include "feaug/cpu/paired_tiles.hpp"
 #include "feaug/cpu/parallel.hpp"
 #include "feaug/cpu/row_loss.hpp"
 #include "feaug/loss/two_view_problem.hpp"
@@ -71,6 +75,13 @@ class two_view_call {
   }
 
   void view_gradients() {
+    if constexpr (std::same_as<T, C>) {
+      if (has_fixed_shift() && problem_.views[0].mode == gradient_mode::overwrite &&
+          problem_.views[1].mode == gradient_mode::overwrite) {
+        both_gradients();
+        return;
+      }
+    }
     for (int side = 0; side < 2; ++side) {
       const operand<T>& view = problem_.views[side];
       if (!view.wants_gradient()) continue;
@@ -106,9 +117,8 @@ class two_view_call {
   /// finish(side, i, row_statistics) for every row of both sides.
   template <class Finish>
   void soft_maxes(bool with_mean_cosine, const Finish& finish) {
-    if (!problem_.over_both() && problem_.normalize &&
-        cpu::needs_no_shift<C>(1.0 / problem_.temperature)) {
-      cpu::mutual_soft_max_pass(ctx_, contrast_of(0), with_mean_cosine, finish);
+    if (has_fixed_shift()) {
+      paired_soft_maxes(with_mean_cosine, finish);
       return;
     }
     for (int side = 0; side < 2; ++side) {
@@ -116,6 +126,71 @@ class two_view_call {
           ctx_, contrast_of(side), false, with_mean_cosine,
           [&](index_t i, const cpu::row_statistics& row, C*) { finish(side, i, row); });
     }
+  }
+
+  [[nodiscard]] bool has_fixed_shift() const {
+    return problem_.normalize && cpu::can_fix_shift<C>(1.0 / problem_.temperature);
+  }
+
+  [[nodiscard]] cpu::paired_contrast<T> all_pairs() const {
+    const bool is_one_side = problem_.over_both();
+    return {.a = is_one_side ? both_ : view_stack(0),
+            .b = is_one_side ? cpu::row_stack<T>{} : view_stack(1),
+            .is_one_side = is_one_side,
+            .cols = cols_,
+            .scale = 1.0 / problem_.temperature};
+  }
+
+  /// soft_maxes from one product a pair of rows.
+  template <class Finish>
+  void paired_soft_maxes(bool with_mean_cosine, const Finish& finish) {
+    workspace::scope scratch(ctx_.workspace);
+    auto* const sums = scratch.template take<cpu::detail::exponential_sums>(2 * rows_);
+    cpu::paired_sums(ctx_, all_pairs(), with_mean_cosine,
+                     {sums, problem_.over_both() ? sums : sums + rows_});
+    const auto shift = static_cast<double>(cpu::fixed_shift<C>(1.0 / problem_.temperature));
+    cpu::for_each_row_block(ctx_, rows_, cols_, [&](index_t begin, index_t count, int) {
+      for (index_t i = begin; i < begin + count; ++i) {
+        const double positive_cosine = cpu::dot(both_, i, both_, rows_ + i, cols_);
+        for (int side = 0; side < 2; ++side) {
+          const cpu::detail::exponential_sums& sum = sums[side * rows_ + i];
+          finish(side, i,
+                 cpu::row_statistics{.log_sum = cpu::detail::log_of_sum(sum.sum, shift),
+                                     .positive_cosine = positive_cosine,
+                                     .mean_cosine = sum.sum == 0 ? 0.0 : sum.cosine_sum / sum.sum});
+        }
+      }
+    });
+  }
+
+  /// The gradients by both views from three products a pair of rows. They are summed up where they
+  /// go to.
+  void both_gradients() {
+    const double scale = 1.0 / problem_.temperature;
+    const auto shift = static_cast<double>(cpu::fixed_shift<C>(scale));
+    workspace::scope scratch(ctx_.workspace);
+    auto* const weights = scratch.template take<double>(2 * rows_);
+    for (index_t at = 0; at < 2 * rows_; ++at) {
+      const bool is_alone = log_sums_[at] == -std::numeric_limits<double>::infinity();
+      weights[at] = is_alone ? 0.0 : coefficients_[at] * std::exp(shift - log_sums_[at]);
+    }
+    const auto row = [&](index_t at) {
+      return at < rows_ ? problem_.views[0].gradient.row(at)
+                        : problem_.views[1].gradient.row(at - rows_);
+    };
+    for (index_t at = 0; at < 2 * rows_; ++at) std::fill_n(row(at), cols_, T{0});
+    const index_t second = problem_.over_both() ? 0 : rows_;
+    cpu::paired_gradients(ctx_, all_pairs(), {weights, weights + second}, row,
+                          [&](index_t at) { return row(second + at); });
+    const cpu::soft_max_weights pulls = weights_from(0);
+    cpu::for_each_row_block(ctx_, 2 * rows_, cols_, [&](index_t begin, index_t count, int) {
+      for (index_t at = begin; at < begin + count; ++at) {
+        const index_t positive = at < rows_ ? at + rows_ : at - rows_;
+        const operand<T>& view = problem_.views[at < rows_ ? 0 : 1];
+        both_.add_row(positive, -(pulls.pull(at) + pulls.pull(positive)), cols_, row(at));
+        cpu::finish_gradient(view, both_, at, at < rows_ ? at : at - rows_, scale, row(at));
+      }
+    });
   }
 
   /// One view's rows as a stack.

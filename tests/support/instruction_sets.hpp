@@ -1,0 +1,21 @@
+// A test on every instruction set that the machine has.
+#pragma once
+
+#include <catch2/catch.hpp>
+
+#include "feaug/cpu/instruction_set.hpp"
+
+namespace testing {
+
+template <class Body>
+void for_each_instruction_set(const Body& body) {
+  using feaug::instruction_set;
+  for (const auto set :
+       {instruction_set::portable, instruction_set::avx2, instruction_set::avx512}) {
+    if (set > feaug::best_instruction_set()) continue;
+    CAPTURE(static_cast<int>(set));
+    body(set);
+  }
+}
+
+}  // namespace testing
