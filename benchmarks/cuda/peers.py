@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""W1 … W6 in PyTorch, eager and by torch.compile: what the CUDA benchmarks are compared with.
+"""W1 … W6 in PyTorch, eager and by torch.compile: what the benchmarks are compared with.
 
     peers.py --workload W1 --out peers_W1.json            on a GPU
+    peers.py --workload W1 --device cpu --threads 2       on the CPU, in the shapes of its benchmarks
     peers.py --workload W1 --device cpu --small           that it runs; times of small shapes mean nothing
 
 Timed as benchmarks/cuda/support/bench.cuh times: events around one call, forward and backward, behind a write that clears
 the cache; the median. Memory is what a call has allocated at most beyond what was there before it, so gradients count.
+On the CPU the fastest of as many calls as take three seconds. What is compiled must agree with eager; else its time is refused.
 """
 import argparse
 import json
@@ -45,6 +47,12 @@ def info_nce(queries, keys):
     return F.cross_entropy(logits, torch.arange(queries.shape[0], device=queries.device))
 
 
+def symmetric_info_nce(queries, keys):
+    logits = unit(queries) @ unit(keys).T / TEMPERATURE
+    own = torch.arange(queries.shape[0], device=queries.device)
+    return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+
+
 def moco(queries, keys, negatives):
     q = unit(queries)
     positive = (q * keys).sum(1, keepdim=True)
@@ -79,21 +87,25 @@ def interpolate(x):
     return torch.lerp(x, x[torch.randperm(x.shape[0], device=x.device)], 0.5)
 
 
-def workloads(name, place, size):
-    """(key, function, arguments, those of them that want a gradient) of a workload."""
+def workloads(name, place, size, cpu):
+    """(key, function, arguments, those of them that want a gradient) of a workload, and what undoes a call."""
     if name == "W1":
         a = features(size(4096), 128, 1)
         a, b = place(a), place(other_view(a, 2))
         yield "W1", nt_xent, (a, b), (a, b)
     elif name == "W2":
-        q = features(size(32768), 256, 1)
+        q = features(size(8192 if cpu else 32768), 256, 1)
         q, k = place(q), place(other_view(q, 2))
-        yield "W2", info_nce, (q, k), (q, k)
+        if cpu:
+            yield "W2", symmetric_info_nce, (q, k), (q, k)
+        yield "W2/one-way" if cpu else "W2", info_nce, (q, k), (q, k)
     elif name == "W3":
         queue = place(unit(features(size(98304), 256, 1)))
         targets = features(size(4096), 256, 2)
         targets, predictions = place(targets), place(other_view(targets, 3))
-        yield "W3", nnclr, (queue, targets, predictions), (predictions,)
+        newest = queue[:targets.shape[0]]
+        before = newest.clone()
+        yield "W3", nnclr, (queue, targets, predictions), (predictions,), lambda: newest.copy_(before)
     elif name == "W4":
         negatives = place(unit(features(size(65536), 128, 3)))
         for rows in (256, 4096):
@@ -114,18 +126,18 @@ def workloads(name, place, size):
 
 
 def measure(call, reset, device, calls, flush):
-    """Median seconds of a call, and the bytes that it takes."""
-    for _ in range(3):
-        reset()
-        call()
+    """Median seconds of a call, on the CPU the least, and the bytes that it takes."""
     if device == "cpu":
         seconds = []
-        for _ in range(calls):
+        while len(seconds) < 2 or (len(seconds) < calls and sum(seconds) < 3):
             reset()
             begin = time.perf_counter()
             call()
             seconds.append(time.perf_counter() - begin)
-        return statistics.median(seconds), None
+        return min(seconds), None
+    for _ in range(3):
+        reset()
+        call()
     reset()
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
@@ -150,6 +162,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workload", default="W1,W2,W3,W4,W5,W6", help="several with commas between them")
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--threads", type=int, default=2, help="on the CPU")
     parser.add_argument("--small", action="store_true", help="tiny shapes")
     parser.add_argument("--no-compile", action="store_true", help="eager alone")
     parser.add_argument("--out", help="where the JSON goes; else it is printed")
@@ -158,6 +171,8 @@ def main():
         print("skipped: no CUDA device")
         return 77
 
+    cpu = options.device == "cpu"
+    torch.set_num_threads(options.threads)
     calls = 2 if options.small else 50
     flush = torch.empty(1 if options.device == "cpu" else 64 << 20, device=options.device)
     results = []
@@ -169,11 +184,12 @@ def main():
         return x.to(options.device)
 
     for name in options.workload.split(","):
-        for key, function, arguments, wanted in workloads(name, place, size):
+        for key, function, arguments, wanted, *undo in workloads(name, place, size, cpu):
             for tensor in wanted:
                 tensor.requires_grad_(True)
-            for precision in ("fp32",) if name in ("W5", "W6") else ("fp32", "tf32", "bf16"):
+            for precision in ("fp32",) if cpu or name in ("W5", "W6") else ("fp32", "tf32", "bf16"):
                 torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+                eager = None
                 for peer in ("eager",) if options.no_compile or key == "W5/copy" else ("eager", "compile"):
                     torch.compiler.reset()
                     run = function if peer == "eager" else torch.compile(function)
@@ -183,13 +199,23 @@ def main():
                             out = run(*arguments)
                         if wanted:
                             out.backward()
+                        return out.detach()
 
                     def reset():
                         for tensor in wanted:
                             tensor.grad = None
+                        for step in undo:
+                            step()
 
                     entry = {"workload": key, "precision": precision, "peer": peer}
                     try:
+                        if cpu and wanted:
+                            reset()
+                            answer = [call()] + [tensor.grad.clone() for tensor in wanted]
+                            eager = eager or answer
+                            for mine, theirs in zip(answer, eager):
+                                if not (mine - theirs).norm() <= 1e-4 * theirs.norm():
+                                    raise RuntimeError("wrong answer, timing refused: not what eager computes")
                         entry["seconds"], entry["bytes"] = measure(call, reset, options.device, calls, flush)
                     except Exception as problem:  # out of memory, or no compiler: the table says so
                         entry["error"] = str(problem).splitlines()[0][:200]

@@ -17,6 +17,7 @@ struct settings {
   int threads = 2;     ///< everybody's
   bool small = false;  ///< shapes that show that a program runs; their times mean nothing
   bool peers = true;
+  bool series = false;  ///< growing shapes instead of the one that has the name
 };
 settings& chosen();
 
@@ -24,7 +25,8 @@ inline index_t size(index_t full) {
   return chosen().small ? std::max<index_t>(full / 64, 4) : full;
 }
 
-/// How far peers may be apart: gradients relative to their norm, losses and moments to their size.
+/// How far peers may be apart: gradients relative to their norm, losses to their size, moments to
+/// the second.
 struct tolerance {
   double gradients = 1e-4;
   double losses = 1e-5;
@@ -34,7 +36,7 @@ struct tolerance {
 struct workload {
   std::string name = {};       ///< W1, W3/search …
   std::string operation = {};  ///< what peers call it
-  std::function<std::vector<matrix>()> inputs = {};
+  std::function<std::vector<matrix>()> inputs = [] { return std::vector<matrix>(); };
   /// feaug's side; none where only peers have the operation.
   std::function<std::unique_ptr<own>(const problem&)> enter = {};
   /// What it takes at the least: multiplications and additions in fp32, or else bytes moved.
@@ -48,11 +50,11 @@ std::unique_ptr<own> enter(const problem& on) {
   return std::make_unique<Own>(on);
 }
 
-/// Registers NAME/feaug, and NAME/PEER for every peer that has the operation.
+/// Without --series: registers NAME/feaug, and NAME/PEER for every peer that has the operation.
 void add(const workload& work);
 
-/// The same for `work(n)` with n = 1024, 2048 … `last` as series/NAME/n/…; n is skipped if half of
-/// it took anybody more than 3 s. Runs only where a filter names it.
+/// The same with --series, and only then, for `work(n)` with n = 1024, 2048 … `last` as NAME/n/…,
+/// once each, as long as nobody takes more than 3 s for half of it.
 void add_series(const std::function<workload(index_t)>& work, index_t last);
 
 /// A line a workload: everybody's fastest call, and what it is to feaug's.

@@ -41,6 +41,19 @@ inline matrix other_view(const matrix& x, std::uint32_t seed) {
   return y;
 }
 
+/// Mean and root mean square of to − from.
+inline std::vector<double> moments_of_change(const matrix& from, const matrix& to) {
+  double sum = 0;
+  double squares = 0;
+  for (std::size_t i = 0; i < from.values.size(); ++i) {
+    const double change = static_cast<double>(to.values[i]) - from.values[i];
+    sum += change;
+    squares += change * change;
+  }
+  const auto count = static_cast<double>(from.values.size());
+  return {sum / count, std::sqrt(squares / count)};
+}
+
 /// Unit rows, as a queue holds them: its own were pushed through it.
 inline matrix unit_rows(matrix x) {
   for (index_t i = 0; i < x.rows; ++i) {

@@ -1,5 +1,5 @@
-// The benchmarks' main: Google Benchmark's, with --threads N, --small and --no-peers, and a line of
-// ratios for each workload.
+// The benchmarks' main: Google Benchmark's, with --threads N, --small, --series and --no-peers, and
+// a line of ratios for each workload.
 #include <benchmark/benchmark.h>
 
 #include <charconv>
@@ -20,6 +20,8 @@ bool read_settings(std::vector<char*>& words) {
     const std::string_view word = words[i];
     if (word == "--small") {
       bench::chosen().small = true;
+    } else if (word == "--series") {
+      bench::chosen().series = true;
     } else if (word == "--no-peers") {
       bench::chosen().peers = false;
     } else if (word == "--threads" && i + 1 < words.size()) {
@@ -42,13 +44,13 @@ int main(int count, char** given) {
     std::fputs("--threads wants a number of at least 1\n", stderr);
     return 2;
   }
-  // The first repetitions of all, then the second ones …: a disturbance meets everybody. Series
-  // only on demand.
-  std::string interleave = "--benchmark_enable_random_interleaving=true";
-  std::string repetitions =
-      bench::chosen().small ? "--benchmark_repetitions=1" : "--benchmark_repetitions=5";
-  std::string filter = "--benchmark_filter=-^series";
-  words.insert(words.begin() + 1, {interleave.data(), repetitions.data(), filter.data()});
+  // The first repetitions of all, then the second ones …: a disturbance meets everybody. A series
+  // grows.
+  const bool once = bench::chosen().small || bench::chosen().series;
+  std::string order = std::string("--benchmark_enable_random_interleaving=") +
+                      (bench::chosen().series ? "false" : "true");
+  std::string repetitions = std::string("--benchmark_repetitions=") + (once ? "1" : "5");
+  words.insert(words.begin() + 1, {order.data(), repetitions.data()});
   int kept = static_cast<int>(words.size());
   benchmark::Initialize(&kept, words.data());
   if (benchmark::ReportUnrecognizedArguments(kept, words.data())) return 2;

@@ -1,0 +1,49 @@
+// W6: BYOL's loss and the prediction's gradient against four targets, 4096 rows of 256 features.
+#include "feaug/loss/negative_cosine.hpp"
+#include "support/contest.hpp"
+
+namespace {
+
+constexpr int targets = 4;
+
+/// Inputs: the prediction, and the targets, which are constants.
+class byol : public bench::own {
+ public:
+  using own::own;
+  void run() override {
+    loss_ = 0;
+    for (std::size_t k = 1; k <= targets; ++k) {
+      const auto prediction = k == 1 ? feaug::differentiable(input(0), view(dp_))
+                                     : feaug::accumulate(input(0), view(dp_));
+      loss_ +=
+          feaug::negative_cosine_with_gradients(ctx_, prediction, feaug::stop_gradient(input(k)),
+                                                {.gradient_scale = 1.0 / targets}) /
+          targets;
+    }
+  }
+  bench::answer result() override { return {.loss = loss_, .gradients = {dp_}}; }
+
+ private:
+  bench::matrix dp_ = like(inputs_[0]);
+  float loss_ = 0;
+};
+
+bench::workload samples(bench::index_t rows) {
+  constexpr bench::index_t cols = 256;
+  return {.name = "W6",
+          .operation = "negative_cosine",
+          .inputs =
+              [=] {
+                std::vector all = {bench::features(rows, cols, 1)};
+                for (std::uint32_t k = 0; k < targets; ++k)
+                  all.push_back(bench::other_view(all[0], 2 + k));
+                return all;
+              },
+          .enter = bench::enter<byol>,
+          // The prediction, its gradient and the targets.
+          .bytes = static_cast<double>((2 + targets) * rows * cols) * sizeof(float)};
+}
+
+}  // namespace
+
+void bench::register_benchmarks() { add(samples(size(4096))); }
