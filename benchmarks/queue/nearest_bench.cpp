@@ -16,10 +16,18 @@ class search : public bench::own {
 
  private:
   feaug::support_queue<float> queue() {
-    return {.storage = view(storage_), .cursor = &cursor_, .size = &size_};
+    return {.storage = view(storage_),
+            .cursor = &cursor_,
+            .size = &size_,
+            .shadow = {.codes = {codes_.data(), static_cast<bench::index_t>(codes_.size())},
+                       .bounds = {bounds_.data(), static_cast<bench::index_t>(bounds_.size())}}};
   }
 
   bench::matrix storage_ = like(inputs_[0]);
+  std::vector<std::uint8_t> codes_ = std::vector<std::uint8_t>(
+      static_cast<std::size_t>(feaug::shadow_codes(inputs_[0].rows, inputs_[0].cols)));
+  std::vector<float> bounds_ =
+      std::vector<float>(static_cast<std::size_t>(feaug::shadow_bounds(inputs_[0].rows)));
   feaug::index_t cursor_ = 0;
   feaug::index_t size_ = 0;
   std::vector<feaug::index_t> slots_ =

@@ -55,6 +55,7 @@
 #include "feaug/loss/symmetric_info_nce.hpp"
 #include "feaug/loss/vicreg.hpp"
 #include "feaug/queue/nearest.hpp"
+#include "feaug/queue/queue_shadow.hpp"
 #include "feaug/queue/support_queue.hpp"
 #include "feaug/step/momentum_update.hpp"
 #include "feaug/step/step.hpp"

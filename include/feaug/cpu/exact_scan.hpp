@@ -12,6 +12,7 @@
 #include "feaug/cpu/score_rows.hpp"
 #include "feaug/cpu/top_k.hpp"
 #include "feaug/cpu/unit_rows.hpp"
+#include "feaug/queue/queue_shadow.hpp"
 #include "feaug/queue/ranking.hpp"
 #include "feaug/queue/similarity_range.hpp"
 #include "feaug/version.hpp"
@@ -27,6 +28,7 @@ struct search_space {
   const double* inverse_norms = nullptr;
   vector_view<const std::int64_t> ids = {};  ///< M, where queries exclude by id
   similarity_range similarity = {};          ///< of the rows that may be found
+  queue_shadow shadow = {};                  ///< of the rows, if they have one
 };
 
 // A tile of rows meets a chunk of packed queries: at most 64 KiB of queries and 32 KiB of products
@@ -70,40 +72,54 @@ void score_tile(const matrix_view<const T>& queries, index_t begin, index_t coun
   }
 }
 
+/// A query while rows are offered to it.
+struct scanned_query {
+  double norm = 0;
+  top_k best = {};
+};
+
+/// Offers the rows from `first_row` on to `count` ≤ query_lanes queries from row `begin` on.
+template <element T>
+void offer_rows(const search_space<T>& space, const matrix_view<const T>& queries, index_t begin,
+                index_t count, index_t first_row,
+                const vector_view<const std::int64_t>& exclude_ids, const scan_scratch& scratch,
+                scanned_query* scanned) {
+  const bool bounded = space.similarity.has_floor() || space.similarity.has_ceiling();
+  for (index_t tile = first_row; tile < space.rows.rows(); tile += scan_rows) {
+    const index_t rows = std::min(scan_rows, space.rows.rows() - tile);
+    score_tile(queries, begin, count, space.rows.rows_from(tile, rows), tile == first_row, scratch);
+    for (index_t slot = tile; slot < tile + rows; ++slot) {
+      const double* dots = scratch.dots + (slot - tile) * query_lanes;
+      const double inverse = inverse_norm_of(space, slot);
+      for (index_t lane = 0; lane < count; ++lane) {
+        scanned_query& query = scanned[lane];
+        if (!std::isfinite(query.norm)) continue;  // it has no neighbours
+        if (!exclude_ids.empty() && space.ids[slot] == exclude_ids[begin + lane]) continue;
+        const double score =
+            space.unit ? unit_ranking_score(dots[lane]) : ranking_score(dots[lane], inverse);
+        if (bounded && !space.similarity.contains(score, query.norm)) continue;
+        query.best.offer({.score = score, .slot = slot});
+      }
+    }
+  }
+}
+
 /// The k first-ranked rows of `count` ≤ query_lanes queries from row `begin` on: found(query,
 /// candidates, norm of the query).
 template <element T, class Found>
 void scan_group(const search_space<T>& space, const matrix_view<const T>& queries, index_t begin,
                 index_t count, index_t k, const vector_view<const std::int64_t>& exclude_ids,
                 const scan_scratch& scratch, const Found& found) {
-  std::array<double, query_lanes> norms = {};
-  std::array<top_k, query_lanes> best = {};
+  std::array<scanned_query, query_lanes> scanned = {};
   for (index_t lane = 0; lane < count; ++lane) {
-    const auto at = static_cast<std::size_t>(lane);
-    norms[at] = row_norm(queries.row(begin + lane), queries.cols());
-    best[at] = {scratch.candidates + lane * k, k};
+    scanned[static_cast<std::size_t>(lane)] = {
+        .norm = row_norm(queries.row(begin + lane), queries.cols()),
+        .best = {scratch.candidates + lane * k, k}};
   }
-  const bool bounded = space.similarity.has_floor() || space.similarity.has_ceiling();
-  for (index_t tile = 0; tile < space.rows.rows(); tile += scan_rows) {
-    const index_t rows = std::min(scan_rows, space.rows.rows() - tile);
-    score_tile(queries, begin, count, space.rows.rows_from(tile, rows), tile == 0, scratch);
-    for (index_t slot = tile; slot < tile + rows; ++slot) {
-      const double* dots = scratch.dots + (slot - tile) * query_lanes;
-      const double inverse = inverse_norm_of(space, slot);
-      for (index_t lane = 0; lane < count; ++lane) {
-        const auto at = static_cast<std::size_t>(lane);
-        if (!std::isfinite(norms[at])) continue;  // a query that is not finite has no neighbours
-        if (!exclude_ids.empty() && space.ids[slot] == exclude_ids[begin + lane]) continue;
-        const double score =
-            space.unit ? unit_ranking_score(dots[lane]) : ranking_score(dots[lane], inverse);
-        if (bounded && !space.similarity.contains(score, norms[at])) continue;
-        best[at].offer({.score = score, .slot = slot});
-      }
-    }
-  }
+  offer_rows(space, queries, begin, count, 0, exclude_ids, scratch, scanned.data());
   for (index_t lane = 0; lane < count; ++lane) {
-    const auto at = static_cast<std::size_t>(lane);
-    found(begin + lane, best[at].ranked(), norms[at]);
+    scanned_query& query = scanned[static_cast<std::size_t>(lane)];
+    found(begin + lane, query.best.ranked(), query.norm);
   }
 }
 

@@ -28,6 +28,10 @@ class top_k {
     std::push_heap(kept_, kept_ + count_, ranks_before);
   }
 
+  /// Whether k are kept, and the one of them to give up next.
+  [[nodiscard]] bool is_full() const { return count_ == k_; }
+  [[nodiscard]] const candidate& last() const { return kept_[0]; }
+
   /// What was kept, first-ranked first: k candidates, or as many as were offered. Ends the
   /// collecting.
   std::span<const candidate> ranked() {

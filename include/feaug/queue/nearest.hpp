@@ -13,6 +13,7 @@
 #include "feaug/core/error.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/exact_scan.hpp"
+#include "feaug/cpu/screened_scan.hpp"
 #include "feaug/cpu/unit_rows.hpp"
 #include "feaug/queue/ranking.hpp"
 #include "feaug/queue/similarity_range.hpp"
@@ -76,10 +77,14 @@ template <element T>
 void search(cpu_context& ctx, const cpu::search_space<T>& space,
             const matrix_view<const T>& queries, const nearest_outputs<T>& outputs,
             const nearest_options& options) {
-  cpu::exact_scan(ctx, space, queries, options.k, options.exclude_ids,
-                  [&](index_t query, std::span<const candidate> found, double norm) {
-                    write_neighbours(space.rows, query, options.k, found, norm, outputs);
-                  });
+  const auto found = [&](index_t query, std::span<const candidate> best, double norm) {
+    write_neighbours(space.rows, query, options.k, best, norm, outputs);
+  };
+  if (cpu::is_worth_screening(ctx, space, queries.rows(), options.k)) {
+    cpu::screened_scan(ctx, space, queries, options.k, options.exclude_ids, found);
+  } else {
+    cpu::exact_scan(ctx, space, queries, options.k, options.exclude_ids, found);
+  }
 }
 
 // 8 MiB of inverse norms at most are kept for a search; of more rows each query group works out its
@@ -90,9 +95,11 @@ inline constexpr index_t most_kept_norms = 1 << 20;
 template <element T>
 void search_raw(cpu_context& ctx, const matrix_view<const T>& rows,
                 const vector_view<const std::int64_t>& ids, const matrix_view<const T>& queries,
-                const nearest_outputs<T>& outputs, const nearest_options& options) {
+                const nearest_outputs<T>& outputs, const nearest_options& options,
+                const queue_shadow& shadow = {}) {
   workspace::scope scratch(ctx.workspace);
-  cpu::search_space<T> space = {.rows = rows, .ids = ids, .similarity = options.similarity};
+  cpu::search_space<T> space = {
+      .rows = rows, .ids = ids, .similarity = options.similarity, .shadow = shadow};
   if (rows.rows() <= most_kept_norms) {
     auto* inverse = scratch.take<double>(rows.rows());
     cpu::inverse_norms(ctx, rows, default_norm_eps, inverse);
@@ -162,8 +169,12 @@ void check_nearest(const matrix_view<const T, S>& support, std::string_view supp
 /// exclude_ids for a queue without ids, no output at all, an output that overlaps an input or
 /// another output.
 ///
-/// Scratch: at most 352 KiB a thread (96 KiB + 16·k bytes for k > 16384); for raw rows 8 bytes a
-/// row besides.
+/// Most rows are passed over without being scored, by products of 8 bits and a proved bound, where
+/// the machine has instructions for them, k ≤ 32, and the queue has a shadow or there are enough
+/// queries to make one for.
+///
+/// Scratch: at most 4 MiB, and 352 KiB a thread (96 KiB + 16·k bytes for k > 16384); for raw rows 8
+/// bytes a row besides.
 template <element T>
 void nearest(cpu_context& ctx, const support_queue<T>& queue,
              std::type_identity_t<matrix_view<const T>> queries,
@@ -174,11 +185,15 @@ void nearest(cpu_context& ctx, const support_queue<T>& queue,
   detail::check_nearest<T, memory_space::host>(filled, "queue", queue.ids, queries, outputs,
                                                options);
   if (queue.normalize) {
-    detail::search<T>(
-        ctx, {.rows = filled, .unit = true, .ids = queue.ids, .similarity = options.similarity},
-        queries, outputs, options);
+    detail::search<T>(ctx,
+                      {.rows = filled,
+                       .unit = true,
+                       .ids = queue.ids,
+                       .similarity = options.similarity,
+                       .shadow = queue.shadow},
+                      queries, outputs, options);
   } else {
-    detail::search_raw<T>(ctx, filled, queue.ids, queries, outputs, options);
+    detail::search_raw<T>(ctx, filled, queue.ids, queries, outputs, options, queue.shadow);
   }
 }
 

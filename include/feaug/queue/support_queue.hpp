@@ -12,7 +12,9 @@
 #include "feaug/core/error.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/parallel.hpp"
+#include "feaug/cpu/screening/codes.hpp"
 #include "feaug/cpu/unit_rows.hpp"
+#include "feaug/queue/queue_shadow.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -31,6 +33,9 @@ struct support_queue {
   vector_view<std::int64_t, Space> ids = {};
   /// Optional, one a slot: for reporting neighbour accuracy.
   vector_view<std::int64_t, Space> labels = {};
+  /// Optional, of a queue in the host's memory: makes its searches several times faster, with the
+  /// same results.
+  queue_shadow shadow = {};
 
   [[nodiscard]] index_t capacity() const { return storage.rows(); }
 };
@@ -84,6 +89,18 @@ void valid(std::string_view op, const support_queue<T, S>& queue) {
   };
   payload("queue.ids", queue.ids);
   payload("queue.labels", queue.labels);
+  if constexpr (S == memory_space::host) {
+    valid(op, queue.shadow, queue.capacity(), queue.storage.cols());
+  } else if (!queue.shadow.empty()) {
+    fail(op, "queue.shadow", "one", "none for a queue in device memory");
+  }
+}
+
+/// A batch that overlaps nothing that enqueue writes.
+template <element T>
+void apart_from_shadow(const queue_shadow& shadow, const matrix_view<const T>& batch) {
+  apart("enqueue", "queue.shadow.codes", detail::as_column(shadow.codes), "batch", batch);
+  apart("enqueue", "queue.shadow.bounds", detail::as_column(shadow.bounds), "batch", batch);
 }
 
 /// A payload argument that goes with a payload column of the queue: it fits the rows, and the queue
@@ -114,6 +131,7 @@ void enqueue_arguments(const support_queue<T, S>& queue, const matrix_view<const
   const index_t rows = batch.rows();
   if (rows > 0) has_columns("enqueue", "batch", batch, queue.storage.cols(), "queue.storage");
   apart("enqueue", "queue.storage", queue.storage, "batch", batch);
+  if constexpr (S == memory_space::host) apart_from_shadow(queue.shadow, batch);
   payload_matches("enqueue", "ids", payload.ids, queue.ids, rows, true);
   payload_matches("enqueue", "labels", payload.labels, queue.labels, rows, true);
 }
@@ -149,15 +167,30 @@ void gather_arguments(const support_queue<T, S>& queue,
 
 }  // namespace check
 
+namespace detail {
+
+/// Makes the shadow of a slot from what is stored there.
+template <element T>
+void shadow_slot(const support_queue<T>& queue, index_t slot) {
+  const T* const row = queue.storage.row(slot);
+  const index_t cols = queue.storage.cols();
+  const double inverse =
+      queue.normalize ? 1.0 : inverse_norm(row_norm(row, cols), default_norm_eps);
+  cpu::write_shadow_row(queue.shadow, slot, row, cols, inverse);
+}
+
+}  // namespace detail
+
 /// Puts the batch's rows (N × D, any N) into the queue, first row first: a row goes to slot
 /// *cursor, which moves on by one and wraps; *size grows up to the capacity. Of a batch larger than
 /// the capacity the last rows survive, where pushing one by one would have left them. Rows are
 /// stored as x / max(‖x‖, 1e-12), or as they are with queue.normalize = false; a row with NaN or ∞
 /// is stored as a unit row of NaN, which no search prefers to a number. A queue holds constants:
-/// there is no gradient.
+/// there is no gradient. A shadow is kept up.
 ///
-/// Errors: shapes, counters out of range, payload that the queue keeps but the batch lacks or the
-/// other way round, a batch or payload that overlaps the queue's own memory.
+/// Errors: shapes, counters out of range, a shadow of another size, payload that the queue keeps
+/// but the batch lacks or the other way round, a batch or payload that overlaps the queue's own
+/// memory.
 template <element T>
 void enqueue(cpu_context& ctx, const support_queue<T>& queue,
              std::type_identity_t<matrix_view<const T>> batch,
@@ -179,12 +212,29 @@ void enqueue(cpu_context& ctx, const support_queue<T>& queue,
       } else {
         std::copy_n(source, cols, destination);
       }
+      if (!queue.shadow.empty()) detail::shadow_slot(queue, slot);
       if (!queue.ids.empty()) queue.ids[slot] = payload.ids[i];
       if (!queue.labels.empty()) queue.labels[slot] = payload.labels[i];
     }
   });
   *queue.cursor = (cursor + rows % capacity) % capacity;
   *queue.size = std::min(capacity, *queue.size + rows);
+}
+
+/// Makes the shadow of all filled rows anew: for rows that came into the queue otherwise than by
+/// enqueue with this shadow, as from a checkpoint without one. The bytes that enqueue would have
+/// left.
+///
+/// Errors: a queue without a shadow, or whose parts do not fit.
+template <element T>
+void rebuild_shadow(cpu_context& ctx, const support_queue<T>& queue) {
+  check::valid("rebuild_shadow", queue);
+  if (queue.shadow.empty()) check::fail("rebuild_shadow", "queue.shadow", "none", "one to rebuild");
+  cpu::for_each_row_block(ctx, *queue.size, queue.storage.cols(),
+                          [&](index_t begin, index_t count, int) {
+                            for (index_t slot = begin; slot < begin + count; ++slot)
+                              detail::shadow_slot(queue, slot);
+                          });
 }
 
 /// What is stored at the given slots (one a row, −1 … *size − 1, repeats allowed), as it is stored.
