@@ -18,8 +18,10 @@
 #include "feaug/core/element.hpp"
 #include "feaug/cpu/exponential.hpp"
 #include "feaug/cpu/fixed_shift_pass.hpp"
+#include "feaug/cpu/instruction_set.hpp"
 #include "feaug/cpu/lanes.hpp"
 #include "feaug/cpu/logit_tile.hpp"
+#include "feaug/cpu/logit_weights.hpp"
 #include "feaug/cpu/parallel.hpp"
 #include "feaug/cpu/row_stack.hpp"
 #include "feaug/cpu/tile_packing.hpp"
@@ -40,20 +42,20 @@ struct running_sum {
 
   /// Takes in a chunk of cosines, which become exp(s − shift); what was summed before is to be
   /// multiplied by the result.
-  C take(C* cosines, index_t count, C scale, C* copy) {
+  C take(instruction_set instructions, logit_row<C> row, C* copy) {
     const C before = shift;
-    shift = std::max(shift, scale * largest_of(cosines, count));
+    shift = std::max(shift, row.scale * largest_of(row.x, row.count));
     // Nothing but −∞ (all left out) or NaN: any finite shift gives the 0 or the NaN that it must
     // be.
     const C used = std::isfinite(shift) ? shift : C{0};
-    if (copy != nullptr) std::copy_n(cosines, count, copy);
-    exponentials(cosines, count, scale, [used](index_t) { return used; });
+    if (copy != nullptr) std::copy_n(row.x, row.count, copy);
+    row.shift = used;
     const C rescale = std::isfinite(before) ? std::exp(before - used) : C{1};
-    sum = sum * static_cast<double>(rescale) + sum_of(cosines, count);
+    sum = sum * static_cast<double>(rescale) + exponentials_of<C>(instructions, row);
     if (copy != nullptr) {
       // What is left out has weight 0 and cosine −∞.
       cosine_sum =
-          cosine_sum * static_cast<double>(rescale) + sum_of_weighted(cosines, copy, count);
+          cosine_sum * static_cast<double>(rescale) + sum_of_weighted(row.x, copy, row.count);
     }
     return rescale;
   }
@@ -101,16 +103,15 @@ void soft_max_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
         my.tile.load_rows(begin, count);
         std::fill_n(my.sums, count, detail::running_sum<C>{});
         if (with_mean) std::fill_n(my.means, count * stride, C{0});
-        my.tile.for_each_chunk(cut, [&](index_t /*first*/, index_t width) {
+        my.tile.for_each_chunk(cut, [&](index_t /*first*/, index_t /*width*/) {
           for (index_t i = 0; i < count; ++i) {
-            C* cosines = my.tile.row(i);
             if (problem.labels.given()) {
+              C* const cosines = my.tile.row(i);
               my.tile.for_each_left_out(i, [&](index_t j) { cosines[j] = C{0}; });
               my.sums[i].positive_sum += my.tile.sum_of_positives(i, scale);
             }
-            my.tile.for_each_left_out(
-                i, [&](index_t j) { cosines[j] = -std::numeric_limits<C>::infinity(); });
-            const C rescale = my.sums[i].take(cosines, width, scale, my.cosines);
+            const C rescale = my.sums[i].take(my.tile.instructions(),
+                                              my.tile.row_to_weigh(i, scale, C{0}), my.cosines);
             if (with_mean && rescale != C{1}) {
               for (index_t d = 0; d < problem.cols; ++d) my.means[i * stride + d] *= rescale;
             }
@@ -150,6 +151,13 @@ struct soft_max_weights {
     if (coefficient == nullptr) return 0;
     return positive_weight == nullptr ? coefficient[i] : coefficient[i] * positive_weight[i];
   }
+
+  /// What row i multiplies exp(s − shift) with; 0 where its sum was empty.
+  template <class C>
+  [[nodiscard]] C with_shift(index_t i, C shift) const {
+    if (log_sum[i] == -std::numeric_limits<double>::infinity()) return C{0};
+    return static_cast<C>(coefficient[i] * std::exp(static_cast<double>(shift) - log_sum[i]));
+  }
 };
 
 namespace detail {
@@ -182,6 +190,10 @@ void gradient_pass(cpu_context& ctx, const contrast<T>& problem, const soft_max_
   const bool row_side = of_rows.coefficient != nullptr;
   const bool column_side = of_columns.coefficient != nullptr;
   const index_t stride = packed_stride(problem.cols);
+  // With labels little may be left of the difference between a weight and its positive's share:
+  // both are then made of the same roundings, below.
+  const bool has_fixed_shift = !problem.labels.given() && detail::has_fixed_shift(problem);
+  const C fixed = fixed_shift<C>(problem.scale);
   workspace::scope scratch(ctx.workspace);
   struct worker_scratch {
     detail::logit_tile<T> tile;
@@ -202,6 +214,17 @@ void gradient_pass(cpu_context& ctx, const contrast<T>& problem, const soft_max_
         my.tile.load_rows(begin, count);
         std::fill_n(my.sums, count * stride, C{0});
         my.tile.for_each_chunk(cut, [&](index_t first, index_t width) {
+          if (has_fixed_shift) {
+            std::fill_n(my.factor, padded_columns(width), C{0});
+            for (index_t j = 0; column_side && j < width; ++j)
+              my.factor[j] = of_columns.template with_shift<C>(first + j, fixed);
+            for (index_t i = 0; i < count; ++i) {
+              const C own = row_side ? of_rows.template with_shift<C>(begin + i, fixed) : C{0};
+              my.tile.weigh_row(i, scale, fixed, own, my.factor);
+            }
+            my.tile.add_weighted_columns(my.sums);
+            return;
+          }
           for (index_t j = 0; column_side && j < width; ++j) {
             my.shift[j] = detail::finite_or_infinite_shift<C>(of_columns.log_sum[first + j]);
             my.factor[j] = static_cast<C>(of_columns.coefficient[first + j]);

@@ -63,7 +63,9 @@ struct tiling {
   // A tile and its operands fit the second-level cache; columns are packed once a block, so blocks
   // are as tall as that allows.
   explicit tiling(index_t features)
-      : block_rows(std::clamp<index_t>((1 << 15) / std::max<index_t>(1, features), 16, 256)),
+      : block_rows(std::clamp<index_t>(
+            (1 << 15) / std::max<index_t>(1, features) / column_step * column_step, column_step,
+            256)),
         chunk_cols(std::min<index_t>(block_rows, 128)) {}
 
   /// A batch of some hundred rows still makes eight blocks to share out.
@@ -165,16 +167,30 @@ class logit_tile {
   /// Row i's cosines become exp(scale · cosine − shift); their sum, and, where there is room for a
   /// copy of the cosines, also Σ of their products with the cosines. What is left out counts as 0.
   exponential_sums take_exponentials(index_t i, C scale, C shift, C* copy) {
+    const logit_row<C> logits = row_to_weigh(i, scale, shift);
+    if (copy != nullptr) std::copy_n(logits.x, logits.count, copy);
+    const double sum = exponentials_of<C>(instructions_, logits);
+    return {.sum = sum,
+            .cosine_sum = copy == nullptr ? 0.0 : sum_of_weighted(logits.x, copy, logits.count)};
+  }
+
+  /// Row i's cosines become exp(scale · cosine − shift) · (own + others_j); others are a multiple
+  /// of 16, as rows are. What is left out has weight 0.
+  void weigh_row(index_t i, C scale, C shift, C own, const C* others) {
+    weigh<C>(instructions_, row_to_weigh(i, scale, shift), own, others);
+  }
+
+  /// Row i, what it leaves out and what fills it up to a multiple of 16 being −∞.
+  logit_row<C> row_to_weigh(index_t i, C scale, C shift) {
     C* const cosines = row(i);
     const index_t count = padded_columns(column_count_);
     constexpr C nothing = -std::numeric_limits<C>::infinity();
     for_each_left_out(i, [cosines](index_t j) { cosines[j] = nothing; });
     std::fill(cosines + column_count_, cosines + count, nothing);
-    if (copy != nullptr) std::copy_n(cosines, count, copy);
-    const double sum = exponentials_of<C>(instructions_, {cosines, count, scale, shift});
-    return {.sum = sum,
-            .cosine_sum = copy == nullptr ? 0.0 : sum_of_weighted(cosines, copy, count)};
+    return {.x = cosines, .count = count, .scale = scale, .shift = shift};
   }
+
+  [[nodiscard]] instruction_set instructions() const { return instructions_; }
 
   /// act(position in the tile's row, whether that column has row i's label) for all columns of the
   /// tile.

@@ -333,9 +333,10 @@ void paired_sums(cpu_context& ctx, const paired_contrast<T>& problem, bool with_
 
 /// What rows weigh in paired_gradients: exp(s_ij − shift) · (of_a_i + of_b_j); where there is one
 /// side, of_b is of_a.
+template <class C>
 struct paired_weights {
-  const double* of_a;
-  const double* of_b;
+  const C* of_a;
+  const C* of_b;
 };
 
 /// gradients += Σ_j exp(s_ij − shift) (u_i + v_j) b_j for every row of a, and the same for every
@@ -344,7 +345,8 @@ struct paired_weights {
 template <element T>
 requires std::same_as<T, compute_t<T>>
 void paired_gradients(cpu_context& ctx, const paired_contrast<T>& problem,
-                      const paired_weights& weights, const auto& row_of_a, const auto& row_of_b) {
+                      const paired_weights<T>& weights, const auto& row_of_a,
+                      const auto& row_of_b) {
   const index_t size = detail::meeting_tile<T>::block_rows(problem);
   const index_t blocks = (problem.rows() + size - 1) / size;
   const index_t stride = packed_stride(problem.cols);
@@ -368,12 +370,11 @@ void paired_gradients(cpu_context& ctx, const paired_contrast<T>& problem,
         for (index_t second = 0; second < pair.seconds; ++second) {
           tile.load_columns(pair.second + second);
           std::fill_n(of_columns, padded_columns(tile.column_count()), T{0});
-          for (index_t j = 0; j < tile.column_count(); ++j)
-            of_columns[j] = static_cast<T>(weights.of_b[tile.first_column() + j]);
+          std::copy_n(weights.of_b + tile.first_column(), tile.column_count(), of_columns);
           std::fill_n(my.of_columns, tile.column_count() * stride, T{0});
           tile.for_each_strip([&](index_t first, index_t count) {
             for (index_t i = 0; i < count; ++i) {
-              const auto own = static_cast<T>(weights.of_a[tile.first_row() + first + i]);
+              const T own = weights.of_a[tile.first_row() + first + i];
               weigh<T>(tile.instructions(), tile.logits(i), own, of_columns);
             }
             tile.add_columns(count, my.of_rows + first * stride);

@@ -167,13 +167,11 @@ class two_view_call {
   /// go to.
   void both_gradients() {
     const double scale = 1.0 / problem_.temperature;
-    const auto shift = static_cast<double>(cpu::fixed_shift<C>(scale));
     workspace::scope scratch(ctx_.workspace);
-    auto* const weights = scratch.template take<double>(2 * rows_);
-    for (index_t at = 0; at < 2 * rows_; ++at) {
-      const bool is_alone = log_sums_[at] == -std::numeric_limits<double>::infinity();
-      weights[at] = is_alone ? 0.0 : coefficients_[at] * std::exp(shift - log_sums_[at]);
-    }
+    auto* const weights = scratch.template take<T>(2 * rows_);
+    const cpu::soft_max_weights all = weights_from(0);
+    for (index_t at = 0; at < 2 * rows_; ++at)
+      weights[at] = all.template with_shift<T>(at, cpu::fixed_shift<T>(scale));
     const auto row = [&](index_t at) {
       return at < rows_ ? problem_.views[0].gradient.row(at)
                         : problem_.views[1].gradient.row(at - rows_);
@@ -182,12 +180,11 @@ class two_view_call {
     const index_t second = problem_.over_both() ? 0 : rows_;
     cpu::paired_gradients(ctx_, all_pairs(), {weights, weights + second}, row,
                           [&](index_t at) { return row(second + at); });
-    const cpu::soft_max_weights pulls = weights_from(0);
     cpu::for_each_row_block(ctx_, 2 * rows_, cols_, [&](index_t begin, index_t count, int) {
       for (index_t at = begin; at < begin + count; ++at) {
         const index_t positive = at < rows_ ? at + rows_ : at - rows_;
         const operand<T>& view = problem_.views[at < rows_ ? 0 : 1];
-        both_.add_row(positive, -(pulls.pull(at) + pulls.pull(positive)), cols_, row(at));
+        both_.add_row(positive, -(all.pull(at) + all.pull(positive)), cols_, row(at));
         cpu::finish_gradient(view, both_, at, at < rows_ ? at : at - rows_, scale, row(at));
       }
     });
