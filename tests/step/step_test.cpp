@@ -226,6 +226,42 @@ TEST_CASE("the sum over samples is K times their mean; every sample and directio
   CHECK(asked == std::vector<std::pair<int, int>>{{0, 0}, {0, 1}, {1, 0}, {1, 1}});
 }
 
+TEST_CASE("a similarity step is negative_cosine with every sample, however many share a pass",
+          "[step]") {
+  const int samples = GENERATE(1, 2, 4, 5, 9);
+  const auto reduction = GENERATE(feaug::sample_reduce::mean, feaug::sample_reduce::sum);
+  CAPTURE(samples);
+  views v;
+  feaug::cpu_context ctx{.threads = 2};
+  feaug::no_predictor none;
+  const feaug::mask policy{.keep_probability = 0.5F};
+  const feaug::random_key key{.seed = 9, .step = 2};
+  v.d1.fill(0.5);
+  const double loss = feaug::step_direction(ctx,
+                                            {.architecture = architecture::basic,
+                                             .paradigm = paradigm::similarity,
+                                             .samples = samples,
+                                             .sample_reduction = reduction,
+                                             .gradient_scale = 3},
+                                            accumulate(v.z1.view(), v.d1.view()),
+                                            stop_gradient(v.z2.view()), none, policy, key);
+  const double weight = reduction == feaug::sample_reduce::mean ? 1.0 / samples : 1.0;
+  double want = 0;
+  test_matrix<double> d(rows, cols);
+  d.fill(0.5);
+  for (int k = 0; k < samples; ++k) {
+    test_matrix<double> target(rows, cols);
+    feaug::l2_normalize(ctx, v.z2.view(), target.view());
+    feaug::augment(ctx, policy, target.view(), key.streams_later(k), target.view());
+    want += weight * feaug::negative_cosine_with_gradients(
+                         ctx, accumulate(v.z1.view(), d.view()),
+                         stop_gradient(matrix_view<const double>(target.view())),
+                         {.gradient_scale = 3 * weight});
+  }
+  CHECK(loss == Approx(want).epsilon(1e-13));
+  CHECK(testing::relative_error(v.d1.values(), d.values()) < 1e-13);
+}
+
 TEST_CASE("the predictor is called as rarely as its place allows", "[step]") {
   views v;
   feaug::cpu_context ctx{.threads = 1};

@@ -2,22 +2,33 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 #include <string_view>
 #include <type_traits>
 
+#include "feaug/augment/row_selection.hpp"
 #include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
-#include "feaug/cpu/compared_rows.hpp"
-#include "feaug/cpu/parallel.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/cpu/row_kernels.hpp"
 #include "feaug/cpu/row_loss.hpp"
-#include "feaug/cpu/unit_rows.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/negative_cosine_options.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+namespace cpu {
+
+/// The inverse norm of a row with Σ x² = square.
+template <element T>
+double inverse_of(double square, const T* row, index_t cols) {
+  return inverse_norm(row_norm_of(square, row, cols), default_norm_eps);
+}
+
+}  // namespace cpu
 
 namespace detail {
 
@@ -26,49 +37,110 @@ class negative_cosine_call {
  public:
   using C = compute_t<T>;
 
+  /// `targets` outlive the call.
   negative_cosine_call(cpu_context& ctx, std::string_view op, const operand<T>& prediction,
-                       const operand<T>& target, const negative_cosine_options<T>& options,
+                       std::span<const operand<T>> targets,
+                       const negative_cosine_options<T>& options,
                        vector_view<const C> cotangent = {})
-      : ctx_(ctx), prediction_(prediction), target_(target), form_(options.form) {
-    reduction_ = negative_cosine_arguments(op, prediction, target, options, cotangent);
+      : ctx_(ctx), prediction_(prediction), targets_(targets), form_(options.form) {
+    reduction_ = negative_cosine_arguments<T, memory_space::host>(op, prediction, targets, options,
+                                                                  cotangent);
   }
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// One pass over both matrices: row losses, and the gradients that are wanted.
+  /// One pass over all matrices: row losses, and the gradients that are wanted.
   void run(vector_view<C> loss) {
     const index_t rows = reduction_.rows;
-    const index_t cols = prediction_.value.cols();
+    const auto targets = static_cast<index_t>(targets_.size());
     workspace::scope scratch(ctx_.workspace);
     auto* row_losses = scratch.take<double>(rows);
-    const int workers = ctx_.thread_count();
-    auto* gradients = scratch.take<C>(workers * cols);
-    cpu::for_each_row_block(ctx_, rows, cols, [&](index_t begin, index_t count, int worker) {
-      for (index_t i = begin; i < begin + count; ++i)
-        row_losses[i] = row(i, gradients + worker * cols);
+    const cpu::row_buffers<const T*> others(ctx_, scratch, targets);
+    const cpu::row_buffers<double> numbers(ctx_, scratch, 3 * targets);
+    // What is read and written for a row decides how many make a block.
+    const index_t cols = prediction_.value.cols() * (1 + targets);
+    cpu::for_each_row(ctx_, rows, cols, {}, [&](index_t i, int worker) {
+      row_losses[i] = row(i, others.of(worker), numbers.of(worker));
     });
     if (!loss.empty()) cpu::write_loss(reduction_, row_losses, loss);
   }
 
  private:
-  double row(index_t i, C* gradient) const {
-    const cpu::compared_rows<T> pair(prediction_.value.row(i), target_.value.row(i),
-                                     prediction_.value.cols());
+  /// For unit rows p and t of cosine c, ∂c/∂x_p = (t − c·p) / ‖x_p‖. `others`, one a target, and
+  /// `numbers`, three a target, are scratch.
+  double row(index_t i, const T** others, double* numbers) const {
+    const index_t cols = prediction_.value.cols();
+    const auto targets = static_cast<index_t>(targets_.size());
     const double slope = form_ == cosine_form::byol ? -2.0 : -1.0;
     const double weight = slope * reduction_.gradient_weight(i);
-    const auto side_gradient = [&](const operand<T>& x, int side) {
-      if (!x.wants_gradient()) return;
-      pair.gradient(side, weight, gradient);
-      cpu::write_gradient(x, i, gradient);
-    };
-    side_gradient(prediction_, 0);
-    side_gradient(target_, 1);
-    return form_ == cosine_form::byol ? 2.0 - 2.0 * pair.cosine() : -pair.cosine();
+    const T* const x = prediction_.value.row(i);
+    const double inverse = cpu::inverse_of(cpu::multiply_rows(ctx_, x, x, cols).square, x, cols);
+    double* const cosines = numbers;
+    double* const inverses = numbers + targets;
+    double* const factors = numbers + 2 * targets;
+    double loss = 0;
+    double cosine_sum = 0;
+    for (index_t k = 0; k < targets; ++k) {
+      others[k] = target(k).value.row(i);
+      const cpu::row_products with = cpu::multiply_rows(ctx_, x, others[k], cols);
+      inverses[k] = cpu::inverse_of(with.square, others[k], cols);
+      cosines[k] = is_finite(with.product)
+                       ? with.product * inverse * inverses[k]
+                       : cosine_of_units(x, inverse, others[k], inverses[k], cols);
+      factors[k] = weight * inverses[k];
+      cosine_sum += cosines[k];
+      loss += form_ == cosine_form::byol ? 2.0 - 2.0 * cosines[k] : -cosines[k];
+    }
+    put(prediction_, i,
+        {.x = x,
+         .own = -weight * cosine_sum * inverse,
+         .others = others,
+         .factors = factors,
+         .count = targets,
+         .scale = inverse});
+    const double factor = weight * inverse;
+    for (index_t k = 0; k < targets; ++k) {
+      put(target(k), i,
+          {.x = others[k],
+           .own = -weight * cosines[k] * inverses[k],
+           .others = &x,
+           .factors = &factor,
+           .count = 1,
+           .scale = inverses[k]});
+    }
+    return loss;
+  }
+
+  [[nodiscard]] const operand<T>& target(index_t k) const {
+    return targets_[static_cast<std::size_t>(k)];
+  }
+
+  /// Of rows whose product leaves double's range, or is not finite.
+  static double cosine_of_units(const T* x, double inverse_x, const T* y, double inverse_y,
+                                index_t cols) {
+    double cosine = 0;
+    for (index_t j = 0; j < cols; ++j) {
+      cosine += (static_cast<double>(load(x[j])) * inverse_x) *
+                (static_cast<double>(load(y[j])) * inverse_y);
+    }
+    return cosine;
+  }
+
+  /// Zero where the row, whose inverse norm is rows.scale, has no direction.
+  void put(const operand<T>& x, index_t i, const cpu::weighted_rows<T>& rows) const {
+    if (!x.wants_gradient()) return;
+    const bool adds = x.mode == gradient_mode::accumulate;
+    T* const to = x.gradient.row(i);
+    if (rows.scale < 1.0 / default_norm_eps || !is_finite(rows.scale)) {
+      cpu::write_weighted(ctx_, rows, x.gradient.cols(), adds, to);
+    } else if (!adds) {
+      std::fill_n(to, x.gradient.cols(), store<T>(C{0}));
+    }
   }
 
   cpu_context& ctx_;
   operand<T> prediction_;
-  operand<T> target_;
+  std::span<const operand<T>> targets_;
   cosine_form form_;
   row_reduction<C> reduction_;
 };
@@ -85,8 +157,9 @@ void negative_cosine(cpu_context& ctx, const matrix_view<P>& prediction,
                      const matrix_view<Q>& target,
                      std::type_identity_t<vector_view<compute_t<T>>> loss,
                      const std::type_identity_t<negative_cosine_options<T>>& options = {}) {
+  const operand<T> stopped = stop_gradient(target);
   detail::negative_cosine_call<T> call(ctx, "negative_cosine", stop_gradient(prediction),
-                                       stop_gradient(target), options);
+                                       {&stopped, 1}, options);
   check::loss_outputs("negative_cosine", loss, call.outputs(), {}, 0);
   call.run(loss);
 }
@@ -102,6 +175,37 @@ requires element<T> && std::same_as<T, std::remove_const_t<Q>> compute_t<T> nega
   return loss;
 }
 
+/// Several targets for one prediction, in one pass over memory: the sum of the losses that a call
+/// for each would give, and the gradients of that sum, each rounded once where it is stored. With
+/// every side stopped, the loss alone.
+///
+/// `targets` has at least one, of prediction's shape; where two of them are the same memory neither
+/// has a gradient there. Scratch: 8 bytes a row, 32 a target and thread.
+template <element T>
+void negative_cosine_with_gradients(
+    cpu_context& ctx, const operand<T>& prediction,
+    std::type_identity_t<std::span<const operand<T>>> targets,
+    std::type_identity_t<vector_view<compute_t<T>>> loss,
+    const std::type_identity_t<negative_cosine_options<T>>& options = {}) {
+  detail::negative_cosine_call<T> call(ctx, "negative_cosine_with_gradients", prediction, targets,
+                                       options);
+  check::loss_outputs("negative_cosine_with_gradients", loss, call.outputs(), {}, 0);
+  call.run(loss);
+}
+
+/// The gradients of that sum for a `cotangent` of one element or N (reduce::none).
+template <element T>
+void negative_cosine_backward(
+    cpu_context& ctx, const operand<T>& prediction,
+    std::type_identity_t<std::span<const operand<T>>> targets,
+    std::type_identity_t<vector_view<const compute_t<T>>> cotangent,
+    const std::type_identity_t<negative_cosine_options<T>>& options = {}) {
+  detail::negative_cosine_call<T> call(ctx, "negative_cosine_backward", prediction, targets,
+                                       options, cotangent);
+  check::has_cotangent("negative_cosine_backward", cotangent);
+  call.run({});
+}
+
 /// The gradients for a `cotangent` of one element or N (reduce::none). Needs no statistics: a row's
 /// cosine is cheaper to compute again than to keep.
 template <element T>
@@ -109,10 +213,8 @@ void negative_cosine_backward(
     cpu_context& ctx, const operand<T>& prediction, const operand<T>& target,
     std::type_identity_t<vector_view<const compute_t<T>>> cotangent,
     const std::type_identity_t<negative_cosine_options<T>>& options = {}) {
-  detail::negative_cosine_call<T> call(ctx, "negative_cosine_backward", prediction, target, options,
-                                       cotangent);
-  check::has_cotangent("negative_cosine_backward", cotangent);
-  call.run({});
+  negative_cosine_backward(ctx, prediction, std::span<const operand<T>>(&target, 1), cotangent,
+                           options);
 }
 
 /// Loss and gradients in one pass over memory, for a cotangent of options.gradient_scale.
@@ -121,10 +223,8 @@ void negative_cosine_with_gradients(
     cpu_context& ctx, const operand<T>& prediction, const operand<T>& target,
     std::type_identity_t<vector_view<compute_t<T>>> loss,
     const std::type_identity_t<negative_cosine_options<T>>& options = {}) {
-  detail::negative_cosine_call<T> call(ctx, "negative_cosine_with_gradients", prediction, target,
-                                       options);
-  check::loss_outputs("negative_cosine_with_gradients", loss, call.outputs(), {}, 0);
-  call.run(loss);
+  negative_cosine_with_gradients(ctx, prediction, std::span<const operand<T>>(&target, 1), loss,
+                                 options);
 }
 
 /// The same, with the loss as a number, for mean and sum.

@@ -1,6 +1,9 @@
 // What negative_cosine may be told, and what it refuses, on every backend.
 #pragma once
 
+#include <cstddef>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "feaug/core/element.hpp"
@@ -33,13 +36,24 @@ struct negative_cosine_options {
 
 namespace detail {
 
+/// What messages call a target.
+inline std::string target_name(std::size_t which, std::size_t count) {
+  return count == 1 ? "target" : "targets[" + std::to_string(which) + "]";
+}
+
 /// Checks a call's arguments; how its rows are reduced.
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> negative_cosine_arguments(
-    std::string_view op, const operand<T, 2, S>& prediction, const operand<T, 2, S>& target,
-    const negative_cosine_options<T, S>& options,
+    std::string_view op, const operand<T, 2, S>& prediction,
+    std::span<const operand<T, 2, S>> targets, const negative_cosine_options<T, S>& options,
     const vector_view<const compute_t<T>, S>& cotangent) {
-  check::two_views(op, "prediction", prediction, "target", target);
+  if (targets.empty()) check::fail(op, "targets", "none", "at least one");
+  for (std::size_t k = 0; k < targets.size(); ++k) {
+    const std::string name = target_name(k, targets.size());
+    check::two_views(op, "prediction", prediction, name, targets[k]);
+    for (std::size_t before = 0; before < k; ++before)
+      check::apart(op, target_name(before, targets.size()), targets[before], name, targets[k]);
+  }
   const row_reduction<compute_t<T>, S> reduction = {.reduction = options.reduction,
                                                     .rows = prediction.value.rows(),
                                                     .weights = options.row_weights,

@@ -24,7 +24,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 /// keeps the draws of two calls apart; sample k draws from stream key.stream + (direction·samples +
 /// k)·stream_count<policy> on. options.symmetric plays no part. The predictor's parameter gradients
 /// are its own affair: see feaug::predictor. The features are changed in no way. Scratch: up to
-/// eight N × D arrays.
+/// eleven N × D arrays.
 template <class Context, element T, memory_space S, predictor<T, S> Predictor, class Augmentation>
 requires(S == Context::space) void step_direction(
     Context& ctx, const std::type_identity_t<step_options<T, S>>& options,

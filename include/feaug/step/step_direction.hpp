@@ -2,7 +2,10 @@
 // for every context; what it calls is found by the context's type.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
+#include <cstddef>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -45,9 +48,15 @@ class augmented_features {
         value_(call.template take<T>(rows * cols), rows, cols) {}
 
   input_view forward(const Policy& policy, input_view x, const random_key& key) {
-    l2_normalize(ctx_, x, unit_);
-    augment(ctx_, policy, input_view(unit_), key, value_);
+    normalize(x);
+    augment_to(policy, key, value_);
     return value_;
+  }
+
+  /// The two halves of forward: unit(x), which several samples share, and a sample of it.
+  void normalize(input_view x) { l2_normalize(ctx_, x, unit_); }
+  void augment_to(const Policy& policy, const random_key& key, output_view to) {
+    augment(ctx_, policy, input_view(unit_), key, to);
   }
 
   void backward(const Policy& policy, const operand_type& x, const random_key& key,
@@ -73,6 +82,7 @@ class step_direction_call {
   using output_view = matrix_view<T, Context::space>;
   using operand_type = operand<T, 2, Context::space>;
   using sink = gradient_sink<T, Context::space>;
+  static constexpr int samples_together = 4;
 
   step_direction_call(Context& ctx, const step_options<T, Context::space>& options, double weight,
                       sink& a, sink& b, Predictor& h, const Augmentation& augmentation,
@@ -110,6 +120,7 @@ class step_direction_call {
 
  private:
   void basic() {
+    if (shares_prediction()) return against_sampled_targets([&] { return a_.next(); });
     over_samples([&](const policy& fa, const random_key& key) {
       against_augmented_target(fa, key, [&] { return a_.next(); });
     });
@@ -141,6 +152,7 @@ class step_direction_call {
 
   void parallel_predictor() {
     through_predictor([&](sink& predicted) {
+      if (shares_prediction()) return against_sampled_targets([&] { return predicted.next(); });
       over_samples([&](const policy& fa, const random_key& key) {
         against_augmented_target(fa, key, [&] { return predicted.next(); });
       });
@@ -168,6 +180,38 @@ class step_direction_call {
     if (target_gradient_.data == nullptr) target_gradient_ = matrix();
     compare(prediction(), differentiable(target, target_gradient_));
     augmented_.backward(fa, b_.next(), key, target_gradient_);
+  }
+
+  /// Whether one prediction meets the samples of a constant target in a loss that takes several.
+  [[nodiscard]] bool shares_prediction() const {
+    return options_.paradigm == paradigm::similarity && !b_.wanted() && options_.samples > 1;
+  }
+
+  /// So many samples of the target at a time that the prediction is read and its gradient written
+  /// once for them all.
+  template <class Next>
+  void against_sampled_targets(const Next& prediction) {
+    output_view values[samples_together];
+    operand_type targets[samples_together];
+    const int together = std::min(options_.samples, samples_together);
+    for (int k = 0; k < together; ++k) values[k] = matrix();
+    augmented_.normalize(b_.value());
+    int filled = 0;
+    over_samples([&](const policy& fa, const random_key& key) {
+      augmented_.augment_to(fa, key, values[filled]);
+      targets[filled] = stop_gradient(input_view(values[filled]));
+      if (++filled < together) return;
+      compare_with(prediction(), targets, filled);
+      filled = 0;
+    });
+    if (filled > 0) compare_with(prediction(), targets, filled);
+  }
+
+  void compare_with(const operand_type& prediction, const operand_type* targets, int count) {
+    negative_cosine_with_gradients(
+        ctx_, prediction, std::span<const operand_type>(targets, static_cast<std::size_t>(count)),
+        loss_, {.gradient_scale = sample_weight_ * options_.gradient_scale});
+    add_to_total(call_, sample_weight_, loss_, total_);
   }
 
   template <class Sample>

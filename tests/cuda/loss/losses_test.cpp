@@ -232,6 +232,36 @@ TEMPLATE_TEST_CASE("negative_cosine is the CPU's", "[cuda][loss]", double, float
   }
 }
 
+TEST_CASE("negative_cosine of several targets is the CPU's", "[cuda][loss]") {
+  two_operands<float> prediction(test_matrix<float>::normal(37, 45, 1, 1), overwrite);
+  two_operands<float> first(test_matrix<float>::normal(37, 45, 2), gradient_mode::none);
+  two_operands<float> second(test_matrix<float>::normal(37, 45, 3, 2), add);
+  const std::vector<feaug::operand<float>> targets = {first.host(), second.host(), first.host()};
+  const std::vector<feaug::operand<float, 2, feaug::memory_space::device>> device_targets = {
+      first.device(), second.device(), first.device()};
+  std::vector<float> loss(37);
+  const device_array<float> device_loss(loss);
+  feaug::cpu_context cpu{.threads = 1};
+  feaug::cuda_context gpu;
+  feaug::negative_cosine_with_gradients(cpu, prediction.host(), targets,
+                                        feaug::vector_view<float>(loss.data(), 37),
+                                        {.reduction = feaug::reduce::none});
+  feaug::negative_cosine_with_gradients(gpu, prediction.device(), device_targets,
+                                        feaug::device_vector<float>(device_loss.data(), 37),
+                                        {.reduction = feaug::reduce::none});
+  check_close(device_loss.to_host(), loss, testing::tolerance<float>());
+  prediction.check();
+  second.check();
+  const std::vector<float> cotangent = {2.0F};
+  const device_array<float> device_cotangent(cotangent);
+  feaug::negative_cosine_backward(cpu, prediction.host(), targets,
+                                  feaug::vector_view<const float>(cotangent.data(), 1));
+  feaug::negative_cosine_backward(gpu, prediction.device(), device_targets,
+                                  feaug::device_vector<const float>(device_cotangent.data(), 1));
+  prediction.check();
+  second.check();
+}
+
 TEST_CASE("NaN reaches what reads it, and nothing else", "[cuda][loss]") {
   auto q = test_matrix<float>::normal(5, 6, 1);
   q.set(2, 0, std::numeric_limits<double>::quiet_NaN());

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
+#include <span>
 #include <string_view>
 #include <type_traits>
 
@@ -25,12 +27,13 @@ using device_negative_cosine_options = negative_cosine_options<T, memory_space::
 namespace cuda {
 
 // A warp a row. It reads both rows, then writes the gradients that are wanted: for unit rows p and
-// t of cosine c, ∂c/∂x_p = (t − c·p) / ‖x_p‖. Registers: at most 128.
+// t of cosine c, ∂c/∂x_p = (t − c·p) / ‖x_p‖. The loss is added to `losses` if it `adds`.
+// Registers: at most 128.
 template <element T>
 __global__ void __launch_bounds__(256, 2)
     negative_cosine_kernel(operand<T, 2, memory_space::device> prediction,
                            operand<T, 2, memory_space::device> target, cosine_form form,
-                           row_reduction<compute_t<T>> reduction, double* losses) {
+                           row_reduction<compute_t<T>> reduction, double* losses, bool adds) {
   const index_t cols = prediction.value.cols();
   const int lane = static_cast<int>(threadIdx.x);
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y;
@@ -38,8 +41,10 @@ __global__ void __launch_bounds__(256, 2)
     const compared_rows<T> pair =
         compare_rows(prediction.value.row(i), target.value.row(i), cols, lane);
     const double slope = form == cosine_form::byol ? -2.0 : -1.0;
-    if (lane == 0 && losses != nullptr)
-      losses[i] = form == cosine_form::byol ? 2.0 - 2.0 * pair.cosine : -pair.cosine;
+    if (lane == 0 && losses != nullptr) {
+      const double loss = form == cosine_form::byol ? 2.0 - 2.0 * pair.cosine : -pair.cosine;
+      losses[i] = adds ? losses[i] + loss : loss;
+    }
     const double weight = slope * reduction.gradient_weight(i);
     const auto put_gradient = [&](const operand<T, 2, memory_space::device>& x, int side) {
       if (!x.wants_gradient()) return;
@@ -62,33 +67,43 @@ class negative_cosine_call {
   using C = compute_t<T>;
   using operand_type = operand<T, 2, memory_space::device>;
 
+  /// `targets` outlive the call.
   negative_cosine_call(cuda_context& ctx, std::string_view op, const operand_type& prediction,
-                       const operand_type& target, const device_negative_cosine_options<T>& options,
+                       std::span<const operand_type> targets,
+                       const device_negative_cosine_options<T>& options,
                        const device_vector<const C>& cotangent = {})
-      : call_(ctx, op), prediction_(prediction), target_(target), form_(options.form) {
+      : call_(ctx, op), prediction_(prediction), targets_(targets), form_(options.form) {
     reduction_ = feaug::detail::negative_cosine_arguments<T, memory_space::device>(
-        op, prediction, target, options, cotangent);
+        op, prediction, targets, options, cotangent);
     on_device(op, "prediction", prediction);
-    on_device(op, "target", target);
+    for (std::size_t k = 0; k < targets.size(); ++k)
+      on_device(op, feaug::detail::target_name(k, targets.size()), targets[k]);
     on_device(op, reduction_);
   }
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// Row losses where a loss is wanted, and the gradients that are wanted.
+  /// Row losses where a loss is wanted, and the gradients that are wanted: a launch a target, each
+  /// on top of those before.
   void run(const device_vector<C>& loss) {
     const index_t rows = reduction_.rows;
     auto* losses = loss.empty() ? nullptr : call_.take<double>(rows);
     const dim3 block(warp_lanes, 8);
-    call_.launch(negative_cosine_kernel<T>, grid_size(rows, block.y), block, 0, prediction_,
-                 target_, form_, reduction_, losses);
+    operand_type prediction = prediction_;
+    bool adds = false;
+    for (const operand_type& target : targets_) {
+      call_.launch(negative_cosine_kernel<T>, grid_size(rows, block.y), block, 0, prediction,
+                   target, form_, reduction_, losses, adds);
+      adds = true;
+      if (prediction.wants_gradient()) prediction.mode = gradient_mode::accumulate;
+    }
     if (!loss.empty()) write_loss(call_, reduction_, {losses, nullptr}, loss);
   }
 
  private:
   operation call_;
   operand_type prediction_;
-  operand_type target_;
+  std::span<const operand_type> targets_;
   cosine_form form_;
   row_reduction<C> reduction_;
 };
@@ -103,11 +118,39 @@ void negative_cosine(cuda_context& ctx, const device_matrix<P>& prediction,
                      std::type_identity_t<device_vector<compute_t<T>>> loss,
                      const std::type_identity_t<device_negative_cosine_options<T>>& options = {}) {
   constexpr std::string_view op = "negative_cosine";
-  cuda::negative_cosine_call<T> call(ctx, op, stop_gradient(prediction), stop_gradient(target),
-                                     options);
+  const operand<T, 2, memory_space::device> stopped = stop_gradient(target);
+  cuda::negative_cosine_call<T> call(ctx, op, stop_gradient(prediction), {&stopped, 1}, options);
   check::loss_outputs(op, loss, call.outputs(), {}, 0);
   cuda::on_device(op, "loss", loss);
   call.run(loss);
+}
+
+/// Several targets for one prediction, as on the CPU, a launch each: the sum of their losses and
+/// its gradients. The list lies in host memory. Scratch: 8 bytes a row.
+template <element T>
+void negative_cosine_with_gradients(
+    cuda_context& ctx, const operand<T, 2, memory_space::device>& prediction,
+    std::type_identity_t<std::span<const operand<T, 2, memory_space::device>>> targets,
+    std::type_identity_t<device_vector<compute_t<T>>> loss,
+    const std::type_identity_t<device_negative_cosine_options<T>>& options = {}) {
+  constexpr std::string_view op = "negative_cosine_with_gradients";
+  cuda::negative_cosine_call<T> call(ctx, op, prediction, targets, options);
+  check::loss_outputs(op, loss, call.outputs(), {}, 0);
+  cuda::on_device(op, "loss", loss);
+  call.run(loss);
+}
+
+/// The gradients of that sum for a cotangent of one element or N in device memory.
+template <element T>
+void negative_cosine_backward(
+    cuda_context& ctx, const operand<T, 2, memory_space::device>& prediction,
+    std::type_identity_t<std::span<const operand<T, 2, memory_space::device>>> targets,
+    std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
+    const std::type_identity_t<device_negative_cosine_options<T>>& options = {}) {
+  constexpr std::string_view op = "negative_cosine_backward";
+  cuda::negative_cosine_call<T> call(ctx, op, prediction, targets, options, cotangent);
+  check::has_cotangent(op, cotangent);
+  call.run({});
 }
 
 /// The gradients for a cotangent of one element or N in device memory.
@@ -117,10 +160,9 @@ void negative_cosine_backward(
     const operand<T, 2, memory_space::device>& target,
     std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
     const std::type_identity_t<device_negative_cosine_options<T>>& options = {}) {
-  constexpr std::string_view op = "negative_cosine_backward";
-  cuda::negative_cosine_call<T> call(ctx, op, prediction, target, options, cotangent);
-  check::has_cotangent(op, cotangent);
-  call.run({});
+  negative_cosine_backward(ctx, prediction,
+                           std::span<const operand<T, 2, memory_space::device>>(&target, 1),
+                           cotangent, options);
 }
 
 /// Loss and gradients in one pass, for a cotangent of options.gradient_scale.
@@ -130,11 +172,9 @@ void negative_cosine_with_gradients(
     const operand<T, 2, memory_space::device>& target,
     std::type_identity_t<device_vector<compute_t<T>>> loss,
     const std::type_identity_t<device_negative_cosine_options<T>>& options = {}) {
-  constexpr std::string_view op = "negative_cosine_with_gradients";
-  cuda::negative_cosine_call<T> call(ctx, op, prediction, target, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
+  negative_cosine_with_gradients(ctx, prediction,
+                                 std::span<const operand<T, 2, memory_space::device>>(&target, 1),
+                                 loss, options);
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

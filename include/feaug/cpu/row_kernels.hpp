@@ -1,0 +1,178 @@
+// Inner products and weighted sums of rows, added up in double: what comparing rows by their cosine
+// takes.
+#pragma once
+
+#include <concepts>
+
+#include "feaug/core/context.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/instruction_set.hpp"
+#include "feaug/cpu/lanes.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+/// ‖y‖² and ⟨x, y⟩.
+struct row_products {
+  double square = 0;
+  double product = 0;
+};
+
+/// scale · (own · x + Σ_k factors[k] · others[k])
+template <element T>
+struct weighted_rows {
+  const T* x;
+  double own;
+  const T* const* others;
+  const double* factors;
+  index_t count;  ///< of the others
+  double scale;
+
+  [[nodiscard]] double at(index_t j) const {
+    double sum = own * static_cast<double>(load(x[j]));
+    for (index_t k = 0; k < count; ++k) sum += factors[k] * static_cast<double>(load(others[k][j]));
+    return scale * sum;
+  }
+};
+
+namespace detail {
+
+#if FEAUG_X86
+
+FEAUG_AVX2 inline row_products multiply_rows_avx2(const float* x, const float* y, index_t cols) {
+  __m256d square[2] = {_mm256_setzero_pd(), _mm256_setzero_pd()};
+  __m256d product[2] = {_mm256_setzero_pd(), _mm256_setzero_pd()};
+  for (index_t j = 0; j < cols; j += 8) {
+    for (int half = 0; half < 2; ++half) {
+      const __m256d a = _mm256_cvtps_pd(_mm_loadu_ps(x + j + 4 * half));
+      const __m256d b = _mm256_cvtps_pd(_mm_loadu_ps(y + j + 4 * half));
+      square[half] = _mm256_fmadd_pd(b, b, square[half]);
+      product[half] = _mm256_fmadd_pd(a, b, product[half]);
+    }
+  }
+  double lanes[8];
+  _mm256_storeu_pd(lanes, _mm256_add_pd(square[0], square[1]));
+  _mm256_storeu_pd(lanes + 4, _mm256_add_pd(product[0], product[1]));
+  return {.square = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]),
+          .product = (lanes[4] + lanes[5]) + (lanes[6] + lanes[7])};
+}
+
+FEAUG_AVX2 inline void add_weighted_avx2(const weighted_rows<float>& rows, index_t cols, bool adds,
+                                         float* out) {
+  const __m256d own = _mm256_set1_pd(rows.own);
+  const __m256d scale = _mm256_set1_pd(rows.scale);
+  for (index_t j = 0; j < cols; j += 4) {
+    __m256d sum = _mm256_mul_pd(own, _mm256_cvtps_pd(_mm_loadu_ps(rows.x + j)));
+    for (index_t k = 0; k < rows.count; ++k) {
+      sum = _mm256_fmadd_pd(_mm256_set1_pd(rows.factors[k]),
+                            _mm256_cvtps_pd(_mm_loadu_ps(rows.others[k] + j)), sum);
+    }
+    __m128 result = _mm256_cvtpd_ps(_mm256_mul_pd(scale, sum));
+    if (adds) result = _mm_add_ps(_mm_loadu_ps(out + j), result);
+    _mm_storeu_ps(out + j, result);
+  }
+}
+
+/// Masked forms with all lanes: g++ 12 warns of its own headers for the others.
+FEAUG_AVX512 FEAUG_INLINE __m512d eight_doubles(const float* x) {
+  return _mm512_maskz_cvtps_pd(0xFF, _mm256_loadu_ps(x));
+}
+
+FEAUG_AVX512 inline row_products multiply_rows_avx512(const float* x, const float* y,
+                                                      index_t cols) {
+  __m512d square[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+  __m512d product[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+  for (index_t j = 0; j < cols; j += 16) {
+    for (int half = 0; half < 2; ++half) {
+      const __m512d a = eight_doubles(x + j + 8 * half);
+      const __m512d b = eight_doubles(y + j + 8 * half);
+      square[half] = _mm512_fmadd_pd(b, b, square[half]);
+      product[half] = _mm512_fmadd_pd(a, b, product[half]);
+    }
+  }
+  double lanes[16];
+  _mm512_storeu_pd(lanes, _mm512_add_pd(square[0], square[1]));
+  _mm512_storeu_pd(lanes + 8, _mm512_add_pd(product[0], product[1]));
+  for (int width = 4; width > 0; width /= 2) {
+    for (int lane = 0; lane < width; ++lane) {
+      lanes[lane] += lanes[lane + width];
+      lanes[8 + lane] += lanes[8 + lane + width];
+    }
+  }
+  return {.square = lanes[0], .product = lanes[8]};
+}
+
+FEAUG_AVX512 inline void add_weighted_avx512(const weighted_rows<float>& rows, index_t cols,
+                                             bool adds, float* out) {
+  const __m512d own = _mm512_set1_pd(rows.own);
+  const __m512d scale = _mm512_set1_pd(rows.scale);
+  for (index_t j = 0; j < cols; j += 8) {
+    __m512d sum = _mm512_mul_pd(own, eight_doubles(rows.x + j));
+    for (index_t k = 0; k < rows.count; ++k) {
+      sum =
+          _mm512_fmadd_pd(_mm512_set1_pd(rows.factors[k]), eight_doubles(rows.others[k] + j), sum);
+    }
+    __m256 result = _mm512_maskz_cvtpd_ps(0xFF, _mm512_mul_pd(scale, sum));
+    if (adds) result = _mm256_add_ps(_mm256_loadu_ps(out + j), result);
+    _mm256_storeu_ps(out + j, result);
+  }
+}
+
+#endif
+
+}  // namespace detail
+
+/// ‖y‖² and ⟨x, y⟩, each summed in double in an order of the instruction set's own.
+template <element T>
+row_products multiply_rows(const cpu_context& ctx, const T* x, const T* y, index_t cols) {
+  row_products sums;
+  index_t done = 0;
+#if FEAUG_X86
+  if constexpr (std::same_as<T, float>) {
+    const instruction_set instructions = usable(ctx.instructions);
+    if (instructions != instruction_set::portable) {
+      done = in_full_lanes(cols);
+      sums = instructions == instruction_set::avx512 ? detail::multiply_rows_avx512(x, y, done)
+                                                     : detail::multiply_rows_avx2(x, y, done);
+    }
+  }
+#endif
+  static_cast<void>(ctx);
+  const T* const x_rest = x + done;
+  const T* const y_rest = y + done;
+  const auto at = [](const T* row, index_t j) { return static_cast<double>(load(row[j])); };
+  sums.square +=
+      sum_of_terms<double>(cols - done, [=](index_t j) { return at(y_rest, j) * at(y_rest, j); });
+  sums.product +=
+      sum_of_terms<double>(cols - done, [=](index_t j) { return at(x_rest, j) * at(y_rest, j); });
+  return sums;
+}
+
+/// out = the weighted rows, or, if it `adds`, out + them. `out` is none of them.
+template <element T>
+void write_weighted(const cpu_context& ctx, const weighted_rows<T>& rows, index_t cols, bool adds,
+                    T* out) {
+  using C = compute_t<T>;
+  index_t j = 0;
+#if FEAUG_X86
+  if constexpr (std::same_as<T, float>) {
+    const instruction_set instructions = usable(ctx.instructions);
+    if (instructions != instruction_set::portable) {
+      j = in_full_lanes(cols);
+      if (instructions == instruction_set::avx512) {
+        detail::add_weighted_avx512(rows, j, adds, out);
+      } else {
+        detail::add_weighted_avx2(rows, j, adds, out);
+      }
+    }
+  }
+#endif
+  static_cast<void>(ctx);
+  for (; j < cols; ++j) {
+    const auto value = static_cast<C>(rows.at(j));
+    out[j] = store<T>(adds ? load(out[j]) + value : value);
+  }
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
