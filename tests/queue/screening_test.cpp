@@ -470,4 +470,12 @@ TEST_CASE("misuse of a shadow", "[screening]") {
   view.shadow = {};
   CHECK(message_of([&] { feaug::rebuild_shadow(ctx, view); }) ==
         "rebuild_shadow: queue.shadow: got none, wanted one to rebuild");
+  // A GPU screens by half precision and keeps no shadow.
+  feaug::support_queue<float, feaug::memory_space::device> on_gpu;
+  on_gpu.storage = {queue.storage.view().data, 40, 6};
+  on_gpu.cursor = &queue.cursor;
+  on_gpu.size = &queue.size;
+  on_gpu.shadow = queue.shadow.view();
+  CHECK(message_of([&] { feaug::check::valid("enqueue", on_gpu); }) ==
+        "enqueue: queue.shadow: got one, wanted none for a queue in device memory");
 }
