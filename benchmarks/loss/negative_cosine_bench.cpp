@@ -1,4 +1,6 @@
 // W6: BYOL's loss and the prediction's gradient against four targets, 4096 rows of 256 features.
+#include <array>
+
 #include "feaug/loss/negative_cosine.hpp"
 #include "support/contest.hpp"
 
@@ -11,15 +13,12 @@ class byol : public bench::own {
  public:
   using own::own;
   void run() override {
-    loss_ = 0;
-    for (std::size_t k = 1; k <= targets; ++k) {
-      const auto prediction = k == 1 ? feaug::differentiable(input(0), view(dp_))
-                                     : feaug::accumulate(input(0), view(dp_));
-      loss_ +=
-          feaug::negative_cosine_with_gradients(ctx_, prediction, feaug::stop_gradient(input(k)),
-                                                {.gradient_scale = 1.0 / targets}) /
-          targets;
-    }
+    std::array<feaug::operand<float>, targets> samples;
+    for (std::size_t k = 0; k < samples.size(); ++k)
+      samples[k] = feaug::stop_gradient(input(k + 1));
+    feaug::negative_cosine_with_gradients(ctx_, feaug::differentiable(input(0), view(dp_)), samples,
+                                          feaug::scalar(loss_), {.gradient_scale = 1.0 / targets});
+    loss_ /= targets;
   }
   bench::answer result() override { return {.loss = loss_, .gradients = {dp_}}; }
 
