@@ -19,19 +19,25 @@ struct row_products {
   double product = 0;
 };
 
+template <element T>
+struct row_pointer {
+  const T* data;
+};
+
 /// scale · (own · x + Σ_k factors[k] · others[k])
 template <element T>
 struct weighted_rows {
   const T* x;
   double own;
-  const T* const* others;
+  const row_pointer<T>* others;
   const double* factors;
   index_t count;  ///< of the others
   double scale;
 
   [[nodiscard]] double at(index_t j) const {
     double sum = own * static_cast<double>(load(x[j]));
-    for (index_t k = 0; k < count; ++k) sum += factors[k] * static_cast<double>(load(others[k][j]));
+    for (index_t k = 0; k < count; ++k)
+      sum += factors[k] * static_cast<double>(load(others[k].data[j]));
     return scale * sum;
   }
 };
@@ -66,7 +72,7 @@ FEAUG_AVX2 inline void add_weighted_avx2(const weighted_rows<float>& rows, index
     __m256d sum = _mm256_mul_pd(own, _mm256_cvtps_pd(_mm_loadu_ps(rows.x + j)));
     for (index_t k = 0; k < rows.count; ++k) {
       sum = _mm256_fmadd_pd(_mm256_set1_pd(rows.factors[k]),
-                            _mm256_cvtps_pd(_mm_loadu_ps(rows.others[k] + j)), sum);
+                            _mm256_cvtps_pd(_mm_loadu_ps(rows.others[k].data + j)), sum);
     }
     __m128 result = _mm256_cvtpd_ps(_mm256_mul_pd(scale, sum));
     if (adds) result = _mm_add_ps(_mm_loadu_ps(out + j), result);
@@ -110,8 +116,8 @@ FEAUG_AVX512 inline void add_weighted_avx512(const weighted_rows<float>& rows, i
   for (index_t j = 0; j < cols; j += 8) {
     __m512d sum = _mm512_mul_pd(own, eight_doubles(rows.x + j));
     for (index_t k = 0; k < rows.count; ++k) {
-      sum =
-          _mm512_fmadd_pd(_mm512_set1_pd(rows.factors[k]), eight_doubles(rows.others[k] + j), sum);
+      sum = _mm512_fmadd_pd(_mm512_set1_pd(rows.factors[k]), eight_doubles(rows.others[k].data + j),
+                            sum);
     }
     __m256 result = _mm512_maskz_cvtpd_ps(0xFF, _mm512_mul_pd(scale, sum));
     if (adds) result = _mm256_add_ps(_mm256_loadu_ps(out + j), result);

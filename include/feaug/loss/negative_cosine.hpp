@@ -55,7 +55,7 @@ class negative_cosine_call {
     const auto targets = static_cast<index_t>(targets_.size());
     workspace::scope scratch(ctx_.workspace);
     auto* row_losses = scratch.take<double>(rows);
-    const cpu::row_buffers<const T*> others(ctx_, scratch, targets);
+    const cpu::row_buffers<cpu::row_pointer<T>> others(ctx_, scratch, targets);
     const cpu::row_buffers<double> numbers(ctx_, scratch, 3 * targets);
     // What is read and written for a row decides how many make a block.
     const index_t cols = prediction_.value.cols() * (1 + targets);
@@ -68,7 +68,7 @@ class negative_cosine_call {
  private:
   /// For unit rows p and t of cosine c, ∂c/∂x_p = (t − c·p) / ‖x_p‖. `others`, one a target, and
   /// `numbers`, three a target, are scratch.
-  double row(index_t i, const T** others, double* numbers) const {
+  double row(index_t i, cpu::row_pointer<T>* others, double* numbers) const {
     const index_t cols = prediction_.value.cols();
     const auto targets = static_cast<index_t>(targets_.size());
     const double slope = form_ == cosine_form::byol ? -2.0 : -1.0;
@@ -81,12 +81,12 @@ class negative_cosine_call {
     double loss = 0;
     double cosine_sum = 0;
     for (index_t k = 0; k < targets; ++k) {
-      others[k] = target(k).value.row(i);
-      const cpu::row_products with = cpu::multiply_rows(ctx_, x, others[k], cols);
-      inverses[k] = cpu::inverse_of(with.square, others[k], cols);
+      others[k].data = target(k).value.row(i);
+      const cpu::row_products with = cpu::multiply_rows(ctx_, x, others[k].data, cols);
+      inverses[k] = cpu::inverse_of(with.square, others[k].data, cols);
       cosines[k] = is_finite(with.product)
                        ? with.product * inverse * inverses[k]
-                       : cosine_of_units(x, inverse, others[k], inverses[k], cols);
+                       : cosine_of_units(x, inverse, others[k].data, inverses[k], cols);
       factors[k] = weight * inverses[k];
       cosine_sum += cosines[k];
       loss += form_ == cosine_form::byol ? 2.0 - 2.0 * cosines[k] : -cosines[k];
@@ -99,11 +99,12 @@ class negative_cosine_call {
          .count = targets,
          .scale = inverse});
     const double factor = weight * inverse;
+    const cpu::row_pointer<T> prediction = {x};
     for (index_t k = 0; k < targets; ++k) {
       put(target(k), i,
-          {.x = others[k],
+          {.x = others[k].data,
            .own = -weight * cosines[k] * inverses[k],
-           .others = &x,
+           .others = &prediction,
            .factors = &factor,
            .count = 1,
            .scale = inverses[k]});
