@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One Markdown table of what the CPU's benchmarks measured: `table.py FOLDER`, which holds ceilings.json, W1.json … (of the
+"""One Markdown table of what the CPU's benchmarks measured: `table.py FOLDER`, which holds ceilings_*.json, W1.json … (of the
 programs, --benchmark_out) and compiled.json (of cuda/peers.py). `--into FILE` puts it between FILE's two marker comments."""
 import argparse
 import json
@@ -83,8 +83,8 @@ def row(workload, contestants, compiled, ceilings):
 def table(folder):
     read = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
     found, refused = fastest(run for name, run in read.items() if name.startswith("W"))
-    ceilings, one_thread = ({} if name not in read else fastest([read[name]])[0]
-                            for name in ("ceilings", "ceilings_one_thread"))
+    ceilings, one_thread = (fastest(run for name, run in read.items() if name.startswith(f"ceilings_{threads}"))[0]
+                            for threads in ("two_threads", "one_thread"))
     compiled, notes = {}, []
     for entry in read.get("compiled", {}).get("results", []):
         if entry["peer"] == "compile" and "seconds" in entry:
@@ -92,7 +92,7 @@ def table(folder):
         elif "error" in entry:
             notes.append(f"{entry['workload']}, {entry['peer']}: {entry['error']}")
     notes += read.get("compiled", {}).get("skipped", [])
-    context = next(iter(read.values()))["context"]
+    context = next(run["context"] for name, run in read.items() if name.startswith("W"))
     versions = ", ".join(f"{who} {context[who].removeprefix('OpenBLAS ').split()[0]}"
                          for who in ("PyTorch", "FAISS", "OpenBLAS") if who in context)
     load = context.get("load_avg", [])
