@@ -90,7 +90,7 @@ class contest {
       fastest = std::min(fastest, seconds);
     }
     one.seconds = std::min(one.seconds, fastest);
-    state.counters["fastest_seconds"] = fastest;
+    state.counters["fastest_seconds"] = one.seconds;
     state.counters["extra_bytes"] = one.extra_bytes;
     if (work_.flops > 0) state.counters["flops"] = work_.flops;
     if (work_.bytes > 0) state.counters["bytes"] = work_.bytes;
