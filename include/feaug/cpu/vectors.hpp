@@ -11,8 +11,6 @@
 #else
 #define FEAUG_UNROLL_REGISTERS _Pragma("GCC unroll 16")
 #endif
-#define FEAUG_AVX2_INLINE FEAUG_AVX2 __attribute__((always_inline)) static inline
-#define FEAUG_AVX512_INLINE FEAUG_AVX512 __attribute__((always_inline)) static inline
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
@@ -27,19 +25,21 @@ struct avx2<float> {
   using vector = __m256;
   static constexpr int lanes = 8;
 
-  FEAUG_AVX2_INLINE vector zero() { return _mm256_setzero_ps(); }
-  FEAUG_AVX2_INLINE vector all(float x) { return _mm256_set1_ps(x); }
-  FEAUG_AVX2_INLINE vector load(const float* x) { return _mm256_loadu_ps(x); }
-  FEAUG_AVX2_INLINE void store(float* to, vector x) { _mm256_storeu_ps(to, x); }
-  FEAUG_AVX2_INLINE vector add(vector a, vector b) { return _mm256_add_ps(a, b); }
-  FEAUG_AVX2_INLINE vector multiply(vector a, vector b) { return _mm256_mul_ps(a, b); }
+  FEAUG_AVX2 FEAUG_INLINE static vector zero() { return _mm256_setzero_ps(); }
+  FEAUG_AVX2 FEAUG_INLINE static vector all(float x) { return _mm256_set1_ps(x); }
+  FEAUG_AVX2 FEAUG_INLINE static vector load(const float* x) { return _mm256_loadu_ps(x); }
+  FEAUG_AVX2 FEAUG_INLINE static void store(float* to, vector x) { _mm256_storeu_ps(to, x); }
+  FEAUG_AVX2 FEAUG_INLINE static vector add(vector a, vector b) { return _mm256_add_ps(a, b); }
+  FEAUG_AVX2 FEAUG_INLINE static vector multiply(vector a, vector b) { return _mm256_mul_ps(a, b); }
   /// a·b + c
-  FEAUG_AVX2_INLINE vector fused(vector a, vector b, vector c) { return _mm256_fmadd_ps(a, b, c); }
+  FEAUG_AVX2 FEAUG_INLINE static vector fused(vector a, vector b, vector c) {
+    return _mm256_fmadd_ps(a, b, c);
+  }
   /// The larger; b where one is NaN.
-  FEAUG_AVX2_INLINE vector larger(vector a, vector b) { return _mm256_max_ps(a, b); }
+  FEAUG_AVX2 FEAUG_INLINE static vector larger(vector a, vector b) { return _mm256_max_ps(a, b); }
 
   /// As fast_exp, up to rounding.
-  FEAUG_AVX2_INLINE vector exponential(vector x) {
+  FEAUG_AVX2 FEAUG_INLINE static vector exponential(vector x) {
     const vector is_normal = _mm256_cmp_ps(x, all(-87.0F), _CMP_NLT_UQ);
     // Operands in this order keep NaN.
     const vector clamped = _mm256_max_ps(all(-87.0F), _mm256_min_ps(all(88.0F), x));
@@ -67,11 +67,13 @@ struct avx2<double> {
   using vector = __m256d;
   static constexpr int lanes = 4;
 
-  FEAUG_AVX2_INLINE vector zero() { return _mm256_setzero_pd(); }
-  FEAUG_AVX2_INLINE vector all(double x) { return _mm256_set1_pd(x); }
-  FEAUG_AVX2_INLINE vector load(const double* x) { return _mm256_loadu_pd(x); }
-  FEAUG_AVX2_INLINE void store(double* to, vector x) { _mm256_storeu_pd(to, x); }
-  FEAUG_AVX2_INLINE vector fused(vector a, vector b, vector c) { return _mm256_fmadd_pd(a, b, c); }
+  FEAUG_AVX2 FEAUG_INLINE static vector zero() { return _mm256_setzero_pd(); }
+  FEAUG_AVX2 FEAUG_INLINE static vector all(double x) { return _mm256_set1_pd(x); }
+  FEAUG_AVX2 FEAUG_INLINE static vector load(const double* x) { return _mm256_loadu_pd(x); }
+  FEAUG_AVX2 FEAUG_INLINE static void store(double* to, vector x) { _mm256_storeu_pd(to, x); }
+  FEAUG_AVX2 FEAUG_INLINE static vector fused(vector a, vector b, vector c) {
+    return _mm256_fmadd_pd(a, b, c);
+  }
 };
 
 template <>
@@ -79,18 +81,22 @@ struct avx512<float> {
   using vector = __m512;
   static constexpr int lanes = 16;
 
-  FEAUG_AVX512_INLINE vector zero() { return _mm512_setzero_ps(); }
-  FEAUG_AVX512_INLINE vector all(float x) { return _mm512_set1_ps(x); }
-  FEAUG_AVX512_INLINE vector load(const float* x) { return _mm512_loadu_ps(x); }
-  FEAUG_AVX512_INLINE void store(float* to, vector x) { _mm512_storeu_ps(to, x); }
-  FEAUG_AVX512_INLINE vector add(vector a, vector b) { return _mm512_add_ps(a, b); }
-  FEAUG_AVX512_INLINE vector multiply(vector a, vector b) { return _mm512_mul_ps(a, b); }
-  FEAUG_AVX512_INLINE vector fused(vector a, vector b, vector c) {
+  FEAUG_AVX512 FEAUG_INLINE static vector zero() { return _mm512_setzero_ps(); }
+  FEAUG_AVX512 FEAUG_INLINE static vector all(float x) { return _mm512_set1_ps(x); }
+  FEAUG_AVX512 FEAUG_INLINE static vector load(const float* x) { return _mm512_loadu_ps(x); }
+  FEAUG_AVX512 FEAUG_INLINE static void store(float* to, vector x) { _mm512_storeu_ps(to, x); }
+  FEAUG_AVX512 FEAUG_INLINE static vector add(vector a, vector b) { return _mm512_add_ps(a, b); }
+  FEAUG_AVX512 FEAUG_INLINE static vector multiply(vector a, vector b) {
+    return _mm512_mul_ps(a, b);
+  }
+  FEAUG_AVX512 FEAUG_INLINE static vector fused(vector a, vector b, vector c) {
     return _mm512_fmadd_ps(a, b, c);
   }
-  FEAUG_AVX512_INLINE vector larger(vector a, vector b) { return _mm512_maskz_max_ps(every, a, b); }
+  FEAUG_AVX512 FEAUG_INLINE static vector larger(vector a, vector b) {
+    return _mm512_maskz_max_ps(every, a, b);
+  }
 
-  FEAUG_AVX512_INLINE vector exponential(vector x) {
+  FEAUG_AVX512 FEAUG_INLINE static vector exponential(vector x) {
     const __mmask16 is_normal = _mm512_cmp_ps_mask(x, all(-87.0F), _CMP_NLT_UQ);
     const vector low = _mm512_maskz_min_ps(every, all(88.0F), x);
     const vector to_integer = all(12582912.0F);
@@ -118,11 +124,11 @@ struct avx512<double> {
   using vector = __m512d;
   static constexpr int lanes = 8;
 
-  FEAUG_AVX512_INLINE vector zero() { return _mm512_setzero_pd(); }
-  FEAUG_AVX512_INLINE vector all(double x) { return _mm512_set1_pd(x); }
-  FEAUG_AVX512_INLINE vector load(const double* x) { return _mm512_loadu_pd(x); }
-  FEAUG_AVX512_INLINE void store(double* to, vector x) { _mm512_storeu_pd(to, x); }
-  FEAUG_AVX512_INLINE vector fused(vector a, vector b, vector c) {
+  FEAUG_AVX512 FEAUG_INLINE static vector zero() { return _mm512_setzero_pd(); }
+  FEAUG_AVX512 FEAUG_INLINE static vector all(double x) { return _mm512_set1_pd(x); }
+  FEAUG_AVX512 FEAUG_INLINE static vector load(const double* x) { return _mm512_loadu_pd(x); }
+  FEAUG_AVX512 FEAUG_INLINE static void store(double* to, vector x) { _mm512_storeu_pd(to, x); }
+  FEAUG_AVX512 FEAUG_INLINE static vector fused(vector a, vector b, vector c) {
     return _mm512_fmadd_pd(a, b, c);
   }
 };
