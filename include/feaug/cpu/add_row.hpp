@@ -15,6 +15,7 @@ namespace detail {
 
 #if FEAUG_X86
 
+// NOLINTBEGIN(bugprone-macro-parentheses): the arguments are marks and names of types
 #define FEAUG_ADD_ROW(MARK, ISA)                                                \
   MARK inline void add_row_##ISA(const float* from, index_t count, float* to) { \
     using v = ISA<float>;                                                       \
@@ -26,6 +27,7 @@ namespace detail {
 FEAUG_ADD_ROW(FEAUG_AVX2, avx2)
 FEAUG_ADD_ROW(FEAUG_AVX512, avx512)
 #undef FEAUG_ADD_ROW
+// NOLINTEND(bugprone-macro-parentheses)
 
 #endif
 

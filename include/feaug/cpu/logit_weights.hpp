@@ -61,6 +61,7 @@ void weigh_portable(const logit_row<C>& row, C own, const C* others) {
 
 #if FEAUG_X86
 
+// NOLINTBEGIN(bugprone-macro-parentheses): the arguments are marks and names of types
 #define FEAUG_LOGIT_WEIGHTS(MARK, ISA)                                                        \
   MARK inline double sum_of_lanes_##ISA(ISA<float>::vector sums) {                            \
     float lanes[ISA<float>::lanes];                                                           \
@@ -106,6 +107,7 @@ void weigh_portable(const logit_row<C>& row, C own, const C* others) {
 FEAUG_LOGIT_WEIGHTS(FEAUG_AVX2, avx2)
 FEAUG_LOGIT_WEIGHTS(FEAUG_AVX512, avx512)
 #undef FEAUG_LOGIT_WEIGHTS
+// NOLINTEND(bugprone-macro-parentheses)
 
 #endif
 

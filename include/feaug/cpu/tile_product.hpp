@@ -68,6 +68,7 @@ void multiply_portable(const tile_product<C>& p) {
 
 #if FEAUG_X86
 
+// NOLINTBEGIN(bugprone-macro-parentheses): the arguments are marks and names of types
 // Rows × Vectors sums stay in registers while b goes by.
 #define FEAUG_MULTIPLY_BLOCK(MARK, ISA)                                                       \
   template <class C, int Rows, int Vectors>                                                   \
@@ -127,6 +128,7 @@ FEAUG_MULTIPLY_BLOCK(FEAUG_AVX512, avx512)
 FEAUG_MULTIPLY(FEAUG_AVX2, avx2, 12, 16)
 FEAUG_MULTIPLY(FEAUG_AVX512, avx512, 24, 32)
 #undef FEAUG_MULTIPLY
+// NOLINTEND(bugprone-macro-parentheses)
 
 #endif
 
