@@ -85,6 +85,13 @@ FEAUG_AVX512 FEAUG_INLINE __m512d eight_doubles(const float* x) {
   return _mm512_maskz_cvtps_pd(0xFF, _mm256_loadu_ps(x));
 }
 
+FEAUG_AVX512 FEAUG_INLINE double sum_of_eight(__m512d x) {
+  const __m256d four = _mm256_add_pd(_mm512_maskz_extractf64x4_pd(0xF, x, 0),
+                                     _mm512_maskz_extractf64x4_pd(0xF, x, 1));
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two));
+}
+
 FEAUG_AVX512 inline row_products multiply_rows_avx512(const float* x, const float* y,
                                                       index_t cols) {
   __m512d square[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
@@ -97,16 +104,8 @@ FEAUG_AVX512 inline row_products multiply_rows_avx512(const float* x, const floa
       product[half] = _mm512_fmadd_pd(a, b, product[half]);
     }
   }
-  double lanes[16];
-  _mm512_storeu_pd(lanes, _mm512_add_pd(square[0], square[1]));
-  _mm512_storeu_pd(lanes + 8, _mm512_add_pd(product[0], product[1]));
-  for (int width = 4; width > 0; width /= 2) {
-    for (int lane = 0; lane < width; ++lane) {
-      lanes[lane] += lanes[lane + width];
-      lanes[8 + lane] += lanes[8 + lane + width];
-    }
-  }
-  return {.square = lanes[0], .product = lanes[8]};
+  return {.square = sum_of_eight(_mm512_add_pd(square[0], square[1])),
+          .product = sum_of_eight(_mm512_add_pd(product[0], product[1]))};
 }
 
 FEAUG_AVX512 inline void add_weighted_avx512(const weighted_rows<float>& rows, index_t cols,
@@ -145,6 +144,7 @@ row_products multiply_rows(const cpu_context& ctx, const T* x, const T* y, index
   }
 #endif
   static_cast<void>(ctx);
+  if (done == cols) return sums;
   const T* const x_rest = x + done;
   const T* const y_rest = y + done;
   const auto at = [](const T* row, index_t j) { return static_cast<double>(load(row[j])); };
