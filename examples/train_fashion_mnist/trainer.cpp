@@ -261,6 +261,7 @@ std::string training::checkpoint(const accuracies& before) {
 
 accuracies training::restore(const std::string& path) {
   const nlohmann::json header = restore_checkpoint(path, to_json(chosen_, true), arrays());
+  feaug::rebuild_shadow(ctx_, queue_.view());
   losses_ = header.at("losses").get<std::vector<float>>();
   neighbour_accuracies_ = header.at("neighbour_accuracies").get<std::vector<float>>();
   return {.linear = header.at("linear_accuracy_before").get<double>(),
