@@ -22,9 +22,16 @@ void scale_row_portable(const T* from, index_t cols, double factor, compute_t<T>
     to[j] = static_cast<compute_t<T>>(static_cast<double>(load(from[j])) * factor);
 }
 
+// GCC 12 vectorises the loops below into wrong code for AVX-512 (doubles, a depth of 17).
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
+#define FEAUG_NOT_VECTORISED __attribute__((optimize("no-tree-vectorize")))
+#else
+#define FEAUG_NOT_VECTORISED
+#endif
+
 /// to[k · 32 + r] = from[r · stride + k] for 16 rows.
 template <class C>
-void turn_rows_portable(const C* from, index_t stride, index_t depth, C* to) {
+FEAUG_NOT_VECTORISED void turn_rows_portable(const C* from, index_t stride, index_t depth, C* to) {
   for (index_t k = 0; k < depth; ++k) {
     for (index_t r = 0; r < column_step; ++r) to[k * panel_width + r] = from[r * stride + k];
   }

@@ -6,7 +6,9 @@
 
 #if FEAUG_X86
 // Loops over registers are unrolled at any optimisation level: else they are loops over memory.
-#if defined(__clang__) || defined(__CUDACC__)
+#if defined(__CUDACC__)
+#define FEAUG_UNROLL_REGISTERS  // nvcc knows one spelling and the compiler behind it the other
+#elif defined(__clang__)
 #define FEAUG_UNROLL_REGISTERS _Pragma("unroll")
 #else
 #define FEAUG_UNROLL_REGISTERS _Pragma("GCC unroll 16")
