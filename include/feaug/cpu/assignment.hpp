@@ -179,7 +179,8 @@ struct assignment_direction {
     // Every term is at least 0: −log p_ij is how far score_ij is below the largest, and log Σ.
     const double below = sum_of_terms<double>(cols, [&](index_t j) {
       const auto weight = static_cast<double>(q.weights[j]);
-      return weight == 0 ? 0.0 : weight * (p.shift - p.exponents[j]);
+      const double term = weight * (p.shift - p.exponents[j]);
+      return weight == 0 ? 0.0 : term;
     });
     return to_assignment * below + total * std::log(p.sum);
   }

@@ -249,7 +249,8 @@ void gradient_pass(cpu_context& ctx, const contrast<T>& problem, const soft_max_
               const auto positive = static_cast<C>(problem.labels.positive_share[begin + i]);
               const C* const others = my.factor;
               my.tile.for_each_labelled(i, [=](index_t j, bool same) {
-                weights[j] -= same ? (own + others[j]) * positive : C{0};
+                const C pull = (own + others[j]) * positive;
+                weights[j] -= same ? pull : C{0};
               });
             }
             my.tile.for_each_left_out(i, [&](index_t j) { weights[j] = C{0}; });

@@ -84,8 +84,8 @@ struct exponential_sums {
 template <class C>
 double sum_of_weighted(const C* weights, const C* cosines, index_t count) {
   return sum_of_terms<double>(count, [weights, cosines](index_t j) {
-    return weights[j] == C{0} ? 0.0
-                              : static_cast<double>(weights[j]) * static_cast<double>(cosines[j]);
+    const double term = static_cast<double>(weights[j]) * static_cast<double>(cosines[j]);
+    return weights[j] == C{0} ? 0.0 : term;
   });
 }
 
@@ -209,8 +209,10 @@ class logit_tile {
     const index_t* const labels = problem_->labels.label;
     const index_t* const columns = labels + first_column_;
     const index_t own = labels[first_row_ + i];
-    return sum_of_terms<C>(
-        column_count_, [=](index_t j) { return columns[j] == own ? scale * cosines[j] : C{0}; });
+    return sum_of_terms<C>(column_count_, [=](index_t j) {
+      const C logit = scale * cosines[j];
+      return columns[j] == own ? logit : C{0};
+    });
   }
 
   /// act(position in the tile's row) for the columns that row i leaves out and that are in the

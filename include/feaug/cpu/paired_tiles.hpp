@@ -293,8 +293,9 @@ void paired_sums(cpu_context& ctx, const paired_contrast<T>& problem, bool with_
     std::copy_n(row.x, row.count, copy);
     const double sum = exponentials_of<C>(instructions, row);
     for_each_in_lanes(row.count, [x = row.x, copy, of_columns, width](index_t j) {
+      const C of_cosine = x[j] * copy[j];
       of_columns[j] += x[j];
-      of_columns[width + j] += x[j] == C{0} ? C{0} : x[j] * copy[j];
+      of_columns[width + j] += x[j] == C{0} ? C{0} : of_cosine;
     });
     return detail::exponential_sums{sum, detail::sum_of_weighted(row.x, copy, row.count)};
   };

@@ -22,17 +22,9 @@ void scale_row_portable(const T* from, index_t cols, double factor, compute_t<T>
     to[j] = static_cast<compute_t<T>>(static_cast<double>(load(from[j])) * factor);
 }
 
-// Where this is inlined, g++ 12 at -O3 -march=native (AVX-512) gave wrong losses of doubles, though
-// the panels themselves were right and the function alone is; why is not known. Kept out of line.
-#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
-#define FEAUG_NOT_VECTORISED __attribute__((optimize("no-tree-vectorize")))
-#else
-#define FEAUG_NOT_VECTORISED
-#endif
-
 /// to[k · 32 + r] = from[r · stride + k] for 16 rows.
 template <class C>
-FEAUG_NOT_VECTORISED void turn_rows_portable(const C* from, index_t stride, index_t depth, C* to) {
+void turn_rows_portable(const C* from, index_t stride, index_t depth, C* to) {
   for (index_t k = 0; k < depth; ++k) {
     for (index_t r = 0; r < column_step; ++r) to[k * panel_width + r] = from[r * stride + k];
   }
