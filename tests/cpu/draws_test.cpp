@@ -195,6 +195,26 @@ TEST_CASE("features with their draws: any alignment, streamed or not, in place",
   }
 }
 
+TEST_CASE("a draw that is just the probability does not keep its feature", "[random]") {
+  constexpr index_t cols = 200;
+  const float drawn = feaug::draw_uniform(key, 2, 77);
+  for (const auto set : available()) {
+    const cpu_context ctx{.threads = 1, .instructions = set};
+    for (const float probability : {0.0F, 0x1p-24F, std::nextafter(drawn, 0.0F), drawn,
+                                    std::nextafter(drawn, 1.0F), 1.0F - 0x1p-24F, 1.0F}) {
+      CAPTURE(static_cast<int>(set), probability);
+      std::vector<float> x(cols, 1.0F);
+      feaug::cpu::keep_some_row(ctx, key, 2, cols, x.data(), probability, x.data(), false);
+      std::size_t wrong = 0;
+      for (index_t j = 0; j < cols; ++j) {
+        const float want = feaug::draw_uniform(key, 2, j) < probability ? 1.0F : 0.0F;
+        wrong += x[static_cast<std::size_t>(j)] == want ? 0 : 1;
+      }
+      CHECK(wrong == 0);
+    }
+  }
+}
+
 TEST_CASE("drawn normals have the normal distribution, for every instruction set", "[random]") {
   constexpr index_t rows = 512;
   constexpr index_t cols = 4096;

@@ -12,6 +12,8 @@
 #include "feaug/core/random.hpp"
 #include "feaug/core/random_beta.hpp"
 #include "feaug/core/random_permutation.hpp"
+#include "feaug/cpu/instruction_set.hpp"
+#include "feaug/cpu/mix_row.hpp"
 #include "feaug/cpu/streaming.hpp"
 #include "feaug/version.hpp"
 
@@ -104,15 +106,6 @@ void check_mix(std::string_view op, const Mix& mix) {
   }
 }
 
-/// out_i = w·x_i + (1 − w)·partner_i
-template <element T>
-void mix_row(const T* x, const T* partner, compute_t<T> weight, index_t cols, T* out,
-             bool past_caches) {
-  const compute_t<T> rest = compute_t<T>{1} - weight;
-  cpu::write_elements(out, cols, past_caches,
-                      [=](index_t j) { return weight * load(x[j]) + rest * load(partner[j]); });
-}
-
 /// The partner is a permutation of the batch. Streams: the weights', the permutation's.
 template <class Mix>
 struct permuted_mix_traits : augmentation_defaults {
@@ -130,9 +123,16 @@ struct permuted_mix_traits : augmentation_defaults {
     auto* permutation = scope.take<index_t>(x.rows());
     draw_permutation(key.streams_later(1), permutation, x.rows());
     const bool past_caches = cpu::worth_streaming(out, x);
+    const instruction_set instructions = cpu::usable(ctx.instructions);
     cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
-      mix_row(x.row(i), x.row(permutation[i]), static_cast<compute_t<T>>(draw_weight(mix, key, i)),
-              x.cols(), out.row(i), past_caches);
+      const auto weight = static_cast<compute_t<T>>(draw_weight(mix, key, i));
+      cpu::mix_row<T>(instructions,
+                      {.x = x.row(i),
+                       .y = x.row(permutation[i]),
+                       .of_x = weight,
+                       .of_y = 1 - weight,
+                       .next_y = i + 1 < x.rows() ? x.row(permutation[i + 1]) : nullptr},
+                      x.cols(), past_caches, out.row(i));
     });
   }
 
@@ -149,10 +149,21 @@ struct permuted_mix_traits : augmentation_defaults {
     for (index_t i = 0; i < rows; ++i) partner_of[permutation[i]] = i;
     const auto weight = [&](index_t i) { return static_cast<C>(draw_weight(mix, key, i)); };
     const bool past_caches = cpu::streams_gradient(x, grad_out);
+    const instruction_set instructions = cpu::usable(ctx.instructions);
     cpu::for_each_row(ctx, rows, x.value.cols(), {}, [&](index_t i, int) {
       const index_t other = partner_of[i];
       const bool own = selection.contains(i);
       const bool lent = selection.contains(other);
+      if (own && lent && x.mode == gradient_mode::overwrite) {
+        cpu::mix_row<T>(instructions,
+                        {.x = grad_out.row(i),
+                         .y = grad_out.row(other),
+                         .of_x = weight(i),
+                         .of_y = 1 - weight(other),
+                         .next_y = i + 1 < rows ? grad_out.row(partner_of[i + 1]) : nullptr},
+                        x.value.cols(), past_caches, x.gradient.row(i));
+        return;
+      }
       const C own_weight = own ? weight(i) : C{0};
       const C lent_weight = lent ? C{1} - weight(other) : C{0};
       // A row that is not selected does not read its gradient: it may hold anything.
@@ -234,9 +245,13 @@ struct augmentation_traits<partnered<Mix, U, S>> : detail::partnered_mix_traits<
                       const random_key& key, const row_selection& selection, matrix_view<T> out) {
     const bool past_caches =
         cpu::worth_streaming(out, x) && cpu::worth_streaming(out, policy.partner.value);
+    const instruction_set instructions = cpu::usable(ctx.instructions);
     cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
-      detail::mix_row(x.row(i), policy.partner.value.row(i), base::weight(policy, key, i), x.cols(),
-                      out.row(i), past_caches);
+      const compute_t<T> weight = base::weight(policy, key, i);
+      cpu::mix_row<T>(
+          instructions,
+          {.x = x.row(i), .y = policy.partner.value.row(i), .of_x = weight, .of_y = 1 - weight},
+          x.cols(), past_caches, out.row(i));
     });
   }
 

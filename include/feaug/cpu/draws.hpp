@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <concepts>
 #include <cstdint>
 
@@ -100,7 +101,8 @@ struct add_normals {
 #endif
 };
 
-/// out = x · (draw < probability), a product, so that NaN stays.
+/// out = x · (draw < probability), a product, so that NaN stays. A uniform draw is a word's upper
+/// 24 bits, and so many steps of 2⁻²⁴: they are compared as integers.
 struct keep_some {
   using draw = uniform_draw;
   static constexpr bool reads = true;
@@ -109,18 +111,21 @@ struct keep_some {
   float* out;
   bool past_caches;
   float probability;
+  std::int32_t steps_below = static_cast<std::int32_t>(std::ceil(probability * 0x1p24F));
 
   [[nodiscard]] float apply(float drawn, float value) const {
     return value * (drawn < probability ? 1.0F : 0.0F);
   }
 #if FEAUG_X86
-  FEAUG_AVX2 FEAUG_INLINE __m256 apply(__m256 drawn, __m256 value) const {
-    const __m256 kept = _mm256_cmp_ps(drawn, _mm256_set1_ps(probability), _CMP_LT_OQ);
-    return _mm256_mul_ps(value, _mm256_and_ps(kept, _mm256_set1_ps(1.0F)));
+  FEAUG_AVX2 FEAUG_INLINE __m256 apply_words(__m256i words, __m256 value) const {
+    const __m256i kept =
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(steps_below), _mm256_srli_epi32(words, 8));
+    return _mm256_mul_ps(value, _mm256_and_ps(_mm256_castsi256_ps(kept), _mm256_set1_ps(1.0F)));
   }
-  FEAUG_AVX512 FEAUG_INLINE __m512 apply(__m512 drawn, __m512 value) const {
-    const __mmask16 kept = _mm512_cmp_ps_mask(drawn, _mm512_set1_ps(probability), _CMP_LT_OQ);
-    return _mm512_mul_ps(value, _mm512_maskz_mov_ps(kept, _mm512_set1_ps(1.0F)));
+  FEAUG_AVX512 FEAUG_INLINE __m512 apply_words(__m512i words, __m512 value) const {
+    const __mmask16 dropped = _mm512_cmpge_epi32_mask(
+        _mm512_maskz_srli_epi32(philox::all_32, words, 8), _mm512_set1_epi32(steps_below));
+    return _mm512_mask_mul_ps(value, dropped, value, _mm512_setzero_ps());
   }
 #endif
 };
@@ -150,13 +155,22 @@ void draw_steps(const random_key& key, index_t row, std::uint32_t block, index_t
 
 /// Eight words in column order become draws, and `use` is made of them.
 template <class Use>
-FEAUG_AVX2 FEAUG_INLINE void use_words(const Use& use, __m256i words, const float* x, float* out) {
-  __m256 drawn = _mm256_castsi256_ps(words);
-  if constexpr (std::same_as<typename Use::draw, uniform_draw>) {
-    drawn =
-        _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32(words, 8)), _mm256_set1_ps(0x1p-24F));
+FEAUG_AVX2 FEAUG_INLINE __m256 made_of_words(const Use& use, __m256i words, const float* x) {
+  if constexpr (std::same_as<Use, keep_some>) {
+    return use.apply_words(words, _mm256_loadu_ps(x));
+  } else {
+    __m256 drawn = _mm256_castsi256_ps(words);
+    if constexpr (std::same_as<typename Use::draw, uniform_draw>) {
+      drawn =
+          _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32(words, 8)), _mm256_set1_ps(0x1p-24F));
+    }
+    return use.apply(drawn, Use::reads ? _mm256_loadu_ps(x) : drawn);
   }
-  const __m256 result = use.apply(drawn, Use::reads ? _mm256_loadu_ps(x) : drawn);
+}
+
+template <class Use>
+FEAUG_AVX2 FEAUG_INLINE void use_words(const Use& use, __m256i words, const float* x, float* out) {
+  const __m256 result = made_of_words(use, words, x);
   if (use.past_caches) {
     _mm256_stream_ps(out, result);
   } else {
@@ -188,14 +202,23 @@ FEAUG_AVX2 void draw_steps_avx2(const row_counter& row, std::uint32_t block, ind
 
 /// Sixteen.
 template <class Use>
+FEAUG_AVX512 FEAUG_INLINE __m512 made_of_words(const Use& use, __m512i words, const float* x) {
+  if constexpr (std::same_as<Use, keep_some>) {
+    return use.apply_words(words, _mm512_loadu_ps(x));
+  } else {
+    __m512 drawn = _mm512_castsi512_ps(words);
+    if constexpr (std::same_as<typename Use::draw, uniform_draw>) {
+      drawn = _mm512_mul_ps(to_float(_mm512_maskz_srli_epi32(philox::all_32, words, 8)),
+                            _mm512_set1_ps(0x1p-24F));
+    }
+    return use.apply(drawn, Use::reads ? _mm512_loadu_ps(x) : drawn);
+  }
+}
+
+template <class Use>
 FEAUG_AVX512 FEAUG_INLINE void use_words(const Use& use, __m512i words, const float* x,
                                          float* out) {
-  __m512 drawn = _mm512_castsi512_ps(words);
-  if constexpr (std::same_as<typename Use::draw, uniform_draw>) {
-    drawn = _mm512_mul_ps(to_float(_mm512_maskz_srli_epi32(philox::all_32, words, 8)),
-                          _mm512_set1_ps(0x1p-24F));
-  }
-  const __m512 result = use.apply(drawn, Use::reads ? _mm512_loadu_ps(x) : drawn);
+  const __m512 result = made_of_words(use, words, x);
   if (use.past_caches) {
     _mm512_stream_ps(out, result);
   } else {

@@ -31,6 +31,8 @@ struct avx2<float> {
   FEAUG_AVX2 FEAUG_INLINE static vector all(float x) { return _mm256_set1_ps(x); }
   FEAUG_AVX2 FEAUG_INLINE static vector load(const float* x) { return _mm256_loadu_ps(x); }
   FEAUG_AVX2 FEAUG_INLINE static void store(float* to, vector x) { _mm256_storeu_ps(to, x); }
+  /// Past the caches; `to` is a multiple of the vector's size.
+  FEAUG_AVX2 FEAUG_INLINE static void stream(float* to, vector x) { _mm256_stream_ps(to, x); }
   FEAUG_AVX2 FEAUG_INLINE static vector add(vector a, vector b) { return _mm256_add_ps(a, b); }
   FEAUG_AVX2 FEAUG_INLINE static vector multiply(vector a, vector b) { return _mm256_mul_ps(a, b); }
   /// a·b + c
@@ -87,6 +89,8 @@ struct avx512<float> {
   FEAUG_AVX512 FEAUG_INLINE static vector all(float x) { return _mm512_set1_ps(x); }
   FEAUG_AVX512 FEAUG_INLINE static vector load(const float* x) { return _mm512_loadu_ps(x); }
   FEAUG_AVX512 FEAUG_INLINE static void store(float* to, vector x) { _mm512_storeu_ps(to, x); }
+  /// Past the caches; `to` is a multiple of the vector's size.
+  FEAUG_AVX512 FEAUG_INLINE static void stream(float* to, vector x) { _mm512_stream_ps(to, x); }
   FEAUG_AVX512 FEAUG_INLINE static vector add(vector a, vector b) { return _mm512_add_ps(a, b); }
   FEAUG_AVX512 FEAUG_INLINE static vector multiply(vector a, vector b) {
     return _mm512_mul_ps(a, b);
