@@ -49,6 +49,42 @@ struct parts_of_columns {
   }
 };
 
+/// What a part of the columns adds to a block of rows.
+template <class C>
+struct part_sums {
+  exponential_sums* sums;
+  C* means;  ///< Σ exp(s_ij − shift) column_j, packed_stride apart; null: not wanted
+};
+
+/// Adds up the parts of a block, whose rows begin at `begin`, in their order, and finishes row
+/// begin + i as soft_max_pass does.
+template <element T, class Finish>
+void finish_fixed_row(const contrast<T>& problem, index_t begin, index_t i,
+                      const part_sums<compute_t<T>>* of, index_t parts, const Finish& finish) {
+  using C = compute_t<T>;
+  const index_t stride = packed_stride(problem.cols);
+  exponential_sums all;
+  C* const mean = of[0].means == nullptr ? nullptr : of[0].means + i * stride;
+  for (index_t part = 0; part < parts; ++part) {
+    all.sum += of[part].sums[i].sum;
+    all.cosine_sum += of[part].sums[i].cosine_sum;
+    if (mean == nullptr || part == 0) continue;
+    const C* const other = of[part].means + i * stride;
+    for (index_t d = 0; d < problem.cols; ++d) mean[d] += other[d];
+  }
+  const double share = all.sum == 0 ? 0.0 : 1.0 / all.sum;
+  for (index_t d = 0; mean != nullptr && d < problem.cols; ++d) mean[d] *= static_cast<C>(share);
+  const index_t row = begin + i;
+  row_statistics found = {
+      .log_sum = log_of_sum(all.sum, static_cast<double>(fixed_shift<C>(problem.scale))),
+      .positive_cosine = 0,
+      .mean_cosine = all.cosine_sum * share};
+  const index_t positive = problem.pairs.positive(row);
+  if (positive >= 0)
+    found.positive_cosine = dot(problem.rows, row, problem.positives, positive, problem.cols);
+  finish(row, found, mean);
+}
+
 /// soft_max_pass of such logits.
 template <element T, class Finish>
 void fixed_shift_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
@@ -64,10 +100,6 @@ void fixed_shift_pass(cpu_context& ctx, const contrast<T>& problem, bool with_me
       stride * static_cast<index_t>(sizeof(C)) + static_cast<index_t>(sizeof(exponential_sums));
   const parts_of_columns by(cut, blocks, problem.columns.rows(), cut.block_rows * row_bytes);
   workspace::scope scratch(ctx.workspace);
-  struct part_sums {
-    exponential_sums* sums;
-    C* means;  ///< null: not wanted
-  };
   struct worker_scratch {
     logit_tile<T> tile;
     C* cosines;  ///< null: not wanted
@@ -79,35 +111,16 @@ void fixed_shift_pass(cpu_context& ctx, const contrast<T>& problem, bool with_me
     of_workers.push_back({.tile = logit_tile<T>(ctx, scratch, problem, cut), .cosines = cosines});
   }
   // A block of one part is finished at once, so that only the workers' are kept.
-  std::vector<part_sums> of_parts;
+  std::vector<part_sums<C>> of_parts;
   for (index_t n = by.parts == 1 ? workers : blocks * by.parts; n > 0; --n) {
     of_parts.push_back({.sums = scratch.take<exponential_sums>(cut.block_rows),
                         .means = with_mean ? scratch.take<C>(cut.block_rows * stride) : nullptr});
   }
 
-  const auto finish_block = [&](index_t block, const part_sums* of) {
+  const auto finish_block = [&](index_t block, const part_sums<C>* of) {
     const index_t begin = block * cut.block_rows;
-    for (index_t i = 0; i < std::min(cut.block_rows, rows - begin); ++i) {
-      exponential_sums all;
-      C* const mean = with_mean ? of[0].means + i * stride : nullptr;
-      for (index_t part = 0; part < by.parts; ++part) {
-        all.sum += of[part].sums[i].sum;
-        all.cosine_sum += of[part].sums[i].cosine_sum;
-        if (!with_mean || part == 0) continue;
-        const C* const other = of[part].means + i * stride;
-        for (index_t d = 0; d < problem.cols; ++d) mean[d] += other[d];
-      }
-      const double share = all.sum == 0 ? 0.0 : 1.0 / all.sum;
-      for (index_t d = 0; with_mean && d < problem.cols; ++d) mean[d] *= static_cast<C>(share);
-      const index_t row = begin + i;
-      row_statistics found = {.log_sum = log_of_sum(all.sum, static_cast<double>(shift)),
-                              .positive_cosine = 0,
-                              .mean_cosine = all.cosine_sum * share};
-      const index_t positive = problem.pairs.positive(row);
-      if (positive >= 0)
-        found.positive_cosine = dot(problem.rows, row, problem.positives, positive, problem.cols);
-      finish(row, found, mean);
-    }
+    for (index_t i = 0; i < std::min(cut.block_rows, rows - begin); ++i)
+      finish_fixed_row(problem, begin, i, of, by.parts, finish);
   };
   for_each_block(ctx, blocks * by.parts, [&](index_t task, int worker) {
     const index_t block = task / by.parts;
@@ -116,7 +129,7 @@ void fixed_shift_pass(cpu_context& ctx, const contrast<T>& problem, bool with_me
     const index_t first = task % by.parts * by.columns;
     const index_t last = std::min(problem.columns.rows(), first + by.columns);
     auto& [tile, cosines] = of_workers[static_cast<std::size_t>(worker)];
-    const part_sums& my = of_parts[static_cast<std::size_t>(by.parts == 1 ? worker : task)];
+    const part_sums<C>& my = of_parts[static_cast<std::size_t>(by.parts == 1 ? worker : task)];
     std::fill_n(my.sums, count, exponential_sums{});
     if (with_mean) std::fill_n(my.means, count * stride, C{0});
     tile.load_rows(begin, count);

@@ -104,6 +104,13 @@ class logit_tile {
         panels_(scratch.take<C>(panels_size(cut.chunk_cols, problem.cols))),
         products_(scratch.take<C>(cut.block_rows * padded_columns(cut.chunk_cols))) {}
 
+  /// Products of tiles to come go there, padded_columns(columns) apart, and not into the tile's own
+  /// scratch: for who keeps them.
+  void keep_products_in(C* to) { products_ = to; }
+
+  [[nodiscard]] index_t first_row() const { return first_row_; }
+  [[nodiscard]] index_t row_count() const { return row_count_; }
+
   void load_rows(index_t begin, index_t count) {
     first_row_ = begin;
     row_count_ = count;

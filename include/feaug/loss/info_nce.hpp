@@ -8,6 +8,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/cpu/contrast.hpp"
+#include "feaug/cpu/kept_logits_pass.hpp"
 #include "feaug/cpu/row_loss.hpp"
 #include "feaug/loss/info_nce_options.hpp"
 #include "feaug/loss/loss_checks.hpp"
@@ -57,33 +58,42 @@ class info_nce_call {
   /// query i with what else is in its soft-max, and takes it into the mean, if there is one.
   template <class Join>
   void forward_rows(index_t begin, index_t count, bool gradients, const Join& join) {
-    const bool by_queries = gradients && queries_.wants_gradient();
-    const bool by_temperature = gradients && options_.learnable_temperature.wants_gradient();
     cpu::contrast<T> problem = queries_against_keys();
     problem.rows = query_stack_.first_rows_from(begin, count);
     problem.pairs.shift += begin;
-    cpu::soft_max_pass(ctx_, problem, by_queries, by_temperature,
+    cpu::soft_max_pass(ctx_, problem, gradients && queries_.wants_gradient(),
+                       gradients && options_.learnable_temperature.wants_gradient(),
                        [&](index_t at, const cpu::row_statistics& found, C* mean) {
                          const index_t i = begin + at;
-                         const cpu::row_statistics row = join(i, found, mean);
-                         log_sums_[i] = row.log_sum;
-                         const double margin = row.log_sum - row.positive_cosine / temperature_;
-                         row_losses_[i] = softplus(margin);
-                         coefficients_[i] = reduction_.gradient_weight(i) * sigmoid(margin);
-                         if (by_temperature) {
-                           // A row without negatives has no soft-max, but then its coefficient is 0
-                           // as well.
-                           scale_terms_[i] =
-                               coefficients_[i] * (row.mean_cosine - row.positive_cosine);
-                         }
-                         if (by_queries) {
-                           // Σ_j ∂L/∂s_ij k_j = c·(mean − positive): the soft-max over the
-                           // negatives against the positive.
-                           positive_stack_.add_row(positive(i), -1.0, queries_.value.cols(), mean);
-                           cpu::finish_gradient(queries_, query_stack_, i, i,
-                                                coefficients_[i] / temperature_, mean);
-                         }
+                         finish_query(i, join(i, found, mean), mean);
                        });
+  }
+
+  /// Loss and all gradients.
+  void forward_and_backward() {
+    const cpu::contrast<T> problem = queries_against_keys();
+    const bool by_all_columns =
+        options_.in_batch_negatives && keys_.wants_gradient() &&
+        (options_.negatives.value.rows() == 0 || options_.negatives.wants_gradient());
+    if (!by_all_columns || !cpu::can_keep_logits(problem)) {
+      forward(true);
+      key_gradients();
+      return;
+    }
+    const index_t keys = keys_.value.rows();
+    cpu::kept_logits_pass(
+        ctx_, problem, queries_.wants_gradient(), options_.learnable_temperature.wants_gradient(),
+        {.coefficient = coefficients_, .log_sum = log_sums_},
+        [&](index_t i, const cpu::row_statistics& row, C* mean) { finish_query(i, row, mean); },
+        [&](index_t j, C* sum) {
+          const index_t i = j - options_.positive_offset;
+          if (i >= 0 && i < reduction_.rows)
+            query_stack_.add_row(i, -coefficients_[i], queries_.value.cols(), sum);
+          const bool is_key = j < keys;
+          cpu::finish_gradient(is_key ? keys_ : options_.negatives, key_stack_, j,
+                               is_key ? j : j - keys, 1.0 / temperature_, sum);
+        });
+    write_temperature_gradient();
   }
 
   /// All gradients, from the statistics that forward gave out.
@@ -173,6 +183,20 @@ class info_nce_call {
   }
 
  private:
+  /// What a query's soft-max leaves; `mean`, if it wants a gradient, the mean of its columns.
+  void finish_query(index_t i, const cpu::row_statistics& row, C* mean) {
+    log_sums_[i] = row.log_sum;
+    const double margin = row.log_sum - row.positive_cosine / temperature_;
+    row_losses_[i] = softplus(margin);
+    coefficients_[i] = reduction_.gradient_weight(i) * sigmoid(margin);
+    // A row without negatives has no soft-max, but then its coefficient is 0 as well.
+    scale_terms_[i] = coefficients_[i] * (row.mean_cosine - row.positive_cosine);
+    if (mean == nullptr) return;
+    // Σ_j ∂L/∂s_ij k_j = c·(mean − positive): the soft-max over the negatives against the positive.
+    positive_stack_.add_row(positive(i), -1.0, queries_.value.cols(), mean);
+    cpu::finish_gradient(queries_, query_stack_, i, i, coefficients_[i] / temperature_, mean);
+  }
+
   [[nodiscard]] index_t positive(index_t i) const { return i + options_.positive_offset; }
 
   [[nodiscard]] cpu::contrast<T> queries_against_keys() const {
@@ -258,8 +282,9 @@ void info_nce_backward(cpu_context& ctx, const operand<T>& queries, const operan
 }
 
 /// Loss and gradients in one go, for a cotangent of options.gradient_scale: what a trainer calls.
-/// With stopped keys one pass over the logits gives both. The gradient by a row with norm ≤ 1e-12
-/// is zero.
+/// With stopped keys one pass over the logits gives both; so it does for 1024 keys and more where
+/// 14 MiB hold the gradient by keys and what a block of queries keeps. The gradient by a row with
+/// norm ≤ 1e-12 is zero.
 template <element T>
 void info_nce_with_gradients(cpu_context& ctx, const operand<T>& queries, const operand<T>& keys,
                              std::type_identity_t<vector_view<compute_t<T>>> loss,
@@ -268,8 +293,7 @@ void info_nce_with_gradients(cpu_context& ctx, const operand<T>& queries, const 
   check::loss_outputs("info_nce_with_gradients", loss, call.reduction().outputs(), {},
                       queries.value.rows());
   call.prepare();
-  call.forward(true);
-  call.key_gradients();
+  call.forward_and_backward();
   call.write(loss, {});
 }
 
