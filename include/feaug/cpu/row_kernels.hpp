@@ -9,6 +9,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/instruction_set.hpp"
 #include "feaug/cpu/lanes.hpp"
+#include "feaug/cpu/vectors.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
@@ -44,6 +45,15 @@ struct weighted_rows {
 
 namespace detail {
 
+/// What is left of two rows, added to their sums.
+template <element T>
+void multiply_rest(const T* x, const T* y, index_t count, row_products& sums) {
+  if (count == 0) return;
+  const auto at = [](const T* row, index_t j) { return static_cast<double>(load(row[j])); };
+  sums.square += sum_of_terms<double>(count, [=](index_t j) { return at(y, j) * at(y, j); });
+  sums.product += sum_of_terms<double>(count, [=](index_t j) { return at(x, j) * at(y, j); });
+}
+
 #if FEAUG_X86
 
 FEAUG_AVX2 inline row_products multiply_rows_avx2(const float* x, const float* y, index_t cols) {
@@ -68,15 +78,27 @@ FEAUG_AVX2 inline void add_weighted_avx2(const weighted_rows<float>& rows, index
                                          float* out) {
   const __m256d own = _mm256_set1_pd(rows.own);
   const __m256d scale = _mm256_set1_pd(rows.scale);
-  for (index_t j = 0; j < cols; j += 4) {
-    __m256d sum = _mm256_mul_pd(own, _mm256_cvtps_pd(_mm_loadu_ps(rows.x + j)));
+  for (index_t j = 0; j < cols; j += 16) {
+    __m256d sums[4];
+    FEAUG_UNROLL_REGISTERS
+    for (int part = 0; part < 4; ++part)
+      sums[part] = _mm256_mul_pd(own, _mm256_cvtps_pd(_mm_loadu_ps(rows.x + j + 4 * part)));
     for (index_t k = 0; k < rows.count; ++k) {
-      sum = _mm256_fmadd_pd(_mm256_set1_pd(rows.factors[k]),
-                            _mm256_cvtps_pd(_mm_loadu_ps(rows.others[k].data + j)), sum);
+      const float* const other = rows.others[k].data + j;
+      const __m256d factor = _mm256_set1_pd(rows.factors[k]);
+      FEAUG_UNROLL_REGISTERS
+      for (int part = 0; part < 4; ++part) {
+        sums[part] =
+            _mm256_fmadd_pd(factor, _mm256_cvtps_pd(_mm_loadu_ps(other + 4 * part)), sums[part]);
+      }
     }
-    __m128 result = _mm256_cvtpd_ps(_mm256_mul_pd(scale, sum));
-    if (adds) result = _mm_add_ps(_mm_loadu_ps(out + j), result);
-    _mm_storeu_ps(out + j, result);
+    FEAUG_UNROLL_REGISTERS
+    for (int part = 0; part < 4; ++part) {
+      float* const to = out + j + 4 * part;
+      __m128 result = _mm256_cvtpd_ps(_mm256_mul_pd(scale, sums[part]));
+      if (adds) result = _mm_add_ps(_mm_loadu_ps(to), result);
+      _mm_storeu_ps(to, result);
+    }
   }
 }
 
@@ -108,19 +130,62 @@ FEAUG_AVX512 inline row_products multiply_rows_avx512(const float* x, const floa
           .product = sum_of_eight(_mm512_add_pd(product[0], product[1]))};
 }
 
+/// x against `Count` rows at once: x is converted to doubles once. Sums are added up as
+/// multiply_rows_avx512 does. Returns ‖x‖².
+template <int Count>
+FEAUG_AVX512 inline double multiply_several_avx512(const float* x, const row_pointer<float>* y,
+                                                   index_t cols, row_products* sums) {
+  const __m512d zero = _mm512_setzero_pd();
+  __m512d own[2] = {zero, zero};
+  __m512d square[Count][2];
+  __m512d product[Count][2];
+  FEAUG_UNROLL_REGISTERS
+  for (int k = 0; k < Count; ++k)
+    square[k][0] = square[k][1] = product[k][0] = product[k][1] = zero;
+  for (index_t j = 0; j < cols; j += 16) {
+    FEAUG_UNROLL_REGISTERS
+    for (int half = 0; half < 2; ++half) {
+      const __m512d a = eight_doubles(x + j + 8 * half);
+      own[half] = _mm512_fmadd_pd(a, a, own[half]);
+      FEAUG_UNROLL_REGISTERS
+      for (int k = 0; k < Count; ++k) {
+        const __m512d b = eight_doubles(y[k].data + j + 8 * half);
+        square[k][half] = _mm512_fmadd_pd(b, b, square[k][half]);
+        product[k][half] = _mm512_fmadd_pd(a, b, product[k][half]);
+      }
+    }
+  }
+  FEAUG_UNROLL_REGISTERS
+  for (int k = 0; k < Count; ++k) {
+    sums[k] = {.square = sum_of_eight(_mm512_add_pd(square[k][0], square[k][1])),
+               .product = sum_of_eight(_mm512_add_pd(product[k][0], product[k][1]))};
+  }
+  return sum_of_eight(_mm512_add_pd(own[0], own[1]));
+}
+
 FEAUG_AVX512 inline void add_weighted_avx512(const weighted_rows<float>& rows, index_t cols,
                                              bool adds, float* out) {
   const __m512d own = _mm512_set1_pd(rows.own);
   const __m512d scale = _mm512_set1_pd(rows.scale);
-  for (index_t j = 0; j < cols; j += 8) {
-    __m512d sum = _mm512_mul_pd(own, eight_doubles(rows.x + j));
+  for (index_t j = 0; j < cols; j += 16) {
+    __m512d sums[2];
+    FEAUG_UNROLL_REGISTERS
+    for (int half = 0; half < 2; ++half)
+      sums[half] = _mm512_mul_pd(own, eight_doubles(rows.x + j + 8 * half));
     for (index_t k = 0; k < rows.count; ++k) {
-      sum = _mm512_fmadd_pd(_mm512_set1_pd(rows.factors[k]), eight_doubles(rows.others[k].data + j),
-                            sum);
+      const float* const other = rows.others[k].data + j;
+      const __m512d factor = _mm512_set1_pd(rows.factors[k]);
+      FEAUG_UNROLL_REGISTERS
+      for (int half = 0; half < 2; ++half)
+        sums[half] = _mm512_fmadd_pd(factor, eight_doubles(other + 8 * half), sums[half]);
     }
-    __m256 result = _mm512_maskz_cvtpd_ps(0xFF, _mm512_mul_pd(scale, sum));
-    if (adds) result = _mm256_add_ps(_mm256_loadu_ps(out + j), result);
-    _mm256_storeu_ps(out + j, result);
+    FEAUG_UNROLL_REGISTERS
+    for (int half = 0; half < 2; ++half) {
+      float* const to = out + j + 8 * half;
+      __m256 result = _mm512_maskz_cvtpd_ps(0xFF, _mm512_mul_pd(scale, sums[half]));
+      if (adds) result = _mm256_add_ps(_mm256_loadu_ps(to), result);
+      _mm256_storeu_ps(to, result);
+    }
   }
 }
 
@@ -144,15 +209,37 @@ row_products multiply_rows(const cpu_context& ctx, const T* x, const T* y, index
   }
 #endif
   static_cast<void>(ctx);
-  if (done == cols) return sums;
-  const T* const x_rest = x + done;
-  const T* const y_rest = y + done;
-  const auto at = [](const T* row, index_t j) { return static_cast<double>(load(row[j])); };
-  sums.square +=
-      sum_of_terms<double>(cols - done, [=](index_t j) { return at(y_rest, j) * at(y_rest, j); });
-  sums.product +=
-      sum_of_terms<double>(cols - done, [=](index_t j) { return at(x_rest, j) * at(y_rest, j); });
+  detail::multiply_rest(x + done, y + done, cols - done, sums);
   return sums;
+}
+
+/// The same for x and each of `count` rows. Returns ‖x‖².
+template <element T>
+double multiply_rows(const cpu_context& ctx, const T* x, const row_pointer<T>* others,
+                     index_t count, index_t cols, row_products* sums) {
+  index_t k = 0;
+  double square = 0;
+#if FEAUG_X86
+  if constexpr (std::same_as<T, float>) {
+    constexpr index_t several = 4;
+    const index_t whole = in_full_lanes(cols);
+    if (usable(ctx.instructions) == instruction_set::avx512) {
+      for (; k + several <= count; k += several) {
+        square = detail::multiply_several_avx512<several>(x, others + k, whole, sums + k);
+        for (index_t n = k; n < k + several; ++n)
+          detail::multiply_rest(x + whole, others[n].data + whole, cols - whole, sums[n]);
+      }
+    }
+    if (k > 0) {
+      row_products rest;
+      detail::multiply_rest(x + whole, x + whole, cols - whole, rest);
+      square += rest.square;
+    }
+  }
+#endif
+  if (k == 0) square = multiply_rows(ctx, x, x, cols).square;
+  for (; k < count; ++k) sums[k] = multiply_rows(ctx, x, others[k].data, cols);
+  return square;
 }
 
 /// out = the weighted rows, or, if it `adds`, out + them. `out` is none of them.

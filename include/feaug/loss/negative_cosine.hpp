@@ -56,33 +56,36 @@ class negative_cosine_call {
     workspace::scope scratch(ctx_.workspace);
     auto* row_losses = scratch.take<double>(rows);
     const cpu::row_buffers<cpu::row_pointer<T>> others(ctx_, scratch, targets);
+    const cpu::row_buffers<cpu::row_products> products(ctx_, scratch, targets);
     const cpu::row_buffers<double> numbers(ctx_, scratch, 3 * targets);
     // What is read and written for a row decides how many make a block.
     const index_t cols = prediction_.value.cols() * (1 + targets);
     cpu::for_each_row(ctx_, rows, cols, {}, [&](index_t i, int worker) {
-      row_losses[i] = row(i, others.of(worker), numbers.of(worker));
+      row_losses[i] = row(i, others.of(worker), products.of(worker), numbers.of(worker));
     });
     if (!loss.empty()) cpu::write_loss(reduction_, row_losses, loss);
   }
 
  private:
-  /// For unit rows p and t of cosine c, ∂c/∂x_p = (t − c·p) / ‖x_p‖. `others`, one a target, and
-  /// `numbers`, three a target, are scratch.
-  double row(index_t i, cpu::row_pointer<T>* others, double* numbers) const {
+  /// For unit rows p and t of cosine c, ∂c/∂x_p = (t − c·p) / ‖x_p‖. `others` and
+  /// `products`, one a target, and `numbers`, three a target, are scratch.
+  double row(index_t i, cpu::row_pointer<T>* others, cpu::row_products* products,
+             double* numbers) const {
     const index_t cols = prediction_.value.cols();
     const auto targets = static_cast<index_t>(targets_.size());
     const double slope = form_ == cosine_form::byol ? -2.0 : -1.0;
     const double weight = slope * reduction_.gradient_weight(i);
     const T* const x = prediction_.value.row(i);
-    const double inverse = cpu::inverse_of(cpu::multiply_rows(ctx_, x, x, cols).square, x, cols);
+    for (index_t k = 0; k < targets; ++k) others[k].data = target(k).value.row(i);
+    const double square = cpu::multiply_rows(ctx_, x, others, targets, cols, products);
+    const double inverse = cpu::inverse_of(square, x, cols);
     double* const cosines = numbers;
     double* const inverses = numbers + targets;
     double* const factors = numbers + 2 * targets;
     double loss = 0;
     double cosine_sum = 0;
     for (index_t k = 0; k < targets; ++k) {
-      others[k].data = target(k).value.row(i);
-      const cpu::row_products with = cpu::multiply_rows(ctx_, x, others[k].data, cols);
+      const cpu::row_products& with = products[k];
       inverses[k] = cpu::inverse_of(with.square, others[k].data, cols);
       cosines[k] = is_finite(with.product)
                        ? with.product * inverse * inverses[k]
