@@ -110,13 +110,19 @@ update_report training::update() {
   return whole;
 }
 
-training::micro_batch training::gather(std::int64_t update, std::int64_t part) const {
-  const auto size = static_cast<std::size_t>(chosen_.train_size);
-  std::vector<feaug::index_t> order(size);
-  feaug::draw_permutation(
-      key_for(chosen_.seed, static_cast<std::uint64_t>(update / updates_an_epoch()),
-              stream::epoch_order),
-      order.data(), chosen_.train_size);
+const std::vector<feaug::index_t>& training::order_of(std::int64_t epoch) {
+  if (epoch != epoch_of_order_) {
+    order_.resize(static_cast<std::size_t>(chosen_.train_size));
+    feaug::draw_permutation(
+        key_for(chosen_.seed, static_cast<std::uint64_t>(epoch), stream::epoch_order),
+        order_.data(), chosen_.train_size);
+    epoch_of_order_ = epoch;
+  }
+  return order_;
+}
+
+training::micro_batch training::gather(std::int64_t update, std::int64_t part) {
+  const std::vector<feaug::index_t>& order = order_of(update / updates_an_epoch());
   const std::int64_t rows = chosen_.batch / chosen_.accumulate;
   micro_batch batch{.ids = {},
                     .labels = {},

@@ -90,7 +90,9 @@ class training {
     std::int64_t first_row;
   };
 
-  micro_batch gather(std::int64_t update, std::int64_t part) const;
+  micro_batch gather(std::int64_t update, std::int64_t part);
+  /// The order of the images in an epoch, drawn when it begins.
+  const std::vector<feaug::index_t>& order_of(std::int64_t epoch);
   update_report train_on(const micro_batch& batch, std::uint64_t step);
   double compare(const micro_batch& batch, network::matrix<float>& online,
                  network::matrix<float>& gradient, network::matrix<float>& target,
@@ -111,6 +113,8 @@ class training {
   network::state<float> target_state_;
   network::adamw<float> optimiser_;
   queue_memory queue_;
+  std::vector<feaug::index_t> order_;
+  std::int64_t epoch_of_order_ = -1;
   std::vector<float> losses_;
   std::vector<float> neighbour_accuracies_;
   // New rows enter the queue when the whole batch has been compared with the old ones.
