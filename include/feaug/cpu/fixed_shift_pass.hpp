@@ -37,13 +37,20 @@ struct parts_of_columns {
   index_t columns;  ///< of a part; a multiple of a chunk
 
   parts_of_columns(const tiling& cut, index_t blocks, index_t all_columns, index_t block_bytes) {
-    constexpr index_t wanted_tasks = 16;
-    constexpr index_t fewest_columns = 1024;
+    // A part adds sums of its own, so many tasks are worth it only where parts are long; some are
+    // wanted in any case.
+    constexpr index_t most_tasks = 16;
+    constexpr index_t long_part = 1024;
+    constexpr index_t some_tasks = 4;
+    constexpr index_t short_part = 128;
     constexpr index_t most_bytes = 1 << 22;  // of all parts' sums
+    const auto until = [&](index_t tasks, index_t part) {
+      return std::min((tasks + blocks - 1) / blocks, all_columns / part);
+    };
     parts = std::clamp<index_t>(
-        std::min({(wanted_tasks + blocks - 1) / blocks, all_columns / fewest_columns,
-                  most_bytes / std::max<index_t>(1, blocks * block_bytes)}),
-        1, wanted_tasks);
+        std::min(std::max(until(most_tasks, long_part), until(some_tasks, short_part)),
+                 most_bytes / std::max<index_t>(1, blocks * block_bytes)),
+        1, most_tasks);
     const index_t chunks = (all_columns + cut.chunk_cols - 1) / cut.chunk_cols;
     columns = (chunks + parts - 1) / parts * cut.chunk_cols;
   }
@@ -117,11 +124,6 @@ void fixed_shift_pass(cpu_context& ctx, const contrast<T>& problem, bool with_me
                         .means = with_mean ? scratch.take<C>(cut.block_rows * stride) : nullptr});
   }
 
-  const auto finish_block = [&](index_t block, const part_sums<C>* of) {
-    const index_t begin = block * cut.block_rows;
-    for (index_t i = 0; i < std::min(cut.block_rows, rows - begin); ++i)
-      finish_fixed_row(problem, begin, i, of, by.parts, finish);
-  };
   for_each_block(ctx, blocks * by.parts, [&](index_t task, int worker) {
     const index_t block = task / by.parts;
     const index_t begin = block * cut.block_rows;
@@ -141,11 +143,16 @@ void fixed_shift_pass(cpu_context& ctx, const contrast<T>& problem, bool with_me
       }
       if (with_mean) t.add_weighted_columns(my.means);
     });
-    if (by.parts == 1) finish_block(block, &my);
+    for (index_t i = 0; by.parts == 1 && i < count; ++i)
+      finish_fixed_row(problem, begin, i, &my, 1, finish);
   });
   if (by.parts == 1) return;
-  for_each_block(ctx, blocks, [&](index_t block, int) {
-    finish_block(block, of_parts.data() + block * by.parts);
+  for_each_row_block(ctx, rows, problem.cols * by.parts, [&](index_t first, index_t count, int) {
+    for (index_t row = first; row < first + count; ++row) {
+      const index_t block = row / cut.block_rows;
+      finish_fixed_row(problem, block * cut.block_rows, row % cut.block_rows,
+                       of_parts.data() + block * by.parts, by.parts, finish);
+    }
   });
 }
 
