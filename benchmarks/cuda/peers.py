@@ -218,7 +218,7 @@ def main():
                                     raise RuntimeError("wrong answer, timing refused: not what eager computes")
                         entry["seconds"], entry["bytes"] = measure(call, reset, options.device, calls, flush)
                     except Exception as problem:  # out of memory, or no compiler: the table says so
-                        entry["error"] = str(problem).splitlines()[0][:200]
+                        entry["error"] = " ".join(str(problem).split("\n")[:2])[:200]
                     results.append(entry)
                     print(entry, file=sys.stderr)
     device = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
