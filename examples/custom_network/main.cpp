@@ -1,0 +1,139 @@
+// NNCLR on a network of one's own: feaug is given pointers, shapes and where to write gradients,
+// and nothing else of the program knows it.
+//
+// The data are points of eight classes, which differ in eight of 32 numbers; the other 24 are
+// noise. Nobody tells the network the classes: two views of a point are to agree, and the nearest
+// point of a queue stands in for one of them. Before and after, the share of points whose nearest
+// point in the queue is of their class.
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <feaug/feaug.hpp>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "layers.hpp"
+
+namespace {
+
+constexpr std::size_t points = 128;  // a batch
+constexpr std::size_t inputs = 32;
+constexpr std::size_t features = 16;
+constexpr std::size_t classes = 8;
+constexpr feaug::index_t capacity = 1024;
+
+struct sample {
+  batch one;
+  batch other;
+  std::vector<std::int64_t> labels;
+};
+
+sample draw(std::mt19937& random) {
+  std::normal_distribution<float> noise;
+  std::uniform_int_distribution<std::int64_t> label(0, classes - 1);
+  sample drawn{.one = {.rows = points, .cols = inputs},
+               .other = {.rows = points, .cols = inputs},
+               .labels = {}};
+  for (std::size_t i = 0; i < points; ++i) {
+    drawn.labels.push_back(label(random));
+    for (std::size_t k = 0; k < inputs; ++k) {
+      // Views share the point and what is particular to it; each has noise of its own besides.
+      const bool of_class = k == static_cast<std::size_t>(drawn.labels[i]);
+      const float point = (of_class ? 3.0F : 0.0F) + 0.3F * noise(random);
+      drawn.one.row(i)[k] = point + (k < classes ? 0.3F : 1.5F) * noise(random);
+      drawn.other.row(i)[k] = point + (k < classes ? 0.3F : 1.5F) * noise(random);
+    }
+  }
+  return drawn;
+}
+
+feaug::matrix_view<const float> view(const batch& x) {
+  return {x.values.data(), static_cast<feaug::index_t>(x.rows),
+          static_cast<feaug::index_t>(x.cols)};
+}
+feaug::matrix_view<float> view(batch& x) {
+  return {x.values.data(), static_cast<feaug::index_t>(x.rows),
+          static_cast<feaug::index_t>(x.cols)};
+}
+
+/// A queue's memory, which is the program's, to save as it likes.
+struct queue_memory {
+  std::vector<float> rows = std::vector<float>(capacity * features);
+  std::vector<std::int64_t> labels = std::vector<std::int64_t>(capacity);
+  feaug::index_t cursor = 0;
+  feaug::index_t size = 0;
+
+  feaug::support_queue<float> view() {
+    return {.storage = {rows.data(), capacity, features},
+            .cursor = &cursor,
+            .size = &size,
+            .labels = {labels.data(), capacity}};
+  }
+};
+
+class trainer {
+ public:
+  explicit trainer(std::mt19937& random) : random_(random), encoder_(inputs, 64, features, random) {
+    for (int k = 0; k < 4; ++k) {
+      const sample drawn = draw(random_);
+      remember(encoder_.forward(drawn.one), drawn);
+    }
+  }
+
+  float step() {
+    const sample drawn = draw(random_);
+    const batch target = encoder_.forward(drawn.one);
+    const batch prediction = encoder_.forward(drawn.other);
+    batch neighbours{.rows = points, .cols = features};
+    batch gradient{.rows = points, .cols = features};
+    feaug::nearest(ctx_, queue_.view(), view(target), {.values = view(neighbours)});
+    // Neighbours are constants; the predictions get their gradient.
+    const float loss = feaug::info_nce_with_gradients(
+        ctx_, feaug::stop_gradient(view(std::as_const(neighbours))),
+        feaug::differentiable(view(prediction), view(gradient)), {.temperature = 0.2});
+    encoder_.backward(gradient);
+    encoder_.update(0.05F);
+    remember(target, drawn);
+    return loss;
+  }
+
+  /// The share of new points whose nearest point in the queue is of their class.
+  double neighbours_of_own_class() {
+    const sample drawn = draw(random_);
+    const batch found_for = encoder_.forward(drawn.one);
+    std::vector<feaug::index_t> slots(points);
+    feaug::nearest(ctx_, queue_.view(), view(found_for),
+                   {.indices = {slots.data(), static_cast<feaug::index_t>(points), 1}});
+    double right = 0;
+    for (std::size_t i = 0; i < points; ++i)
+      right += queue_.labels[static_cast<std::size_t>(slots[i])] == drawn.labels[i] ? 1 : 0;
+    return right / points;
+  }
+
+ private:
+  void remember(const batch& rows, const sample& drawn) {
+    feaug::enqueue(ctx_, queue_.view(), view(rows), {.labels = {drawn.labels.data(), points}});
+  }
+
+  std::mt19937& random_;
+  feaug::cpu_context ctx_{.threads = 1};
+  queue_memory queue_;
+  encoder encoder_;
+};
+
+}  // namespace
+
+int main() {
+  std::mt19937 random(1);
+  trainer training(random);
+  const double before = training.neighbours_of_own_class();
+  for (int step = 1; step <= 300; ++step) {
+    const float loss = training.step();
+    if (step % 50 == 0) std::printf("step %3d  loss %.3f\n", step, static_cast<double>(loss));
+  }
+  const double after = training.neighbours_of_own_class();
+  std::printf("nearest neighbours of the same class: %.0f %% before, %.0f %% after\n", 100 * before,
+              100 * after);
+  return after > before ? EXIT_SUCCESS : EXIT_FAILURE;
+}
