@@ -1,4 +1,5 @@
-# cmake --install puts the headers, the licence and a package for find_package(feaug) in place.
+# cmake --install puts the headers, the licence, a package for find_package(feaug) and one for
+# pkg-config in place.
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -26,3 +27,6 @@ install(
     ${CMAKE_CURRENT_BINARY_DIR}/feaugConfigVersion.cmake
     cmake/FindRandom123.cmake
   DESTINATION ${feaug_package_dir})
+
+configure_file(cmake/feaug.pc.in feaug.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/feaug.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
