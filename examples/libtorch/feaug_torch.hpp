@@ -1,0 +1,112 @@
+// feaug behind libtorch's types: tensors as views, a loss as an autograd function, a support queue
+// as a module whose buffers are the queue's memory.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <feaug/feaug.hpp>
+#include <string>
+#include <vector>
+
+namespace feaug_torch {
+
+/// A float tensor on the CPU as feaug sees it. Nothing is copied: rows may be apart, the features
+/// of a row may not.
+template <class T>
+feaug::matrix_view<T> view(const torch::Tensor& x, const char* name) {
+  TORCH_CHECK(x.dim() == 2 && x.device().is_cpu() && x.scalar_type() == torch::kFloat32, name,
+              ": wanted a matrix of floats on the CPU, got ", x.toString(), x.sizes());
+  TORCH_CHECK(x.size(1) <= 1 || x.stride(1) == 1, name,
+              ": wanted features side by side, got strides ", x.strides());
+  return {x.data_ptr<float>(), x.size(0), x.size(1), x.size(0) <= 1 ? x.size(1) : x.stride(0)};
+}
+
+/// This thread's scratch and threads, as many as PyTorch has.
+inline feaug::cpu_context& context() {
+  thread_local feaug::cpu_context ctx{.threads = at::get_num_threads()};
+  return ctx;
+}
+
+namespace detail {
+
+/// A side of a loss: its rows, and a gradient to fill if somebody wants one.
+struct side {
+  torch::Tensor rows;
+  torch::Tensor gradient;
+
+  explicit side(const torch::Tensor& x)
+      : rows(x), gradient(x.requires_grad() ? torch::empty_like(x) : torch::Tensor()) {}
+
+  [[nodiscard]] feaug::operand<float> operand(const char* name) const {
+    const auto values = view<const float>(rows, name);
+    if (!gradient.defined()) return feaug::stop_gradient(values);
+    return feaug::differentiable(values, view<float>(gradient, name));
+  }
+};
+
+}  // namespace detail
+
+/// info_nce, its gradients made with the loss and multiplied in backward(). A side that needs no
+/// gradient costs none.
+class info_nce_function : public torch::autograd::Function<info_nce_function> {
+ public:
+  static torch::Tensor forward(torch::autograd::AutogradContext* saved,
+                               const torch::Tensor& queries, const torch::Tensor& keys,
+                               double temperature) {
+    const detail::side q(queries);
+    const detail::side k(keys);
+    const float loss = feaug::info_nce_with_gradients(
+        context(), q.operand("queries"), k.operand("keys"), {.temperature = temperature});
+    saved->save_for_backward({q.gradient, k.gradient});
+    return torch::scalar_tensor(loss);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* saved,
+                                                 const torch::autograd::variable_list& by_loss) {
+    torch::autograd::variable_list gradients;
+    for (const torch::Tensor& gradient : saved->get_saved_variables())
+      gradients.push_back(gradient.defined() ? gradient * by_loss[0] : torch::Tensor());
+    gradients.emplace_back();  // temperature
+    return gradients;
+  }
+};
+
+/// The mean of −log softmax of every query's own key among all keys.
+inline torch::Tensor info_nce(const torch::Tensor& queries, const torch::Tensor& keys,
+                              double temperature) {
+  return info_nce_function::apply(queries, keys, temperature);
+}
+
+/// A queue of rows. Its buffers are all of its state: torch::save keeps them, torch::load brings
+/// them back, and it goes on bit for bit.
+class support_queue : public torch::nn::Module {
+ public:
+  support_queue(int64_t capacity, int64_t features)
+      : rows_(register_buffer("rows", torch::zeros({capacity, features}))),
+        cursor_(register_buffer("cursor", torch::zeros({1}, torch::kLong))),
+        size_(register_buffer("size", torch::zeros({1}, torch::kLong))) {}
+
+  void enqueue(const torch::Tensor& rows) {
+    feaug::enqueue(context(), queue(), view<const float>(rows, "rows"));
+  }
+  /// The row of the queue that is nearest to each of `rows`, as a constant.
+  torch::Tensor nearest(const torch::Tensor& rows) {
+    torch::Tensor found = torch::empty(rows.sizes(), rows.options().requires_grad(false));
+    feaug::nearest(context(), queue(), view<const float>(rows, "rows"),
+                   {.values = view<float>(found, "found")});
+    return found;
+  }
+
+ private:
+  feaug::support_queue<float> queue() {
+    static_assert(sizeof(feaug::index_t) == sizeof(int64_t));
+    return {.storage = view<float>(rows_, "queue"),
+            .cursor = reinterpret_cast<feaug::index_t*>(cursor_.data_ptr<int64_t>()),
+            .size = reinterpret_cast<feaug::index_t*>(size_.data_ptr<int64_t>())};
+  }
+
+  torch::Tensor rows_;
+  torch::Tensor cursor_;
+  torch::Tensor size_;
+};
+
+}  // namespace feaug_torch
