@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """One Markdown table of what the CPU's benchmarks measured: `table.py FOLDER`, which holds ceilings_*.json, W1.json … (of the
-programs, --benchmark_out) and compiled.json (of cuda/peers.py). `--into FILE` puts it between FILE's two marker comments."""
+programs, --benchmark_out) and peers.json (of cuda/peers.py). `--into FILE` puts it between FILE's two marker comments."""
 import argparse
 import json
 import pathlib
@@ -62,15 +62,14 @@ def ceiling_lines(one, two):
             yield f"| {text} | " + " | ".join(f"{r * 1e-9:.0f} {of}" if r else "–" for r in rates) + " |"
 
 
-def row(workload, contestants, compiled, ceilings):
+def row(workload, contestants, in_python, ceilings):
     ours = contestants["feaug"]
     seconds = ours["fastest_seconds"]
     times = {who: entry["fastest_seconds"] for who, entry in contestants.items() if who != "feaug"}
-    if workload in compiled:
-        times["torch.compile"] = compiled[workload]
+    times.update(in_python.get(workload, {}))
     ratios = ", ".join(f"{times[who] / seconds:.2g}× {who}" if times[who] < 10 * seconds
                        else f"{times[who] / seconds:.0f}× {who}"
-                       for who in ("PyTorch", "torch.compile", "FAISS") if who in times)
+                       for who in ("PyTorch", "torch.compile", "lightly", "FAISS") if who in times)
     unit, name = ("flops", "fma") if "flops" in ours else ("bytes", "copy")
     peak = rate(ceilings, name, unit)
     share = f"{100 * ours[unit] / seconds / peak:.0f} % of {'FMA' if name == 'fma' else 'copying'}" if peak else "–"
@@ -85,13 +84,14 @@ def table(folder):
     found, refused = fastest(run for name, run in read.items() if name.startswith("W"))
     ceilings, one_thread = (fastest(run for name, run in read.items() if name.startswith(f"ceilings_{threads}"))[0]
                             for threads in ("two_threads", "one_thread"))
-    compiled, notes = {}, []
-    for entry in read.get("compiled", {}).get("results", []):
-        if entry["peer"] == "compile" and "seconds" in entry:
-            compiled[entry["workload"]] = entry["seconds"]
+    in_python, notes = {}, []
+    names = {"compile": "torch.compile", "lightly": "lightly"}
+    for entry in read.get("peers", {}).get("results", []):
+        if entry["peer"] in names and "seconds" in entry:
+            in_python.setdefault(entry["workload"], {})[names[entry["peer"]]] = entry["seconds"]
         elif "error" in entry:
             notes.append(f"{entry['workload']}, {entry['peer']}: {entry['error']}")
-    notes += read.get("compiled", {}).get("skipped", [])
+    notes += read.get("peers", {}).get("skipped", [])
     context = next(run["context"] for name, run in read.items() if name.startswith("W"))
     versions = ", ".join(f"{who} {context[who].removeprefix('OpenBLAS ').split()[0]}"
                          for who in ("PyTorch", "FAISS", "OpenBLAS") if who in context)
@@ -102,7 +102,7 @@ def table(folder):
     yield "| workload | feaug | ratio | of the ceiling | extra memory |"
     yield "|---|---|---|---|---|"
     for workload in [w for w in ORDER if "feaug" in found.get(w, {})]:
-        yield row(workload, found[workload], compiled, ceilings)
+        yield row(workload, found[workload], in_python, ceilings)
     yield ""
     yield from ceiling_lines(one_thread, ceilings)
     for problem in refused + notes:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""W1 … W6 in PyTorch, eager and by torch.compile: what the benchmarks are compared with.
+"""W1 … W6 in PyTorch, eager, by torch.compile and, on the CPU, of lightly's modules where it is installed: what the
+benchmarks are compared with.
 
     peers.py --workload W1 --out peers_W1.json            on a GPU
     peers.py --workload W1 --device cpu --threads 2       on the CPU, in the shapes of its benchmarks
@@ -7,13 +8,14 @@
 
 Timed as benchmarks/cuda/support/bench.cuh times: events around one call, forward and backward, behind a write that clears
 the cache; the median. Memory is what a call has allocated at most beyond what was there before it, so gradients count.
-On the CPU the fastest of as many calls as take three seconds. What is compiled must agree with eager; else its time is refused.
+On the CPU the fastest of as many calls as take three seconds. The others must agree with eager; else their time is refused.
 """
 import argparse
 import json
 import statistics
 import sys
 import time
+import unittest.mock
 
 import torch
 import torch.nn.functional as F
@@ -85,6 +87,44 @@ def noise(x):
 
 def interpolate(x):
     return torch.lerp(x, x[torch.randperm(x.shape[0], device=x.device)], 0.5)
+
+
+def of_lightly(key, rows_of_bank=None):
+    """The workload by lightly's modules, and what undoes a call; None where it is not installed or has nothing for it.
+    `rows_of_bank` are what its memory bank holds."""
+    try:
+        # Its image transforms want torchvision, whose own part in C++ PyPI has for another PyTorch than the CPU's. Losses and
+        # memory banks do without.
+        for module in ("torchvision", "torchvision.ops"):
+            sys.modules.setdefault(module, unittest.mock.MagicMock(__spec__=None))
+        from lightly.loss import NTXentLoss, NegativeCosineSimilarity
+        from lightly.models.modules import NNMemoryBankModule
+    except ImportError:
+        return None
+    if key == "W1":
+        return NTXentLoss(temperature=TEMPERATURE), lambda: None
+    if key == "W6":
+        criterion = NegativeCosineSimilarity()
+        return lambda p, targets: sum(2 + 2 * criterion(p, t) for t in targets) / len(targets), lambda: None
+    if key == "W3":
+        bank = NNMemoryBankModule(size=tuple(rows_of_bank.shape))
+
+        def run(_, targets, predictions):
+            return info_nce(bank(unit(targets), update=True), predictions)
+    elif key.startswith("W4"):
+        criterion = NTXentLoss(temperature=TEMPERATURE, memory_bank_size=tuple(rows_of_bank.shape))
+        bank = criterion.memory_bank
+
+        def run(queries, keys, _):
+            return criterion(queries, keys)
+    else:
+        return None
+
+    def undo():
+        bank.bank.copy_(rows_of_bank)
+        bank.bank_ptr.zero_()
+
+    return run, undo
 
 
 def workloads(name, place, size, cpu):
@@ -190,9 +230,12 @@ def main():
             for precision in ("fp32",) if cpu or name in ("W5", "W6") else ("fp32", "tf32", "bf16"):
                 torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
                 eager = None
-                for peer in ("eager",) if options.no_compile or key == "W5/copy" else ("eager", "compile"):
+                peers = ["eager"] if options.no_compile or key == "W5/copy" else ["eager", "compile"]
+                lightly = of_lightly(key, {"W3": arguments[0], "W4": arguments[-1]}.get(name)) if cpu else None
+                for peer in peers + (["lightly"] if lightly else []):
                     torch.compiler.reset()
-                    run = function if peer == "eager" else torch.compile(function)
+                    run = {"eager": lambda: function, "compile": lambda: torch.compile(function),
+                           "lightly": lambda: lightly[0]}[peer]()
 
                     def call():
                         with torch.autocast(options.device, torch.bfloat16, enabled=precision == "bf16"):
@@ -204,7 +247,7 @@ def main():
                     def reset():
                         for tensor in wanted:
                             tensor.grad = None
-                        for step in undo:
+                        for step in undo + ([lightly[1]] if lightly else []):
                             step()
 
                     entry = {"workload": key, "precision": precision, "peer": peer}
