@@ -230,12 +230,15 @@ def main():
             for precision in ("fp32",) if cpu or name in ("W5", "W6") else ("fp32", "tf32", "bf16"):
                 torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
                 eager = None
-                peers = ["eager"] if options.no_compile or key == "W5/copy" else ["eager", "compile"]
+                runs = {"eager": function}
+                if not options.no_compile and key != "W5/copy":
+                    runs["compile"] = torch.compile(function)
                 lightly = of_lightly(key, {"W3": arguments[0], "W4": arguments[-1]}.get(name)) if cpu else None
-                for peer in peers + (["lightly"] if lightly else []):
+                if lightly:
+                    runs["lightly"], undo_lightly = lightly
+                    undo = undo + [undo_lightly]
+                for peer, run in runs.items():
                     torch.compiler.reset()
-                    run = {"eager": lambda: function, "compile": lambda: torch.compile(function),
-                           "lightly": lambda: lightly[0]}[peer]()
 
                     def call():
                         with torch.autocast(options.device, torch.bfloat16, enabled=precision == "bf16"):
@@ -247,7 +250,7 @@ def main():
                     def reset():
                         for tensor in wanted:
                             tensor.grad = None
-                        for step in undo + ([lightly[1]] if lightly else []):
+                        for step in undo:
                             step()
 
                     entry = {"workload": key, "precision": precision, "peer": peer}

@@ -15,7 +15,6 @@ using feaug::cpu_context;
 using feaug::differentiable;
 using feaug::index_t;
 using feaug::info_nce_options;
-using feaug::reduce;
 using feaug::scalar;
 using testing::test_matrix;
 

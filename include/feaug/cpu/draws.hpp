@@ -63,6 +63,7 @@ template <class Draw>
 struct store_draws {
   using draw = Draw;
   static constexpr bool reads = false;
+  static constexpr bool takes_words = false;
 
   const float* x;  ///< not read
   float* out;
@@ -80,6 +81,7 @@ struct store_draws {
 struct add_normals {
   using draw = normal_draw;
   static constexpr bool reads = true;
+  static constexpr bool takes_words = false;
 
   const float* x;
   float* out;
@@ -106,6 +108,7 @@ struct add_normals {
 struct keep_some {
   using draw = uniform_draw;
   static constexpr bool reads = true;
+  static constexpr bool takes_words = true;  // apply_words, in vectors
 
   const float* x;
   float* out;
@@ -156,7 +159,7 @@ void draw_steps(const random_key& key, index_t row, std::uint32_t block, index_t
 /// Eight words in column order become draws, and `use` is made of them.
 template <class Use>
 FEAUG_AVX2 FEAUG_INLINE __m256 made_of_words(const Use& use, __m256i words, const float* x) {
-  if constexpr (std::same_as<Use, keep_some>) {
+  if constexpr (Use::takes_words) {
     return use.apply_words(words, _mm256_loadu_ps(x));
   } else {
     __m256 drawn = _mm256_castsi256_ps(words);
@@ -203,7 +206,7 @@ FEAUG_AVX2 void draw_steps_avx2(const row_counter& row, std::uint32_t block, ind
 /// Sixteen.
 template <class Use>
 FEAUG_AVX512 FEAUG_INLINE __m512 made_of_words(const Use& use, __m512i words, const float* x) {
-  if constexpr (std::same_as<Use, keep_some>) {
+  if constexpr (Use::takes_words) {
     return use.apply_words(words, _mm512_loadu_ps(x));
   } else {
     __m512 drawn = _mm512_castsi512_ps(words);
