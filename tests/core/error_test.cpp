@@ -6,6 +6,7 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "feaug/core/random.hpp"
@@ -174,6 +175,14 @@ TEST_CASE("overlaps", "[error]") {
   CHECK(message_of([&] { check::apart("op", "statistics", vector, "loss", next); }).empty());
   CHECK(message_of([&] { check::apart("op", "statistics", vector, "loss", vector); }) ==
         "op: statistics: got memory that overlaps loss, wanted memory of its own");
+  vector_view<float> backwards(m.numbers.data() + 27, 4);
+  backwards.strides[0] = -1;
+  CHECK(message_of([&] { check::apart("op", "statistics", vector, "loss", backwards); }).empty());
+  backwards.data = m.numbers.data() + 26;  // its last element is vector's
+  for (const auto& [one, other] : {std::pair(vector, backwards), std::pair(backwards, vector)}) {
+    CHECK(message_of([&] { check::apart("op", "statistics", one, "loss", other); }) ==
+          "op: statistics: got memory that overlaps loss, wanted memory of its own");
+  }
 
   const auto same = [&](const matrix_view<float>& out, const matrix_view<float>& in) {
     return message_of([&] { check::apart_or_same("op", "out", out, "x", in); });

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <concepts>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <sstream>
 #include <stdexcept>
@@ -162,16 +163,20 @@ inline void within(std::string_view op, std::string_view argument, index_t value
 template <class A, class B, memory_space S>
 bool overlap(const matrix_view<A, S>& a, const matrix_view<B, S>& b) {
   if (a.empty() || b.empty()) return false;
-  const auto first = [](const auto& v) { return reinterpret_cast<std::uintptr_t>(v.data); };
   const auto width = [](const auto& v) {
     return static_cast<std::uintptr_t>(v.cols()) * sizeof(*v.data);
   };
   const auto pitch = [](const auto& v) {
-    return static_cast<std::uintptr_t>(v.row_stride()) * sizeof(*v.data);
+    return static_cast<std::uintptr_t>(std::abs(v.row_stride())) * sizeof(*v.data);
   };
-  const auto last = [&](const auto& v) {
-    return first(v) + static_cast<std::uintptr_t>(v.rows() - 1) * pitch(v) + width(v);
+  const auto length = [&](const auto& v) {
+    return static_cast<std::uintptr_t>(v.rows() - 1) * pitch(v);
   };
+  // A vector may run backwards: it begins in memory where it ends.
+  const auto first = [&](const auto& v) {
+    return reinterpret_cast<std::uintptr_t>(v.data) - (v.row_stride() < 0 ? length(v) : 0);
+  };
+  const auto last = [&](const auto& v) { return first(v) + length(v) + width(v); };
   if (last(a) <= first(b) || last(b) <= first(a)) return false;
   if (pitch(a) != pitch(b) || pitch(a) == 0) return true;
   // Rows of one pitch: b starts `shift` bytes into a row of a; they are apart if b fits between a's
