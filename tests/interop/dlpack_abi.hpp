@@ -25,6 +25,7 @@ enum DLDataTypeCode : std::uint8_t {
   kDLFloat = 2,
   kDLBfloat = 4,
   kDLComplex = 5,
+  kDLBool = 6,
 };
 
 struct DLDataType {

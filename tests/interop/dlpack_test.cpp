@@ -140,6 +140,14 @@ TEST_CASE("DLPack strides and offset", "[dlpack]") {
   }
 }
 
+TEST_CASE("a DLPack tensor may claim more elements than can be counted", "[dlpack]") {
+  tensor t;
+  t.shape[0] = 16;
+  t.shape[1] = std::int64_t{1} << 60;
+  t->strides = nullptr;
+  CHECK(from_dlpack<float>(&t.versioned).row_stride() == t.shape[1]);
+}
+
 TEST_CASE("DLPack tensors without elements", "[dlpack]") {
   tensor t;
   t->data = nullptr;
@@ -224,6 +232,8 @@ TEST_CASE("from_dlpack says what is wrong", "[dlpack]") {
     CHECK(t.message<half>() == "from_dlpack: dtype: got bfloat16, wanted float16");
     t->dtype = {.code = kDLFloat, .bits = 32, .lanes = 4};
     CHECK(t.message<float>() == "from_dlpack: dtype: got float32 x 4 lanes, wanted float32");
+    t->dtype = {.code = kDLBool, .bits = 8, .lanes = 1};
+    CHECK(t.message<float>() == "from_dlpack: dtype: got bool, wanted float32");
     t->dtype = {.code = 17, .bits = 4, .lanes = 1};
     CHECK(t.message<float>() == "from_dlpack: dtype: got type code 17 of bits 4, wanted float32");
   }

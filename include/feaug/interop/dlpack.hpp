@@ -35,6 +35,7 @@ namespace detail::dlpack {
 inline constexpr int code_int = 0;
 inline constexpr int code_float = 2;
 inline constexpr int code_bfloat = 4;
+inline constexpr int code_bool = 6;
 inline constexpr int device_cpu = 1;
 inline constexpr int device_cuda = 2;
 inline constexpr int device_cuda_host = 3;
@@ -59,6 +60,7 @@ constexpr type type_of() {
 }
 
 inline std::string name(const type& t) {
+  if (t == type{code_bool, 8}) return "bool";
   static constexpr const char* names[] = {"int",    "uint",    "float", "handle",
                                           "bfloat", "complex", "bool"};
   std::string result =
@@ -163,7 +165,7 @@ tensor_view<T, Rank, Space> view_of(std::string_view op, const Tensor& tensor) {
         tensor.strides == nullptr ? packed : static_cast<index_t>(tensor.strides[axis]);
     // Producers may put anything into the stride of an axis that is never stepped along.
     if (result.extents[axis] <= 1) result.strides[axis] = packed;
-    packed *= result.extents[axis];
+    if (axis > 0) packed *= result.extents[axis];  // of all axes it might overflow
   }
   result.data = data_of<T>(op, tensor, result.empty());
   if constexpr (std::is_const_v<T>) {
