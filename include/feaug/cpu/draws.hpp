@@ -156,6 +156,10 @@ void draw_steps(const random_key& key, index_t row, std::uint32_t block, index_t
 
 #if FEAUG_X86
 
+/// How far x moves for a column: not at all where it is not read, and may be null.
+template <class Use>
+inline constexpr index_t x_step = Use::reads ? 1 : 0;
+
 /// Eight words in column order become draws, and `use` is made of them.
 template <class Use>
 FEAUG_AVX2 FEAUG_INLINE __m256 made_of_words(const Use& use, __m256i words, const float* x) {
@@ -188,7 +192,7 @@ FEAUG_AVX2 void draw_steps_avx2(const row_counter& row, std::uint32_t block, ind
   const Use with = use;
   const float* x = with.x;
   float* out = with.out;
-  for (index_t step = 0; step < steps; ++step, block += 8, x += Use::reads ? 32 : 0, out += 32) {
+  for (index_t step = 0; step < steps; ++step, block += 8, x += 32 * x_step<Use>, out += 32) {
     __m256i words[4];
     philox::draw_words(row, block, words);
     if constexpr (std::same_as<typename Use::draw, normal_draw>) {
@@ -197,9 +201,9 @@ FEAUG_AVX2 void draw_steps_avx2(const row_counter& row, std::uint32_t block, ind
     }
     philox::in_column_order(words);
     use_words(with, words[0], x, out);
-    use_words(with, words[1], x + 8, out + 8);
-    use_words(with, words[2], x + 16, out + 16);
-    use_words(with, words[3], x + 24, out + 24);
+    use_words(with, words[1], x + 8 * x_step<Use>, out + 8);
+    use_words(with, words[2], x + 16 * x_step<Use>, out + 16);
+    use_words(with, words[3], x + 24 * x_step<Use>, out + 24);
   }
 }
 
@@ -236,7 +240,7 @@ FEAUG_AVX512 void draw_steps_avx512(const row_counter& row, std::uint32_t block,
   const Use with = use;
   const float* x = with.x;
   float* out = with.out;
-  for (index_t step = 0; step < steps; ++step, block += 16, x += Use::reads ? 64 : 0, out += 64) {
+  for (index_t step = 0; step < steps; ++step, block += 16, x += 64 * x_step<Use>, out += 64) {
     __m512i words[4];
     philox::draw_words(row, block, words);
     if constexpr (std::same_as<typename Use::draw, normal_draw>) {
@@ -245,9 +249,9 @@ FEAUG_AVX512 void draw_steps_avx512(const row_counter& row, std::uint32_t block,
     }
     philox::in_column_order(words);
     use_words(with, words[0], x, out);
-    use_words(with, words[1], x + 16, out + 16);
-    use_words(with, words[2], x + 32, out + 32);
-    use_words(with, words[3], x + 48, out + 48);
+    use_words(with, words[1], x + 16 * x_step<Use>, out + 16);
+    use_words(with, words[2], x + 32 * x_step<Use>, out + 32);
+    use_words(with, words[3], x + 48 * x_step<Use>, out + 48);
   }
 }
 

@@ -110,8 +110,9 @@ class hard_negative_info_nce_call {
             const double found_share = std::exp(row.log_sum - joined.log_sum);
             const double made_share = std::exp(made.log_sum - joined.log_sum);
             joined.mean_cosine = found_share * row.mean_cosine + made_share * made.mean_cosine;
+            if (mean == nullptr) return joined;
             const C* const made_mean = means + (i - begin) * cols;
-            for (index_t d = 0; mean != nullptr && d < cols; ++d) {
+            for (index_t d = 0; d < cols; ++d) {
               mean[d] = static_cast<C>(found_share * static_cast<double>(mean[d]) +
                                        made_share * static_cast<double>(made_mean[d]));
             }
