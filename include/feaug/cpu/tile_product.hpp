@@ -134,8 +134,14 @@ FEAUG_MULTIPLY(FEAUG_AVX512, avx512, 24, 32)
 
 }  // namespace detail
 
+/// Without terms, as of rows without features, a and b may be null: c is all that is touched.
 template <class C>
 void multiply(instruction_set instructions, const tile_product<C>& product) {
+  if (product.depth == 0) {
+    for (index_t i = 0; i < product.rows && !product.accumulate; ++i)
+      std::fill_n(product.c + i * product.c_row, product.cols, C(0));
+    return;
+  }
 #if FEAUG_X86
   if (instructions == instruction_set::avx512) return detail::multiply_avx512(product);
   if (instructions == instruction_set::avx2) return detail::multiply_avx2(product);
