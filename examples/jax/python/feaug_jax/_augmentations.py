@@ -75,7 +75,7 @@ def interpolate(
     stream: int = 0,
     weight: float | Uniform | Beta = 0.5,
 ) -> Array:
-    """w·x + (1 − w)·partner: the partner is another row of x, by a permutation that is drawn.
+    """w·x + (1 − w)·partner: the partner is a row of x, by a permutation that is drawn.
 
     The weight is one number, or drawn for every row. The gradient goes to both.
     """
