@@ -192,8 +192,8 @@ def member_name(member: Element) -> str:
     name = member.findtext("name") or ""
     if member.get("kind") != "function":
         return name
-    parameters = (parameter.findtext("declname") or "" for parameter in member.findall("param"))
-    return f"{name}({', '.join(parameters)})"
+    parameters = [parameter.findtext("declname") for parameter in member.findall("param")]
+    return f"{name}({', '.join(word for word in parameters if word)})"
 
 
 def compound(definition: Element) -> str:

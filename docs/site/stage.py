@@ -13,12 +13,25 @@ import sys
 
 import api_pages
 
-PAGES = ["docs/*.md", "examples/README.md", "examples/*/README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+PAGES = [
+    "docs/*.md",
+    "examples/README.md",
+    "examples/*/README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+]
 FRAME = ["index.md", "operators.md"]  # of docs/site, at the root of the staged tree
 PICTURES = ["docs/pictures/**/*.svg", "docs/pictures/**/*.png"]
-LANGUAGES = {".cpp": "cpp", ".hpp": "cpp", ".cu": "cuda", ".cuh": "cuda", ".py": "python", ".json": "json"}
+LANGUAGES = {
+    ".cpp": "cpp",
+    ".hpp": "cpp",
+    ".cu": "cuda",
+    ".cuh": "cuda",
+    ".py": "python",
+    ".json": "json",
+}
 FENCE = re.compile(r"^ *(`{3,}|~{3,})", re.MULTILINE)
-LINK = re.compile(r"(?<!!)\]\((?P<target>[^)#\s:]+)(?P<anchor>#[^)\s]*)?\)")
+LINK = re.compile(r"(?<!!)(?P<text>\[[^\]]*\])\((?P<target>[^)#\s:]+)(?P<anchor>#[^)\s]*)?\)")
 
 
 class Stage:
@@ -26,22 +39,17 @@ class Stage:
         self.root = root.resolve()
         self.output = output
         self.pages = {path.resolve() for glob in PAGES for path in self.root.glob(glob)}
-        self.written: set[pathlib.Path] = set()
         self.shown: set[pathlib.Path] = set()
 
     def write(self, place: str, text: str) -> None:
-        """Writes only what changed, so that Sphinx reads only that again."""
         path = self.output / place
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
-        self.written.add(path)
+        path.write_text(text, encoding="utf-8")
 
     def copy(self, path: pathlib.Path) -> None:
         place = self.output / path.relative_to(self.root)
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, place)
-        self.written.add(place)
+        shutil.copy(path, place)
 
     def linked(self, page: pathlib.Path, text: str) -> str:
         """The page's text with its links to what is no page led elsewhere."""
@@ -52,9 +60,9 @@ class Stage:
                 return match[0]  # Sphinx says what is wrong with it, if anything is
             up = "../" * len(page.relative_to(self.root).parent.parts)
             if target == self.root / "README.md":
-                return f"]({up}index.md{match['anchor'] or ''})"
+                return f"{match['text']}({up}index.md{match['anchor'] or ''})"
             self.shown.add(target)
-            return f"]({up}files/{target.relative_to(self.root)}.md)"
+            return f"{match['text']}({up}files/{target.relative_to(self.root)}.md)"
 
         parts, at, fence = [], 0, None
         for mark in FENCE.finditer(text):
@@ -70,7 +78,9 @@ class Stage:
     def show(self, target: pathlib.Path) -> None:
         """A page of a file, or of a folder's files."""
         name = str(target.relative_to(self.root))
-        files = [target] if target.is_file() else sorted(p for p in target.rglob("*") if p.is_file())
+        files = (
+            [target] if target.is_file() else sorted(p for p in target.rglob("*") if p.is_file())
+        )
         text = f"---\norphan: true\n---\n\n# {name}\n"
         for path in files:
             if path != target:
@@ -78,11 +88,6 @@ class Stage:
             language = LANGUAGES.get(path.suffix, "text")
             text += f"\n`````{language}\n{path.read_text(encoding='utf-8')}\n`````\n"
         self.write(f"files/{name}.md", text)
-
-    def drop_stale(self) -> None:
-        for path in self.output.rglob("*"):
-            if path.is_file() and path not in self.written:
-                path.unlink()
 
 
 def main() -> None:
@@ -107,7 +112,6 @@ def main() -> None:
         stage.show(target)
     for place, text in api_pages.pages(stage.root, arguments.xml).items():
         stage.write(f"api/{place}", text)
-    stage.drop_stale()
 
 
 if __name__ == "__main__":
