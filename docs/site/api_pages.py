@@ -253,7 +253,8 @@ def read_entries(xml: pathlib.Path) -> list[Entry]:
         entry = entries.setdefault((header, name), Entry(name, header, line))
         entry.line = min(entry.line, line)
         entry.parts.append(markdown(definition))
-    return sorted(entries.values(), key=lambda entry: (entry.header, entry.line))
+    # The CPU's before CUDA's.
+    return sorted(entries.values(), key=lambda e: (e.header.startswith("cuda"), e.header, e.line))
 
 
 def short(header: str) -> str:
@@ -310,7 +311,8 @@ def pages(root: pathlib.Path, xml: pathlib.Path) -> dict[str, str]:
 def index(entries: list[Entry]) -> str:
     """All names by the alphabet, and the pages."""
     text = "# Reference\n\nEvery public name, from the headers' comments. All are in `namespace feaug`.\n\n"
-    text += "```{toctree}\n:maxdepth: 1\n\n" + "\n".join(PAGES) + "\n```\n\n## All names\n\n"
+    links = "\n".join(f"{title} <{noun}>" for noun, (title, _, _) in PAGES.items())
+    text += f"```{{toctree}}\n:maxdepth: 1\n\n{links}\n```\n\n## All names\n\n"
     by_name: dict[str, list[Entry]] = {}
     for entry in entries:
         by_name.setdefault(entry.name, []).append(entry)
