@@ -27,13 +27,12 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 /// augmentation_defaults and has
 ///   static constexpr std::string_view name;   // opens every error message
 ///   static constexpr int streams;             // consecutive key.streams that it draws from
-///   static void validate(const P&, index_t rows, index_t cols);   // throws for bad options; x is
-///   rows × cols static void forward(cpu_context&, const P&, matrix_view<const T> x, const
-///   random_key&, const row_selection&,
-///                       matrix_view<T> out);   // writes the selected rows of out
-///   static void backward(cpu_context&, const P&, const operand<T>& x, const random_key&, const
-///   row_selection&,
-///                        matrix_view<const T> grad_out);   // reads the selected rows of grad_out
+///   static void validate(const P&, index_t rows, index_t cols);   // throws for bad options
+///   static void forward(cpu_context&, const P&, matrix_view<const T> x, const random_key&,
+///                       const row_selection&, matrix_view<T> out);   // writes the selected rows
+///   static void backward(cpu_context&, const P&, const operand<T>& x, const random_key&,
+///                        const row_selection&, matrix_view<const T> grad_out);   // reads them
+/// where x is rows × cols.
 /// Without mixes_rows, backward writes the selected rows of x's gradient only; with it, every row.
 template <class P>
 struct augmentation_traits;
@@ -84,12 +83,13 @@ inline constexpr int stream_count = augmentation_traits<P>::streams;
 
 /// Writes the augmented x to out.
 ///
-/// x, out   N×D. out may be x itself (same pointer, same strides) unless the augmentation reads
-/// other rows of x (a
-///          permuted partner); any other overlap is an error.
-/// key      the draws; the augmentation's streams start at key.stream. Row i draws as global row
-/// key.row_offset + i. Throws argument_error, before anything is written, for bad options, shapes,
-/// strides, null pointers, overlaps or keys. Rows that hold NaN stay NaN.
+/// * x, out: N×D. out may be x itself (same pointer, same strides) unless the augmentation reads
+/// other rows of x (a permuted partner); any other overlap is an error.
+/// * key: the draws; the augmentation's streams start at key.stream. Row i draws as global row
+/// key.row_offset + i.
+///
+/// Throws argument_error, before anything is written, for bad options, shapes, strides, null
+/// pointers, overlaps or keys. Rows that hold NaN stay NaN.
 template <class Context, augmentation P, element T>
 void augment(Context& ctx, const P& policy,
              matrix_view<const std::type_identity_t<T>, Context::space> x, const random_key& key,
@@ -116,10 +116,12 @@ void augment(Context& ctx, const P& policy,
 /// The gradient by x (and by a differentiable partner in the policy), from the gradient by
 /// augment's out.
 ///
-/// x         the value that augment read and where its gradient goes (overwrite, accumulate or
-/// stopped), N×D. key       the one that augment was given. grad_out  N×D. It may be x.gradient
-/// itself in overwrite mode unless the augmentation reads other rows of x; any other
-///           overlap is an error.
+/// * x: the value that augment read and where its gradient goes (overwrite, accumulate or stopped),
+/// N×D.
+/// * key: the one that augment was given.
+/// * grad_out: N×D. It may be x.gradient itself in overwrite mode unless the augmentation reads
+/// other rows of x; any other overlap is an error.
+///
 /// Throws as augment does.
 template <class Context, augmentation P, element T>
 void augment_backward(Context& ctx, const P& policy, const operand<T, 2, Context::space>& x,

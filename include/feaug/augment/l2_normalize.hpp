@@ -38,7 +38,7 @@ struct l2_normalize_options {
 /// out_i = x_i / max(‖x_i‖₂, eps). Norms are summed in double and scaled where that overflows, so
 /// huge rows are right too.
 ///
-/// x, out  N×D. out may be x itself (same pointer, same strides); any other overlap is an error.
+/// x, out N×D. out may be x itself (same pointer, same strides); any other overlap is an error.
 /// A row that holds NaN or infinity becomes NaN. Throws argument_error before anything is written.
 template <element T>
 void l2_normalize(cpu_context& ctx, matrix_view<const std::type_identity_t<T>> x,
@@ -59,8 +59,9 @@ void l2_normalize(cpu_context& ctx, matrix_view<const std::type_identity_t<T>> x
 /// ‖x‖ ≤ eps, which have no direction (a documented departure: others return g / eps, some 1e12 ·
 /// g).
 ///
-/// x         the value that l2_normalize read and where its gradient goes, N×D.
-/// grad_out  N×D. It may be x.gradient itself in overwrite mode; any other overlap is an error.
+/// * x: the value that l2_normalize read and where its gradient goes, N×D.
+/// * grad_out: N×D. It may be x.gradient itself in overwrite mode; any other overlap is an error.
+///
 /// Scratch: D numbers a thread.
 template <element T>
 void l2_normalize_backward(cpu_context& ctx, const operand<T>& x,

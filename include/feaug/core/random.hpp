@@ -22,7 +22,7 @@ struct random_key {
   std::uint64_t seed = 0;    ///< of the whole run
   std::uint64_t step = 0;    ///< of training; below 2³²
   std::uint16_t stream = 0;  ///< keeps draws of one step apart; an augmentation takes
-                             ///< stream_count<…> of them from here on
+                             ///< `stream_count` of them from here on
   index_t row_offset = 0;  ///< the global number of the batch's first row: micro-batches and ranks
                            ///< draw as one batch would
   /// On a GPU: a counter in device memory that takes the place of `step` when the work runs, so

@@ -146,12 +146,12 @@ class masked_prediction_call {
 /// (prediction_form). As in masked auto-encoders (He et al., arXiv 2111.06377) of features: mask
 /// the input, predict, and ask only for what was hidden.
 ///
-/// prediction, target  N × D
-/// policy, key         what `augment` was given: mask{…}, fixed_count_mask{…}, block_mask{…}, drawn
-///                     again and not stored; or drawn_mask(keep), keep N × D of 0 (masked) and 1,
-///                     and any key. Its rescale plays no part.
-/// loss                1 element or N (reduce::none). The mean is over all masked features, for
-///                     cosine over the rows that have one; without any the loss is 0.
+/// * prediction, target: N × D.
+/// * policy, key: what `augment` was given: mask{…}, fixed_count_mask{…}, block_mask{…}, drawn
+/// again and not stored; or drawn_mask(keep), keep N × D of 0 (masked) and 1, and any key. Its
+/// rescale plays no part.
+/// * loss: 1 element or N (reduce::none). The mean is over all masked features, for cosine over the
+/// rows that have one; without any the loss is 0.
 ///
 /// Gradients are 0 at features that are kept, and those are not read: NaN there stays where it is.
 /// NaN or ∞ at a masked feature makes its row's loss NaN or ∞. Rows of masked features of norm ≤

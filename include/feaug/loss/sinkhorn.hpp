@@ -20,9 +20,9 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 /// each iteration scales every column to sum 1/P, then every row to sum 1/(N + K); at last all is
 /// multiplied by N + K, so that rows sum to 1. Without iterations only the total is N + K.
 ///
-/// scores, out   N × P. out may be scores itself (same pointer, same strides); any other overlap is
-///               an error.
-/// extra_scores  K × P of the options: their rows take part and are not written.
+/// * scores, out: N × P. out may be scores itself (same pointer, same strides); any other overlap
+/// is an error.
+/// * extra_scores: K × P of the options: their rows take part and are not written.
 ///
 /// A constant: it has no gradient, as in SwAV. Computed with logarithms, so that it is finite while
 /// scores / epsilon are far from double's range, and rows sum to 1 to rounding. A score of −∞ is an

@@ -94,9 +94,9 @@ class swapped_assignment_call {
 /// the assignments that sinkhorn makes of the scores, which are constants (Caron et al., SwAV,
 /// arXiv 2006.09882).
 ///
-/// scores_a, scores_b  N × P: of the samples' two views with the P prototypes.
-/// loss                1 element or N (reduce::none).
-/// statistics          if given, gets the 2P potentials for swapped_assignment_backward.
+/// * scores_a, scores_b: N × P, of the samples' two views with the P prototypes.
+/// * loss: 1 element or N (reduce::none).
+/// * statistics: if given, gets the 2P potentials for swapped_assignment_backward.
 ///
 /// The gradient by scores_a is ½ (p^a_ij Σ_k q^b_ik − q^b_ij) / temperature. No assignments are
 /// stored: they are made again from the potentials. NaN or +∞ in a score makes every row loss NaN,

@@ -1,0 +1,27 @@
+// A scene by every augmentation of the library.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "feaug/core/context.hpp"
+#include "feaug/core/random.hpp"
+#include "network/matrix.hpp"
+#include "scene.hpp"
+
+namespace gallery {
+
+struct named_rows {
+  std::string name;  ///< the augmentation's
+  network::matrix<float> rows;
+};
+
+/// The scene's rows, augmented in each way with the settings that docs/gallery.md states.
+std::vector<named_rows> augmented(feaug::cpu_context& ctx, scene& from,
+                                  const feaug::random_key& key);
+
+/// Which of `cols` features each kind of mask keeps of 24 rows: 0 or 1.
+std::vector<named_rows> masks(feaug::cpu_context& ctx, network::index cols,
+                              const feaug::random_key& key);
+
+}  // namespace gallery

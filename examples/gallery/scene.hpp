@@ -1,0 +1,34 @@
+// What is augmented: rows of a few classes, and a queue of other rows of the same classes.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dataset.hpp"
+#include "feaug/core/context.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "network/matrix.hpp"
+#include "settings.hpp"
+
+namespace gallery {
+
+struct scene {
+  network::matrix<float> rows;
+  std::vector<std::int64_t> labels;  ///< of the rows, 0, 1, …
+  network::matrix<float> queue;
+};
+
+inline feaug::matrix_view<float> view(network::matrix<float>& values) {
+  return {values.data(), values.rows(), values.cols()};
+}
+
+/// Three clouds of points in the plane, a little less or more than 1 from the origin.
+scene plane(const feaug::random_key& key);
+
+/// Unit features of held-out images of four classes by an encoder that is trained here; the queue
+/// has those of training images.
+scene fashion(feaug::cpu_context& ctx, const trainer::settings& chosen,
+              const trainer::fashion_mnist& data);
+
+}  // namespace gallery
