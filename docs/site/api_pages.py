@@ -1,8 +1,8 @@
 """Writes the reference of feaug's names as Markdown pages, one a noun, from Doxygen's XML.
 
 Not by Breathe: feaug's declarations are mostly constrained templates of options and views, which Sphinx's
-C++ domain sets as one long line with a link in every word and in part cannot parse. Here a declaration is a
-block of C++ as it would be written, followed by its comment.
+C++ domain sets as one long line. Here a declaration is a block of C++ as it would be written, followed by
+its comment.
 """
 
 import dataclasses
