@@ -1,0 +1,152 @@
+"""Augmentations of features (N × D). A draw is a function of seed, step, stream, row and column: the
+same on every run, for any number of threads, and in the backward pass.
+
+`seed`, the run's, and `stream`, which keeps draws of one step apart, are Python integers; `step` is
+an integer or an array of one, which changes without compiling anew. interpolate takes two streams.
+"""
+
+import operator as operators
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from ._call import as_pairs, call, check_features
+
+_Attributes = tuple[tuple[str, Any], ...]
+
+
+class Uniform(NamedTuple):
+    """A weight for every row, uniform in [low, high)."""
+
+    low: float
+    high: float
+
+
+class Beta(NamedTuple):
+    """A weight for every row by the Beta distribution."""
+
+    alpha: float
+    beta: float
+
+
+def mask(
+    x: ArrayLike,
+    *,
+    seed: int,
+    step: ArrayLike,
+    stream: int = 0,
+    keep_probability: float = 0.8,
+    rescale: bool = False,
+) -> Array:
+    """Each feature is kept with this probability, each by its own draw, or becomes zero.
+
+    With rescale a row is multiplied by D / kept, so that it keeps its expected size.
+    """
+    attributes = (("keep_probability", np.float32(keep_probability)), ("rescale", bool(rescale)))
+    return _augment("mask", x, seed, step, stream, attributes)
+
+
+def gaussian_noise(
+    x: ArrayLike,
+    *,
+    seed: int,
+    step: ArrayLike,
+    stream: int = 0,
+    scale: float = 0.05,
+    relative: bool = False,
+) -> Array:
+    """x + scale · ε, ε standard normal; relative: scale · ‖row‖ · ε, ‖row‖ being a constant to the
+    gradient, which passes as it is.
+    """
+    attributes = (("scale", np.float32(scale)), ("relative", bool(relative)))
+    return _augment("gaussian_noise", x, seed, step, stream, attributes)
+
+
+def interpolate(
+    x: ArrayLike,
+    *,
+    seed: int,
+    step: ArrayLike,
+    stream: int = 0,
+    weight: float | Uniform | Beta = 0.5,
+) -> Array:
+    """w·x + (1 − w)·partner: the partner is a row of x, by a permutation that is drawn.
+
+    The weight is one number, or drawn for every row. The gradient goes to both.
+    """
+    if isinstance(weight, Uniform):
+        distribution, first, second = 1, weight.low, weight.high
+    elif isinstance(weight, Beta):
+        distribution, first, second = 2, weight.alpha, weight.beta
+    else:
+        distribution, first, second = 0, weight, weight
+    attributes = (
+        ("distribution", np.int32(distribution)),
+        ("first", np.float32(first)),
+        ("second", np.float32(second)),
+    )
+    return _augment("interpolate", x, seed, step, stream, attributes)
+
+
+def _augment(
+    operator: str, x: ArrayLike, seed: int, step: ArrayLike, stream: int, attributes: _Attributes
+) -> Array:
+    features, counter = jnp.asarray(x), jnp.asarray(step)
+    check_features(operator, x=features)
+    if counter.ndim != 0 or not jnp.issubdtype(counter.dtype, jnp.integer):
+        raise TypeError(
+            f"{operator}: step: got {counter.dtype} of shape {counter.shape}, wanted an integer"
+        )
+    draws = (
+        # As bits: attributes are signed.
+        ("seed", np.uint64(_static(operator, "seed", seed, 64)).astype(np.int64)),
+        ("stream", np.uint16(_static(operator, "stream", stream, 16))),
+    )
+    words = as_pairs(counter.astype(jnp.uint32))
+    return _augmented(operator, (*draws, *attributes), features, words)
+
+
+def _static(operator: str, argument: str, number: int, bits: int) -> int:
+    """A number that is known when XLA compiles."""
+    try:
+        known = operators.index(number)
+    except TypeError:
+        raise TypeError(
+            f"{operator}: {argument}: got {type(number).__name__}, wanted a Python integer"
+        ) from None
+    if not 0 <= known < 2**bits:
+        raise ValueError(f"{operator}: {argument}: got {known}, wanted 0 to 2^{bits} - 1")
+    return known
+
+
+def _run(operator: str, attributes: _Attributes, x: Array, step: Array) -> Array:
+    (out,) = call(operator, [jax.ShapeDtypeStruct(x.shape, x.dtype)], x, step, **dict(attributes))
+    return out
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _augmented(operator: str, attributes: _Attributes, x: Array, step: Array) -> Array:
+    return _run(operator, attributes, x, step)
+
+
+def _forward(operator: str, attributes: _Attributes, x: Array, step: Array):
+    return _run(operator, attributes, x, step), step
+
+
+# What makes the gradient by x of the gradient by what came out, from the same draws. A mask does to the
+# gradient what it does to x; noise is added, and does nothing to it.
+_BACKWARD = {"mask": "mask", "interpolate": "interpolate_backward", "gaussian_noise": None}
+
+
+def _backward(operator: str, attributes: _Attributes, step: Array, by_out: Array):
+    backward = _BACKWARD[operator]
+    by_x = by_out if backward is None else _run(backward, attributes, by_out, step)
+    return by_x, None
+
+
+_augmented.defvjp(_forward, _backward)

@@ -1,0 +1,66 @@
+"""One custom call, and what all of them have in common."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+_COMPUTED_IN = {
+    jnp.dtype(jnp.float16): jnp.dtype(jnp.float32),
+    jnp.dtype(jnp.bfloat16): jnp.dtype(jnp.float32),
+    jnp.dtype(jnp.float32): jnp.dtype(jnp.float32),
+    jnp.dtype(jnp.float64): jnp.dtype(jnp.float64),
+}
+
+
+def call(
+    operator: str,
+    results: Sequence[jax.ShapeDtypeStruct],
+    *operands: Array,
+    aliases: dict[int, int] | None = None,
+    **attributes: Any,
+) -> Sequence[Array]:
+    """Runs a handler. Under vmap calls follow each other, one for every element of the axis."""
+    handler = jax.ffi.ffi_call(
+        f"feaug_{operator}",
+        results,
+        vmap_method="sequential",
+        input_output_aliases=aliases,
+    )
+    return handler(*operands, **attributes)
+
+
+def check_features(operator: str, **matrices: Array) -> None:
+    """Refuses what results' shapes and types cannot be made of; feaug itself refuses the rest."""
+    first, *_ = matrices
+    wanted = matrices[first].dtype
+    if wanted not in _COMPUTED_IN:
+        raise TypeError(
+            f"{operator}: {first}: got {wanted}, wanted float16, bfloat16, float32 or float64"
+        )
+    for name, matrix in matrices.items():
+        if matrix.dtype != wanted:
+            raise TypeError(f"{operator}: {name}: got {matrix.dtype}, wanted {wanted} as {first}")
+        if matrix.ndim != 2:
+            raise ValueError(
+                f"{operator}: {name}: got shape {matrix.shape}, wanted 2 axes: rows, features"
+            )
+
+
+def computed_in(features: Array) -> jnp.dtype:
+    """The type of losses and temperatures of these features."""
+    return _COMPUTED_IN[features.dtype]
+
+
+def as_pairs(numbers: Array) -> Array:
+    """32-bit integers as feaug's of 64 bits, two words each: JAX has none of 64 unless asked."""
+    # Of an unsigned number the upper word is 0, of another its sign.
+    upper = numbers >> 31 if numbers.dtype == jnp.int32 else jnp.zeros_like(numbers)
+    return jnp.stack([numbers, upper], axis=-1)
+
+
+def from_pairs(words: Array) -> Array:
+    """The lower words: slots, cursors and sizes are all below 2³¹."""
+    return words[..., 0]

@@ -1,0 +1,53 @@
+"""The compiled handlers, and how XLA comes to know them."""
+
+import ctypes
+import os
+from pathlib import Path
+
+import jax
+
+_HANDLERS = (
+    "info_nce",
+    "nt_xent",
+    "negative_cosine",
+    "nearest",
+    "enqueue",
+    "mask",
+    "gaussian_noise",
+    "interpolate",
+    "interpolate_backward",
+)
+
+_XLA_PLATFORMS = {"cpu": "cpu", "cuda": "CUDA"}
+
+
+def _load(platform: str) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(Path(__file__).with_name(f"libfeaug_jax_{platform}.so")))
+    for name in _HANDLERS:
+        handler = getattr(library, f"feaug_{name}")
+        jax.ffi.register_ffi_target(
+            f"feaug_{name}", jax.ffi.pycapsule(handler), platform=_XLA_PLATFORMS[platform]
+        )
+    return library
+
+
+_cpu = _load("cpu")
+
+#: JAX's platforms that the operators run on: "cpu", and "cuda" if it was compiled in.
+platforms: tuple[str, ...] = ("cpu",)
+if Path(__file__).with_name("libfeaug_jax_cuda.so").exists():
+    _load("cuda")
+    platforms += ("cuda",)
+
+
+def set_threads(count: int) -> None:
+    """Threads that a call on the CPU may use; 0: as many as the machine has.
+
+    Begins with the environment's FEAUG_JAX_THREADS, else 0. Results do not depend on it.
+    """
+    if not 0 <= count < 2**31:
+        raise ValueError(f"set_threads: count: got {count}, wanted a number from 0 to 2^31 - 1")
+    _cpu.feaug_jax_set_threads(ctypes.c_int(count))
+
+
+set_threads(int(os.environ.get("FEAUG_JAX_THREADS", "0")))

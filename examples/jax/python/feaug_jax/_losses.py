@@ -1,0 +1,85 @@
+"""Losses. Each is the mean over rows, and its gradients are made with it, in one call."""
+
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from ._call import call, check_features, computed_in
+
+_Attributes = tuple[tuple[str, Any], ...]
+
+
+def _run(
+    operator: str, attributes: _Attributes, operands: list[Array], wanted: list[bool]
+) -> list[Array]:
+    """The loss, and a gradient for every operand: an empty array where none is wanted."""
+    gradients = [
+        jax.ShapeDtypeStruct(operand.shape if wants else (0,), operand.dtype)
+        for operand, wants in zip(operands, wanted)
+    ]
+    loss = jax.ShapeDtypeStruct((), computed_in(operands[0]))
+    return call(operator, [loss, *gradients], *operands, **dict(attributes))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _loss(operator: str, attributes: _Attributes, operands: list[Array]) -> Array:
+    return _run(operator, attributes, operands, [False] * len(operands))[0]
+
+
+def _forward(operator: str, attributes: _Attributes, operands: list[Any]):
+    # JAX says what anybody differentiates by: constants, and what is behind stop_gradient, are not
+    # among it.
+    wanted = [operand.perturbed for operand in operands]
+    loss, *gradients = _run(operator, attributes, [operand.value for operand in operands], wanted)
+    return loss, [gradient if wants else None for gradient, wants in zip(gradients, wanted)]
+
+
+def _backward(_operator: str, _attributes: _Attributes, gradients: list[Any], by_loss: Array):
+    def by_operand(gradient: Array | None) -> Array | None:
+        return None if gradient is None else (gradient * by_loss).astype(gradient.dtype)
+
+    return ([by_operand(gradient) for gradient in gradients],)
+
+
+_loss.defvjp(_forward, _backward, symbolic_zeros=True)
+
+
+def _contrast(operator: str, rows: dict[str, ArrayLike], temperature: ArrayLike) -> Array:
+    matrices = {name: jnp.asarray(side) for name, side in rows.items()}
+    check_features(operator, **matrices)
+    operands = list(matrices.values())
+    return _loss(operator, (), [*operands, jnp.asarray(temperature, computed_in(operands[0]))])
+
+
+def info_nce(queries: ArrayLike, keys: ArrayLike, temperature: ArrayLike = 0.1) -> Array:
+    """InfoNCE: the mean of −log softmax of each query's own key among all keys.
+
+    queries N × D; keys M × D with M ≥ N, of which the first N are the queries' own. Rows are
+    divided by their norms; logits are cosines / temperature, a number or an array of one, which may
+    be learnt. Never holds an N × M matrix. A side behind jax.lax.stop_gradient costs no gradient.
+    """
+    return _contrast("info_nce", {"queries": queries, "keys": keys}, temperature)
+
+
+def nt_xent(a: ArrayLike, b: ArrayLike, temperature: ArrayLike = 0.1) -> Array:
+    """NT-Xent, SimCLR's loss: every row of two views (N × D) is to find its other view among the
+    2N − 1 other rows; the mean over 2N rows. Otherwise as info_nce.
+    """
+    return _contrast("nt_xent", {"a": a, "b": b}, temperature)
+
+
+def negative_cosine(
+    prediction: ArrayLike, target: ArrayLike, form: Literal["byol", "simsiam"] = "byol"
+) -> Array:
+    """BYOL's 2 − 2·cos or SimSiam's −cos of a prediction and its target (N × D), the mean over
+    rows. A side behind jax.lax.stop_gradient costs no gradient; both methods stop the target.
+    """
+    if form not in ("byol", "simsiam"):
+        raise ValueError(f'negative_cosine: form: got {form!r}, wanted "byol" or "simsiam"')
+    operands = [jnp.asarray(prediction), jnp.asarray(target)]
+    check_features("negative_cosine", prediction=operands[0], target=operands[1])
+    return _loss("negative_cosine", (("simsiam", form == "simsiam"),), operands)

@@ -1,0 +1,65 @@
+// Handlers for JAX's CUDA platform: XLA's stream, XLA's memory.
+#pragma once
+
+#include <cuda_runtime.h>
+#include <xla/ffi/api/ffi.h>
+
+#include <cstddef>
+#include <feaug/cuda/core/context.cuh>
+#include <feaug/cuda/core/error.cuh>
+#include <map>
+#include <optional>
+#include <utility>
+
+namespace feaug_jax {
+
+using context = feaug::cuda_context;
+
+/// What a handler is told of its call, besides its arguments.
+struct caller {
+  cudaStream_t stream;
+  xla::ffi::ScratchAllocator scratch;
+};
+
+/// Scratch memory from XLA, so that none lies idle beside XLA's own between calls.
+class xla_memory : public feaug::device_memory_resource {
+ public:
+  explicit xla_memory(xla::ffi::ScratchAllocator& scratch) : scratch_(scratch) {}
+  void* allocate(std::size_t bytes, cudaStream_t /*stream*/) override {
+    return scratch_.Allocate(bytes, 256).value_or(nullptr);
+  }
+  /// XLA takes everything back when the handler returns; what it gives to others is used on the
+  /// same stream, and so after this call's work.
+  void deallocate(void* /*memory*/, std::size_t /*bytes*/, cudaStream_t /*stream*/) override {}
+
+ private:
+  xla::ffi::ScratchAllocator& scratch_;
+};
+
+/// Runs body(context).
+template <class Body>
+void lend_context(caller& from, const Body& body) {
+  // What is dear to make, for each of this thread's devices.
+  thread_local std::map<int, decltype(context::cublas)> handles;
+  int device = 0;
+  feaug::cuda::succeed("feaug_jax", "cudaGetDevice", cudaGetDevice(&device));
+  xla_memory memory(from.scratch);
+  context lent{.stream = from.stream, .resource = &memory};
+  std::swap(lent.cublas, handles[device]);
+  body(lent);
+  std::swap(lent.cublas, handles[device]);
+}
+
+}  // namespace feaug_jax
+
+template <>
+struct xla::ffi::CtxDecoding<feaug_jax::caller> {
+  using Type = feaug_jax::caller;
+  static std::optional<Type> Decode(const XLA_FFI_Api* api, XLA_FFI_ExecutionContext* call,
+                                    DiagnosticEngine& diagnostic) {
+    auto stream = CtxDecoding<PlatformStream<cudaStream_t>>::Decode(api, call, diagnostic);
+    auto scratch = CtxDecoding<ScratchAllocator>::Decode(api, call, diagnostic);
+    if (!stream || !scratch) return std::nullopt;
+    return Type{*stream, std::move(*scratch)};
+  }
+};

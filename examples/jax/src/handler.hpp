@@ -1,0 +1,41 @@
+// What every handler stands on: a context lent for the call, exceptions as XLA's errors, a symbol
+// that Python finds.
+#pragma once
+
+#include <xla/ffi/api/ffi.h>
+
+#include <exception>
+#include <new>
+
+#if defined(FEAUG_JAX_CUDA)
+#include "cuda_backend.hpp"
+#else
+#include "cpu_backend.hpp"
+#endif
+
+namespace feaug_jax {
+
+namespace ffi = xla::ffi;
+
+/// Runs body(context). Nothing is thrown through XLA, which is compiled without exceptions: what
+/// feaug refuses is an invalid argument, with feaug's text.
+template <class Body>
+ffi::Error answer(caller& from, const Body& body) noexcept {
+  try {
+    lend_context(from, body);
+    return ffi::Error::Success();
+  } catch (const feaug::argument_error& refused) {
+    return ffi::Error::InvalidArgument(refused.what());
+  } catch (const std::bad_alloc& none) {
+    return {ffi::ErrorCode::kResourceExhausted, none.what()};
+  } catch (const std::exception& failure) {
+    return ffi::Error::Internal(failure.what());
+  }
+}
+
+}  // namespace feaug_jax
+
+// The libraries hide all symbols but these.
+#define FEAUG_JAX_HANDLER(symbol, function, binding)                                           \
+  extern "C" __attribute__((visibility("default"))) XLA_FFI_Error* symbol(XLA_FFI_CallFrame*); \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(symbol, function, binding)
