@@ -164,6 +164,12 @@ auto vicreg_operator(const Tensor& a, const Tensor& b, double invariance, double
                         });
 }
 
+/// gradient · by_loss, of an x that it is the gradient by; 16 bits are multiplied in float, which
+/// holds a GradScaler's factor.
+Tensor scaled_operator(const Tensor& gradient, const Tensor& by_loss, const Tensor& /*x*/) {
+  return gradient.to(by_loss.scalar_type()).mul(by_loss).to(gradient.scalar_type());
+}
+
 // Augmentations.
 
 draw_key key_of(const char* op, const Tensor& step, int64_t seed, int64_t stream,
@@ -225,6 +231,10 @@ std::tuple<Tensor, Tensor> augment_backward_operator(
   });
   return {by_x, by_partner};
 }
+
+/// A copy of the step that compilers take for more than a copy: it is drawn for once more in the
+/// backward pass, when the counter has gone on.
+Tensor drawn_step_operator(const Tensor& step) { return step.clone(); }
 
 Tensor l2_normalize_operator(const Tensor& x) {
   Tensor out = empty_like(x);
@@ -379,6 +389,7 @@ TORCH_LIBRARY(feaug, m) {
   m.def(
       "vicreg(Tensor a, Tensor b, float invariance, float variance, float covariance, float eps, "
       "bool[2] wanted, Tensor? by_loss) -> (Tensor, Tensor, Tensor)");
+  m.def("scaled(Tensor gradient, Tensor by_loss, Tensor x) -> Tensor");
   m.def(
       "augment(Tensor x, Tensor? partner, Tensor step, str kind, int option, float first, float "
       "second, int seed, int stream, int row_offset) -> Tensor");
@@ -386,6 +397,7 @@ TORCH_LIBRARY(feaug, m) {
       "augment_backward(Tensor by_out, Tensor x, Tensor? partner, Tensor step, str kind, int "
       "option, float first, float second, int seed, int stream, int row_offset, bool[2] wanted) -> "
       "(Tensor, Tensor)");
+  m.def("drawn_step(Tensor step) -> Tensor");
   m.def("l2_normalize(Tensor x) -> Tensor");
   m.def("l2_normalize_backward(Tensor by_out, Tensor x) -> Tensor");
   m.def(
@@ -409,8 +421,10 @@ TORCH_LIBRARY_IMPL(feaug, CUDA, m) {
   m.impl("negative_cosine", negative_cosine_operator);
   m.impl("barlow_twins", barlow_twins_operator);
   m.impl("vicreg", vicreg_operator);
+  m.impl("scaled", scaled_operator);
   m.impl("augment", augment_operator);
   m.impl("augment_backward", augment_backward_operator);
+  m.impl("drawn_step", drawn_step_operator);
   m.impl("l2_normalize", l2_normalize_operator);
   m.impl("l2_normalize_backward", l2_normalize_backward_operator);
   m.impl("enqueue", enqueue_operator);

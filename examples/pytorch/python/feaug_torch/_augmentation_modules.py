@@ -70,7 +70,7 @@ class FeatureAugmentation(nn.Module):
         if not self.training:
             return x
         # The backward pass draws for this step, whatever has been counted until then.
-        step = self.step.clone()
+        step = torch.ops.feaug.drawn_step(self.step)
         self.step.add_(1)
         for index, (kind, parameters) in enumerate(self.entries):
             if kind == "neighbour":

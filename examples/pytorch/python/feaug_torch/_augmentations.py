@@ -62,6 +62,7 @@ torch.library.register_fake("feaug::augment", lambda x, *_: contiguous_like(x))
 torch.library.register_autograd("feaug::augment", _augment_backward, setup_context=_setup_augment)
 torch.library.register_fake("feaug::augment_backward", _fake_augment_backward)
 torch.library.register_autograd("feaug::augment_backward", no_second_derivative("a mix"))
+torch.library.register_fake("feaug::drawn_step", contiguous_like)
 torch.library.register_fake("feaug::l2_normalize", contiguous_like)
 torch.library.register_autograd(
     "feaug::l2_normalize",

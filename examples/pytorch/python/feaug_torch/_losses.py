@@ -83,14 +83,10 @@ def _register(name: str, count: int) -> None:
     torch.library.register_autograd(f"feaug::{name}", backward, setup_context=setup_context)
 
 
-@torch.library.custom_op("feaug::scaled", mutates_args=())
-def _scaled(gradient: Tensor, by_loss: Tensor, x: Tensor) -> Tensor:
-    """gradient · by_loss, of an x that it is the gradient by."""
-    return torch.mul(gradient, by_loss.to(torch.promote_types(by_loss.dtype, x.dtype))).to(x.dtype)
-
-
-_scaled.register_fake(lambda gradient, by_loss, x: torch.empty_like(gradient))
-_scaled.register_autograd(no_second_derivative("a loss"))
+torch.library.register_fake(
+    "feaug::scaled", lambda gradient, by_loss, x: contiguous_like(gradient)
+)
+torch.library.register_autograd("feaug::scaled", no_second_derivative("a loss"))
 for _name, _count in _DIFFERENTIABLE.items():
     _register(_name, _count)
 

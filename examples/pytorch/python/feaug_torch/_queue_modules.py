@@ -36,7 +36,8 @@ class SupportQueue(nn.Module):
         super().__init__()
         if size < 1 or dim < 0:
             raise ValueError(
-                f"{type(self).__name__}: size, dim: got {size}, {dim}, wanted at least 1 each"
+                f"{type(self).__name__}: size, dim: got {size}, {dim}, wanted a size of at least 1 "
+                "and a dim of at least 0 (0: not known yet)"
             )
         self.normalize = normalize
         self.gather_distributed = gather_distributed
@@ -121,10 +122,12 @@ class NNMemoryBankModule(SupportQueue):
         gather_distributed: bool = False,
         filled: bool = True,
     ):
-        count, dim = (size, 0) if isinstance(size, int) else size
-        super().__init__(count, dim, normalize=False, gather_distributed=gather_distributed)
+        known = (size, 0) if isinstance(size, int) else bank_size("NNMemoryBankModule", size)
+        if known is None:
+            raise ValueError(f"NNMemoryBankModule: size: got {size}, wanted at least one row")
+        super().__init__(*known, normalize=False, gather_distributed=gather_distributed)
         self._begins_filled = filled
-        if filled and dim > 0:
+        if filled and known[1] > 0:
             fill_randomly(self)
 
     def forward(self, output: Tensor, update: bool = False) -> Tensor:
