@@ -257,6 +257,9 @@ Tensor l2_normalize_backward_operator(const Tensor& by_out, const Tensor& x) {
 
 // Queue and momentum.
 
+/// Whoever has saved the tensor for a backward pass is to be told that it is another now.
+void has_changed(const Tensor& x) { x.unsafeGetTensorImpl()->bump_version(); }
+
 /// A tensor that is written where it lies.
 buffer in_place(const char* op, const char* name, const Tensor& x, const at::Device& device) {
   TORCH_CHECK_VALUE(x.is_contiguous(), op, ": ", name, ": got strides ", x.strides(),
@@ -288,6 +291,8 @@ void enqueue_operator(const Tensor& rows, const Tensor& cursor, const Tensor& fi
   run_on(rows, [&](const caller& from) {
     enqueue(from, queue, from_batch.view(), from_labels.view());
   });
+  for (const Tensor& changed : {rows, cursor, filled}) has_changed(changed);
+  if (labels) has_changed(*labels);
 }
 
 std::tuple<Tensor, Tensor, Tensor> nearest_operator(const Tensor& rows,
@@ -355,6 +360,7 @@ void momentum_update_operator(at::TensorList targets, at::TensorList online, dou
     });
     begin = end;
   }
+  for (const Tensor& target : targets) has_changed(target);
 }
 
 }  // namespace

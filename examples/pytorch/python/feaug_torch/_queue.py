@@ -91,4 +91,6 @@ def momentum_update(
 ) -> None:
     """target = m·target + (1 − m)·online for all tensors of a network in one call, in place."""
     targets = [target.detach() for target in target_params]
-    _ops.momentum_update(targets, [online.detach() for online in online_params], m)
+    online = [parameter.detach() for parameter in online_params]
+    if targets or online:
+        _ops.momentum_update(targets, online, m)
