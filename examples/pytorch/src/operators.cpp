@@ -73,8 +73,7 @@ auto run_loss(const char* op, const std::array<named, Matrices>& matrices,
   std::array<side, Matrices> matrix_sides;
   std::array<side, Numbers> number_sides;
   for (std::size_t i = 0; i < Matrices; ++i) matrix_sides[i] = take(matrices[i], i, true);
-  for (std::size_t i = 0; i < Numbers; ++i)
-    number_sides[i] = take(numbers[i], Matrices + i, false);
+  for (std::size_t i = 0; i < Numbers; ++i) number_sides[i] = take(numbers[i], Matrices + i, false);
   const auto vector = [&](const char* name, const optional_tensor& x) {
     return x ? memory.emplace_back(held::vector(op, name, *x, device)).view() : buffer();
   };
@@ -123,11 +122,10 @@ auto symmetric_info_nce_operator(const Tensor& queries, const Tensor& keys,
 auto sigmoid_operator(const Tensor& a, const Tensor& b, const optional_tensor& learnable_scale,
                       const optional_tensor& learnable_bias, double scale, double bias,
                       std::array<bool, 4> wanted, const optional_tensor& by_loss) {
-  return run_loss<2, 2>("sigmoid", {{{"a", a}, {"b", b}}},
-                        {{{"scale", learnable_scale}, {"bias", learnable_bias}}}, {}, wanted,
-                        by_loss, [&](const caller& from, const loss_call& call) {
-                          sigmoid(from, call, scale, bias);
-                        });
+  return run_loss<2, 2>(
+      "sigmoid", {{{"a", a}, {"b", b}}}, {{{"scale", learnable_scale}, {"bias", learnable_bias}}},
+      {}, wanted, by_loss,
+      [&](const caller& from, const loss_call& call) { sigmoid(from, call, scale, bias); });
 }
 
 auto supervised_contrastive_operator(const Tensor& features, const optional_tensor& learnable,
@@ -288,9 +286,8 @@ void enqueue_operator(const Tensor& rows, const Tensor& cursor, const Tensor& fi
       .filled = counter("enqueue", "queue.filled", filled, device),
       .labels = labels ? in_place("enqueue", "queue.labels", *labels, device) : buffer(),
       .normalize = normalize};
-  run_on(rows, [&](const caller& from) {
-    enqueue(from, queue, from_batch.view(), from_labels.view());
-  });
+  run_on(rows,
+         [&](const caller& from) { enqueue(from, queue, from_batch.view(), from_labels.view()); });
   for (const Tensor& changed : {rows, cursor, filled}) has_changed(changed);
   if (labels) has_changed(*labels);
 }
@@ -371,7 +368,7 @@ TORCH_LIBRARY(feaug, m) {
   // by_loss, which multiplies them.
   m.def(
       "info_nce(Tensor queries, Tensor keys, Tensor? negatives, Tensor? learnable_temperature, "
-      "float temperature, int positive_offset, bool in_batch_negatives, bool[4] wanted, "
+      "float temperature, SymInt positive_offset, bool in_batch_negatives, bool[4] wanted, "
       "Tensor? by_loss) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
   m.def(
       "nt_xent(Tensor a, Tensor b, Tensor? learnable_temperature, float temperature, bool "
@@ -398,10 +395,11 @@ TORCH_LIBRARY(feaug, m) {
   m.def("scaled(Tensor gradient, Tensor by_loss, Tensor x) -> Tensor");
   m.def(
       "augment(Tensor x, Tensor? partner, Tensor step, str kind, int option, float first, float "
-      "second, int seed, int stream, int row_offset) -> Tensor");
+      "second, int seed, int stream, SymInt row_offset) -> Tensor");
   m.def(
       "augment_backward(Tensor by_out, Tensor x, Tensor? partner, Tensor step, str kind, int "
-      "option, float first, float second, int seed, int stream, int row_offset, bool[2] wanted) -> "
+      "option, float first, float second, int seed, int stream, SymInt row_offset, bool[2] wanted) "
+      "-> "
       "(Tensor, Tensor)");
   m.def("drawn_step(Tensor step) -> Tensor");
   m.def("l2_normalize(Tensor x) -> Tensor");

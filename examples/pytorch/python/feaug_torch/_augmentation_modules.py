@@ -1,5 +1,6 @@
 """Augmentations of features as a module that counts its steps."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from . import _augmentations as augmentations
 from ._queue_modules import SupportQueue
+from .distributed import rank
 
 _KINDS: dict[str, Callable[..., Tensor]] = {
     "mask": augmentations.mask,
@@ -17,6 +19,8 @@ _KINDS: dict[str, Callable[..., Tensor]] = {
     "slerp": augmentations.slerp,
     "exchange_moments": augmentations.exchange_moments,
 }
+# What the module gives itself.
+_OWN = ("x", "partner", "draw")
 # What a kind may draw from at most: a weight's stream and a permutation's.
 _STREAMS = 2
 
@@ -30,7 +34,8 @@ class FeatureAugmentation(nn.Module):
 
     Draws depend on seed, stream, step and row alone. The step counts forward passes, and is in the
     state_dict: a run that is resumed draws what it would have drawn. Modules that share a seed draw
-    apart if their streams do: each entry of a list takes two.
+    apart if their streams do: each entry of a list takes two. Processes draw for their rows what
+    one would for all, by rank; partners are of the own batch.
     """
 
     step: Tensor
@@ -51,14 +56,8 @@ class FeatureAugmentation(nn.Module):
                 f"FeatureAugmentation: parameters: got {sorted(parameters)} with a list of kinds, "
                 "wanted them in the list: (kind, parameters)"
             )
-        for name, _ in entries:
-            if name not in (*_KINDS, "neighbour"):
-                raise ValueError(
-                    f"FeatureAugmentation: kind: got {name!r}, wanted one of "
-                    f"{', '.join((*_KINDS, 'neighbour'))}"
-                )
-            if name == "neighbour" and queue is None:
-                raise ValueError('FeatureAugmentation: queue: got none, wanted one for "neighbour"')
+        for name, given in entries:
+            _check(name, given, queue)
         self.entries = entries
         self.seed = seed
         self.stream = stream
@@ -70,6 +69,7 @@ class FeatureAugmentation(nn.Module):
         if not self.training:
             return x
         # The backward pass draws for this step, whatever has been counted until then.
+        first_row = rank() * x.shape[0]
         step = torch.ops.feaug.drawn_step(self.step)
         self.step.add_(1)
         for index, (kind, parameters) in enumerate(self.entries):
@@ -84,13 +84,36 @@ class FeatureAugmentation(nn.Module):
                 seed=self.seed,
                 step=step,
                 stream=self.stream + _STREAMS * index,
+                row_offset=first_row,
             )
         return x
 
     def extra_repr(self) -> str:
-        kinds = [kind if not parameters else f"{kind} {parameters}" for kind, parameters in self.entries]
+        kinds = [
+            kind if not parameters else f"{kind} {parameters}" for kind, parameters in self.entries
+        ]
         return f"{', '.join(kinds)}, seed={self.seed}"
 
 
 def _entry(given: str | tuple[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
     return (given, {}) if isinstance(given, str) else (given[0], dict(given[1]))
+
+
+def _check(kind: str, parameters: dict[str, Any], queue: SupportQueue | None) -> None:
+    known = (*_KINDS, "neighbour")
+    if kind not in known:
+        raise ValueError(
+            f"FeatureAugmentation: kind: got {kind!r}, wanted one of {', '.join(known)}"
+        )
+    if kind == "neighbour":
+        if queue is None:
+            raise ValueError('FeatureAugmentation: queue: got none, wanted one for "neighbour"')
+        takes = []
+    else:
+        takes = [name for name in inspect.signature(_KINDS[kind]).parameters if name not in _OWN]
+    for name in parameters:
+        if name not in takes:
+            raise ValueError(
+                f"FeatureAugmentation: {kind}: got a parameter {name!r}, "
+                f"wanted {' or '.join(takes) or 'none'}"
+            )

@@ -69,9 +69,7 @@ torch.library.register_autograd(
     lambda ctx, by_out: _ops.l2_normalize_backward(by_out, *ctx.saved_tensors),
     setup_context=_setup_normalize,
 )
-torch.library.register_fake(
-    "feaug::l2_normalize_backward", lambda by_out, x: contiguous_like(x)
-)
+torch.library.register_fake("feaug::l2_normalize_backward", lambda by_out, x: contiguous_like(x))
 torch.library.register_autograd(
     "feaug::l2_normalize_backward", no_second_derivative("l2_normalize")
 )
@@ -118,9 +116,7 @@ def extrapolate(
     return _augment("extrapolate", x, partner, *_weight("extrapolate", weight), **draw)
 
 
-def slerp(
-    x: Tensor, partner: Tensor | None = None, *, weight: Weight = 0.5, **draw: Any
-) -> Tensor:
+def slerp(x: Tensor, partner: Tensor | None = None, *, weight: Weight = 0.5, **draw: Any) -> Tensor:
     """As interpolate, along the arc between the two directions; unit rows come out."""
     return _augment("slerp", x, partner, *_weight("slerp", weight), **draw)
 

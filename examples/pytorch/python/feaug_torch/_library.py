@@ -31,6 +31,11 @@ def contiguous_like(x: Tensor) -> Tensor:
     return x.new_empty(x.shape)
 
 
+def whole_numbers(labels: Tensor) -> Tensor:
+    """Labels of any integers as the operators take them, which refuse others."""
+    return labels if labels.is_floating_point() else labels.to(torch.int64)
+
+
 def no_second_derivative(operator: str):
     """An autograd formula that refuses: silence would be a wrong gradient."""
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ._library import contiguous_like, no_second_derivative
+from ._library import contiguous_like, no_second_derivative, whole_numbers
 
 _ops = torch.ops.feaug
 
@@ -83,9 +83,7 @@ def _register(name: str, count: int) -> None:
     torch.library.register_autograd(f"feaug::{name}", backward, setup_context=setup_context)
 
 
-torch.library.register_fake(
-    "feaug::scaled", lambda gradient, by_loss, x: contiguous_like(gradient)
-)
+torch.library.register_fake("feaug::scaled", lambda gradient, by_loss, x: contiguous_like(gradient))
 torch.library.register_autograd("feaug::scaled", no_second_derivative("a loss"))
 for _name, _count in _DIFFERENTIABLE.items():
     _register(_name, _count)
@@ -182,9 +180,7 @@ def symmetric_info_nce(
 ) -> Tensor:
     """½ (info_nce(q, k) + info_nce(k, q)): CLIP's loss."""
     plain, learnable = _number(temperature, 0.1)
-    return _run(
-        _ops.symmetric_info_nce, [queries, keys], [learnable], plain, recompute=recompute
-    )
+    return _run(_ops.symmetric_info_nce, [queries, keys], [learnable], plain, recompute=recompute)
 
 
 def sigmoid(
@@ -222,7 +218,7 @@ def supervised_contrastive(
         _ops.supervised_contrastive,
         [features],
         [learnable],
-        labels.to(torch.int64),
+        whole_numbers(labels),
         plain,
         recompute=recompute,
     )

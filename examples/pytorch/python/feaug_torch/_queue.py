@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ._library import whole_numbers
+
 _ops = torch.ops.feaug
 
 
@@ -43,7 +45,7 @@ def enqueue(
 ) -> None:
     """Puts a batch (N × D, any N) into the queue in place of its oldest rows, in place."""
     if batch_labels is not None:
-        batch_labels = batch_labels.to(torch.int64)
+        batch_labels = whole_numbers(batch_labels)
     _ops.enqueue(
         rows,
         cursor,
