@@ -35,7 +35,8 @@ class FeatureAugmentation(nn.Module):
     Draws depend on seed, stream, step and row alone. The step counts forward passes, and is in the
     state_dict: a run that is resumed draws what it would have drawn. Modules that share a seed draw
     apart if their streams do: each entry of a list takes two. Processes draw for their rows what
-    one would for all, by rank; partners are of the own batch.
+    one would for all, by rank; partners are of the own batch. Keep it out of what is checkpointed
+    (torch.utils.checkpoint): a pass that is run again counts again, and draws anew.
     """
 
     step: Tensor
@@ -68,8 +69,8 @@ class FeatureAugmentation(nn.Module):
     def forward(self, x: Tensor, partner: Tensor | None = None) -> Tensor:
         if not self.training:
             return x
-        # The backward pass draws for this step, whatever has been counted until then.
         first_row = rank() * x.shape[0]
+        # The backward pass draws for this step, whatever has been counted until then.
         step = torch.ops.feaug.drawn_step(self.step)
         self.step.add_(1)
         for index, (kind, parameters) in enumerate(self.entries):

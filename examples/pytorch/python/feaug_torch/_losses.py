@@ -47,7 +47,6 @@ def _register(name: str, count: int) -> None:
         if ctx.is_backward:
             return
         ctx.mark_non_differentiable(*gradients)
-        ctx.wanted = wanted
         ctx.rest = [None if isinstance(x, Tensor) else x for x in arguments]
         needed = ctx.needs_input_grad[:count]
         ctx.recomputes = any(needs and not made for needs, made in zip(needed, wanted))
