@@ -22,7 +22,9 @@ def rank(group: dist.ProcessGroup | None = None) -> int:
 
 def _gathered(x: Tensor, group: dist.ProcessGroup | None) -> Tensor:
     parts = x.new_empty((world_size(group) * x.shape[0], *x.shape[1:]))
-    dist.all_gather_into_tensor(parts, x.contiguous(), group=group)
+    # What newer versions call it; older ones know the other name alone.
+    gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+    gather(parts, x.contiguous(), group=group)
     return parts
 
 
