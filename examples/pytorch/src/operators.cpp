@@ -6,6 +6,7 @@
 #include <array>
 #include <exception>
 #include <stdexcept>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -182,29 +183,31 @@ draw_key key_of(const char* op, const Tensor& step, int64_t seed, int64_t stream
           .row_offset = row_offset};
 }
 
-held partner_of(const optional_tensor& partner, const at::Device& device) {
-  return partner ? held::matrix("augment", "partner", *partner, device) : held();
+held partner_of(const char* op, const optional_tensor& partner, const at::Device& device) {
+  return partner ? held::matrix(op, "partner", *partner, device) : held();
 }
 
 Tensor augment_operator(const Tensor& x, const optional_tensor& partner, const Tensor& step,
-                        c10::string_view kind, int64_t option, double first, double second,
+                        const std::string& kind, int64_t option, double first, double second,
                         int64_t seed, int64_t stream, int64_t row_offset) {
+  const char* const op = kind.c_str();
   Tensor out = empty_like(x);
-  const held from_x = held::matrix("augment", "x", x, x.device());
-  const held to_out = held::matrix("augment", "out", out, x.device());
-  const held mixed_with = partner_of(partner, x.device());
-  const draw_key key = key_of("augment", step, seed, stream, row_offset, x.device());
+  const held from_x = held::matrix(op, "x", x, x.device());
+  const held to_out = held::matrix(op, "out", out, x.device());
+  const held mixed_with = partner_of(op, partner, x.device());
+  const draw_key key = key_of(op, step, seed, stream, row_offset, x.device());
   run_on(x, [&](const caller& from) {
-    augment(from, {{kind.data(), kind.size()}, option, first, second}, key, from_x.view(),
-            mixed_with.view(), to_out.view());
+    augment(from, {kind, option, first, second}, key, from_x.view(), mixed_with.view(),
+            to_out.view());
   });
   return out;
 }
 
 std::tuple<Tensor, Tensor> augment_backward_operator(
     const Tensor& by_out, const Tensor& x, const optional_tensor& partner, const Tensor& step,
-    c10::string_view kind, int64_t option, double first, double second, int64_t seed,
+    const std::string& kind, int64_t option, double first, double second, int64_t seed,
     int64_t stream, int64_t row_offset, std::array<bool, 2> wanted) {
+  const char* const op = kind.c_str();
   const at::Device device = x.device();
   const auto make = [&](bool wants, const Tensor& like) {
     return wants ? empty_like(like) : nothing_like(x);
@@ -215,17 +218,17 @@ std::tuple<Tensor, Tensor> augment_backward_operator(
     return {value.view(), gradient.view()};
   };
   const auto gradient = [&](bool wants, const Tensor& of) {
-    return wants ? held::matrix("augment_backward", "gradient", of, device) : held();
+    return wants ? held::matrix(op, "gradient", of, device) : held();
   };
-  const held from_x = held::matrix("augment_backward", "x", x, device);
+  const held from_x = held::matrix(op, "x", x, device);
   const held to_x = gradient(wanted[0], by_x);
-  const held mixed_with = partner_of(partner, device);
+  const held mixed_with = partner_of(op, partner, device);
   const held to_partner = gradient(wanted[1] && partner, by_partner);
-  const held from_out = held::matrix("augment_backward", "grad_out", by_out, device);
-  const draw_key key = key_of("augment_backward", step, seed, stream, row_offset, device);
+  const held from_out = held::matrix(op, "grad_out", by_out, device);
+  const draw_key key = key_of(op, step, seed, stream, row_offset, device);
   run_on(x, [&](const caller& from) {
-    augment_backward(from, {{kind.data(), kind.size()}, option, first, second}, key,
-                     side_of(from_x, to_x), side_of(mixed_with, to_partner), from_out.view());
+    augment_backward(from, {kind, option, first, second}, key, side_of(from_x, to_x),
+                     side_of(mixed_with, to_partner), from_out.view());
   });
   return {by_x, by_partner};
 }
