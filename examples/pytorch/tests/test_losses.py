@@ -6,6 +6,7 @@ import feaug_torch as ft
 import formulas
 import pytest
 import torch
+import torch.utils.checkpoint
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2, 2, 1, 0, 5])
 
@@ -275,3 +276,12 @@ def test_grad_scaler_trains_in_float16(rows):
     )
     unscaled = ours.double() / scaler.get_scale()
     assert_close(unscaled, wanted, 2e-2)
+
+
+def test_losses_within_checkpoints(rows):
+    """Activation checkpointing runs the forward pass again."""
+    a, b = leaf(rows(9, 5)), rows(9, 5)
+    checkpoint = torch.utils.checkpoint.checkpoint
+    again = checkpoint(lambda x: ft.info_nce(x.tanh(), b), a, use_reentrant=False)
+    wanted = ft.info_nce(a.tanh(), b)
+    torch.testing.assert_close(torch.autograd.grad(again, a), torch.autograd.grad(wanted, a))

@@ -168,6 +168,26 @@ def test_a_size_alone_learns_the_dimension_from_the_first_batch(rows):
     ft.NNMemoryBankModule(size=10).load_state_dict(through_a_file(never_used.state_dict()))
 
 
+def test_a_bank_may_begin_empty(rows, refuses):
+    module, first, second = ft.NNMemoryBankModule((10, 4), filled=False), rows(5, 4), rows(3, 4)
+    module = module.double()
+    refuses(lambda: module(first), "no filled rows, wanted at least one")
+    assert torch.equal(module(first, update=True), first)  # each is its own nearest
+    assert torch.equal(module(second), first[formulas.nearest(first, second, 1)[:, 0]])
+
+
+def test_labels_go_with_their_rows(rows, refuses):
+    queue, labels = ft.SupportQueue(10, 4, labels=True).double(), torch.arange(23) % 5
+    batch = rows(23, 4)
+    queue.enqueue(batch[:9], labels[:9])
+    queue.enqueue(batch[9:], labels[9:])
+    assert torch.equal(queue.labels[queue.nearest(batch[13:]).indices], labels[13:])
+    resumed = ft.SupportQueue(10, 4, labels=True).double()
+    resumed.load_state_dict(through_a_file(queue.state_dict()))
+    assert torch.equal(resumed.labels, queue.labels)
+    refuses(lambda: queue.enqueue(batch, labels[:3]), "enqueue", "labels", "got", "3", "wanted")
+
+
 def test_a_bank_is_moved_to_another_type(rows):
     module = ft.NNMemoryBankModule(size=(10, 4))
     before = plain_bank(module)
