@@ -17,7 +17,6 @@
 #include <feaug/augment/noise.hpp>
 #include <feaug/augment/slerp.hpp>
 #include <feaug/core/random.hpp>
-#include <string>
 
 #include "views.hpp"
 

@@ -2,7 +2,6 @@
 // sees the other's headers, so that nvcc compiles feaug alone and each is compiled once.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>

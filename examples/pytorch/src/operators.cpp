@@ -2,9 +2,7 @@
 // data, is Python's to say (_losses.py, _augmentations.py, _queue.py).
 #include <torch/library.h>
 
-#include <algorithm>
 #include <array>
-#include <exception>
 #include <stdexcept>
 #include <string>
 #include <tuple>
