@@ -278,6 +278,22 @@ def test_grad_scaler_trains_in_float16(rows):
     assert_close(unscaled, wanted, 2e-2)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_results_do_not_depend_on_threads(rows, loss):
+    a, b = leaf(rows(300, 40, torch.float32)), leaf(rows(300, 40, torch.float32))
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            results.append(loss_and_gradients(loss, a, b))
+    finally:
+        torch.set_num_threads(threads)
+    for value, gradients in results[1:]:
+        assert torch.equal(value, results[0][0])
+        assert all(torch.equal(x, y) for x, y in zip(gradients, results[0][1]))
+
+
 def test_losses_within_checkpoints(rows):
     """Activation checkpointing runs the forward pass again."""
     a, b = leaf(rows(9, 5)), rows(9, 5)
@@ -285,3 +301,22 @@ def test_losses_within_checkpoints(rows):
     again = checkpoint(lambda x: ft.info_nce(x.tanh(), b), a, use_reentrant=False)
     wanted = ft.info_nce(a.tanh(), b)
     torch.testing.assert_close(torch.autograd.grad(again, a), torch.autograd.grad(wanted, a))
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_a_graph_that_is_kept_is_differentiated_again(rows, recompute):
+    a, b = leaf(rows(9, 5)), rows(9, 5)
+    loss = ft.info_nce(a, b, recompute=recompute)
+    first = torch.autograd.grad(loss, a, retain_graph=True)
+    assert torch.equal(first[0], torch.autograd.grad(loss, a)[0])
+
+
+def test_what_was_overwritten_is_not_computed_from(rows, refuses):
+    """With recompute=True a queue must not take rows between forward and backward."""
+    a, queue = leaf(rows(9, 5)), ft.SupportQueue(20, 5).double()
+    queue.enqueue(rows(20, 5))
+    of_rows = partial(ft.info_nce, a, rows(9, 5), negatives=queue.rows)
+    kept, recomputed = of_rows(recompute=False), of_rows(recompute=True)
+    queue.enqueue(rows(9, 5))
+    assert torch.autograd.grad(kept, a)[0].any()
+    refuses(recomputed.backward, "modified by an inplace operation")
