@@ -1,0 +1,35 @@
+"""feaug's operators in PyTorch: contrastive losses, a support queue, feature augmentations."""
+
+from . import distributed, functional
+from ._augmentation_modules import FeatureAugmentation
+from ._library import devices
+from ._loss_modules import (
+    BarlowTwinsLoss,
+    DCLLoss,
+    DCLWLoss,
+    InfoNCELoss,
+    NegativeCosineSimilarity,
+    NTXentLoss,
+    SupConLoss,
+    VICRegLoss,
+)
+from ._queue_modules import NNMemoryBankModule, SupportQueue
+from .functional import *  # noqa: F403
+
+__all__ = [
+    *functional.__all__,
+    "BarlowTwinsLoss",
+    "DCLLoss",
+    "DCLWLoss",
+    "FeatureAugmentation",
+    "InfoNCELoss",
+    "NNMemoryBankModule",
+    "NTXentLoss",
+    "NegativeCosineSimilarity",
+    "SupConLoss",
+    "SupportQueue",
+    "VICRegLoss",
+    "devices",
+    "distributed",
+    "functional",
+]

@@ -1,0 +1,171 @@
+"""Augmentations of features (N × D) as functions. A draw is a function of seed, step, stream, row
+and column: the same on every run, for any number of threads, and in the backward pass.
+
+`step` is a number or a tensor of one (int64), which may change without compiling anew.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ._library import contiguous_like, no_second_derivative
+
+_ops = torch.ops.feaug
+
+# Which gradient by x needs what.
+_ADDS = ("gaussian_noise", "uniform_noise")  # nothing: it passes as it is
+_LINEAR = ("mask",)  # the same draws, on the gradient
+
+Weight = float | tuple[float, float] | tuple[str, float, float]
+
+
+def _setup_augment(ctx, inputs, output):
+    x, partner, step, kind, *rest = inputs
+    ctx.kind, ctx.rest = kind, rest
+    if kind in _ADDS:
+        return
+    if kind in _LINEAR:
+        ctx.save_for_backward(step)
+    else:
+        ctx.save_for_backward(x, partner, step)
+
+
+def _augment_backward(ctx, by_out):
+    by_x = by_partner = None
+    if ctx.kind in _ADDS:
+        by_x = by_out
+    elif ctx.kind in _LINEAR:
+        (step,) = ctx.saved_tensors
+        by_x = _ops.augment(by_out, None, step, ctx.kind, *ctx.rest)
+    else:
+        x, partner, step = ctx.saved_tensors
+        wanted = list(ctx.needs_input_grad[:2])
+        results = _ops.augment_backward(by_out, x, partner, step, ctx.kind, *ctx.rest, wanted)
+        by_x, by_partner = (result if wants else None for result, wants in zip(results, wanted))
+    return (by_x, by_partner, None, None, *(None for _ in ctx.rest))
+
+
+def _fake_augment_backward(by_out, x, partner, *rest):
+    wanted = rest[-1]
+    return (
+        contiguous_like(x) if wanted[0] else x.new_empty(0),
+        contiguous_like(partner) if wanted[1] and partner is not None else x.new_empty(0),
+    )
+
+
+def _setup_normalize(ctx, inputs, output):
+    ctx.save_for_backward(*inputs)
+
+
+torch.library.register_fake("feaug::augment", lambda x, *_: contiguous_like(x))
+torch.library.register_autograd("feaug::augment", _augment_backward, setup_context=_setup_augment)
+torch.library.register_fake("feaug::augment_backward", _fake_augment_backward)
+torch.library.register_autograd("feaug::augment_backward", no_second_derivative("a mix"))
+torch.library.register_fake("feaug::drawn_step", contiguous_like)
+torch.library.register_fake("feaug::l2_normalize", contiguous_like)
+torch.library.register_autograd(
+    "feaug::l2_normalize",
+    lambda ctx, by_out: _ops.l2_normalize_backward(by_out, *ctx.saved_tensors),
+    setup_context=_setup_normalize,
+)
+torch.library.register_fake("feaug::l2_normalize_backward", lambda by_out, x: contiguous_like(x))
+torch.library.register_autograd(
+    "feaug::l2_normalize_backward", no_second_derivative("l2_normalize")
+)
+
+
+def l2_normalize(x: Tensor) -> Tensor:
+    """Rows divided by their norms."""
+    return _ops.l2_normalize(x)
+
+
+def mask(x: Tensor, keep: float = 0.8, *, rescale: bool = False, **draw: Any) -> Tensor:
+    """Each feature is kept with probability `keep`, or becomes zero; with rescale a row is
+    multiplied by D / kept.
+    """
+    return _augment("mask", x, None, int(rescale), keep, 0.0, **draw)
+
+
+def gaussian_noise(
+    x: Tensor, scale: float = 0.05, *, relative: bool = False, **draw: Any
+) -> Tensor:
+    """x + scale·ε, ε standard normal; relative: scale·‖row‖·ε, ‖row‖ a constant."""
+    return _augment("gaussian_noise", x, None, int(relative), scale, 0.0, **draw)
+
+
+def uniform_noise(x: Tensor, scale: float = 0.05, *, relative: bool = False, **draw: Any) -> Tensor:
+    """x + scale·ε, ε uniform in [−1, 1)."""
+    return _augment("uniform_noise", x, None, int(relative), scale, 0.0, **draw)
+
+
+def interpolate(
+    x: Tensor, partner: Tensor | None = None, *, weight: Weight = 0.5, **draw: Any
+) -> Tensor:
+    """w·x + (1 − w)·partner, w from 0 to 1. Without a partner: rows of x, by a drawn permutation.
+
+    weight: a number, (low, high) to draw one a row, or ("beta", α, β). Takes two streams.
+    """
+    return _augment("interpolate", x, partner, *_weight("interpolate", weight), **draw)
+
+
+def extrapolate(
+    x: Tensor, partner: Tensor | None = None, *, weight: Weight = 1.5, **draw: Any
+) -> Tensor:
+    """As interpolate, with w of at least 1: away from the partner."""
+    return _augment("extrapolate", x, partner, *_weight("extrapolate", weight), **draw)
+
+
+def slerp(x: Tensor, partner: Tensor | None = None, *, weight: Weight = 0.5, **draw: Any) -> Tensor:
+    """As interpolate, along the arc between the two directions; unit rows come out."""
+    return _augment("slerp", x, partner, *_weight("slerp", weight), **draw)
+
+
+def exchange_moments(
+    x: Tensor, partner: Tensor | None = None, *, eps: float = 1e-5, **draw: Any
+) -> Tensor:
+    """x with the mean and the spread of its partner."""
+    return _augment("exchange_moments", x, partner, 0, eps, 0.0, **draw)
+
+
+def _augment(
+    kind: str,
+    x: Tensor,
+    partner: Tensor | None,
+    option: int,
+    first: float,
+    second: float,
+    *,
+    seed: int = 0,
+    step: int | Tensor = 0,
+    stream: int = 0,
+    row_offset: int = 0,
+) -> Tensor:
+    if partner is not None:
+        dtype = torch.promote_types(x.dtype, partner.dtype)
+        x, partner = x.to(dtype), partner.to(dtype)
+    if not isinstance(step, Tensor):
+        step = torch.full((), step, dtype=torch.int64)
+    return _ops.augment(
+        x, partner, step, kind, option, first, second, _signed(kind, seed), stream, row_offset
+    )
+
+
+def _signed(kind: str, seed: int) -> int:
+    """A seed's 64 bits: an operator's integers are signed."""
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"{kind}: seed: got {seed}, wanted 0 to 2^64 - 1")
+    return seed - 2**64 if seed >= 2**63 else seed
+
+
+def _weight(kind: str, weight: Weight) -> tuple[int, float, float]:
+    """As the operator has it: 0 fixed, 1 uniform, 2 beta, and its two numbers."""
+    if isinstance(weight, (int, float)):
+        return 0, float(weight), 0.0
+    if len(weight) == 2:
+        return 1, float(weight[0]), float(weight[1])
+    if len(weight) == 3 and weight[0] == "beta":
+        return 2, float(weight[1]), float(weight[2])
+    raise ValueError(
+        f'{kind}: weight: got {weight!r}, wanted a number, (low, high) or ("beta", alpha, beta)'
+    )

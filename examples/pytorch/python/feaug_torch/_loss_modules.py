@@ -1,0 +1,242 @@
+"""The losses as modules, with lightly's names, arguments and conventions."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from . import _losses as losses
+from ._queue_modules import SupportQueue, bank_size, random_queue
+from .distributed import all_gather, all_gather_for_same_loss, mean_loss, rank
+
+
+def _check_temperature(loss: str, temperature: float | Tensor) -> float | Tensor:
+    if not isinstance(temperature, Tensor) and not temperature > 0:
+        raise ValueError(f"{loss}: temperature: got {temperature}, wanted a number above 0")
+    return temperature
+
+
+class _Loss(nn.Module):
+    def __init__(self, gather_distributed: bool):
+        super().__init__()
+        if gather_distributed and not dist.is_available():
+            raise ValueError(
+                f"{type(self).__name__}: gather_distributed: got True, wanted False, since this "
+                "PyTorch has no torch.distributed"
+            )
+        self.gather_distributed = gather_distributed
+
+    def _all(self, *views: Tensor) -> tuple[Tensor, ...]:
+        """The rows that a loss of all processes' rows is of."""
+        if not self.gather_distributed:
+            return views
+        return tuple(all_gather_for_same_loss(view) for view in views)
+
+    def _mean(self, loss: Tensor) -> Tensor:
+        """A loss of this process's rows as the loss of all."""
+        return mean_loss(loss) if self.gather_distributed else loss
+
+
+class NTXentLoss(_Loss):
+    """SimCLR's loss; with a memory bank (size, dim) MoCo's: rows of out0 find theirs of out1 among
+    the bank's, which then takes out1 if out0 is trained.
+
+    The bank, random at first, is a SupportQueue, and in the state_dict.
+    """
+
+    def __init__(
+        self,
+        temperature: float | Tensor = 0.5,
+        memory_bank_size: int | Sequence[int] = 0,
+        gather_distributed: bool = False,
+    ):
+        super().__init__(gather_distributed)
+        self.temperature = _check_temperature("NTXentLoss", temperature)
+        size = bank_size("NTXentLoss", memory_bank_size)
+        self.memory_bank: SupportQueue | None = None
+        if size is not None:
+            self.memory_bank = random_queue(*size, gather_distributed=gather_distributed)
+
+    def forward(self, out0: Tensor, out1: Tensor) -> Tensor:
+        bank = self.memory_bank
+        if bank is None:
+            return losses.nt_xent(*self._all(out0, out1), temperature=self.temperature)
+        loss = losses.info_nce(
+            out0,
+            out1,
+            negatives=bank.rows,
+            temperature=self.temperature,
+            in_batch_negatives=False,
+            # Later the bank holds other rows.
+            recompute=False,
+        )
+        if out0.requires_grad:
+            bank.enqueue(out1)
+        return self._mean(loss)
+
+
+class InfoNCELoss(_Loss):
+    """NNCLR's loss: every query is to find its own key among all keys. Queries are neighbours,
+    which are constants, keys predictions. symmetric: CLIP's loss.
+    """
+
+    def __init__(
+        self,
+        temperature: float | Tensor = 0.1,
+        symmetric: bool = False,
+        gather_distributed: bool = False,
+    ):
+        super().__init__(gather_distributed)
+        self.temperature = _check_temperature("InfoNCELoss", temperature)
+        self.symmetric = symmetric
+
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        if not self.gather_distributed:
+            loss = losses.symmetric_info_nce if self.symmetric else losses.info_nce
+            return loss(queries, keys, temperature=self.temperature)
+        loss = self._against_all(queries, keys)
+        if self.symmetric:
+            loss = 0.5 * (loss + self._against_all(keys, queries))
+        return self._mean(loss)
+
+    def _against_all(self, queries: Tensor, keys: Tensor) -> Tensor:
+        return losses.info_nce(
+            queries,
+            all_gather(keys),
+            temperature=self.temperature,
+            positive_offset=rank() * queries.shape[0],
+        )
+
+
+class NegativeCosineSimilarity(nn.Module):
+    """SimSiam's loss: −cos of every row and its target."""
+
+    def __init__(self, dim: int = 1, eps: float = 1e-8):
+        super().__init__()
+        if dim not in (1, -1):
+            raise ValueError(
+                f"NegativeCosineSimilarity: dim: got {dim}, wanted 1, the axis of features"
+            )
+        if not 0 < eps <= 1e-8:
+            raise ValueError(
+                f"NegativeCosineSimilarity: eps: got {eps}, wanted one up to 1e-8: only rows of "
+                "norm 1e-12 or less have no direction here"
+            )
+
+    def forward(self, x0: Tensor, x1: Tensor) -> Tensor:
+        return losses.negative_cosine(x0, x1)
+
+
+class DCLLoss(_Loss):
+    """Decoupled contrastive learning: NT-Xent without the positive in the denominator."""
+
+    def __init__(
+        self,
+        temperature: float | Tensor = 0.1,
+        weight_fn: None = None,
+        gather_distributed: bool = False,
+    ):
+        super().__init__(gather_distributed)
+        if weight_fn is not None:
+            raise ValueError(
+                f"DCLLoss: weight_fn: got {weight_fn!r}, wanted None; von Mises-Fisher weights are "
+                "DCLWLoss's"
+            )
+        self.temperature = _check_temperature(type(self).__name__, temperature)
+        self.sigma = 0.0
+
+    def forward(self, out0: Tensor, out1: Tensor) -> Tensor:
+        return losses.nt_xent(
+            *self._all(out0, out1),
+            temperature=self.temperature,
+            decoupled=True,
+            positive_weighting=self.sigma,
+        )
+
+
+class DCLWLoss(DCLLoss):
+    """DCL with von Mises-Fisher weights: pairs that agree already pull less."""
+
+    def __init__(
+        self,
+        temperature: float | Tensor = 0.1,
+        sigma: float = 0.5,
+        gather_distributed: bool = False,
+    ):
+        super().__init__(temperature, gather_distributed=gather_distributed)
+        if not sigma > 0:
+            raise ValueError(f"DCLWLoss: sigma: got {sigma}, wanted a number above 0")
+        self.sigma = sigma
+
+
+class BarlowTwinsLoss(_Loss):
+    """Σ_j (1 − C_jj)² + lambda_param · Σ_{j≠k} C_jk². gather_distributed: C and the statistics that
+    features are standardised by are those of all processes' rows.
+    """
+
+    def __init__(self, lambda_param: float = 5e-3, gather_distributed: bool = False):
+        super().__init__(gather_distributed)
+        self.lambda_param = lambda_param
+
+    def forward(self, z_a: Tensor, z_b: Tensor) -> Tensor:
+        return losses.barlow_twins(*self._all(z_a, z_b), lambda_param=self.lambda_param)
+
+
+class VICRegLoss(_Loss):
+    """Invariance (lambda), variance (mu; the mean of the views'), covariance (nu)."""
+
+    def __init__(
+        self,
+        lambda_param: float = 25.0,
+        mu_param: float = 25.0,
+        nu_param: float = 1.0,
+        gather_distributed: bool = False,
+        eps: float = 1e-4,
+    ):
+        super().__init__(gather_distributed)
+        self.lambda_param = lambda_param
+        self.mu_param = mu_param
+        self.nu_param = nu_param
+        self.eps = eps
+
+    def forward(self, z_a: Tensor, z_b: Tensor) -> Tensor:
+        return losses.vicreg(
+            *self._all(z_a, z_b),
+            lambda_param=self.lambda_param,
+            mu_param=self.mu_param,
+            nu_param=self.nu_param,
+            eps=self.eps,
+        )
+
+
+class SupConLoss(_Loss):
+    """SupCon's loss, as its authors' code calls it: features N × D, or N × views × D, and N labels.
+    Without labels every sample is a class of its own. The loss is scaled by
+    temperature / base_temperature.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.07,
+        contrast_mode: str = "all",
+        base_temperature: float = 0.07,
+        gather_distributed: bool = False,
+    ):
+        super().__init__(gather_distributed)
+        if contrast_mode != "all":
+            raise ValueError(f'SupConLoss: contrast_mode: got {contrast_mode!r}, wanted "all"')
+        self.temperature = _check_temperature("SupConLoss", temperature)
+        self.base_temperature = _check_temperature("SupConLoss", base_temperature)
+
+    def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
+        if labels is None:
+            first = rank() * features.shape[0] if self.gather_distributed else 0
+            labels = first + torch.arange(features.shape[0], device=features.device)
+        if features.dim() == 3:
+            labels = labels.repeat_interleave(features.shape[1])
+            features = features.flatten(0, 1)
+        (rows,) = self._all(features)
+        (all_labels,) = self._all(labels)
+        loss = losses.supervised_contrastive(rows, all_labels, temperature=self.temperature)
+        return loss * (self.temperature / self.base_temperature)

@@ -1,0 +1,267 @@
+"""The losses as functions. Each is one number, the mean over rows where there are any."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ._library import contiguous_like, no_second_derivative, whole_numbers
+
+_ops = torch.ops.feaug
+
+# How many arguments of each operator may be differentiated by: its first.
+_DIFFERENTIABLE = {
+    "info_nce": 4,
+    "nt_xent": 3,
+    "symmetric_info_nce": 3,
+    "sigmoid": 4,
+    "supervised_contrastive": 2,
+    "negative_cosine": 2,
+    "barlow_twins": 2,
+    "vicreg": 2,
+}
+
+
+def _register(name: str, count: int) -> None:
+    """Every loss gives itself, then a gradient for each of the first `count` arguments: an empty
+    tensor where none is wanted. Its last two arguments are which are, and `by_loss`.
+    """
+    operator = getattr(_ops, name)
+
+    def fake(*arguments: Any):
+        first, wanted = arguments[0], arguments[-2]
+        computed_in = torch.float64 if first.dtype == torch.float64 else torch.float32
+        loss = first.new_empty((), dtype=computed_in)
+        gradients = (
+            contiguous_like(x) if wants and x is not None else first.new_empty(0)
+            for x, wants in zip(arguments[:count], wanted)
+        )
+        return loss, *gradients
+
+    def setup_context(ctx, inputs, output):
+        _, *gradients = output
+        *arguments, wanted, by_loss = inputs
+        ctx.set_materialize_grads(False)
+        ctx.is_backward = by_loss is not None
+        if ctx.is_backward:
+            return
+        ctx.mark_non_differentiable(*gradients)
+        ctx.rest = [None if isinstance(x, Tensor) else x for x in arguments]
+        needed = ctx.needs_input_grad[:count]
+        ctx.recomputes = any(needs and not made for needs, made in zip(needed, wanted))
+        # To compute again all inputs are needed; else those that a derivative of the gradient
+        # would go to, so that it is refused.
+        keep = [
+            x if isinstance(x, Tensor) and (ctx.recomputes or (i < count and needed[i])) else None
+            for i, x in enumerate(arguments)
+        ]
+        ctx.save_for_backward(*gradients, *keep)
+
+    def backward(ctx, by_loss, *_):
+        if ctx.is_backward:
+            no_second_derivative(name)(ctx)
+        nothing = [None] * (len(ctx.rest) + 2)
+        if by_loss is None:
+            return tuple(nothing)
+        saved = ctx.saved_tensors
+        gradients, inputs = saved[:count], saved[count:]
+        needed = ctx.needs_input_grad[:count]
+        if ctx.recomputes:
+            arguments = [kept if plain is None else plain for kept, plain in zip(inputs, ctx.rest)]
+            _, *results = operator(*arguments, list(needed), by_loss)
+        else:
+            results = [
+                _ops.scaled(gradient, by_loss, x) if needs else None
+                for gradient, x, needs in zip(gradients, inputs, needed)
+            ]
+        returned = [result if needs else None for result, needs in zip(results, needed)]
+        return (*returned, *nothing[count:])
+
+    torch.library.register_fake(f"feaug::{name}", fake)
+    torch.library.register_autograd(f"feaug::{name}", backward, setup_context=setup_context)
+
+
+torch.library.register_fake("feaug::scaled", lambda gradient, by_loss, x: contiguous_like(gradient))
+torch.library.register_autograd("feaug::scaled", no_second_derivative("a loss"))
+for _name, _count in _DIFFERENTIABLE.items():
+    _register(_name, _count)
+
+
+def _run(
+    operator: Callable[..., tuple[Tensor, ...]],
+    matrices: list[Tensor | None],
+    numbers: list[Tensor | None],
+    *options: Any,
+    recompute: bool | None,
+) -> Tensor:
+    """Matrices are brought to one type, as under autocast they may differ; numbers to the type that
+    is computed in.
+    """
+    dtype = matrices[0].dtype
+    for x in matrices[1:]:
+        if x is not None:
+            dtype = torch.promote_types(dtype, x.dtype)
+    computed_in = torch.float64 if dtype == torch.float64 else torch.float32
+    arguments = [None if x is None else x.to(dtype) for x in matrices]
+    arguments += [None if x is None else x.to(computed_in) for x in numbers]
+    if recompute is None:
+        # A gradient of a mean is small: in half it would vanish before a GradScaler's factor, which
+        # comes with the backward pass, has made it large.
+        recompute = dtype == torch.float16
+    makes = torch.is_grad_enabled() and not recompute
+    wanted = [makes and x is not None and x.requires_grad for x in arguments]
+    return operator(*arguments, *options, wanted, None)[0]
+
+
+def _number(value: float | Tensor, default: float) -> tuple[float, Tensor | None]:
+    """A number that is known, or a tensor of one element, which may be learnt."""
+    return (default, value) if isinstance(value, Tensor) else (float(value), None)
+
+
+def info_nce(
+    queries: Tensor,
+    keys: Tensor,
+    *,
+    negatives: Tensor | None = None,
+    temperature: float | Tensor = 0.1,
+    positive_offset: int = 0,
+    in_batch_negatives: bool = True,
+    recompute: bool | None = None,
+) -> Tensor:
+    """InfoNCE: the mean of −log softmax of every query's own key among all keys and negatives.
+
+    queries N × D, keys M × D, negatives K × D; query i's key is key i + positive_offset. Without
+    in_batch_negatives only `negatives` are (MoCo). Logits are cosines / temperature.
+    """
+    plain, learnable = _number(temperature, 0.1)
+    return _run(
+        _ops.info_nce,
+        [queries, keys, negatives],
+        [learnable],
+        plain,
+        positive_offset,
+        in_batch_negatives,
+        recompute=recompute,
+    )
+
+
+def nt_xent(
+    z0: Tensor,
+    z1: Tensor,
+    *,
+    temperature: float | Tensor = 0.5,
+    decoupled: bool = False,
+    positive_weighting: float = 0.0,
+    recompute: bool | None = None,
+) -> Tensor:
+    """NT-Xent, SimCLR's loss: every row of two views (N × D) is to find its other view among the
+    2N − 1 other rows. decoupled: DCL, and with positive_weighting (its σ) DCLW.
+    """
+    plain, learnable = _number(temperature, 0.5)
+    return _run(
+        _ops.nt_xent,
+        [z0, z1],
+        [learnable],
+        plain,
+        decoupled,
+        positive_weighting,
+        recompute=recompute,
+    )
+
+
+def symmetric_info_nce(
+    queries: Tensor,
+    keys: Tensor,
+    *,
+    temperature: float | Tensor = 0.1,
+    recompute: bool | None = None,
+) -> Tensor:
+    """½ (info_nce(q, k) + info_nce(k, q)): CLIP's loss."""
+    plain, learnable = _number(temperature, 0.1)
+    return _run(_ops.symmetric_info_nce, [queries, keys], [learnable], plain, recompute=recompute)
+
+
+def sigmoid(
+    z0: Tensor,
+    z1: Tensor,
+    *,
+    scale: float | Tensor = 10.0,
+    bias: float | Tensor = -10.0,
+    recompute: bool | None = None,
+) -> Tensor:
+    """SigLIP's loss: every pair of rows is classified by itself, logits being scale·cos + bias."""
+    plain_scale, learnable_scale = _number(scale, 10.0)
+    plain_bias, learnable_bias = _number(bias, -10.0)
+    return _run(
+        _ops.sigmoid,
+        [z0, z1],
+        [learnable_scale, learnable_bias],
+        plain_scale,
+        plain_bias,
+        recompute=recompute,
+    )
+
+
+def supervised_contrastive(
+    features: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float | Tensor = 0.1,
+    recompute: bool | None = None,
+) -> Tensor:
+    """SupCon's L_out: every row is to find all rows of its label; the mean over rows that have
+    one."""
+    plain, learnable = _number(temperature, 0.1)
+    return _run(
+        _ops.supervised_contrastive,
+        [features],
+        [learnable],
+        whole_numbers(labels),
+        plain,
+        recompute=recompute,
+    )
+
+
+def negative_cosine(
+    predictions: Tensor,
+    targets: Tensor,
+    *,
+    form: Literal["simsiam", "byol"] = "simsiam",
+    recompute: bool | None = None,
+) -> Tensor:
+    """SimSiam's −cos or BYOL's 2 − 2·cos of every row and its target. Detach what is a constant."""
+    if form not in ("simsiam", "byol"):
+        raise ValueError(f'negative_cosine: form: got {form!r}, wanted "simsiam" or "byol"')
+    return _run(
+        _ops.negative_cosine, [predictions, targets], [], form == "simsiam", recompute=recompute
+    )
+
+
+def barlow_twins(
+    z0: Tensor,
+    z1: Tensor,
+    *,
+    lambda_param: float = 5e-3,
+    eps: float = 1e-5,
+    recompute: bool | None = None,
+) -> Tensor:
+    """Σ_j (1 − C_jj)² + lambda_param · Σ_{j≠k} C_jk², C the correlations of features across the
+    views."""
+    return _run(_ops.barlow_twins, [z0, z1], [], lambda_param, eps, recompute=recompute)
+
+
+def vicreg(
+    z0: Tensor,
+    z1: Tensor,
+    *,
+    lambda_param: float = 25.0,
+    mu_param: float = 25.0,
+    nu_param: float = 1.0,
+    eps: float = 1e-4,
+    recompute: bool | None = None,
+) -> Tensor:
+    """lambda·invariance + mu·½ the variance terms of both views + nu·their covariance terms."""
+    return _run(
+        _ops.vicreg, [z0, z1], [], lambda_param, mu_param, nu_param, eps, recompute=recompute
+    )

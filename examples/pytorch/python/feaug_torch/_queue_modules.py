@@ -1,0 +1,153 @@
+"""A support queue as a module: all of its state is in the state_dict, and goes on bit for bit."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ._queue import Neighbours, enqueue, nearest
+from .distributed import all_gather
+
+
+class SupportQueue(nn.Module):
+    """The last `size` rows of `dim` features, first in, first out.
+
+    normalize: rows are stored as unit rows. labels: a label is kept with every row.
+    gather_distributed: enqueue takes the rows of all processes.
+    """
+
+    rows: Tensor  #: size × dim
+    cursor: Tensor  #: the slot that the next row goes to
+    filled: Tensor  #: how many slots are filled
+    labels: Tensor | None  #: one a slot
+
+    def __init__(
+        self,
+        size: int,
+        dim: int,
+        *,
+        labels: bool = False,
+        normalize: bool = True,
+        gather_distributed: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ):
+        super().__init__()
+        if size < 1 or dim < 0:
+            raise ValueError(
+                f"{type(self).__name__}: size, dim: got {size}, {dim}, wanted a size of at least 1 "
+                "and a dim of at least 0 (0: not known yet)"
+            )
+        self.normalize = normalize
+        self.gather_distributed = gather_distributed
+        counter: dict[str, Any] = {"dtype": torch.int64, "device": device}
+        self.register_buffer("rows", torch.zeros(size, dim, device=device, dtype=dtype))
+        self.register_buffer("cursor", torch.zeros((), **counter))
+        self.register_buffer("filled", torch.zeros((), **counter))
+        self.register_buffer("labels", torch.full((size,), -1, **counter) if labels else None)
+
+    @torch.no_grad()
+    def enqueue(self, rows: Tensor, labels: Tensor | None = None) -> None:
+        """Takes a batch (N × dim, any N) in place of the oldest rows; of one larger than the queue
+        the last rows stay.
+        """
+        if self.gather_distributed:
+            rows = all_gather(rows.detach())
+            labels = None if labels is None else all_gather(labels)
+        enqueue(
+            self.rows,
+            self.cursor,
+            self.filled,
+            rows,
+            labels=self.labels,
+            batch_labels=labels,
+            normalize=self.normalize,
+        )
+
+    @torch.no_grad()
+    def nearest(self, queries: Tensor, k: int | None = None) -> Neighbours:
+        """The k nearest filled rows of each query, as constants; without k one, without an axis
+        for it. Before enqueue, or a row finds itself.
+        """
+        return nearest(
+            self.rows,
+            queries,
+            k,
+            cursor=self.cursor,
+            filled=self.filled,
+            normalize=self.normalize,
+        )
+
+    def extra_repr(self) -> str:
+        size, dim = self.rows.shape
+        return f"size={size}, dim={dim}, normalize={self.normalize}"
+
+
+def bank_size(owner: str, size: int | Sequence[int]) -> tuple[int, int] | None:
+    """lightly's (size, dim); 0: no bank."""
+    given = (size,) if isinstance(size, int) else tuple(size)
+    if len(given) == 2 and min(given) > 0:
+        return given[0], given[1]
+    if given[0] == 0:
+        return None
+    raise ValueError(f"{owner}: memory bank size: got {size}, wanted (size, dim), or 0 for none")
+
+
+@torch.no_grad()
+def fill_randomly(queue: SupportQueue) -> None:
+    """Random unit rows in all slots, as lightly's banks begin."""
+    queue.rows.copy_(nn.functional.normalize(torch.randn_like(queue.rows), dim=1))
+    queue.filled.fill_(queue.rows.shape[0])
+
+
+def random_queue(size: int, dim: int, **options: Any) -> SupportQueue:
+    """A queue that is full of random rows."""
+    queue = SupportQueue(size, dim, **options)
+    fill_randomly(queue)
+    return queue
+
+
+class NNMemoryBankModule(SupportQueue):
+    """NNCLR's bank: gives each row its nearest in the bank, then, with update, takes the rows.
+
+    Rows are stored and given back as they came. size: (size, dim), or size alone, and dim is that
+    of the first batch, or of a state_dict. The bank begins full of random unit rows, as lightly's;
+    with filled=False it begins empty, and is to be updated before it is asked.
+    """
+
+    def __init__(
+        self,
+        size: int | Sequence[int] = 2**16,
+        gather_distributed: bool = False,
+        filled: bool = True,
+    ):
+        known = (size, 0) if isinstance(size, int) else bank_size("NNMemoryBankModule", size)
+        if known is None:
+            raise ValueError(f"NNMemoryBankModule: size: got {size}, wanted at least one row")
+        super().__init__(*known, normalize=False, gather_distributed=gather_distributed)
+        self._begins_filled = filled
+        if filled and known[1] > 0:
+            fill_randomly(self)
+
+    def forward(self, output: Tensor, update: bool = False) -> Tensor:
+        if self.rows.shape[1] == 0:
+            self._allocate(output.shape[1])
+        if update and not self._begins_filled and self.filled == 0:
+            self.enqueue(output)  # the first batch is its own support
+            return self.nearest(output).values
+        neighbours = self.nearest(output).values
+        if update:
+            self.enqueue(output)
+        return neighbours
+
+    def _allocate(self, dim: int) -> None:
+        self.rows = self.rows.new_zeros(self.rows.shape[0], dim)
+        if self._begins_filled:
+            fill_randomly(self)
+
+    def _load_from_state_dict(self, state_dict, prefix, *rest):
+        saved = state_dict.get(prefix + "rows")
+        if saved is not None and self.rows.shape[1] == 0:
+            self._allocate(saved.shape[1])
+        super()._load_from_state_dict(state_dict, prefix, *rest)

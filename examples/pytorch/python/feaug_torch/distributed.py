@@ -1,0 +1,90 @@
+"""Batches that are spread over processes. All take torch.distributed's default group unless told;
+in one process they do nothing. Every process has the same number of rows.
+
+Gradients are right for DistributedDataParallel, which takes their mean over processes: that mean is
+the gradient of one process with all rows.
+"""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def world_size(group: dist.ProcessGroup | None = None) -> int:
+    """1 without torch.distributed."""
+    return dist.get_world_size(group) if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank(group: dist.ProcessGroup | None = None) -> int:
+    """0 without torch.distributed."""
+    return dist.get_rank(group) if dist.is_available() and dist.is_initialized() else 0
+
+
+def _gathered(x: Tensor, group: dist.ProcessGroup | None) -> Tensor:
+    parts = x.new_empty((world_size(group) * x.shape[0], *x.shape[1:]))
+    # What newer versions call it; older ones know the other name alone.
+    gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+    gather(parts, x.contiguous(), group=group)
+    return parts
+
+
+class _AllGather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, group):
+        ctx.group, ctx.rows = group, x.shape[0]
+        return _gathered(x, group)
+
+    @staticmethod
+    def backward(ctx, by_all):
+        by_all = by_all.contiguous().clone()
+        dist.all_reduce(by_all, group=ctx.group)
+        return by_all.narrow(0, rank(ctx.group) * ctx.rows, ctx.rows), None
+
+
+class _GatherForSameLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, group):
+        ctx.group, ctx.rows = group, x.shape[0]
+        return _gathered(x, group)
+
+    @staticmethod
+    def backward(ctx, by_all):
+        own = by_all.narrow(0, rank(ctx.group) * ctx.rows, ctx.rows)
+        return own * world_size(ctx.group), None
+
+
+class _Mean(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, loss, group):
+        mean = loss / world_size(group)
+        dist.all_reduce(mean, group=group)
+        return mean
+
+    @staticmethod
+    def backward(ctx, by_mean):
+        return by_mean, None
+
+
+def all_gather(x: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
+    """The rows of all processes, by rank. A row's gradient is the sum of what all processes' losses
+    ask of it: for losses that differ from process to process.
+    """
+    if world_size(group) == 1:
+        return x
+    return _AllGather.apply(x, group) if x.requires_grad else _gathered(x, group)
+
+
+def all_gather_for_same_loss(x: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
+    """The same for a loss that every process computes alike, of all rows: its gradient by this
+    process's rows is known without asking the others.
+    """
+    if world_size(group) == 1:
+        return x
+    return _GatherForSameLoss.apply(x, group) if x.requires_grad else _gathered(x, group)
+
+
+def mean_loss(loss: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
+    """The mean of the processes' losses, which is that of all rows. Its gradient goes to the own
+    loss as it is, since DistributedDataParallel divides.
+    """
+    return loss if world_size(group) == 1 else _Mean.apply(loss, group)

@@ -1,0 +1,20 @@
+// Kernels on the CPU: a context for each thread that calls.
+#pragma once
+
+#include <feaug/core/context.hpp>
+
+#include "kernels.hpp"
+
+namespace feaug_torch {
+
+using context = feaug::cpu_context;
+
+/// Runs body(context) with PyTorch's number of threads.
+template <class Body>
+void lend_context(const caller& from, const Body& body) {
+  thread_local context own;
+  own.threads = from.threads;
+  body(own);
+}
+
+}  // namespace feaug_torch

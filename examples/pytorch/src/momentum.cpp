@@ -1,0 +1,31 @@
+// momentum_update: all tensors of a network in one call.
+#if defined(FEAUG_TORCH_CUDA)
+#include <feaug/cuda/step/momentum_update.cuh>
+#else
+#include <feaug/step/momentum_update.hpp>
+#endif
+#include <vector>
+
+#include "views.hpp"
+
+namespace feaug_torch {
+
+void momentum_update(const caller& from, std::span<const buffer> targets,
+                     std::span<const buffer> online, double momentum) {
+  constexpr std::string_view op = "momentum_update";
+  if (targets.empty()) return;
+  lend_context(from, [&](context& ctx) {
+    with_element(op, "targets", targets[0], [&](auto element) {
+      using T = typename decltype(element)::type;
+      std::vector<feaug::momentum_pair<T, T, space>> pairs;
+      pairs.reserve(targets.size());
+      for (std::size_t i = 0; i < targets.size(); ++i) {
+        pairs.emplace_back(vector<T>(op, "targets", targets[i]),
+                           vector_view<const T>(vector<T>(op, "online", online[i])));
+      }
+      feaug::momentum_update(ctx, pairs, momentum);
+    });
+  });
+}
+
+}  // namespace feaug_torch

@@ -1,0 +1,440 @@
+// The operators as torch.ops.feaug has them. How they differentiate, and what they are without
+// data, is Python's to say (_losses.py, _augmentations.py, _queue.py).
+#include <torch/library.h>
+
+#include <array>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "device.hpp"
+#include "tensors.hpp"
+
+namespace feaug_torch {
+namespace {
+
+/// What feaug refuses is a ValueError, with feaug's text.
+template <class Body>
+void run_on(const Tensor& x, const Body& body) {
+  const on_device_of place(x);
+  try {
+    body(place.from());
+  } catch (const std::invalid_argument& refused) {
+    TORCH_CHECK_VALUE(false, refused.what());
+  }
+}
+
+Tensor empty_like(const Tensor& x) { return at::empty(x.sizes(), x.options()); }
+Tensor nothing_like(const Tensor& x) { return at::empty({0}, x.options()); }
+
+// Losses.
+
+struct named {
+  const char* name;
+  optional_tensor tensor;
+};
+
+template <std::size_t... I>
+auto tuple_of(const std::vector<Tensor>& results, std::index_sequence<I...> /*which*/) {
+  return std::make_tuple(results[I]...);
+}
+
+/// Runs kernel(caller, call). Gives the loss, then a gradient for every matrix and number: an empty
+/// tensor where none is wanted.
+template <std::size_t Matrices, std::size_t Numbers, class Kernel>
+auto run_loss(const char* op, const std::array<named, Matrices>& matrices,
+              const std::array<named, Numbers>& numbers, const optional_tensor& labels,
+              const std::array<bool, Matrices + Numbers>& wanted, const optional_tensor& by_loss,
+              const Kernel& kernel) {
+  const Tensor& first = *matrices[0].tensor;
+  const at::Device device = first.device();
+  const auto computed_in = first.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  std::vector<Tensor> results = {at::empty({}, first.options().dtype(computed_in))};
+  std::vector<held> memory;
+  const auto take = [&](const named& from, std::size_t at, bool is_matrix) -> side {
+    if (!from.tensor) {
+      results.push_back(nothing_like(first));
+      return {};
+    }
+    const Tensor& x = *from.tensor;
+    const auto hold = [&](const Tensor& t) {
+      memory.push_back(is_matrix ? held::matrix(op, from.name, t, device)
+                                 : held::vector(op, from.name, t, device));
+      return memory.back().view();
+    };
+    results.push_back(wanted[at] ? empty_like(x) : nothing_like(x));
+    side taken = {.value = hold(x), .gradient = {}};
+    if (wanted[at]) taken.gradient = hold(results.back());
+    return taken;
+  };
+  std::array<side, Matrices> matrix_sides;
+  std::array<side, Numbers> number_sides;
+  for (std::size_t i = 0; i < Matrices; ++i) matrix_sides[i] = take(matrices[i], i, true);
+  for (std::size_t i = 0; i < Numbers; ++i) number_sides[i] = take(numbers[i], Matrices + i, false);
+  const auto vector = [&](const char* name, const optional_tensor& x) {
+    return x ? memory.emplace_back(held::vector(op, name, *x, device)).view() : buffer();
+  };
+  const loss_call call = {.matrices = matrix_sides,
+                          .numbers = number_sides,
+                          .labels = vector("labels", labels),
+                          .by_loss = vector("by_loss", by_loss),
+                          .loss = vector("loss", results[0])};
+  run_on(first, [&](const caller& from) { kernel(from, call); });
+  return tuple_of(results, std::make_index_sequence<1 + Matrices + Numbers>());
+}
+
+constexpr std::array<named, 0> no_numbers = {};
+
+auto info_nce_operator(const Tensor& queries, const Tensor& keys, const optional_tensor& negatives,
+                       const optional_tensor& learnable, double temperature, int64_t offset,
+                       bool in_batch_negatives, std::array<bool, 4> wanted,
+                       const optional_tensor& by_loss) {
+  return run_loss<3, 1>("info_nce",
+                        {{{"queries", queries}, {"keys", keys}, {"negatives", negatives}}},
+                        {{{"temperature", learnable}}}, {}, wanted, by_loss,
+                        [&](const caller& from, const loss_call& call) {
+                          info_nce(from, call, temperature, offset, in_batch_negatives);
+                        });
+}
+
+auto nt_xent_operator(const Tensor& a, const Tensor& b, const optional_tensor& learnable,
+                      double temperature, bool decoupled, double positive_weighting,
+                      std::array<bool, 3> wanted, const optional_tensor& by_loss) {
+  return run_loss<2, 1>("nt_xent", {{{"a", a}, {"b", b}}}, {{{"temperature", learnable}}}, {},
+                        wanted, by_loss, [&](const caller& from, const loss_call& call) {
+                          nt_xent(from, call, temperature, decoupled, positive_weighting);
+                        });
+}
+
+auto symmetric_info_nce_operator(const Tensor& queries, const Tensor& keys,
+                                 const optional_tensor& learnable, double temperature,
+                                 std::array<bool, 3> wanted, const optional_tensor& by_loss) {
+  return run_loss<2, 1>("symmetric_info_nce", {{{"queries", queries}, {"keys", keys}}},
+                        {{{"temperature", learnable}}}, {}, wanted, by_loss,
+                        [&](const caller& from, const loss_call& call) {
+                          symmetric_info_nce(from, call, temperature);
+                        });
+}
+
+auto sigmoid_operator(const Tensor& a, const Tensor& b, const optional_tensor& learnable_scale,
+                      const optional_tensor& learnable_bias, double scale, double bias,
+                      std::array<bool, 4> wanted, const optional_tensor& by_loss) {
+  return run_loss<2, 2>(
+      "sigmoid", {{{"a", a}, {"b", b}}}, {{{"scale", learnable_scale}, {"bias", learnable_bias}}},
+      {}, wanted, by_loss,
+      [&](const caller& from, const loss_call& call) { sigmoid(from, call, scale, bias); });
+}
+
+auto supervised_contrastive_operator(const Tensor& features, const optional_tensor& learnable,
+                                     const Tensor& labels, double temperature,
+                                     std::array<bool, 2> wanted, const optional_tensor& by_loss) {
+  return run_loss<1, 1>("supervised_contrastive", {{{"features", features}}},
+                        {{{"temperature", learnable}}}, labels, wanted, by_loss,
+                        [&](const caller& from, const loss_call& call) {
+                          supervised_contrastive(from, call, temperature);
+                        });
+}
+
+auto negative_cosine_operator(const Tensor& predictions, const Tensor& targets, bool simsiam,
+                              std::array<bool, 2> wanted, const optional_tensor& by_loss) {
+  return run_loss<2, 0>(
+      "negative_cosine", {{{"predictions", predictions}, {"targets", targets}}}, no_numbers, {},
+      wanted, by_loss,
+      [&](const caller& from, const loss_call& call) { negative_cosine(from, call, simsiam); });
+}
+
+auto barlow_twins_operator(const Tensor& a, const Tensor& b, double lambda, double eps,
+                           std::array<bool, 2> wanted, const optional_tensor& by_loss) {
+  return run_loss<2, 0>(
+      "barlow_twins", {{{"a", a}, {"b", b}}}, no_numbers, {}, wanted, by_loss,
+      [&](const caller& from, const loss_call& call) { barlow_twins(from, call, lambda, eps); });
+}
+
+auto vicreg_operator(const Tensor& a, const Tensor& b, double invariance, double variance,
+                     double covariance, double eps, std::array<bool, 2> wanted,
+                     const optional_tensor& by_loss) {
+  return run_loss<2, 0>("vicreg", {{{"a", a}, {"b", b}}}, no_numbers, {}, wanted, by_loss,
+                        [&](const caller& from, const loss_call& call) {
+                          vicreg(from, call, invariance, variance, covariance, eps);
+                        });
+}
+
+/// gradient · by_loss, of an x that it is the gradient by; 16 bits are multiplied in float, which
+/// holds a GradScaler's factor.
+Tensor scaled_operator(const Tensor& gradient, const Tensor& by_loss, const Tensor& /*x*/) {
+  return gradient.to(by_loss.scalar_type()).mul(by_loss).to(gradient.scalar_type());
+}
+
+// Augmentations.
+
+draw_key key_of(const char* op, const Tensor& step, int64_t seed, int64_t stream,
+                int64_t row_offset, const at::Device& device) {
+  TORCH_CHECK_VALUE(step.numel() == 1 && step.scalar_type() == at::kLong, op, ": step: got ",
+                    step.scalar_type(), " of shape ", step.sizes(), ", wanted one int64");
+  if (!step.is_cpu()) check_place(op, "step", step, device);
+  return {.seed = seed,
+          .step = step.const_data_ptr<int64_t>(),
+          .step_on_host = step.is_cpu(),
+          .stream = stream,
+          .row_offset = row_offset};
+}
+
+held partner_of(const char* op, const optional_tensor& partner, const at::Device& device) {
+  return partner ? held::matrix(op, "partner", *partner, device) : held();
+}
+
+Tensor augment_operator(const Tensor& x, const optional_tensor& partner, const Tensor& step,
+                        const std::string& kind, int64_t option, double first, double second,
+                        int64_t seed, int64_t stream, int64_t row_offset) {
+  const char* const op = kind.c_str();
+  Tensor out = empty_like(x);
+  const held from_x = held::matrix(op, "x", x, x.device());
+  const held to_out = held::matrix(op, "out", out, x.device());
+  const held mixed_with = partner_of(op, partner, x.device());
+  const draw_key key = key_of(op, step, seed, stream, row_offset, x.device());
+  run_on(x, [&](const caller& from) {
+    augment(from, {kind, option, first, second}, key, from_x.view(), mixed_with.view(),
+            to_out.view());
+  });
+  return out;
+}
+
+std::tuple<Tensor, Tensor> augment_backward_operator(
+    const Tensor& by_out, const Tensor& x, const optional_tensor& partner, const Tensor& step,
+    const std::string& kind, int64_t option, double first, double second, int64_t seed,
+    int64_t stream, int64_t row_offset, std::array<bool, 2> wanted) {
+  const char* const op = kind.c_str();
+  const at::Device device = x.device();
+  const auto make = [&](bool wants, const Tensor& like) {
+    return wants ? empty_like(like) : nothing_like(x);
+  };
+  Tensor by_x = make(wanted[0], x);
+  Tensor by_partner = make(wanted[1] && partner, partner ? *partner : x);
+  const auto side_of = [&](const held& value, const held& gradient) -> side {
+    return {value.view(), gradient.view()};
+  };
+  const auto gradient = [&](bool wants, const Tensor& of) {
+    return wants ? held::matrix(op, "gradient", of, device) : held();
+  };
+  const held from_x = held::matrix(op, "x", x, device);
+  const held to_x = gradient(wanted[0], by_x);
+  const held mixed_with = partner_of(op, partner, device);
+  const held to_partner = gradient(wanted[1] && partner, by_partner);
+  const held from_out = held::matrix(op, "grad_out", by_out, device);
+  const draw_key key = key_of(op, step, seed, stream, row_offset, device);
+  run_on(x, [&](const caller& from) {
+    augment_backward(from, {kind, option, first, second}, key, side_of(from_x, to_x),
+                     side_of(mixed_with, to_partner), from_out.view());
+  });
+  return {by_x, by_partner};
+}
+
+/// A copy of the step that compilers take for more than a copy: it is drawn for once more in the
+/// backward pass, when the counter has gone on.
+Tensor drawn_step_operator(const Tensor& step) { return step.clone(); }
+
+Tensor l2_normalize_operator(const Tensor& x) {
+  Tensor out = empty_like(x);
+  const held from_x = held::matrix("l2_normalize", "x", x, x.device());
+  const held to_out = held::matrix("l2_normalize", "out", out, x.device());
+  run_on(x, [&](const caller& from) { l2_normalize(from, from_x.view(), to_out.view()); });
+  return out;
+}
+
+Tensor l2_normalize_backward_operator(const Tensor& by_out, const Tensor& x) {
+  Tensor by_x = empty_like(x);
+  const held from_x = held::matrix("l2_normalize", "x", x, x.device());
+  const held to_x = held::matrix("l2_normalize", "gradient of x", by_x, x.device());
+  const held from_out = held::matrix("l2_normalize", "grad_out", by_out, x.device());
+  run_on(x, [&](const caller& from) {
+    l2_normalize_backward(from, {from_x.view(), to_x.view()}, from_out.view());
+  });
+  return by_x;
+}
+
+// Queue and momentum.
+
+/// Whoever has saved the tensor for a backward pass is to be told that it is another now.
+void has_changed(const Tensor& x) { x.unsafeGetTensorImpl()->bump_version(); }
+
+/// A tensor that is written where it lies.
+buffer in_place(const char* op, const char* name, const Tensor& x, const at::Device& device) {
+  TORCH_CHECK_VALUE(x.is_contiguous(), op, ": ", name, ": got strides ", x.strides(),
+                    ", wanted a contiguous tensor, since it is written");
+  return x.dim() == 2 ? held::matrix(op, name, x, device).view()
+                      : held::vector(op, name, x, device).view();
+}
+
+int64_t* counter(const char* op, const char* name, const Tensor& x, const at::Device& device) {
+  check_place(op, name, x, device);
+  TORCH_CHECK_VALUE(x.numel() == 1 && x.scalar_type() == at::kLong, op, ": ", name, ": got ",
+                    x.scalar_type(), " of shape ", x.sizes(), ", wanted one int64");
+  return x.data_ptr<int64_t>();
+}
+
+void enqueue_operator(const Tensor& rows, const Tensor& cursor, const Tensor& filled,
+                      const optional_tensor& labels, const Tensor& batch,
+                      const optional_tensor& batch_labels, bool normalize) {
+  const at::Device device = rows.device();
+  const held from_batch = held::matrix("enqueue", "rows", batch, device);
+  const held from_labels =
+      batch_labels ? held::vector("enqueue", "labels", *batch_labels, device) : held();
+  const support queue = {
+      .rows = in_place("enqueue", "queue.rows", rows, device),
+      .cursor = counter("enqueue", "queue.cursor", cursor, device),
+      .filled = counter("enqueue", "queue.filled", filled, device),
+      .labels = labels ? in_place("enqueue", "queue.labels", *labels, device) : buffer(),
+      .normalize = normalize};
+  run_on(rows,
+         [&](const caller& from) { enqueue(from, queue, from_batch.view(), from_labels.view()); });
+  for (const Tensor& changed : {rows, cursor, filled}) has_changed(changed);
+  if (labels) has_changed(*labels);
+}
+
+std::tuple<Tensor, Tensor, Tensor> nearest_operator(const Tensor& rows,
+                                                    const optional_tensor& cursor,
+                                                    const optional_tensor& filled,
+                                                    const Tensor& queries, int64_t k,
+                                                    bool normalize) {
+  const at::Device device = queries.device();
+  const held from_rows = held::matrix("nearest", "rows", rows, device);
+  const held from_queries = held::matrix("nearest", "queries", queries, device);
+  TORCH_CHECK_VALUE(k >= 1, "nearest: k: got ", k, ", wanted at least 1");
+  const int64_t count = queries.size(0);
+  Tensor values = at::empty({count * k, rows.size(1)}, queries.options());
+  Tensor indices = at::empty({count, k}, queries.options().dtype(at::kLong));
+  Tensor similarities = at::empty({count, k}, queries.options());
+  const support from = {
+      .rows = from_rows.view(),
+      .cursor = cursor ? counter("nearest", "queue.cursor", *cursor, device) : nullptr,
+      .filled = filled ? counter("nearest", "queue.filled", *filled, device) : nullptr,
+      .labels = {},
+      .normalize = normalize};
+  run_on(queries, [&](const caller& on) {
+    nearest(on, from, from_queries.view(), k, in_place("nearest", "values", values, device),
+            in_place("nearest", "indices", indices, device),
+            in_place("nearest", "similarities", similarities, device));
+  });
+  return {values.reshape({count, k, rows.size(1)}), indices, similarities};
+}
+
+void momentum_update_operator(at::TensorList targets, at::TensorList online, double momentum) {
+  constexpr const char* op = "momentum_update";
+  TORCH_CHECK_VALUE(targets.size() == online.size(), op, ": online: got ", online.size(),
+                    " tensors, wanted ", targets.size(), " as targets");
+  if (targets.empty()) return;
+  const at::Device device = targets[0].device();
+  std::vector<Tensor> alive;
+  std::vector<buffer> to;
+  std::vector<buffer> of;
+  const auto flat = [&](const char* name, const Tensor& x) -> buffer {
+    check_place(op, name, x, device);
+    return {x.data_ptr(), type_of(op, name, x), x.numel(), 1, 1};
+  };
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    const Tensor& target = targets[i];
+    TORCH_CHECK_VALUE(target.is_non_overlapping_and_dense(), op, ": targets: got strides ",
+                      target.strides(), ", wanted memory without gaps, since it is written");
+    TORCH_CHECK_VALUE(online[i].sizes() == target.sizes(), op, ": online: got shape ",
+                      online[i].sizes(), ", wanted ", target.sizes(), " as its target");
+    // Both in the target's order and type; a copy where the online tensor has another.
+    Tensor source = online[i];
+    if (source.strides() != target.strides() || source.scalar_type() != target.scalar_type()) {
+      source = at::empty_strided(target.sizes(), target.strides(), target.options());
+      source.copy_(online[i]);
+    }
+    to.push_back(flat("targets", target));
+    of.push_back(flat("online", alive.emplace_back(source)));
+  }
+  // A kernel is of one type.
+  for (std::size_t begin = 0; begin < to.size();) {
+    std::size_t end = begin;
+    while (end < to.size() && to[end].type == to[begin].type) ++end;
+    run_on(targets[0], [&](const caller& from) {
+      momentum_update(from, std::span(to).subspan(begin, end - begin),
+                      std::span(of).subspan(begin, end - begin), momentum);
+    });
+    begin = end;
+  }
+  for (const Tensor& target : targets) has_changed(target);
+}
+
+}  // namespace
+
+#if !defined(FEAUG_TORCH_CUDA)
+TORCH_LIBRARY(feaug, m) {
+  // Of a loss: what may be differentiated by, then what not, then which gradients are wanted, and
+  // by_loss, which multiplies them.
+  m.def(
+      "info_nce(Tensor queries, Tensor keys, Tensor? negatives, Tensor? learnable_temperature, "
+      "float temperature, SymInt positive_offset, bool in_batch_negatives, bool[4] wanted, "
+      "Tensor? by_loss) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
+  m.def(
+      "nt_xent(Tensor a, Tensor b, Tensor? learnable_temperature, float temperature, bool "
+      "decoupled, float positive_weighting, bool[3] wanted, Tensor? by_loss) -> (Tensor, Tensor, "
+      "Tensor, Tensor)");
+  m.def(
+      "symmetric_info_nce(Tensor queries, Tensor keys, Tensor? learnable_temperature, float "
+      "temperature, bool[3] wanted, Tensor? by_loss) -> (Tensor, Tensor, Tensor, Tensor)");
+  m.def(
+      "sigmoid(Tensor a, Tensor b, Tensor? learnable_scale, Tensor? learnable_bias, float scale, "
+      "float bias, bool[4] wanted, Tensor? by_loss) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
+  m.def(
+      "supervised_contrastive(Tensor features, Tensor? learnable_temperature, Tensor labels, float "
+      "temperature, bool[2] wanted, Tensor? by_loss) -> (Tensor, Tensor, Tensor)");
+  m.def(
+      "negative_cosine(Tensor predictions, Tensor targets, bool simsiam, bool[2] wanted, Tensor? "
+      "by_loss) -> (Tensor, Tensor, Tensor)");
+  m.def(
+      "barlow_twins(Tensor a, Tensor b, float lambd, float eps, bool[2] wanted, Tensor? by_loss) "
+      "-> (Tensor, Tensor, Tensor)");
+  m.def(
+      "vicreg(Tensor a, Tensor b, float invariance, float variance, float covariance, float eps, "
+      "bool[2] wanted, Tensor? by_loss) -> (Tensor, Tensor, Tensor)");
+  m.def("scaled(Tensor gradient, Tensor by_loss, Tensor x) -> Tensor");
+  m.def(
+      "augment(Tensor x, Tensor? partner, Tensor step, str kind, int option, float first, float "
+      "second, int seed, int stream, SymInt row_offset) -> Tensor");
+  m.def(
+      "augment_backward(Tensor by_out, Tensor x, Tensor? partner, Tensor step, str kind, int "
+      "option, float first, float second, int seed, int stream, SymInt row_offset, bool[2] wanted) "
+      "-> "
+      "(Tensor, Tensor)");
+  m.def("drawn_step(Tensor step) -> Tensor");
+  m.def("l2_normalize(Tensor x) -> Tensor");
+  m.def("l2_normalize_backward(Tensor by_out, Tensor x) -> Tensor");
+  m.def(
+      "enqueue(Tensor(a!) rows, Tensor(b!) cursor, Tensor(c!) filled, Tensor(d!)? labels, Tensor "
+      "batch, Tensor? batch_labels, bool normalize) -> ()");
+  m.def(
+      "nearest(Tensor rows, Tensor? cursor, Tensor? filled, Tensor queries, int k, bool normalize) "
+      "-> (Tensor, Tensor, Tensor)");
+  m.def("momentum_update(Tensor(a!)[] targets, Tensor[] online, float momentum) -> ()");
+}
+
+TORCH_LIBRARY_IMPL(feaug, CPU, m) {
+#else
+TORCH_LIBRARY_IMPL(feaug, CUDA, m) {
+#endif
+  m.impl("info_nce", info_nce_operator);
+  m.impl("nt_xent", nt_xent_operator);
+  m.impl("symmetric_info_nce", symmetric_info_nce_operator);
+  m.impl("sigmoid", sigmoid_operator);
+  m.impl("supervised_contrastive", supervised_contrastive_operator);
+  m.impl("negative_cosine", negative_cosine_operator);
+  m.impl("barlow_twins", barlow_twins_operator);
+  m.impl("vicreg", vicreg_operator);
+  m.impl("scaled", scaled_operator);
+  m.impl("augment", augment_operator);
+  m.impl("augment_backward", augment_backward_operator);
+  m.impl("drawn_step", drawn_step_operator);
+  m.impl("l2_normalize", l2_normalize_operator);
+  m.impl("l2_normalize_backward", l2_normalize_backward_operator);
+  m.impl("enqueue", enqueue_operator);
+  m.impl("nearest", nearest_operator);
+  m.impl("momentum_update", momentum_update_operator);
+}
+
+}  // namespace feaug_torch

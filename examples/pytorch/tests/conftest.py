@@ -1,0 +1,35 @@
+import pytest
+import torch
+
+
+@pytest.fixture
+def rows():
+    """rows(n, d, dtype): normal numbers, others at every call."""
+    generator = torch.Generator().manual_seed(7)
+
+    def draw(n, d, dtype=torch.float64):
+        return torch.randn(n, d, generator=generator, dtype=torch.float64).to(dtype)
+
+    return draw
+
+
+@pytest.fixture
+def refuses():
+    """refuses(call, *parts): the call fails with a message that has all parts."""
+
+    def check(call, *parts, error=(RuntimeError, ValueError, TypeError)):
+        with pytest.raises(error) as raised:
+            call()
+        for part in parts:
+            assert part in str(raised.value)
+
+    return check
+
+
+@pytest.fixture(autouse=True)
+def _reproducible():
+    """PyTorch then fills new tensors with NaN, and what an operator leaves unwritten is seen."""
+    torch.manual_seed(1)
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)

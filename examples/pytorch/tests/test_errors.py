@@ -1,0 +1,63 @@
+"""What is refused says which operator and argument, what it got and what it wanted."""
+
+import math
+
+import feaug_torch as ft
+import pytest
+import torch
+
+PAIRS = ["info_nce", "symmetric_info_nce", "nt_xent", "sigmoid", "negative_cosine"]
+PAIRS += ["barlow_twins", "vicreg"]
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_losses(rows, name, refuses):
+    loss, a = getattr(ft, name), rows(4, 3)
+    refuses(lambda: loss(a, rows(4, 5)), name, "got", "5", "wanted", "3")
+    refuses(lambda: loss(a, rows(3, 3)), name, "got", "3", "wanted", "4")
+    refuses(lambda: loss(a[0], a), name, "got", "wanted")
+    refuses(lambda: loss(a[:0], a[:0]), name, "got", "wanted")
+    refuses(lambda: loss(a.long(), a.long()), name, "got int64, wanted float")
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("name", ["info_nce", "symmetric_info_nce", "nt_xent"])
+def test_temperatures(rows, name, temperature, refuses):
+    loss, a, b = getattr(ft, name), rows(4, 3), rows(4, 3)
+    refuses(lambda: loss(a, b, temperature=temperature), name, "temperature", "got", "wanted")
+    learnt = torch.tensor(temperature, dtype=torch.float64, requires_grad=True)
+    refuses(lambda: loss(a, b, temperature=learnt), name, "temperature", "got", "wanted")
+
+
+def test_a_temperature_of_another_shape(rows, refuses):
+    a, b = rows(4, 3), rows(4, 3)
+    refuses(
+        lambda: ft.info_nce(a, b, temperature=torch.ones(4)),
+        "info_nce",
+        "temperature",
+        "got",
+        "wanted",
+    )
+
+
+def test_others(rows, refuses):
+    a = rows(4, 3)
+    refuses(lambda: ft.info_nce(a, a, positive_offset=1), "info_nce", "positive_offset", "1")
+    refuses(lambda: ft.info_nce(a, a, negatives=rows(4, 2)), "info_nce", "negatives", "2", "3")
+    refuses(
+        lambda: ft.supervised_contrastive(a, torch.arange(3)),
+        "supervised_contrastive",
+        "labels",
+        "got 3",
+        "wanted 4",
+    )
+    refuses(
+        lambda: ft.supervised_contrastive(a, torch.ones(4)),
+        "supervised_contrastive",
+        "labels",
+        "float32",
+        "int64",
+    )
+    refuses(lambda: ft.nearest(a, rows(2, 2)), "nearest", "queries", "got 2 columns, wanted 3")
+    refuses(lambda: ft.nearest(a, a, k=5), "nearest", "k", "got 5", "wanted")
+    refuses(lambda: ft.nearest(a, a, k=0), "nearest", "k", "got 0", "wanted")

@@ -1,0 +1,83 @@
+"""What each of two processes does for test_distributed.py. They import it anew."""
+
+import feaug_torch as ft
+import torch
+import torch.distributed as dist
+from torch import nn
+
+ROWS, FEATURES, STEPS = 12, 6, 3
+
+LOSSES = {
+    "NTXentLoss": lambda gather: ft.NTXentLoss(0.3, gather_distributed=gather),
+    "MoCo": lambda gather: ft.NTXentLoss(0.3, (30, FEATURES), gather_distributed=gather),
+    "InfoNCELoss": lambda gather: ft.InfoNCELoss(0.3, gather_distributed=gather),
+    "symmetric": lambda gather: ft.InfoNCELoss(0.3, symmetric=True, gather_distributed=gather),
+    "DCLLoss": lambda gather: ft.DCLLoss(0.3, gather_distributed=gather),
+    "DCLWLoss": lambda gather: ft.DCLWLoss(0.3, gather_distributed=gather),
+    "BarlowTwinsLoss": lambda gather: ft.BarlowTwinsLoss(gather_distributed=gather),
+    "VICRegLoss": lambda gather: ft.VICRegLoss(gather_distributed=gather),
+}
+
+
+def batches():
+    generator = torch.Generator().manual_seed(3)
+    return torch.randn(STEPS, 2, ROWS, FEATURES, generator=generator, dtype=torch.float64)
+
+
+class Learner(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(11)
+        self.network = nn.Sequential(
+            nn.Linear(FEATURES, 8), nn.Tanh(), nn.Linear(8, FEATURES)
+        ).double()
+
+    def forward(self, x):
+        return self.network(x)
+
+
+def train(name, gather, rows, wrap=lambda model: model):
+    """Losses and gradients of a few steps on these rows of every batch, and the loss's state."""
+    torch.manual_seed(5)
+    loss_of, model = LOSSES[name](gather).double(), wrap(Learner())
+    losses, gradients = [], []
+    for a, b in batches()[:, :, rows]:
+        model.zero_grad()
+        loss = loss_of(*model(torch.cat([a, b])).chunk(2))
+        loss.backward()
+        losses.append(loss.detach())
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    return torch.stack(losses), torch.stack(gradients), loss_of.state_dict()
+
+
+def fill(queue, rows):
+    for batch in batches()[:, 0, rows]:
+        queue.enqueue(batch.float())
+    return queue.state_dict()
+
+
+def masked(rows):
+    return ft.FeatureAugmentation("mask", seed=3)(batches()[0, 0, rows])
+
+
+def gathered_columns(rank):
+    """What ft.distributed.all_gather gives, and the gradient of a rank's own loss of it."""
+    own = (torch.arange(6.0).reshape(3, 2) + 10 * rank).requires_grad_()
+    gathered = ft.distributed.all_gather(own)
+    weights = torch.arange(12.0).reshape(6, 2) * (rank + 1)
+    (gradient,) = torch.autograd.grad((gathered * weights).sum(), own)
+    return gathered.detach(), gradient
+
+
+def main(rank, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    rows = slice(rank * ROWS // 2, (rank + 1) * ROWS // 2)
+    results = {
+        name: train(name, True, rows, nn.parallel.DistributedDataParallel) for name in LOSSES
+    }
+    results["queue"] = fill(ft.SupportQueue(20, FEATURES, gather_distributed=True), rows)
+    results["mask"] = masked(rows)
+    results["all_gather"] = gathered_columns(rank)
+    torch.save(results, f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
