@@ -66,8 +66,8 @@ def test_a_compiled_function_is_the_eager_one(rows, name):
     torch._dynamo.reset()
     function = functions(rows)[name]
     compiled = torch.compile(function, fullgraph=True, backend="aot_eager", dynamic=True)
-    for count in (9, 9):
-        x, y = rows(count, 6).requires_grad_(), rows(count, 6).requires_grad_()
+    for _ in range(2):
+        x, y = rows(9, 6).requires_grad_(), rows(9, 6).requires_grad_()
         ours, wanted = compiled(x, y), function(x, y)
         torch.testing.assert_close(ours, wanted)
         if wanted.requires_grad:
