@@ -74,26 +74,20 @@ ffi::Error negative_cosine(caller from, input prediction, input target, output l
 }  // namespace
 }  // namespace feaug_jax
 
-FEAUG_JAX_HANDLER(feaug_info_nce, feaug_jax::info_nce,
-                  xla::ffi::Ffi::Bind()
-                      .Ctx<feaug_jax::caller>()
-                      .Arg<feaug_jax::input>()
-                      .Arg<feaug_jax::input>()
-                      .Arg<feaug_jax::input>()
-                      .Ret<feaug_jax::input>()
-                      .Ret<feaug_jax::input>()
-                      .Ret<feaug_jax::input>()
-                      .Ret<feaug_jax::input>());
-FEAUG_JAX_HANDLER(feaug_nt_xent, feaug_jax::nt_xent,
-                  xla::ffi::Ffi::Bind()
-                      .Ctx<feaug_jax::caller>()
-                      .Arg<feaug_jax::input>()
-                      .Arg<feaug_jax::input>()
-                      .Arg<feaug_jax::input>()
-                      .Ret<feaug_jax::input>()
-                      .Ret<feaug_jax::input>()
-                      .Ret<feaug_jax::input>()
-                      .Ret<feaug_jax::input>());
+#define FEAUG_JAX_CONTRAST(name)                   \
+  FEAUG_JAX_HANDLER(feaug_##name, feaug_jax::name, \
+                    xla::ffi::Ffi::Bind()          \
+                        .Ctx<feaug_jax::caller>()  \
+                        .Arg<feaug_jax::input>()   \
+                        .Arg<feaug_jax::input>()   \
+                        .Arg<feaug_jax::input>()   \
+                        .Ret<feaug_jax::input>()   \
+                        .Ret<feaug_jax::input>()   \
+                        .Ret<feaug_jax::input>()   \
+                        .Ret<feaug_jax::input>())
+
+FEAUG_JAX_CONTRAST(info_nce);
+FEAUG_JAX_CONTRAST(nt_xent);
 FEAUG_JAX_HANDLER(feaug_negative_cosine, feaug_jax::negative_cosine,
                   xla::ffi::Ffi::Bind()
                       .Ctx<feaug_jax::caller>()
