@@ -6,11 +6,13 @@
 #include <random>
 #include <vector>
 
+#include "device.hpp"
+
 /// Rows of features, one after another.
 struct batch {
   std::size_t rows;
   std::size_t cols;
-  std::vector<float> values = std::vector<float>(rows * cols);
+  array<float> values = array<float>(rows * cols);
 
   float* row(std::size_t i) { return values.data() + i * cols; }
   [[nodiscard]] const float* row(std::size_t i) const { return values.data() + i * cols; }

@@ -1,5 +1,5 @@
 // NNCLR on a network of one's own: feaug is given pointers, shapes and where to write gradients,
-// and nothing else of the program knows it.
+// and nothing else of the network knows it.
 //
 // The data are points of eight classes, which differ in eight of 32 numbers; the other 24 are
 // noise. Nobody tells the network the classes: two views of a point are to agree, and the nearest
@@ -8,11 +8,12 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <feaug/feaug.hpp>
+#include <exception>
 #include <random>
 #include <utility>
 #include <vector>
 
+#include "device.hpp"
 #include "layers.hpp"
 
 namespace {
@@ -26,7 +27,7 @@ constexpr feaug::index_t capacity = 1024;
 struct sample {
   batch one;
   batch other;
-  std::vector<std::int64_t> labels;
+  array<std::int64_t> labels;
 };
 
 sample draw(std::mt19937& random) {
@@ -48,26 +49,29 @@ sample draw(std::mt19937& random) {
   return drawn;
 }
 
-feaug::matrix_view<const float> view(const batch& x) {
+template <class T>
+using matrix = feaug::matrix_view<T, context::space>;
+
+matrix<const float> view(const batch& x) {
   return {x.values.data(), static_cast<feaug::index_t>(x.rows),
           static_cast<feaug::index_t>(x.cols)};
 }
-feaug::matrix_view<float> view(batch& x) {
+matrix<float> view(batch& x) {
   return {x.values.data(), static_cast<feaug::index_t>(x.rows),
           static_cast<feaug::index_t>(x.cols)};
 }
 
 /// A queue's memory, which is the program's, to save as it likes.
 struct queue_memory {
-  std::vector<float> rows = std::vector<float>(capacity * features);
-  std::vector<std::int64_t> labels = std::vector<std::int64_t>(capacity);
-  feaug::index_t cursor = 0;
-  feaug::index_t size = 0;
+  array<float> rows = array<float>(capacity * features);
+  array<std::int64_t> labels = array<std::int64_t>(capacity);
+  array<feaug::index_t> cursor = array<feaug::index_t>(1);
+  array<feaug::index_t> size = array<feaug::index_t>(1);
 
-  feaug::support_queue<float> view() {
+  feaug::support_queue<float, context::space> view() {
     return {.storage = {rows.data(), capacity, features},
-            .cursor = &cursor,
-            .size = &size,
+            .cursor = cursor.data(),
+            .size = size.data(),
             .labels = {labels.data(), capacity}};
   }
 };
@@ -78,6 +82,7 @@ class trainer {
     for (int k = 0; k < 4; ++k) {
       const sample drawn = draw(random_);
       remember(encoder_.forward(drawn.one), drawn);
+      wait_for(ctx_);  // the rows are gone then
     }
   }
 
@@ -89,22 +94,25 @@ class trainer {
     batch gradient{.rows = points, .cols = features};
     feaug::nearest(ctx_, queue_.view(), view(target), {.values = view(neighbours)});
     // Neighbours are constants; the predictions get their gradient.
-    const float loss = feaug::info_nce_with_gradients(
-        ctx_, feaug::stop_gradient(view(std::as_const(neighbours))),
-        feaug::differentiable(view(prediction), view(gradient)), {.temperature = 0.2});
+    array<float> loss(1);
+    feaug::info_nce_with_gradients(ctx_, feaug::stop_gradient(view(std::as_const(neighbours))),
+                                   feaug::differentiable(view(prediction), view(gradient)),
+                                   {loss.data(), 1}, {.temperature = 0.2});
+    remember(target, drawn);
+    wait_for(ctx_);
     encoder_.backward(gradient);
     encoder_.update(0.05F);
-    remember(target, drawn);
-    return loss;
+    return loss[0];
   }
 
   /// The share of new points whose nearest point in the queue is of their class.
   double neighbours_of_own_class() {
     const sample drawn = draw(random_);
     const batch found_for = encoder_.forward(drawn.one);
-    std::vector<feaug::index_t> slots(points);
+    array<feaug::index_t> slots(points);
     feaug::nearest(ctx_, queue_.view(), view(found_for),
                    {.indices = {slots.data(), static_cast<feaug::index_t>(points), 1}});
+    wait_for(ctx_);
     double right = 0;
     for (std::size_t i = 0; i < points; ++i)
       right += queue_.labels[static_cast<std::size_t>(slots[i])] == drawn.labels[i] ? 1 : 0;
@@ -117,14 +125,13 @@ class trainer {
   }
 
   std::mt19937& random_;
-  feaug::cpu_context ctx_{.threads = 1};
+  context ctx_;
   queue_memory queue_;
   encoder encoder_;
 };
 
-}  // namespace
-
-int main() {
+/// Whether the network has learnt.
+bool train() {
   std::mt19937 random(1);
   trainer training(random);
   const double before = training.neighbours_of_own_class();
@@ -135,5 +142,14 @@ int main() {
   const double after = training.neighbours_of_own_class();
   std::printf("nearest neighbours of the same class: %.0f %% before, %.0f %% after\n", 100 * before,
               100 * after);
-  return after > before ? EXIT_SUCCESS : EXIT_FAILURE;
+  return after > before;
+}
+
+}  // namespace
+
+int main() try {
+  return train() ? EXIT_SUCCESS : EXIT_FAILURE;
+} catch (const std::exception& error) {  // no GPU, say
+  std::fprintf(stderr, "custom_network: %s\n", error.what());
+  return EXIT_FAILURE;
 }

@@ -4,28 +4,53 @@
 
 #include <torch/torch.h>
 
+#if defined(__CUDACC__)
+#include <c10/cuda/CUDAStream.h>
+
+#include <feaug/feaug.cuh>
+#include <map>
+#else
 #include <feaug/feaug.hpp>
-#include <string>
+#endif
 #include <vector>
 
 namespace feaug_torch {
 
-/// A float tensor on the CPU as feaug sees it. Nothing is copied: rows may be apart, the features
-/// of a row may not.
+// Compiled by nvcc this is for tensors on a GPU, else for those on the CPU.
+#if defined(__CUDACC__)
+using context_type = feaug::cuda_context;
+inline constexpr torch::DeviceType device = torch::kCUDA;
+#else
+using context_type = feaug::cpu_context;
+inline constexpr torch::DeviceType device = torch::kCPU;
+#endif
+inline constexpr feaug::memory_space space = context_type::space;
+
+/// A float tensor as feaug sees it. Nothing is copied: rows may be apart, the features of a row may
+/// not.
 template <class T>
-feaug::matrix_view<T> view(const torch::Tensor& x, const char* name) {
-  TORCH_CHECK(x.dim() == 2 && x.device().is_cpu() && x.scalar_type() == torch::kFloat32, name,
-              ": wanted a matrix of floats on the CPU, got ", x.toString(), x.sizes());
+feaug::matrix_view<T, space> view(const torch::Tensor& x, const char* name) {
+  TORCH_CHECK(x.dim() == 2 && x.device().type() == device && x.scalar_type() == torch::kFloat32,
+              name, ": wanted a matrix of floats on ", device, ", got ", x.toString(), x.sizes());
   TORCH_CHECK(x.size(1) <= 1 || x.stride(1) == 1, name,
               ": wanted features side by side, got strides ", x.strides());
   return {x.data_ptr<float>(), x.size(0), x.size(1), x.size(0) <= 1 ? x.size(1) : x.stride(0)};
 }
 
-/// This thread's scratch and threads, as many as PyTorch has.
-inline feaug::cpu_context& context() {
-  thread_local feaug::cpu_context ctx{.threads = at::get_num_threads()};
+#if defined(__CUDACC__)
+/// This thread's scratch memory for PyTorch's current stream.
+inline context_type& context() {
+  thread_local std::map<cudaStream_t, context_type> contexts;
+  const cudaStream_t stream = c10::cuda::getCurrentCUDAStream().stream();
+  return contexts.try_emplace(stream, context_type{.stream = stream}).first->second;
+}
+#else
+/// This thread's scratch memory and threads, as many as PyTorch has.
+inline context_type& context() {
+  thread_local context_type ctx{.threads = at::get_num_threads()};
   return ctx;
 }
+#endif
 
 namespace detail {
 
@@ -37,7 +62,7 @@ struct side {
   explicit side(const torch::Tensor& x)
       : rows(x), gradient(x.requires_grad() ? torch::empty_like(x) : torch::Tensor()) {}
 
-  [[nodiscard]] feaug::operand<float> operand(const char* name) const {
+  [[nodiscard]] feaug::operand<float, 2, space> operand(const char* name) const {
     const auto values = view<const float>(rows, name);
     if (!gradient.defined()) return feaug::stop_gradient(values);
     return feaug::differentiable(values, view<float>(gradient, name));
@@ -55,10 +80,11 @@ class info_nce_function : public torch::autograd::Function<info_nce_function> {
                                double temperature) {
     const detail::side q(queries);
     const detail::side k(keys);
-    const float loss = feaug::info_nce_with_gradients(
-        context(), q.operand("queries"), k.operand("keys"), {.temperature = temperature});
+    const torch::Tensor loss = torch::empty({}, queries.options().requires_grad(false));
+    feaug::info_nce_with_gradients(context(), q.operand("queries"), k.operand("keys"),
+                                   {loss.data_ptr<float>(), 1}, {.temperature = temperature});
     saved->save_for_backward({q.gradient, k.gradient});
-    return torch::scalar_tensor(loss);
+    return loss;
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* saved,
                                                  const torch::autograd::variable_list& by_loss) {
@@ -97,7 +123,7 @@ class support_queue : public torch::nn::Module {
   }
 
  private:
-  feaug::support_queue<float> queue() {
+  feaug::support_queue<float, space> queue() {
     static_assert(sizeof(feaug::index_t) == sizeof(int64_t));
     return {.storage = view<float>(rows_, "queue"),
             .cursor = reinterpret_cast<feaug::index_t*>(cursor_.data_ptr<int64_t>()),

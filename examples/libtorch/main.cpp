@@ -19,24 +19,27 @@ constexpr int64_t features = 16;
 constexpr int64_t classes = 8;
 constexpr int64_t capacity = 2048;
 constexpr double temperature = 0.2;
+const torch::TensorOptions here = torch::TensorOptions().device(feaug_torch::device);
 
 /// Two views of points of eight classes, which differ in eight of 32 numbers; the others are noise.
 struct sample {
-  Tensor labels = torch::randint(classes, {points});
+  Tensor labels = torch::randint(classes, {points}, here.dtype(torch::kLong));
   Tensor one = view();
   Tensor other = view();
 
  private:
   [[nodiscard]] Tensor view() const {
-    const Tensor of_class =
-        3 * F::one_hot(labels, classes).to(torch::kFloat32) + 0.3 * torch::randn({points, classes});
-    return torch::cat({of_class, 1.5 * torch::randn({points, inputs - classes})}, 1);
+    const Tensor of_class = 3 * F::one_hot(labels, classes).to(torch::kFloat32) +
+                            0.3 * torch::randn({points, classes}, here);
+    return torch::cat({of_class, 1.5 * torch::randn({points, inputs - classes}, here)}, 1);
   }
 };
 
 torch::nn::Sequential layers(int64_t from, int64_t hidden, int64_t to) {
-  return torch::nn::Sequential(torch::nn::Linear(from, hidden), torch::nn::BatchNorm1d(hidden),
-                               torch::nn::ReLU(), torch::nn::Linear(hidden, to));
+  torch::nn::Sequential made(torch::nn::Linear(from, hidden), torch::nn::BatchNorm1d(hidden),
+                             torch::nn::ReLU(), torch::nn::Linear(hidden, to));
+  made->to(feaug_torch::device);
+  return made;
 }
 
 /// As a user writes it without feaug.
@@ -45,7 +48,7 @@ Tensor plain_info_nce(const Tensor& queries, const Tensor& keys) {
     return F::normalize(x, F::NormalizeFuncOptions().dim(1));
   };
   return F::cross_entropy(torch::mm(unit(queries), unit(keys).t()) / temperature,
-                          torch::arange(queries.size(0)));
+                          torch::arange(queries.size(0), here));
 }
 
 /// Loss and gradients of both, of a matrix and of every other row of one, with a stopped side and
@@ -56,8 +59,8 @@ bool is_pytorchs() {
     for (const bool strided : {false, true}) {
       std::vector<Tensor> losses;
       std::vector<Tensor> gradients;
-      const Tensor q = torch::randn({100, features});
-      const Tensor k = torch::randn({100, features});
+      const Tensor q = torch::randn({100, features}, here);
+      const Tensor k = torch::randn({100, features}, here);
       for (const bool ours : {false, true}) {
         const Tensor queries = q.clone().requires_grad_();
         const Tensor keys = k.clone().requires_grad_(keys_want);
@@ -78,6 +81,12 @@ bool is_pytorchs() {
     }
   }
   return same;
+}
+
+std::shared_ptr<feaug_torch::support_queue> empty_queue() {
+  auto made = std::make_shared<feaug_torch::support_queue>(capacity, features);
+  made->to(feaug_torch::device);
+  return made;
 }
 
 class trainer {
@@ -104,7 +113,7 @@ class trainer {
     const torch::NoGradGuard no_gradients;
     const sample drawn;
     const Tensor z = F::normalize(encoder_->forward(drawn.one), F::NormalizeFuncOptions().dim(1));
-    const Tensor found = (torch::mm(z, z.t()) - 2 * torch::eye(points)).argmax(1);
+    const Tensor found = (torch::mm(z, z.t()) - 2 * torch::eye(points, here)).argmax(1);
     return (drawn.labels.index_select(0, found) == drawn.labels)
         .to(torch::kFloat64)
         .mean()
@@ -115,11 +124,11 @@ class trainer {
   bool queue_comes_back() {
     std::stringstream file;
     torch::save(queue_, file);
-    auto loaded = std::make_shared<feaug_torch::support_queue>(capacity, features);
+    auto loaded = empty_queue();
     torch::load(loaded, file);
-    const Tensor some = torch::randn({points, features});
+    const Tensor some = torch::randn({points, features}, here);
     for (const auto& queue : {queue_, loaded}) queue->enqueue(some);
-    const Tensor others = torch::randn({points, features});
+    const Tensor others = torch::randn({points, features}, here);
     return torch::equal(queue_->nearest(others), loaded->nearest(others));
   }
 
@@ -136,8 +145,7 @@ class trainer {
 
   torch::nn::Sequential encoder_ = layers(inputs, 64, features);
   torch::nn::Sequential predictor_ = layers(features, 64, features);
-  std::shared_ptr<feaug_torch::support_queue> queue_ =
-      std::make_shared<feaug_torch::support_queue>(capacity, features);
+  std::shared_ptr<feaug_torch::support_queue> queue_ = empty_queue();
   torch::optim::Adam optimiser_;
 };
 
