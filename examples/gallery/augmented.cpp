@@ -36,10 +36,16 @@ class painter {
   std::vector<named_rows> all_;
 };
 
+/// Calls use(name, policy) for every kind of mask.
+template <class Use>
+void for_each_mask(index cols, const Use& use) {
+  use("mask", feaug::mask{.keep_probability = 0.7F});
+  use("fixed_count_mask", feaug::fixed_count_mask{.keep_count = (cols + 1) / 2});
+  use("block_mask", feaug::block_mask{.block_length = (cols + 3) / 4});
+}
+
 void add_element_wise(painter& paint, index cols) {
-  paint.add("mask", feaug::mask{.keep_probability = 0.7F});
-  paint.add("fixed_count_mask", feaug::fixed_count_mask{.keep_count = (cols + 1) / 2});
-  paint.add("block_mask", feaug::block_mask{.block_length = (cols + 3) / 4});
+  for_each_mask(cols, [&](const char* name, const auto& policy) { paint.add(name, policy); });
   // Of a row's length 1 a noise of σ a feature is σ·√D long: the same share in any dimension.
   const float scale = 0.2F / std::sqrt(static_cast<float>(cols) / 2);
   paint.add("gaussian_noise", feaug::gaussian_noise{.scale = scale});
@@ -135,13 +141,10 @@ std::vector<named_rows> augmented(feaug::cpu_context& ctx, scene& from,
 
 std::vector<named_rows> masks(feaug::cpu_context& ctx, index cols, const feaug::random_key& key) {
   std::vector<named_rows> all;
-  const auto add = [&](const char* name, const auto& policy) {
+  for_each_mask(cols, [&](const char* name, const auto& policy) {
     all.push_back({name, matrix<float>(24, cols)});
     feaug::draw(ctx, policy, key, view(all.back().rows));
-  };
-  add("mask", feaug::mask{.keep_probability = 0.7F});
-  add("fixed_count_mask", feaug::fixed_count_mask{.keep_count = (cols + 1) / 2});
-  add("block_mask", feaug::block_mask{.block_length = (cols + 3) / 4});
+  });
   return all;
 }
 

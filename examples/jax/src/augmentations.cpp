@@ -17,9 +17,6 @@
 namespace feaug_jax {
 namespace {
 
-using input = ffi::AnyBuffer;
-using output = ffi::Result<ffi::AnyBuffer>;
-
 /// The step is an array, which changes without compiling anew; the rest is known when XLA compiles.
 /// `seed` has the bits of feaug's, which is unsigned: JAX has no such attribute above 2⁶³.
 feaug::random_key key(std::string_view op, const input& step, std::int64_t seed,

@@ -14,6 +14,8 @@
 
 namespace feaug_jax {
 
+using input = ffi::AnyBuffer;
+using output = ffi::Result<ffi::AnyBuffer>;
 using feaug::index_t;
 inline constexpr feaug::memory_space space = context::space;
 template <class T>

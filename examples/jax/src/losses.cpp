@@ -16,9 +16,6 @@
 namespace feaug_jax {
 namespace {
 
-using input = ffi::AnyBuffer;
-using output = ffi::Result<ffi::AnyBuffer>;
-
 /// A temperature is an array, so that it may change from step to step, or be learnt.
 template <class T>
 feaug::operand<feaug::compute_t<T>, 1, space> number(std::string_view op, std::string_view argument,

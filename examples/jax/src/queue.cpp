@@ -13,9 +13,6 @@
 namespace feaug_jax {
 namespace {
 
-using input = ffi::AnyBuffer;
-using output = ffi::Result<ffi::AnyBuffer>;
-
 /// `counters`: the cursor, then the size.
 template <class T>
 feaug::support_queue<T, space> queue(std::string_view op, const input& rows,

@@ -169,10 +169,14 @@ Tensor scaled_operator(const Tensor& gradient, const Tensor& by_loss, const Tens
 
 // Augmentations.
 
+void check_one_int64(const char* op, const char* name, const Tensor& x) {
+  TORCH_CHECK_VALUE(x.numel() == 1 && x.scalar_type() == at::kLong, op, ": ", name, ": got ",
+                    x.scalar_type(), " of shape ", x.sizes(), ", wanted one int64");
+}
+
 draw_key key_of(const char* op, const Tensor& step, int64_t seed, int64_t stream,
                 int64_t row_offset, const at::Device& device) {
-  TORCH_CHECK_VALUE(step.numel() == 1 && step.scalar_type() == at::kLong, op, ": step: got ",
-                    step.scalar_type(), " of shape ", step.sizes(), ", wanted one int64");
+  check_one_int64(op, "step", step);
   if (!step.is_cpu()) check_place(op, "step", step, device);
   return {.seed = seed,
           .step = step.const_data_ptr<int64_t>(),
@@ -269,8 +273,7 @@ buffer in_place(const char* op, const char* name, const Tensor& x, const at::Dev
 
 int64_t* counter(const char* op, const char* name, const Tensor& x, const at::Device& device) {
   check_place(op, name, x, device);
-  TORCH_CHECK_VALUE(x.numel() == 1 && x.scalar_type() == at::kLong, op, ": ", name, ": got ",
-                    x.scalar_type(), " of shape ", x.sizes(), ", wanted one int64");
+  check_one_int64(op, name, x);
   return x.data_ptr<int64_t>();
 }
 
@@ -400,8 +403,7 @@ TORCH_LIBRARY(feaug, m) {
   m.def(
       "augment_backward(Tensor by_out, Tensor x, Tensor? partner, Tensor step, str kind, int "
       "option, float first, float second, int seed, int stream, SymInt row_offset, bool[2] wanted) "
-      "-> "
-      "(Tensor, Tensor)");
+      "-> (Tensor, Tensor)");
   m.def("drawn_step(Tensor step) -> Tensor");
   m.def("l2_normalize(Tensor x) -> Tensor");
   m.def("l2_normalize_backward(Tensor by_out, Tensor x) -> Tensor");

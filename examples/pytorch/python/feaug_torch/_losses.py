@@ -114,9 +114,11 @@ def _run(
     return operator(*arguments, *options, wanted, None)[0]
 
 
-def _number(value: float | Tensor, default: float) -> tuple[float, Tensor | None]:
-    """A number that is known, or a tensor of one element, which may be learnt."""
-    return (default, value) if isinstance(value, Tensor) else (float(value), None)
+def _number(value: float | Tensor) -> tuple[float, Tensor | None]:
+    """A number that is known, or a tensor of one element, which may be learnt and is read instead of
+    it.
+    """
+    return (1.0, value) if isinstance(value, Tensor) else (float(value), None)
 
 
 def info_nce(
@@ -134,7 +136,7 @@ def info_nce(
     queries N × D, keys M × D, negatives K × D; query i's key is key i + positive_offset. Without
     in_batch_negatives only `negatives` are (MoCo). Logits are cosines / temperature.
     """
-    plain, learnable = _number(temperature, 0.1)
+    plain, learnable = _number(temperature)
     return _run(
         _ops.info_nce,
         [queries, keys, negatives],
@@ -158,7 +160,7 @@ def nt_xent(
     """NT-Xent, SimCLR's loss: every row of two views (N × D) is to find its other view among the
     2N − 1 other rows. decoupled: DCL, and with positive_weighting (its σ) DCLW.
     """
-    plain, learnable = _number(temperature, 0.5)
+    plain, learnable = _number(temperature)
     return _run(
         _ops.nt_xent,
         [z0, z1],
@@ -178,7 +180,7 @@ def symmetric_info_nce(
     recompute: bool | None = None,
 ) -> Tensor:
     """½ (info_nce(q, k) + info_nce(k, q)): CLIP's loss."""
-    plain, learnable = _number(temperature, 0.1)
+    plain, learnable = _number(temperature)
     return _run(_ops.symmetric_info_nce, [queries, keys], [learnable], plain, recompute=recompute)
 
 
@@ -191,8 +193,8 @@ def sigmoid(
     recompute: bool | None = None,
 ) -> Tensor:
     """SigLIP's loss: every pair of rows is classified by itself, logits being scale·cos + bias."""
-    plain_scale, learnable_scale = _number(scale, 10.0)
-    plain_bias, learnable_bias = _number(bias, -10.0)
+    plain_scale, learnable_scale = _number(scale)
+    plain_bias, learnable_bias = _number(bias)
     return _run(
         _ops.sigmoid,
         [z0, z1],
@@ -212,7 +214,7 @@ def supervised_contrastive(
 ) -> Tensor:
     """SupCon's L_out: every row is to find all rows of its label; the mean over rows that have
     one."""
-    plain, learnable = _number(temperature, 0.1)
+    plain, learnable = _number(temperature)
     return _run(
         _ops.supervised_contrastive,
         [features],

@@ -28,29 +28,26 @@ def _gathered(x: Tensor, group: dist.ProcessGroup | None) -> Tensor:
     return parts
 
 
-class _AllGather(torch.autograd.Function):
+class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, group):
-        ctx.group, ctx.rows = group, x.shape[0]
+    def forward(ctx, x, group, same_loss):
+        ctx.group, ctx.same_loss, ctx.rows = group, same_loss, x.shape[0]
         return _gathered(x, group)
 
     @staticmethod
     def backward(ctx, by_all):
-        by_all = by_all.contiguous().clone()
-        dist.all_reduce(by_all, group=ctx.group)
-        return by_all.narrow(0, rank(ctx.group) * ctx.rows, ctx.rows), None
-
-
-class _GatherForSameLoss(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, group):
-        ctx.group, ctx.rows = group, x.shape[0]
-        return _gathered(x, group)
-
-    @staticmethod
-    def backward(ctx, by_all):
+        """The sum over processes, of the own rows. Of the same loss all have the same gradient."""
+        if not ctx.same_loss:
+            by_all = by_all.contiguous().clone()
+            dist.all_reduce(by_all, group=ctx.group)
         own = by_all.narrow(0, rank(ctx.group) * ctx.rows, ctx.rows)
-        return own * world_size(ctx.group), None
+        return own * world_size(ctx.group) if ctx.same_loss else own, None, None
+
+
+def _gather(x: Tensor, group: dist.ProcessGroup | None, same_loss: bool) -> Tensor:
+    if world_size(group) == 1:
+        return x
+    return _Gather.apply(x, group, same_loss) if x.requires_grad else _gathered(x, group)
 
 
 class _Mean(torch.autograd.Function):
@@ -69,18 +66,14 @@ def all_gather(x: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
     """The rows of all processes, by rank. A row's gradient is the sum of what all processes' losses
     ask of it: for losses that differ from process to process.
     """
-    if world_size(group) == 1:
-        return x
-    return _AllGather.apply(x, group) if x.requires_grad else _gathered(x, group)
+    return _gather(x, group, same_loss=False)
 
 
 def all_gather_for_same_loss(x: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
     """The same for a loss that every process computes alike, of all rows: its gradient by this
     process's rows is known without asking the others.
     """
-    if world_size(group) == 1:
-        return x
-    return _GatherForSameLoss.apply(x, group) if x.requires_grad else _gathered(x, group)
+    return _gather(x, group, same_loss=True)
 
 
 def mean_loss(loss: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
