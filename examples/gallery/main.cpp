@@ -1,13 +1,16 @@
 // gallery FILE [train_fashion_mnist's options]: writes as JSON what every augmentation makes of
 // points in the plane and of an encoder's features, these on the two main axes of the queue's.
 // docs/pictures/make_gallery.py draws it; scripts/gallery does both.
-#include <Eigen/Eigenvalues>
 #include <exception>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "augmented.hpp"
 #include "files.hpp"
+#include "principal_axes.hpp"
 #include "scene.hpp"
 #include "trainer.hpp"
 #include "user_error.hpp"
@@ -18,37 +21,22 @@ namespace {
 using network::index;
 using network::matrix;
 
-/// Rows on two axes; of the plane itself, as they are.
+/// Rows on the queue's two main axes; of the plane, as they are.
 class projection {
  public:
   explicit projection(const matrix<float>& of) {
-    if (of.cols() == 2) {
-      axes_ = Eigen::MatrixXf::Identity(2, 2);
-      mean_ = Eigen::RowVectorXf::Zero(2);
-      return;
-    }
-    mean_ = of.colwise().mean();
-    const Eigen::MatrixXf centred = of.rowwise() - mean_;
-    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXf> found(centred.transpose() * centred);
-    axes_ = found.eigenvectors().rightCols(2).rowwise().reverse();
-    // An axis has no sign of its own: the larger part of it points forward.
-    for (index j = 0; j < 2; ++j) {
-      index largest = 0;
-      axes_.col(j).cwiseAbs().maxCoeff(&largest);
-      if (axes_(largest, j) < 0) axes_.col(j) *= -1;
-    }
+    if (of.cols() > 2) onto_ = trainer::principal_axes_of(of);
   }
 
   [[nodiscard]] nlohmann::json of(const matrix<float>& rows) const {
-    const Eigen::MatrixXf points = (rows.rowwise() - mean_) * axes_;
+    const matrix<float> points = onto_ ? trainer::projected(*onto_, rows) : rows;
     nlohmann::json list = nlohmann::json::array();
     for (index i = 0; i < points.rows(); ++i) list.push_back({points(i, 0), points(i, 1)});
     return list;
   }
 
  private:
-  Eigen::MatrixXf axes_;
-  Eigen::RowVectorXf mean_;
+  std::optional<trainer::principal_axes> onto_;
 };
 
 nlohmann::json picture(feaug::cpu_context& ctx, scene& from, const feaug::random_key& key) {

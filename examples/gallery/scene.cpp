@@ -3,9 +3,9 @@
 #include <array>
 #include <utility>
 
-#include "evaluation.hpp"
 #include "feaug/augment/l2_normalize.hpp"
 #include "feaug/core/random_normal.hpp"
+#include "model.hpp"
 #include "trainer.hpp"
 
 namespace gallery {

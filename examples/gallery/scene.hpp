@@ -7,7 +7,7 @@
 #include "dataset.hpp"
 #include "feaug/core/context.hpp"
 #include "feaug/core/random.hpp"
-#include "feaug/core/tensor_view.hpp"
+#include "matrix_view.hpp"
 #include "network/matrix.hpp"
 #include "settings.hpp"
 
@@ -19,9 +19,7 @@ struct scene {
   network::matrix<float> queue;
 };
 
-inline feaug::matrix_view<float> view(network::matrix<float>& values) {
-  return {values.data(), values.rows(), values.cols()};
-}
+using trainer::view;
 
 /// Three clouds of points in the plane, a little less or more than 1 from the origin.
 scene plane(const feaug::random_key& key);

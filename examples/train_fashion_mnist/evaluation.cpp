@@ -1,9 +1,12 @@
 #include "evaluation.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
-#include "feaug/queue/nearest.hpp"
+#include "model.hpp"
+#include "neighbours.hpp"
 #include "network/adamw.hpp"
 #include "network/linear.hpp"
 
@@ -71,35 +74,16 @@ double knn_accuracy(feaug::cpu_context& ctx, const matrix<float>& train,
                     const std::vector<std::int64_t>& train_labels, const matrix<float>& test,
                     const std::vector<std::int64_t>& test_labels) {
   const feaug::index_t k = std::min<feaug::index_t>(20, train.rows());
-  const feaug::index_t queries = test.rows();
-  std::vector<feaug::index_t> indices(static_cast<std::size_t>(queries * k));
-  std::vector<float> similarities(indices.size());
-  feaug::nearest(
-      ctx, feaug::matrix_view<const float>(train.data(), train.rows(), train.cols()),
-      feaug::matrix_view<const float>(test.data(), queries, test.cols()),
-      {.indices = {indices.data(), queries, k}, .similarities = {similarities.data(), queries, k}},
-      {.k = k});
-  matrix<float> votes = matrix<float>::Zero(queries, classes);
-  for (std::size_t at = 0; at < indices.size(); ++at) {
-    const auto label = train_labels[static_cast<std::size_t>(indices[at])];
-    votes(static_cast<index>(at) / k, label) += std::max(0.0F, similarities[at]);
+  const neighbours found = neighbours_of(ctx, train, test, k);
+  matrix<float> votes = matrix<float>::Zero(test.rows(), classes);
+  for (std::size_t at = 0; at < found.rows.size(); ++at) {
+    const auto label = train_labels[static_cast<std::size_t>(found.rows[at])];
+    votes(static_cast<index>(at) / k, label) += std::max(0.0F, found.similarities[at]);
   }
   return share_right(votes, test_labels);
 }
 
 }  // namespace
-
-matrix<float> features_of(feaug::cpu_context& ctx, network::encoder<float>& encoder,
-                          const matrix<float>& images) {
-  constexpr index at_once = 500;
-  matrix<float> all(images.rows(), network::encoder<float>::features);
-  for (index first = 0; first < images.rows(); first += at_once) {
-    const index count = std::min(at_once, images.rows() - first);
-    all.middleRows(first, count) =
-        encoder.forward(ctx, images.middleRows(first, count), network::mode::evaluate);
-  }
-  return all;
-}
 
 accuracies evaluate(feaug::cpu_context& ctx, network::encoder<float>& encoder,
                     const fashion_mnist& data) {

@@ -1,11 +1,29 @@
-// The feature augmentations that the command line offers, as feaug's policies.
+// The feature augmentations of the command line: which ones and how many is known at run time.
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <variant>
 #include <vector>
 
-#include "feaug/feaug.hpp"
+#include "feaug/augment/augmentation.hpp"
+#include "feaug/augment/elementwise.hpp"
+#include "feaug/augment/exchange_moments.hpp"
+#include "feaug/augment/extrapolate.hpp"
+#include "feaug/augment/interpolate.hpp"
+#include "feaug/augment/mask.hpp"
+#include "feaug/augment/mean_neighbour.hpp"
+#include "feaug/augment/neighbour.hpp"
+#include "feaug/augment/noise.hpp"
+#include "feaug/augment/row_selection.hpp"
+#include "feaug/augment/slerp.hpp"
+#include "feaug/augment/soft_neighbour.hpp"
+#include "feaug/augment/variant.hpp"
+#include "feaug/core/context.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/queue/support_queue.hpp"
 #include "settings.hpp"
 
 namespace trainer {
@@ -16,61 +34,48 @@ using any_augmentation =
                  feaug::soft_neighbour_policy<float>, feaug::mask, feaug::gaussian_noise,
                  feaug::interpolate, feaug::extrapolate, feaug::slerp, feaug::exchange_moments>;
 
-inline any_augmentation augmentation_of(feature_augmentation which, const settings& chosen,
-                                        const feaug::support_queue<float>& queue,
-                                        const std::vector<std::int64_t>& ids) {
-  // While the queue is empty a feature is its own neighbour; later its own image, seen an epoch
-  // ago, does not count.
-  constexpr auto fallback = feaug::neighbour_fallback::query;
-  // Where the neighbour stands for what is learned, a constant would teach the network nothing.
-  const auto gradient = chosen.augments_predictions() ? feaug::neighbour_gradient::straight_through
-                                                      : feaug::neighbour_gradient::none;
-  const feaug::vector_view<const std::int64_t> own(ids.data(),
-                                                   static_cast<feaug::index_t>(ids.size()));
-  switch (which) {
-    case feature_augmentation::none:
-      break;
-    case feature_augmentation::neighbour:
-      return feaug::neighbour_from(queue, {.gradient = gradient, .fallback = fallback},
-                                   {.exclude_ids = own});
-    case feature_augmentation::mean_neighbour:
-      return feaug::neighbour_from(
-          queue, feaug::mean_neighbour{.k = 5, .gradient = gradient, .fallback = fallback},
-          {.exclude_ids = own});
-    case feature_augmentation::soft_neighbour:
-      return feaug::soft_neighbour_from(queue, {.k = 5, .fallback = fallback},
-                                        {.exclude_ids = own});
-    case feature_augmentation::mask:
-      return feaug::mask{.keep_probability = static_cast<float>(chosen.mask_keep)};
-    case feature_augmentation::noise:
-      return feaug::gaussian_noise{.scale = static_cast<float>(chosen.noise_scale)};
-    case feature_augmentation::interpolate:
-      return feaug::interpolate{.distribution = feaug::weight_distribution::uniform,
-                                .low = static_cast<float>(chosen.interpolate_from),
-                                .high = 1.0F};
-    case feature_augmentation::extrapolate:
-      return feaug::extrapolate{.distribution = feaug::weight_distribution::uniform,
-                                .low = 1.0F,
-                                .high = static_cast<float>(chosen.extrapolate_to)};
-    case feature_augmentation::slerp:
-      return feaug::slerp{.distribution = feaug::weight_distribution::uniform,
-                          .low = static_cast<float>(chosen.interpolate_from),
-                          .high = 1.0F};
-    case feature_augmentation::exchange_moments:
-      return feaug::exchange_moments{};
-  }
-  return feaug::keep_features{};
-}
+/// Augmentations that are applied in turn, one to four of them: a policy of feaug, by the traits
+/// below.
+///
+/// feaug::compose does the same for parts whose types are known when it is compiled. Of four
+/// variants with ten alternatives each it would compile every alternative in every place.
+struct augmentation_sequence {
+  std::vector<any_augmentation> parts;
+};
 
-/// All that were asked for, in turn: at most four.
-inline auto composed_of(const settings& chosen, const feaug::support_queue<float>& queue,
-                        const std::vector<std::int64_t>& ids) {
-  const std::vector<feature_augmentation> which = chosen.augmentations();
-  const auto at = [&](std::size_t i) {
-    return augmentation_of(i < which.size() ? which[i] : feature_augmentation::none, chosen, queue,
-                           ids);
-  };
-  return feaug::compose(at(0), at(1), at(2), at(3));
-}
+/// How feaug carries out a sequence: feaug/augment/augmentation.hpp says what each of these does.
+struct sequence_traits : feaug::augmentation_defaults {
+  using policy_type = augmentation_sequence;
+  static constexpr std::string_view name = "sequence";
+  static constexpr int most_parts = 4;
+  /// Of one part; part i draws from the streams after those of part i − 1.
+  static constexpr int part_streams = feaug::stream_count<any_augmentation>;
+  /// As many as the most parts take, so that no later draw depends on how many there are.
+  static constexpr int streams = most_parts * part_streams;
+  static constexpr bool mixes_rows = true;
+  static constexpr bool backward_reads_value = true;
+
+  static bool wants_gradient(const policy_type& policy);
+  static void validate(const policy_type& policy, feaug::index_t rows, feaug::index_t cols);
+  static void check_forward(const policy_type& policy, const feaug::matrix_view<float>& out,
+                            bool alone);
+  static void check_backward(const policy_type& policy, const feaug::operand<float>& x,
+                             const feaug::matrix_view<const float>& grad_out);
+  static void forward(feaug::cpu_context& ctx, const policy_type& policy,
+                      feaug::matrix_view<const float> x, const feaug::random_key& key,
+                      const feaug::row_selection& selection, feaug::matrix_view<float> out);
+  static void backward(feaug::cpu_context& ctx, const policy_type& policy,
+                       const feaug::operand<float>& x, const feaug::random_key& key,
+                       const feaug::row_selection& selection,
+                       feaug::matrix_view<const float> grad_out);
+};
+
+/// The augmentations that were asked for.
+augmentation_sequence augmentations_of(const settings& chosen,
+                                       const feaug::support_queue<float>& queue,
+                                       const std::vector<std::int64_t>& ids);
 
 }  // namespace trainer
+
+template <>
+struct feaug::augmentation_traits<trainer::augmentation_sequence> : trainer::sequence_traits {};

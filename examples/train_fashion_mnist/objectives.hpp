@@ -1,10 +1,14 @@
-// The methods whose loss is no pair of prediction and target, as feaug::step wires them.
+// The loss of every method.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
-#include "feaug/feaug.hpp"
+#include "feaug/core/context.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/queue/support_queue.hpp"
 #include "model.hpp"
 #include "network/parameter.hpp"
 #include "settings.hpp"
@@ -26,9 +30,13 @@ struct learned_parts {
   network::parameter<float>& prototypes;
 };
 
-/// barlow_twins, vicreg, swav, mean_shift or ressl: returns the loss, and fills the gradients for
-/// 1 / accumulate of it.
-double objective(feaug::cpu_context& ctx, const settings& chosen, const two_views& views,
-                 const learned_parts& learned);
+/// The methods that compare pairs of prediction and target (settings::is_step), by feaug::step.
+/// Returns the loss, and fills the gradients for 1 / accumulate of it.
+double step_objective(feaug::cpu_context& ctx, const settings& chosen, const two_views& views,
+                      const learned_parts& learned);
+
+/// The same of barlow_twins, vicreg, swav, mean_shift and ressl.
+double other_objective(feaug::cpu_context& ctx, const settings& chosen, const two_views& views,
+                       const learned_parts& learned);
 
 }  // namespace trainer

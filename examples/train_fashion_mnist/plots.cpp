@@ -1,6 +1,5 @@
 #include "plots.hpp"
 
-#include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -9,10 +8,11 @@
 #include <system_error>
 #include <vector>
 
-#include "evaluation.hpp"
-#include "feaug/queue/nearest.hpp"
 #include "files.hpp"
 #include "gnuplot.hpp"
+#include "model.hpp"
+#include "neighbours.hpp"
+#include "principal_axes.hpp"
 #include "user_error.hpp"
 
 namespace trainer {
@@ -95,12 +95,10 @@ void plot_training(const std::string& folder, const training& run) {
 void plot_projection(const std::string& folder, matrix<float> features,
                      const std::vector<std::int64_t>& labels) {
   // Only directions count in what was trained: lengths are left out.
-  features.array().colwise() /= features.rowwise().norm().array().max(1e-12F);
-  features.rowwise() -= matrix<float>(features.colwise().mean()).row(0);
-  const Eigen::MatrixXf covariance = features.transpose() * features;
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXf> axes(covariance);
-  const matrix<float> points = features * axes.eigenvectors().rightCols(2).rowwise().reverse();
-  const float all = axes.eigenvalues().sum();
+  for (index i = 0; i < features.rows(); ++i)
+    features.row(i) /= std::max(features.row(i).norm(), 1e-12F);
+  const principal_axes axes = principal_axes_of(features);
+  const matrix<float> points = projected(axes, features);
   std::ostringstream table;
   table << "# first axis, second axis: a block a class\n";
   for (std::size_t label = 0; label < garments.size(); ++label) {
@@ -112,13 +110,12 @@ void plot_projection(const std::string& folder, matrix<float> features,
   }
   const std::string data = folder + "/projection.txt";
   write_atomically(data, table.str());
-  const auto percent = [&](index from_last) {
-    const float value = axes.eigenvalues()(axes.eigenvalues().size() - from_last);
-    return std::to_string(std::lround(100 * value / std::max(all, 1e-12F)));
+  const auto percent = [&](std::size_t axis) {
+    return std::to_string(std::lround(100 * axes.shares[axis]));
   };
   std::string script = to_file(folder, "projection", 900, 720);
   script += "set title 'held-out features on their two main axes'\nset xlabel 'first axis (" +
-            percent(1) + " % of the variance)'\nset ylabel 'second axis (" + percent(2) +
+            percent(0) + " % of the variance)'\nset ylabel 'second axis (" + percent(1) +
             " %)'\nset key outside right center reverse Left\nset border 3\nset tics nomirror\n"
             "set size ratio -1\nplot ";
   for (std::size_t label = 0; label < garments.size(); ++label) {
@@ -204,12 +201,7 @@ void plot_neighbours(feaug::cpu_context& ctx, const std::string& folder,
   matrix<float> asked(rows, held_out_features.cols());
   for (index q = 0; q < rows; ++q)
     asked.row(q) = held_out_features.row(queries[static_cast<std::size_t>(q)]);
-  std::vector<feaug::index_t> found(static_cast<std::size_t>(rows * k));
-  feaug::nearest(ctx,
-                 feaug::matrix_view<const float>(train_features.data(), train_features.rows(),
-                                                 train_features.cols()),
-                 feaug::matrix_view<const float>(asked.data(), rows, asked.cols()),
-                 {.indices = {found.data(), rows, k}}, {.k = k});
+  const neighbours found = neighbours_of(ctx, train_features, asked, k);
   // The query, a gap, its neighbours.
   contact_sheet sheet(rows, k + 2);
   std::string names;
@@ -222,7 +214,7 @@ void plot_neighbours(feaug::cpu_context& ctx, const std::string& folder,
              std::to_string(sheet.height() - q * contact_sheet::tile - contact_sheet::tile / 2) +
              " right\n";
     for (index rank = 0; rank < k; ++rank) {
-      const auto neighbour = static_cast<index>(found[static_cast<std::size_t>(q * k + rank)]);
+      const auto neighbour = static_cast<index>(found.rows[static_cast<std::size_t>(q * k + rank)]);
       const bool same = data.train.labels[static_cast<std::size_t>(neighbour)] == label;
       sheet.put(q, rank + 2, data.train, neighbour,
                 same ? contact_sheet::colour{0, 158, 115} : contact_sheet::colour{213, 94, 0});

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "dataset.hpp"
+#include "evaluation.hpp"
 #include "feaug/core/context.hpp"
 #include "sweep_results.hpp"
 #include "sweep_table.hpp"

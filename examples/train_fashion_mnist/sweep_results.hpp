@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "evaluation.hpp"
+#include "accuracies.hpp"
 
 namespace trainer {
 

@@ -2,40 +2,23 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <numbers>
 #include <utility>
 
-#include "feature_augmentation.hpp"
+#include "feaug/core/random_permutation.hpp"
+#include "image_augmentation.hpp"
+#include "matrix_view.hpp"
+#include "neighbours.hpp"
+#include "network/momentum.hpp"
 #include "objectives.hpp"
+#include "streams.hpp"
 #include "user_error.hpp"
 
 namespace trainer {
 namespace {
 
 using network::matrix;
-
-feaug::matrix_view<float> view(matrix<float>& m) { return {m.data(), m.rows(), m.cols()}; }
-feaug::matrix_view<const float> view(const matrix<float>& m) {
-  return {m.data(), m.rows(), m.cols()};
-}
-
-feaug::step_options<float> step_options_of(const settings& chosen) {
-  using feaug::architecture;
-  feaug::step_options<float> options{.temperature = chosen.temperature, .samples = chosen.samples};
-  if (chosen.architecture == "basic") options.architecture = architecture::basic;
-  if (chosen.architecture == "pre_predictor") options.architecture = architecture::pre_predictor;
-  if (chosen.architecture == "post_predictor") options.architecture = architecture::post_predictor;
-  if (chosen.sample_reduction == "sum") options.sample_reduction = feaug::sample_reduce::sum;
-  if (chosen.method == "byol" || chosen.method == "simsiam")
-    options.paradigm = feaug::paradigm::similarity;
-  if (chosen.method == "simclr") options.contrast = feaug::contrast::both_views;
-  if (chosen.method == "moco") {
-    options.contrast = feaug::contrast::prediction_rows;
-    options.in_batch_negatives = false;
-  }
-  options.share = 1.0 / static_cast<double>(chosen.accumulate);
-  return options;
-}
 
 network::state<float> states_of(branch& part, const std::string& name) {
   network::state<float> all;
@@ -151,7 +134,8 @@ update_report training::train_on(const micro_batch& batch, std::uint64_t step) {
   matrix<float> target = target_ ? target_->forward(ctx_, views) : online;
   matrix<float> gradient(online.rows(), online.cols());
   update_report report;
-  report.neighbour_accuracy = neighbour_accuracy(batch, target);
+  report.neighbour_accuracy = neighbour_accuracy(
+      ctx_, queue_.view(), view(std::as_const(target)).rows_from(0, rows), batch.ids, batch.labels);
   report.loss = compare(batch, online, gradient, target, step);
   online_.backward(ctx_, gradient);
   // Only the first view enters the queue: the second would be the nearest neighbour of the first
@@ -162,63 +146,21 @@ update_report training::train_on(const micro_batch& batch, std::uint64_t step) {
 
 double training::compare(const micro_batch& batch, matrix<float>& online, matrix<float>& gradient,
                          matrix<float>& target, std::uint64_t step) {
-  using feaug::differentiable;
-  using feaug::stop_gradient;
   const auto rows = static_cast<feaug::index_t>(batch.ids.size());
   const auto half = [&](matrix<float>& both, int v) {
     return view(both).rows_from(v * rows, rows);
   };
-  const feaug::support_queue<float> queue = queue_.view();
   feaug::random_key key = key_for(chosen_.seed, step, stream::features);
   key.row_offset = batch.first_row;
-  const auto z1 = differentiable(half(online, 0), half(gradient, 0));
-  const auto z2 = differentiable(half(online, 1), half(gradient, 1));
-  if (!chosen_.is_step()) {
-    return objective(ctx_, chosen_,
-                     {.z = {z1, z2},
-                      .target = {half(target, 0), half(target, 1)},
-                      .ids = batch.ids,
-                      .queue = queue,
-                      .key = key},
-                     {.h = predictor_, .prototypes = prototypes_});
-  }
-  feaug::step_options<float> options = step_options_of(chosen_);
-  if (chosen_.method == "moco") {
-    options.negatives =
-        stop_gradient(feaug::matrix_view<const float>(queue.storage.rows_from(0, queue_.size)));
-    // The very first batch has no queue yet: its own keys are the negatives.
-    options.in_batch_negatives = queue_.size == 0;
-  }
-  const auto augmentation = composed_of(chosen_, queue, batch.ids);
-  const auto run = [&](auto& h) -> double {
-    if (target_ == nullptr) {
-      return static_cast<double>(feaug::step(ctx_, options, z1, z2, h, augmentation, key,
-                                             chosen_.stop_gradient == "on"
-                                                 ? feaug::target_gradient::stopped
-                                                 : feaug::target_gradient::flowing));
-    }
-    options.share *= 0.5;  // the mean of the two directions
-    return static_cast<double>(feaug::step_direction(
-               ctx_, options, z1, stop_gradient(half(target, 1)), h, augmentation, key, 0)) +
-           static_cast<double>(feaug::step_direction(
-               ctx_, options, z2, stop_gradient(half(target, 0)), h, augmentation, key, 1));
-  };
-  if (chosen_.has_predictor()) return run(predictor_);
-  feaug::no_predictor none;
-  return run(none);
-}
-
-double training::neighbour_accuracy(const micro_batch& batch, const matrix<float>& features) {
-  if (queue_.size == 0) return -1;
-  const auto rows = static_cast<feaug::index_t>(batch.ids.size());
-  std::vector<feaug::index_t> found(batch.ids.size());
-  std::vector<std::int64_t> labels(batch.ids.size());
-  feaug::nearest(ctx_, queue_.view(), view(features).rows_from(0, rows),
-                 {.indices = {found.data(), rows, 1}}, {.exclude_ids = {batch.ids.data(), rows}});
-  feaug::gather(ctx_, queue_.view(), {found.data(), rows}, {.labels = {labels.data(), rows}});
-  std::int64_t same = 0;
-  for (std::size_t i = 0; i < labels.size(); ++i) same += labels[i] == batch.labels[i] ? 1 : 0;
-  return static_cast<double>(same) / static_cast<double>(rows);
+  const auto objective = chosen_.is_step() ? step_objective : other_objective;
+  return objective(ctx_, chosen_,
+                   {.z = {feaug::differentiable(half(online, 0), half(gradient, 0)),
+                          feaug::differentiable(half(online, 1), half(gradient, 1))},
+                    .target = {half(target, 0), half(target, 1)},
+                    .ids = batch.ids,
+                    .queue = queue_.view(),
+                    .key = key},
+                   {.h = predictor_, .prototypes = prototypes_});
 }
 
 /// Warm-up over the first twentieth, then a cosine down to zero.

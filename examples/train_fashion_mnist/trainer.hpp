@@ -3,53 +3,24 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
+#include "accuracies.hpp"
 #include "checkpoint.hpp"
 #include "dataset.hpp"
-#include "evaluation.hpp"
-#include "feaug/feaug.hpp"
-#include "image_augmentation.hpp"
+#include "feaug/core/context.hpp"
 #include "model.hpp"
 #include "network/adamw.hpp"
+#include "network/matrix.hpp"
+#include "network/parameter.hpp"
+#include "queue_memory.hpp"
 #include "settings.hpp"
 
 namespace trainer {
 
 /// The images that a run trains on and is measured by.
 fashion_mnist load_images(const settings& chosen);
-
-/// A queue's memory, which belongs to us: feaug sees views of it, and checkpoints keep it.
-struct queue_memory {
-  std::vector<float> rows;
-  std::vector<std::int64_t> ids;
-  std::vector<std::int64_t> labels;
-  feaug::index_t cursor = 0;
-  feaug::index_t size = 0;
-  /// The rows in 8 bits, for searches; not in checkpoints, since the rows say it all.
-  std::vector<std::uint8_t> shadow_codes;
-  std::vector<float> shadow_bounds;
-
-  explicit queue_memory(std::int64_t capacity)
-      : rows(static_cast<std::size_t>(capacity * projected_features)),
-        ids(static_cast<std::size_t>(capacity)),
-        labels(static_cast<std::size_t>(capacity)),
-        shadow_codes(static_cast<std::size_t>(feaug::shadow_codes(capacity, projected_features))),
-        shadow_bounds(static_cast<std::size_t>(feaug::shadow_bounds(capacity))) {}
-
-  feaug::support_queue<float> view() {
-    const auto capacity = static_cast<feaug::index_t>(ids.size());
-    return {
-        .storage = {rows.data(), capacity, projected_features},
-        .cursor = &cursor,
-        .size = &size,
-        .ids = {ids.data(), capacity},
-        .labels = {labels.data(), capacity},
-        .shadow = {
-            .codes = {shadow_codes.data(), static_cast<feaug::index_t>(shadow_codes.size())},
-            .bounds = {shadow_bounds.data(), static_cast<feaug::index_t>(shadow_bounds.size())}}};
-  }
-};
 
 struct update_report {
   double loss = 0;
@@ -97,7 +68,6 @@ class training {
   double compare(const micro_batch& batch, network::matrix<float>& online,
                  network::matrix<float>& gradient, network::matrix<float>& target,
                  std::uint64_t step);
-  double neighbour_accuracy(const micro_batch& batch, const network::matrix<float>& features);
   [[nodiscard]] double learning_rate(std::int64_t update) const;
   std::vector<array_view> arrays();
 

@@ -1,34 +1,28 @@
-#include "objectives.hpp"
-
 #include <algorithm>
-#include <type_traits>
 #include <utility>
 
 #include "feature_augmentation.hpp"
-#include "network/matrix.hpp"
+#include "feaug/augment/l2_normalize.hpp"
+#include "feaug/loss/barlow_twins.hpp"
+#include "feaug/loss/mean_shift.hpp"
+#include "feaug/loss/relation_distillation.hpp"
+#include "feaug/loss/swapped_assignment.hpp"
+#include "feaug/loss/vicreg.hpp"
+#include "matrix_view.hpp"
+#include "objectives.hpp"
 
 namespace trainer {
 namespace {
 
 using network::matrix;
 
-feaug::matrix_view<float> view(matrix<float>& m) { return {m.data(), m.rows(), m.cols()}; }
-feaug::matrix_view<const float> view(const matrix<float>& m) {
-  return {m.data(), m.rows(), m.cols()};
-}
-
 double share_of(const settings& chosen) { return 1.0 / static_cast<double>(chosen.accumulate); }
-
-matrix<float> copy_of(feaug::matrix_view<const float> rows) {
-  return Eigen::Map<const matrix<float>, 0, Eigen::OuterStride<>>(
-      rows.data, rows.rows(), rows.cols(), Eigen::OuterStride<>(rows.row_stride()));
-}
 
 /// The first view against the augmented second one: neither loss tells its sides apart.
 template <class Loss>
 double of_moments(feaug::cpu_context& ctx, const settings& chosen, const two_views& views,
                   const Loss& loss) {
-  const auto augmentation = composed_of(chosen, views.queue, views.ids);
+  const augmentation_sequence augmentation = augmentations_of(chosen, views.queue, views.ids);
   matrix<float> augmented(views.z[1].value.rows(), views.z[1].value.cols());
   matrix<float> gradient(augmented.rows(), augmented.cols());
   feaug::augment(ctx, augmentation, views.z[1].value, views.key, view(augmented));
@@ -40,16 +34,14 @@ double of_moments(feaug::cpu_context& ctx, const settings& chosen, const two_vie
 /// Unit features, augmented before they are clustered, against unit prototypes.
 double swav(feaug::cpu_context& ctx, const settings& chosen, const two_views& views,
             network::parameter<float>& prototypes) {
-  const auto augmentation = composed_of(chosen, views.queue, views.ids);
+  const augmentation_sequence augmentation = augmentations_of(chosen, views.queue, views.ids);
   feaug::l2_normalize(ctx, view(std::as_const(prototypes.value)), view(prototypes.value));
   const feaug::index_t rows = views.z[0].value.rows();
   matrix<float> unit[2];
   matrix<float> augmented[2];
   matrix<float> scores[2];
   matrix<float> gradient[2];
-  feaug::random_key keys[2] = {
-      views.key,
-      views.key.streams_later(feaug::stream_count<std::remove_const_t<decltype(augmentation)>>)};
+  const feaug::random_key keys[2] = {views.key, views.key.streams_later(sequence_traits::streams)};
   for (int v = 0; v < 2; ++v) {
     unit[v].resize(rows, projected_features);
     augmented[v].resize(rows, projected_features);
@@ -60,7 +52,7 @@ double swav(feaug::cpu_context& ctx, const settings& chosen, const two_views& vi
   }
   // The queue's features join the balance, by their scores with the prototypes of today.
   const matrix<float> queued =
-      copy_of(views.queue.storage.rows_from(0, *views.queue.size)) * prototypes.value.transpose();
+      matrix_of(views.queue.storage.rows_from(0, *views.queue.size)) * prototypes.value.transpose();
   const float value = feaug::swapped_assignment_with_gradients(
       ctx, feaug::differentiable(view(scores[0]), view(gradient[0])),
       feaug::differentiable(view(scores[1]), view(gradient[1])),
@@ -124,8 +116,8 @@ double ressl(feaug::cpu_context& ctx, const settings& chosen, const two_views& v
 
 }  // namespace
 
-double objective(feaug::cpu_context& ctx, const settings& chosen, const two_views& views,
-                 const learned_parts& learned) {
+double other_objective(feaug::cpu_context& ctx, const settings& chosen, const two_views& views,
+                       const learned_parts& learned) {
   if (chosen.method == "barlow_twins") {
     return of_moments(ctx, chosen, views, [&](const auto& a, const auto& b) {
       return feaug::barlow_twins_with_gradients(ctx, a, b, {.gradient_scale = share_of(chosen)});

@@ -1,0 +1,142 @@
+#include "feature_augmentation.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+#include "feaug/core/error.hpp"
+#include "matrix_view.hpp"
+
+namespace trainer {
+namespace {
+
+any_augmentation augmentation_of(feature_augmentation which, const settings& chosen,
+                                 const feaug::support_queue<float>& queue,
+                                 const std::vector<std::int64_t>& ids) {
+  // While the queue is empty a feature is its own neighbour; later its own image, seen an epoch
+  // ago, does not count.
+  constexpr auto fallback = feaug::neighbour_fallback::query;
+  // Where the neighbour stands for what is learned, a constant would teach the network nothing.
+  const auto gradient = chosen.augments_predictions() ? feaug::neighbour_gradient::straight_through
+                                                      : feaug::neighbour_gradient::none;
+  const feaug::vector_view<const std::int64_t> own(ids.data(),
+                                                   static_cast<feaug::index_t>(ids.size()));
+  switch (which) {
+    case feature_augmentation::none:
+      break;
+    case feature_augmentation::neighbour:
+      return feaug::neighbour_from(queue, {.gradient = gradient, .fallback = fallback},
+                                   {.exclude_ids = own});
+    case feature_augmentation::mean_neighbour:
+      return feaug::neighbour_from(
+          queue, feaug::mean_neighbour{.k = 5, .gradient = gradient, .fallback = fallback},
+          {.exclude_ids = own});
+    case feature_augmentation::soft_neighbour:
+      return feaug::soft_neighbour_from(queue, {.k = 5, .fallback = fallback},
+                                        {.exclude_ids = own});
+    case feature_augmentation::mask:
+      return feaug::mask{.keep_probability = static_cast<float>(chosen.mask_keep)};
+    case feature_augmentation::noise:
+      return feaug::gaussian_noise{.scale = static_cast<float>(chosen.noise_scale)};
+    case feature_augmentation::interpolate:
+      return feaug::interpolate{.distribution = feaug::weight_distribution::uniform,
+                                .low = static_cast<float>(chosen.interpolate_from),
+                                .high = 1.0F};
+    case feature_augmentation::extrapolate:
+      return feaug::extrapolate{.distribution = feaug::weight_distribution::uniform,
+                                .low = 1.0F,
+                                .high = static_cast<float>(chosen.extrapolate_to)};
+    case feature_augmentation::slerp:
+      return feaug::slerp{.distribution = feaug::weight_distribution::uniform,
+                          .low = static_cast<float>(chosen.interpolate_from),
+                          .high = 1.0F};
+    case feature_augmentation::exchange_moments:
+      return feaug::exchange_moments{};
+  }
+  return feaug::keep_features{};
+}
+
+using part_traits = feaug::augmentation_on<feaug::cpu_context, any_augmentation>;
+using network::matrix;
+using const_view = feaug::matrix_view<const float>;
+
+feaug::random_key key_of_part(const feaug::random_key& key, std::size_t part) {
+  return key.streams_later(static_cast<int>(part) * sequence_traits::part_streams);
+}
+
+/// What every part but the last makes of x, each from the output of the part before it. On all
+/// rows, whichever are selected: a selected row may read any other.
+std::vector<matrix<float>> outputs_before_last(feaug::cpu_context& ctx,
+                                               const augmentation_sequence& policy, const_view x,
+                                               const feaug::random_key& key) {
+  std::vector<matrix<float>> outputs(policy.parts.size() - 1);
+  for (std::size_t part = 0; part < outputs.size(); ++part) {
+    outputs[part].resize(x.rows(), x.cols());
+    const const_view input = part == 0 ? x : view(std::as_const(outputs[part - 1]));
+    part_traits::forward(ctx, policy.parts[part], input, key_of_part(key, part), {},
+                         view(outputs[part]));
+  }
+  return outputs;
+}
+
+}  // namespace
+
+augmentation_sequence augmentations_of(const settings& chosen,
+                                       const feaug::support_queue<float>& queue,
+                                       const std::vector<std::int64_t>& ids) {
+  augmentation_sequence all;
+  for (const feature_augmentation which : chosen.augmentations())
+    all.parts.push_back(augmentation_of(which, chosen, queue, ids));
+  return all;
+}
+
+bool sequence_traits::wants_gradient(const augmentation_sequence& policy) {
+  return std::any_of(policy.parts.begin(), policy.parts.end(), part_traits::wants_gradient);
+}
+
+void sequence_traits::validate(const augmentation_sequence& policy, feaug::index_t rows,
+                               feaug::index_t cols) {
+  const auto count = static_cast<feaug::index_t>(policy.parts.size());
+  feaug::check::within(name, "parts", count, 1, most_parts);
+  for (const any_augmentation& part : policy.parts) part_traits::validate(part, rows, cols);
+}
+
+void sequence_traits::check_forward(const augmentation_sequence& policy,
+                                    const feaug::matrix_view<float>& out, bool alone) {
+  const bool only = alone && policy.parts.size() == 1;
+  for (const any_augmentation& part : policy.parts) part_traits::check_forward(part, out, only);
+}
+
+void sequence_traits::check_backward(const augmentation_sequence& policy,
+                                     const feaug::operand<float>& x, const const_view& grad_out) {
+  for (const any_augmentation& part : policy.parts) part_traits::check_backward(part, x, grad_out);
+}
+
+void sequence_traits::forward(feaug::cpu_context& ctx, const augmentation_sequence& policy,
+                              const_view x, const feaug::random_key& key,
+                              const feaug::row_selection& selection,
+                              feaug::matrix_view<float> out) {
+  const std::vector<matrix<float>> outputs = outputs_before_last(ctx, policy, x, key);
+  part_traits::forward(ctx, policy.parts.back(), outputs.empty() ? x : view(outputs.back()),
+                       key_of_part(key, outputs.size()), selection, out);
+}
+
+void sequence_traits::backward(feaug::cpu_context& ctx, const augmentation_sequence& policy,
+                               const feaug::operand<float>& x, const feaug::random_key& key,
+                               const feaug::row_selection& selection, const_view grad_out) {
+  std::vector<matrix<float>> inputs = outputs_before_last(ctx, policy, x.value, key);
+  std::vector<matrix<float>> gradients(inputs.size());
+  const_view incoming = grad_out;
+  for (std::size_t part = inputs.size(); part > 0; --part) {
+    gradients[part - 1].setZero(x.value.rows(), x.value.cols());
+    const feaug::operand<float> input =
+        feaug::differentiable(view(inputs[part - 1]), view(gradients[part - 1]));
+    part_traits::backward(ctx, policy.parts[part], input, key_of_part(key, part),
+                          part == inputs.size() ? selection : feaug::row_selection{}, incoming);
+    incoming = input.gradient;
+  }
+  part_traits::backward(ctx, policy.parts.front(), x, key,
+                        inputs.empty() ? selection : feaug::row_selection{}, incoming);
+}
+
+}  // namespace trainer
