@@ -11,6 +11,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace adversarial_test {
+
 using feaug::adversarial_gradient;
 using feaug::adversarial_norm;
 using feaug::adversarial_options;
@@ -313,3 +315,5 @@ TEST_CASE("adversarial steps name what is wrong, before they write",
         }) == "adversarial_backward: radius: got -1, wanted a finite number of at least 0");
   CHECK(out.values() == std::vector<double>(12, 9.0));
 }
+
+}  // namespace adversarial_test

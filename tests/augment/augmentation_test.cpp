@@ -13,6 +13,8 @@
 #include "support/automatic_gradient.hpp"
 #include "support/test_matrix.hpp"
 
+namespace augmentation_test {
+
 using feaug::accumulate;
 using feaug::cpu_context;
 using feaug::differentiable;
@@ -473,3 +475,5 @@ TEST_CASE("augmentations name what is wrong, before they write", "[augment]") {
   CHECK_THROWS_WITH(feaug::l2_normalize(ctx, x.view(), out.view(), {.eps = 0}),
                     Contains("l2_normalize: eps: got 0"));
 }
+
+}  // namespace augmentation_test

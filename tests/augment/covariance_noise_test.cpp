@@ -14,6 +14,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace covariance_noise_test {
+
 using feaug::cpu_context;
 using feaug::differentiable;
 using feaug::index_t;
@@ -433,3 +435,5 @@ TEST_CASE("covariances name what is wrong, before they write", "[augment][covari
         }) ==
         "covariance_noise: out: got memory that overlaps state.factor, wanted memory of its own");
 }
+
+}  // namespace covariance_noise_test

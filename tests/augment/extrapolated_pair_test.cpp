@@ -13,6 +13,8 @@
 #include "support/automatic_gradient.hpp"
 #include "support/test_matrix.hpp"
 
+namespace extrapolated_pair_test {
+
 using feaug::differentiable;
 using feaug::index_t;
 using feaug::stop_gradient;
@@ -122,3 +124,5 @@ TEST_CASE("FT's pair: one weight for both, the gradient through both", "[augment
   CHECK(loss == Approx(want.value));
   CHECK(testing::relative_error(dq.values(), want.gradient) < 1e-9);
 }
+
+}  // namespace extrapolated_pair_test

@@ -13,6 +13,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace latent_noise_test {
+
 using feaug::cpu_context;
 using feaug::differentiable;
 using feaug::index_t;
@@ -297,3 +299,5 @@ TEST_CASE("latent_noise names what is wrong, before it writes", "[augment][laten
                    "its own");
   CHECK((out.values() == std::vector<double>(15, 9.0) && cotangent.values() == g.values()));
 }
+
+}  // namespace latent_noise_test

@@ -13,6 +13,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace misuse_test {
+
 using feaug::differentiable;
 using feaug::index_t;
 using feaug::matrix_view;
@@ -399,3 +401,5 @@ TEST_CASE("l2_normalize refuses what does not fit", "[l2_normalize][misuse]") {
   CHECK(backward() ==
         "l2_normalize_backward: grad_out: got shape (2, 5), wanted shape (3, 5) as x");
 }
+
+}  // namespace misuse_test

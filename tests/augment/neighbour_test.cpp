@@ -21,6 +21,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace neighbour_test {
+
 using feaug::cpu_context;
 using feaug::differentiable;
 using feaug::index_t;
@@ -591,3 +593,5 @@ TEST_CASE("policies of neighbours refuse bad options", "[augment][neighbour][mis
           feaug::draw(ctx, random_neighbour{}, key, feaug::vector_view<float>(nullptr, 3));
         }) == "draw: choice: got a null pointer with shape (3), wanted a pointer to its elements");
 }
+
+}  // namespace neighbour_test

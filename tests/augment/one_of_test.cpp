@@ -13,6 +13,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace one_of_test {
+
 using feaug::cpu_context;
 using feaug::index_t;
 using feaug::random_key;
@@ -196,3 +198,5 @@ TEST_CASE("one_of and its draw name what is wrong", "[one_of]") {
               key, {choice.data(), 3});
   CHECK(choice == std::vector<index_t>{1, 1, 1});
 }
+
+}  // namespace one_of_test

@@ -16,6 +16,8 @@
 #include "feaug/augment/random_neighbour.hpp"
 #include "support/test_matrix.hpp"
 
+namespace poisoning_test {
+
 using feaug::index_t;
 using testing::test_matrix;
 
@@ -347,3 +349,5 @@ TEST_CASE("the table of docs/robustness.md", "[.][poisoning-table]") {
   }
   CHECK(got.size() == where.attacks.size() + 1);
 }
+
+}  // namespace poisoning_test

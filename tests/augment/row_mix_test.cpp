@@ -13,6 +13,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace row_mix_test {
+
 using feaug::cpu_context;
 using feaug::differentiable;
 using feaug::index_t;
@@ -593,3 +595,5 @@ TEST_CASE("row mixes name what is wrong, before they write", "[augment][row_mix]
         }) == "exchange_moments: eps: got 0, wanted a finite number above 0");
   CHECK(permutation == std::vector<index_t>(3, 5));
 }
+
+}  // namespace row_mix_test

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "augment/neighbour_reference.hpp"
 #include "feaug/augment/compose.hpp"
 #include "feaug/augment/elementwise.hpp"
 #include "feaug/augment/mask.hpp"
@@ -18,6 +19,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace soft_neighbour_test {
+
 using feaug::cpu_context;
 using feaug::differentiable;
 using feaug::index_t;
@@ -26,17 +29,7 @@ using testing::test_matrix;
 
 namespace {
 
-using double_rows = std::vector<std::vector<double>>;
-
-template <class T>
-double_rows rows_of(const test_matrix<T>& x) {
-  double_rows rows;
-  for (index_t i = 0; i < x.rows(); ++i) {
-    rows.emplace_back();
-    for (index_t j = 0; j < x.cols(); ++j) rows.back().push_back(x.get(i, j));
-  }
-  return rows;
-}
+using double_rows = testing::rows_of_doubles;
 
 double length(const std::vector<double>& row) {
   return std::max(std::sqrt(testing::reference_dot(row, row)), 1e-12);
@@ -400,3 +393,5 @@ TEST_CASE("soft_neighbour names what is wrong, before it writes", "[soft_neighbo
         "its own");
   CHECK(out.values() == std::vector<double>(12, 9.0));
 }
+
+}  // namespace soft_neighbour_test

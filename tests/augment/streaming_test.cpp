@@ -6,6 +6,8 @@
 
 #include "feaug/feaug.hpp"
 
+namespace streaming_test {
+
 using feaug::cpu_context;
 using feaug::index_t;
 using feaug::matrix_view;
@@ -97,3 +99,5 @@ TEMPLATE_TEST_CASE("large outputs are small ones, row by row", "[augment]", floa
   feaug::augment(ctx, feaug::keep_features{}, x.view(), key, copied.view());
   CHECK(mixed.storage == copied.storage);
 }
+
+}  // namespace streaming_test

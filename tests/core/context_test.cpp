@@ -8,6 +8,8 @@
 
 #include "feaug/cpu/parallel.hpp"
 
+namespace context_test {
+
 using feaug::index_t;
 
 TEST_CASE("a context uses the threads that it is given, or all", "[context]") {
@@ -75,3 +77,5 @@ TEST_CASE("an exception in a block reaches the caller, and the context still wor
   feaug::cpu::for_each_block(ctx, 50, [&](index_t block, int) { sum += block; });
   CHECK(sum == 49 * 50 / 2);
 }
+
+}  // namespace context_test

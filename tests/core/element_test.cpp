@@ -11,6 +11,8 @@
 
 #include "feaug/core/operand.hpp"
 
+namespace element_test {
+
 using feaug::load;
 
 namespace {
@@ -73,3 +75,5 @@ TEST_CASE("views and operands are plain, and spaces do not convert", "[element]"
   CHECK(m.rows_from(1, 2).data == memory + 4);
   CHECK((m.rows_from(1, 2).rows() == 2 && matrix_view<float>(nullptr, 0, 4).empty()));
 }
+
+}  // namespace element_test

@@ -12,6 +12,8 @@
 #include "feaug/core/random.hpp"
 #include "support/message_of.hpp"
 
+namespace error_test {
+
 namespace check = feaug::check;
 using feaug::index_t;
 using feaug::matrix_view;
@@ -254,3 +256,5 @@ TEST_CASE("keys that cannot be drawn from", "[error]") {
   CHECK(usable({.device_step = &counter}) ==
         "op: random_key.device_step: got a pointer, wanted null, since this runs on the CPU");
 }
+
+}  // namespace error_test

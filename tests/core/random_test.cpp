@@ -11,6 +11,8 @@
 #include "feaug/core/random_normal.hpp"
 #include "feaug/core/random_permutation.hpp"
 
+namespace random_test {
+
 using feaug::index_t;
 using feaug::random_key;
 
@@ -195,3 +197,5 @@ TEST_CASE("a permutation holds every row once, and every order is as likely", "[
   }
   for (int times : seen) CHECK(std::abs(times - 1000) < 130);  // 4.5 standard deviations
 }
+
+}  // namespace random_test

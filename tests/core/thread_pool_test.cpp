@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+namespace thread_pool_test {
+
 using feaug::thread_pool;
 
 TEST_CASE("every worker runs once, each on a thread of its own", "[thread_pool]") {
@@ -64,3 +66,5 @@ TEST_CASE("of several exceptions one comes back", "[thread_pool]") {
   CHECK_THROWS_AS(pool.run(4, [](int) { throw std::runtime_error("all"); }), std::runtime_error);
   CHECK_THROWS_AS(pool.run(1, [](int) { throw std::runtime_error("alone"); }), std::runtime_error);
 }
+
+}  // namespace thread_pool_test

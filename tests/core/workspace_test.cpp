@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+namespace workspace_test {
+
 using feaug::workspace;
 
 namespace {
@@ -98,3 +100,5 @@ TEST_CASE("clear gives all memory back, and a moved workspace keeps it", "[works
   // An array of nothing is still an address of its own.
   CHECK(scope.take<int>(0) != scope.take<int>(0));
 }
+
+}  // namespace workspace_test

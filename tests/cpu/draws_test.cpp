@@ -11,6 +11,8 @@
 
 #include "feaug/core/random_normal.hpp"
 
+namespace draws_test {
+
 using feaug::cpu_context;
 using feaug::index_t;
 using feaug::instruction_set;
@@ -283,3 +285,5 @@ TEST_CASE("drawn normals are unrelated across columns, rows, streams and steps",
     check(0, normals(set, {.seed = 23, .step = 9}, rows, cols));
   }
 }
+
+}  // namespace draws_test

@@ -5,6 +5,8 @@
 
 #include "feaug/core/context.hpp"
 
+namespace instruction_set_test {
+
 using feaug::instruction_set;
 
 TEST_CASE("a context's instructions are a limit, never a demand", "[core]") {
@@ -17,3 +19,5 @@ TEST_CASE("a context's instructions are a limit, never a demand", "[core]") {
     CHECK(feaug::cpu::usable(allowed) <= best);
   }
 }
+
+}  // namespace instruction_set_test

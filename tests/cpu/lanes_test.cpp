@@ -10,6 +10,8 @@
 
 #include "feaug/cpu/logit_tile.hpp"
 
+namespace lanes_test {
+
 using feaug::index_t;
 namespace cpu = feaug::cpu;
 
@@ -87,3 +89,5 @@ TEMPLATE_TEST_CASE("every position is visited once, and the largest found anywhe
   }
   CHECK(cpu::largest_of<C>(nullptr, 0) == -std::numeric_limits<C>::infinity());
 }
+
+}  // namespace lanes_test

@@ -10,6 +10,8 @@
 
 #include "support/instruction_sets.hpp"
 
+namespace mix_row_test {
+
 using feaug::compute_t;
 using feaug::index_t;
 using testing::for_each_instruction_set;
@@ -108,3 +110,5 @@ TEST_CASE("a whole weight keeps a row, and NaN stays", "[mix_row]") {
     }
   });
 }
+
+}  // namespace mix_row_test

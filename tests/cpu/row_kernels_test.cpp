@@ -9,6 +9,8 @@
 #include "support/instruction_sets.hpp"
 #include "support/test_matrix.hpp"
 
+namespace row_kernels_test {
+
 using feaug::cpu_context;
 using feaug::index_t;
 using feaug::cpu::row_pointer;
@@ -103,3 +105,5 @@ TEMPLATE_TEST_CASE("rows are weighed and added up", "[row_kernels]", float, doub
     }
   });
 }
+
+}  // namespace row_kernels_test

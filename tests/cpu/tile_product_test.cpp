@@ -15,6 +15,8 @@
 #include "support/instruction_sets.hpp"
 #include "support/test_matrix.hpp"
 
+namespace tile_product_test {
+
 using feaug::index_t;
 using feaug::instruction_set;
 using testing::for_each_instruction_set;
@@ -208,3 +210,5 @@ TEST_CASE("rows are added up to their last element", "[cpu]") {
     }
   });
 }
+
+}  // namespace tile_product_test

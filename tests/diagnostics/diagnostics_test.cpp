@@ -14,6 +14,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace diagnostics_test {
+
 using feaug::index_t;
 using testing::message_of;
 using testing::test_matrix;
@@ -304,3 +306,5 @@ TEST_CASE("bad arguments of diagnostics", "[diagnostics][misuse]") {
         "effective_rank: to: got 2 elements, wanted 1 (one number)");
   CHECK((to[0] == 5 && to[1] == 5));
 }
+
+}  // namespace diagnostics_test

@@ -9,6 +9,8 @@
 #include "network/mlp.hpp"
 #include "network/momentum.hpp"
 
+namespace network_test {
+
 using network::matrix;
 using network::mode;
 
@@ -104,3 +106,5 @@ TEST_CASE("evaluation uses running statistics, the momentum copy follows, AdamW 
   }
   CHECK(last < 0.1 * first);
 }
+
+}  // namespace network_test

@@ -9,6 +9,8 @@
 #include "interop/dlpack_abi.hpp"
 #include "support/message_of.hpp"
 
+namespace dlpack_test {
+
 using feaug::bfloat16;
 using feaug::from_dlpack;
 using feaug::half;
@@ -268,3 +270,5 @@ TEST_CASE("from_dlpack says what is wrong", "[dlpack]") {
           "from_dlpack: tensor: got shape (-1, 3), wanted extents of at least 0");
   }
 }
+
+}  // namespace dlpack_test

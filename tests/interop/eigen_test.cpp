@@ -8,6 +8,8 @@
 
 #include "support/message_of.hpp"
 
+namespace eigen_test {
+
 using feaug::as_eigen;
 using feaug::index_t;
 using feaug::matrix_view;
@@ -149,3 +151,5 @@ TEST_CASE("Eigen objects without elements", "[eigen]") {
   CHECK(as_eigen(feaug::view(none)).cols() == 4);
   CHECK(as_eigen(vector_view<float>()).size() == 0);
 }
+
+}  // namespace eigen_test

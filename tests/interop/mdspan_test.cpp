@@ -12,6 +12,8 @@
 
 #include "support/message_of.hpp"
 
+namespace mdspan_test {
+
 using testing::message_of;
 
 namespace {
@@ -82,3 +84,5 @@ TEST_CASE("std::mdspan", "[mdspan]") {
         "view: mdspan: got stride 3 along the features, wanted stride 1 (contiguous features)");
 }
 #endif
+
+}  // namespace mdspan_test

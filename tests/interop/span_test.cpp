@@ -7,6 +7,8 @@
 
 #include "support/message_of.hpp"
 
+namespace span_test {
+
 using feaug::index_t;
 using testing::message_of;
 
@@ -49,3 +51,5 @@ TEST_CASE("a span of another size is refused", "[span]") {
   CHECK(message(3, 0).empty());
   CHECK(message(1, 1) == "view: span: got 0 elements, wanted 1 x 1");
 }
+
+}  // namespace span_test

@@ -9,6 +9,8 @@
 
 #include "loss/batch_loss_test.hpp"
 
+namespace barlow_twins_test {
+
 using feaug::index_t;
 using testing::test_matrix;
 
@@ -174,3 +176,5 @@ TEST_CASE("bad arguments of barlow_twins", "[barlow_twins][misuse]") {
                               {.lambda = std::numeric_limits<double>::quiet_NaN()});
         }) == "barlow_twins: lambda: got nan, wanted a finite number");
 }
+
+}  // namespace barlow_twins_test

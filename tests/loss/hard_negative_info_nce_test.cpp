@@ -15,6 +15,8 @@
 #include "support/automatic_gradient.hpp"
 #include "support/test_matrix.hpp"
 
+namespace hard_negative_info_nce_test {
+
 using feaug::compute_t;
 using feaug::cpu_context;
 using feaug::differentiable;
@@ -626,3 +628,5 @@ TEST_CASE("hard_negative_info_nce at the edges", "[hard_negative_info_nce]") {
     CHECK(std::isnan(f.d_queries.get(0, 0)));
   }
 }
+
+}  // namespace hard_negative_info_nce_test

@@ -11,6 +11,8 @@
 #include "support/automatic_gradient.hpp"
 #include "support/test_matrix.hpp"
 
+namespace info_nce_test {
+
 using feaug::accumulate;
 using feaug::compute_t;
 using feaug::cpu_context;
@@ -424,3 +426,5 @@ TEST_CASE("info_nce names what is wrong, before it writes", "[info_nce]") {
   says("learnable_temperature: got 0",
        with({.learnable_temperature = stop_gradient(feaug::scalar(temperature))}));
 }
+
+}  // namespace info_nce_test

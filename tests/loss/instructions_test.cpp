@@ -9,6 +9,8 @@
 #include "support/instruction_sets.hpp"
 #include "support/test_matrix.hpp"
 
+namespace instructions_test {
+
 using feaug::index_t;
 using feaug::instruction_set;
 using testing::for_each_instruction_set;
@@ -139,3 +141,5 @@ TEST_CASE("a view that adds to its gradient gets what one that overwrites it get
   CHECK(testing::relative_error(run<float>(a, b, instruction_set::avx512, 2, half).first,
                                 want.first) < 1e-6);
 }
+
+}  // namespace instructions_test

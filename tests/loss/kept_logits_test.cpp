@@ -10,6 +10,8 @@
 #include "support/instruction_sets.hpp"
 #include "support/test_matrix.hpp"
 
+namespace kept_logits_test {
+
 using feaug::compute_t;
 using feaug::cpu_context;
 using feaug::differentiable;
@@ -168,3 +170,5 @@ TEST_CASE("kept logits: a zero row has no gradient, a NaN stays in what reads it
   CHECK(std::isfinite(spoilt.d_queries.get(8, 1)));
   CHECK(std::isnan(spoilt.d_keys.get(900, 1)));
 }
+
+}  // namespace kept_logits_test

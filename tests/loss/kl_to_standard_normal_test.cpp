@@ -12,6 +12,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace kl_to_standard_normal_test {
+
 using feaug::accumulate;
 using feaug::cpu_context;
 using feaug::differentiable;
@@ -204,3 +206,5 @@ TEST_CASE("kl_to_standard_normal names what is wrong, before it writes", "[kl][m
                    "log_variance, wanted memory of its own");
   CHECK((dx.values() == std::vector<double>(12, 9.0) && loss == std::vector<float>(3, 9.0F)));
 }
+
+}  // namespace kl_to_standard_normal_test

@@ -14,6 +14,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace masked_prediction_test {
+
 using feaug::accumulate;
 using feaug::differentiable;
 using feaug::drawn_mask;
@@ -333,3 +335,5 @@ TEST_CASE("what masked_prediction refuses", "[masked_prediction]") {
       "reduce::none",
       [&] { feaug::masked_prediction_backward(ctx, x, y, feaug::mask{}, {}, {}); });
 }
+
+}  // namespace masked_prediction_test

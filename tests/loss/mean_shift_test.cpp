@@ -15,6 +15,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace mean_shift_test {
+
 using feaug::compute_t;
 using feaug::cpu_context;
 using feaug::differentiable;
@@ -384,3 +386,5 @@ TEST_CASE("mean_shift names what is wrong, before it writes", "[mean_shift]") {
   CHECK(dp.values() == std::vector<double>(12, 5.0));
   CHECK(loss == std::vector<float>(4, 5.0F));
 }
+
+}  // namespace mean_shift_test

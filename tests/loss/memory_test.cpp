@@ -27,6 +27,7 @@
 
 #ifndef FEAUG_TEST_SANITIZED
 
+namespace memory_test {
 namespace {
 
 /// A number of KiB out of /proc/self/status.
@@ -139,5 +140,7 @@ TEST_CASE("barlow_twins of 3000 features takes less than 16 MiB of scratch", "[m
                                      stop_gradient(a.view()));
   CHECK(ctx.workspace.peak() < (16U << 20U));
 }
+
+}  // namespace memory_test
 
 #endif

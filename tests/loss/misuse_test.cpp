@@ -15,6 +15,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace misuse_test {
+
 using feaug::differentiable;
 using feaug::index_t;
 using feaug::matrix_view;
@@ -579,3 +581,5 @@ TEST_CASE("hard_negative_info_nce refuses what cannot be made", "[loss][misuse]"
   CHECK(in.loss == std::vector<float>(16, 5.0F));
   CHECK(in.statistics == std::vector<float>(16, 5.0F));
 }
+
+}  // namespace misuse_test

@@ -12,6 +12,8 @@
 #include "support/automatic_gradient.hpp"
 #include "support/test_matrix.hpp"
 
+namespace negative_cosine_test {
+
 using feaug::accumulate;
 using feaug::cosine_form;
 using feaug::differentiable;
@@ -295,3 +297,5 @@ TEST_CASE("negative_cosine at the edges", "[negative_cosine]") {
                       Contains("gradient of prediction: got memory that overlaps prediction"));
   }
 }
+
+}  // namespace negative_cosine_test

@@ -6,6 +6,8 @@
 
 #include "loss/two_view_test.hpp"
 
+namespace nt_xent_test {
+
 using feaug::index_t;
 using feaug::reduce;
 using testing::test_matrix;
@@ -121,3 +123,5 @@ TEST_CASE("nt_xent names what is wrong", "[nt_xent]") {
                                                   feaug::differentiable(b.view(), d.view())),
                     Contains("gradient of a: got memory that overlaps gradient of b"));
 }
+
+}  // namespace nt_xent_test

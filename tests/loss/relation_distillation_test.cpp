@@ -14,6 +14,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace relation_distillation_test {
+
 using feaug::compute_t;
 using feaug::cpu_context;
 using feaug::differentiable;
@@ -366,3 +368,5 @@ TEST_CASE("relation_distillation names what is wrong, before it writes",
   CHECK(dq.values() == std::vector<double>(12, 5.0));
   CHECK(loss == std::vector<float>(4, 5.0F));
 }
+
+}  // namespace relation_distillation_test

@@ -9,6 +9,8 @@
 #include "feaug/cpu/logistic.hpp"
 #include "loss/two_view_test.hpp"
 
+namespace sigmoid_test {
+
 using feaug::accumulate;
 using feaug::differentiable;
 using feaug::index_t;
@@ -228,3 +230,5 @@ TEST_CASE("sigmoid of equal rows", "[sigmoid]") {
   CHECK(feaug::sigmoid(ctx, a.view(), a.view(), {.scale = 2, .bias = -1, .normalize = false}) ==
         Approx(std::log1p(std::exp(-0.5)) + 3 * std::log1p(std::exp(0.5))));
 }
+
+}  // namespace sigmoid_test

@@ -11,6 +11,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace sinkhorn_test {
+
 using feaug::index_t;
 using testing::message_of;
 using testing::test_matrix;
@@ -261,3 +263,5 @@ TEST_CASE("what sinkhorn refuses", "[sinkhorn]") {
       });
   CHECK(potentials == std::vector<double>(3, 5));
 }
+
+}  // namespace sinkhorn_test

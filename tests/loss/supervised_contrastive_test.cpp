@@ -13,6 +13,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace supervised_contrastive_test {
+
 using feaug::compute_t;
 using feaug::cpu_context;
 using feaug::differentiable;
@@ -392,3 +394,5 @@ TEST_CASE("supervised_contrastive names what is wrong, before it writes",
   CHECK(loss == std::vector<float>(4, 5.0F));
   CHECK(statistics == std::vector<float>(4, 5.0F));
 }
+
+}  // namespace supervised_contrastive_test

@@ -16,6 +16,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace swapped_assignment_test {
+
 using feaug::accumulate;
 using feaug::differentiable;
 using feaug::index_t;
@@ -329,3 +331,5 @@ TEST_CASE("what swapped_assignment and assignment_loss refuse", "[swapped_assign
       "reduce::none",
       [&] { feaug::assignment_loss_backward(ctx, x, target, {}); });
 }
+
+}  // namespace swapped_assignment_test

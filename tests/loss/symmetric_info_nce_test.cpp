@@ -6,6 +6,8 @@
 #include "feaug/loss/info_nce.hpp"
 #include "loss/two_view_test.hpp"
 
+namespace symmetric_info_nce_test {
+
 using feaug::index_t;
 using feaug::reduce;
 using testing::test_matrix;
@@ -79,3 +81,5 @@ TEST_CASE("symmetric_info_nce names what is wrong", "[symmetric_info_nce]") {
                         feaug::stop_gradient(a.view()), {statistics.data(), 4}, feaug::scalar(one)),
                     Contains("statistics: got 4 elements, wanted 8"));
 }
+
+}  // namespace symmetric_info_nce_test

@@ -8,6 +8,8 @@
 
 #include "loss/batch_loss_test.hpp"
 
+namespace vicreg_test {
+
 using feaug::index_t;
 using testing::test_matrix;
 
@@ -132,3 +134,5 @@ TEST_CASE("bad arguments of vicreg", "[vicreg][misuse]") {
   CHECK(says({.variance = nan}) == "vicreg: variance: got nan, wanted a finite number");
   CHECK(says({.covariance = nan}) == "vicreg: covariance: got nan, wanted a finite number");
 }
+
+}  // namespace vicreg_test

@@ -11,6 +11,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace nearest_test {
+
 using feaug::bfloat16;
 using feaug::half;
 using feaug::index_t;
@@ -456,3 +458,5 @@ TEST_CASE("nearest says what is wrong", "[nearest]") {
           feaug::nearest(ctx, empty, queries.view(), {.values = values.view()});
         }) == "nearest: support: got no filled rows, wanted at least one row to find");
 }
+
+}  // namespace nearest_test

@@ -12,6 +12,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace screening_test {
+
 using feaug::bfloat16;
 using feaug::half;
 using feaug::index_t;
@@ -479,3 +481,5 @@ TEST_CASE("misuse of a shadow", "[screening]") {
   CHECK(message_of([&] { feaug::check::valid("enqueue", on_gpu); }) ==
         "enqueue: queue.shadow: got one, wanted none for a queue in device memory");
 }
+
+}  // namespace screening_test

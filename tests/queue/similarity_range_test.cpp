@@ -12,6 +12,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace similarity_range_test {
+
 using feaug::index_t;
 using feaug::similarity_range;
 using testing::message_of;
@@ -105,3 +107,5 @@ TEST_CASE("a range that is none is refused", "[queue][misuse]") {
   CHECK(message_of([&] { search(rows, rows, 1, {.floor = 0.5, .ceiling = 0.25}); }) ==
         "nearest: similarity.ceiling: got 0.25, wanted a number of at least similarity.floor, 0.5");
 }
+
+}  // namespace similarity_range_test

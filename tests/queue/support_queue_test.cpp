@@ -10,6 +10,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace support_queue_test {
+
 using feaug::bfloat16;
 using feaug::half;
 using feaug::index_t;
@@ -379,3 +381,5 @@ TEST_CASE("gather says what is wrong", "[queue]") {
   CHECK(message({.values = values.view()}) ==
         "gather: indices: got -2, wanted a number from -1 to 1");
 }
+
+}  // namespace support_queue_test

@@ -5,6 +5,7 @@
 
 #include "simt/planted_faults.hpp"
 
+namespace simt_test {
 namespace {
 
 /// Device memory of `count` floats, and its way back.
@@ -205,3 +206,5 @@ TEST_CASE("device memory is told from the host's, and counted", "[simt]") {
   CHECK(simt::device_bytes() - before == 10 * sizeof(float));
   CHECK(cudaFree(&on_host) == cudaErrorInvalidValue);
 }
+
+}  // namespace simt_test

@@ -11,6 +11,8 @@
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 
+namespace momentum_update_test {
+
 using feaug::index_t;
 using feaug::momentum_pair;
 using testing::message_of;
@@ -221,3 +223,5 @@ TEST_CASE("momentum_update of interleaved targets", "[momentum_update]") {
   feaug::momentum_update(ctx, pairs, 0.0);
   for (index_t j = 0; j < 6; ++j) CHECK(all.get(2, j) == online.get(2, j % 3));
 }
+
+}  // namespace momentum_update_test

@@ -15,6 +15,8 @@
 #include "support/automatic_gradient.hpp"
 #include "support/test_matrix.hpp"
 
+namespace step_test {
+
 using feaug::accumulate;
 using feaug::architecture;
 using feaug::differentiable;
@@ -354,3 +356,5 @@ TEST_CASE("step names what is wrong, before it writes", "[step]") {
   CHECK_THROWS_WITH(feaug::step_direction(ctx, {}, z1, z2, h, policy, {}, 2),
                     Catch::Matchers::Contains("step_direction: direction: got 2"));
 }
+
+}  // namespace step_test

@@ -11,6 +11,8 @@
 #include "cuda/support/schedules.hpp"
 #include "support/message_of.hpp"
 
+namespace adversarial_test {
+
 using device_test::device_copy;
 using feaug::adversarial_norm;
 using feaug::adversarial_options;
@@ -125,3 +127,5 @@ TEST_CASE("adversarial steps on a GPU refuse host memory", "[cuda][augment][adve
         "memory");
   CHECK(x.host().values() == host.values());
 }
+
+}  // namespace adversarial_test

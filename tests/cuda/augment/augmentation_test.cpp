@@ -20,6 +20,8 @@
 #include "feaug/cuda/augment/variant.cuh"
 #include "support/message_of.hpp"
 
+namespace augmentation_test {
+
 using device_test::device_array;
 using device_test::device_copy;
 using feaug::index_t;
@@ -279,3 +281,5 @@ TEST_CASE("bad arguments are refused before anything runs", "[cuda][augment]") {
   });
   CHECK(out.host().values() == x.values());
 }
+
+}  // namespace augmentation_test

@@ -15,6 +15,8 @@
 #include "support/covariance_memory.hpp"
 #include "support/message_of.hpp"
 
+namespace covariance_noise_test {
+
 using device_test::device_array;
 using device_test::device_copy;
 using feaug::index_t;
@@ -256,3 +258,5 @@ TEST_CASE("covariances on a GPU refuse what they cannot use", "[cuda][augment][c
         "memory");
   CHECK(device.count.to_host() == std::vector<index_t>{0});
 }
+
+}  // namespace covariance_noise_test

@@ -13,6 +13,8 @@
 #include "feaug/cuda/augment/one_of.cuh"
 #include "support/message_of.hpp"
 
+namespace latent_noise_test {
+
 using device_test::device_array;
 using device_test::device_copy;
 using feaug::gradient_mode;
@@ -146,3 +148,5 @@ TEST_CASE("latent_noise on a GPU refuses host memory", "[cuda][augment][latent]"
         "memory");
   CHECK(x.host().values() == logs.values());
 }
+
+}  // namespace latent_noise_test

@@ -15,6 +15,8 @@
 #include "feaug/cuda/augment/pseudo_neighbour.cuh"
 #include "support/message_of.hpp"
 
+namespace neighbour_test {
+
 using device_test::device_array;
 using device_test::device_copy;
 using feaug::index_t;
@@ -322,3 +324,5 @@ TEST_CASE("neighbours refuse what is not on the device", "[cuda][augment][neighb
                          feaug::device_matrix<const float>(x.memory().data(), 4, 6)),
        "pseudo_neighbour: epsilon: got a pointer to ordinary host memory, wanted device memory");
 }
+
+}  // namespace neighbour_test

@@ -18,6 +18,8 @@
 #include "support/exchange_means.hpp"
 #include "support/message_of.hpp"
 
+namespace row_mix_test {
+
 using device_test::device_array;
 using device_test::device_copy;
 using feaug::gradient_mode;
@@ -280,3 +282,5 @@ TEST_CASE("row mixes refuse bad arguments before anything runs", "[cuda][augment
         }) == "draw: permutation: got stride 2, wanted stride 1");
   CHECK(out.host().values() == x.values());
 }
+
+}  // namespace row_mix_test

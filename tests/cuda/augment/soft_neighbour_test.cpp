@@ -16,6 +16,8 @@
 #include "feaug/cuda/augment/one_of.cuh"
 #include "support/message_of.hpp"
 
+namespace soft_neighbour_test {
+
 using device_test::device_array;
 using device_test::device_copy;
 using feaug::gradient_mode;
@@ -241,3 +243,5 @@ TEST_CASE("bad arguments of soft_neighbour", "[cuda][soft_neighbour]") {
   says("soft_neighbour: indices: got a pointer to ordinary host memory",
        feaug::soft_neighbour_from(support.device(), {.k = 2}, {.indices = {on_host.data(), 2, 2}}));
 }
+
+}  // namespace soft_neighbour_test

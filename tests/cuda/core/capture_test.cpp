@@ -11,6 +11,8 @@
 #include "cuda/support/device_copy.hpp"
 #include "feaug/feaug.cuh"
 
+namespace capture_test {
+
 using device_test::device_array;
 using device_test::device_copy;
 using device_test::succeed;
@@ -375,7 +377,7 @@ std::vector<named_call> all_calls() {
 
 }  // namespace
 
-TEST_CASE("every operator can be captured", "[cuda][context]") {
+TEST_CASE("every operator can be captured", "[cuda][context][capture]") {
   cudaStream_t stream = nullptr;
   succeed(cudaStreamCreate(&stream));
   for (const bool tensor_cores : {false, true}) {
@@ -413,3 +415,5 @@ TEST_CASE("every operator can be captured", "[cuda][context]") {
   }
   cudaStreamDestroy(stream);
 }
+
+}  // namespace capture_test

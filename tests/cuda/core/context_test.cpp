@@ -9,6 +9,8 @@
 #include "cuda/support/device_copy.hpp"
 #include "feaug/feaug.cuh"
 
+namespace context_test {
+
 using device_test::device_array;
 using device_test::device_copy;
 using feaug::index_t;
@@ -212,3 +214,5 @@ TEST_CASE("every call of CUDA is checked", "[cuda][context]") {
   CHECK(failures > 20);
 }
 #endif
+
+}  // namespace context_test

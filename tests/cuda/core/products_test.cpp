@@ -7,6 +7,8 @@
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
 
+namespace products_test {
+
 using device_test::device_copy;
 using feaug::index_t;
 using testing::test_matrix;
@@ -88,3 +90,5 @@ TEST_CASE("precision is lowered only where it is asked for", "[cuda][products]")
   CHECK(squared(ten_bits, tf32) == Approx(1 + 0x1p-8).epsilon(1e-5));
   CHECK(squared(ten_bits, bf16) == 1.0);
 }
+
+}  // namespace products_test

@@ -15,6 +15,8 @@
 #include "feaug/cuda/core/tile_products.cuh"
 #include "support/message_of.hpp"
 
+namespace tensor_core_test {
+
 using device_test::device_array;
 using feaug::bfloat16;
 using feaug::index_t;
@@ -202,3 +204,5 @@ TEST_CASE("what tensor-core instructions refuse", "[cuda][tensor]") {
   simt::compute_capability() = 8;
 }
 #endif
+
+}  // namespace tensor_core_test

@@ -19,6 +19,8 @@
 #include "feaug/diagnostics/uniformity.hpp"
 #include "support/message_of.hpp"
 
+namespace diagnostics_test {
+
 using device_test::device_array;
 using device_test::device_copy;
 using feaug::index_t;
@@ -208,3 +210,5 @@ TEST_CASE("bad arguments of diagnostics on a GPU", "[cuda][diagnostics]") {
   CHECK(message_of([&] { feaug::uniformity(gpu, x.view().rows_from(0, 1), to.view()); }) ==
         "uniformity: x: got 1 row, wanted at least 2");
 }
+
+}  // namespace diagnostics_test

@@ -13,6 +13,8 @@
 #include "feaug/loss/vicreg.hpp"
 #include "support/message_of.hpp"
 
+namespace batch_losses_test {
+
 using device_test::check_close;
 using device_test::device_array;
 using device_test::device_copy;
@@ -21,14 +23,10 @@ using feaug::gradient_mode;
 using feaug::index_t;
 using testing::test_matrix;
 
-namespace batch_losses_test {
-
 // (Kernels are not instantiated with types of a function or an unnamed namespace.)
 struct sum_itself {
   FEAUG_HD double operator()(feaug::index_t, feaug::index_t, double sum) const { return sum; }
 };
-
-}  // namespace batch_losses_test
 
 namespace {
 
@@ -117,7 +115,7 @@ TEST_CASE("moments on a GPU are the CPU's in strips of any size", "[cuda][loss]"
   check_close(device_mean.to_host(), mean, 1e-12);
   check_close(device_squares.to_host(), squares, 1e-12);
 
-  const batch_losses_test::sum_itself gradient;
+  const sum_itself gradient;
   std::vector<double> diagonal(cols);
   std::vector<double> off(cols);
   test_matrix<double> sums(rows, cols);
@@ -195,3 +193,5 @@ TEST_CASE("bad arguments of losses of a batch's statistics", "[cuda][loss]") {
   CHECK(message_of([&] { feaug::vicreg_backward(gpu, x, x, host_number); }) ==
         "vicreg_backward: cotangent: " + no_device_memory);
 }
+
+}  // namespace batch_losses_test

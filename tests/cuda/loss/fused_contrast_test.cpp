@@ -17,6 +17,8 @@
 #include "feaug/loss/nt_xent.hpp"
 #include "feaug/loss/symmetric_info_nce.hpp"
 
+namespace fused_contrast_test {
+
 using device_test::device_array;
 using device_test::device_copy;
 using feaug::index_t;
@@ -220,3 +222,5 @@ TEST_CASE("fused two-view losses are as near as the chunks", "[cuda][fused]") {
     });
   }
 }
+
+}  // namespace fused_contrast_test

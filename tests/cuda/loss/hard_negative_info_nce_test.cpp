@@ -14,6 +14,8 @@
 #include "feaug/loss/hard_negative_info_nce.hpp"
 #include "support/message_of.hpp"
 
+namespace hard_negative_info_nce_test {
+
 using device_test::check_close;
 using device_test::device_array;
 using device_test::device_copy;
@@ -430,3 +432,5 @@ TEST_CASE("bad arguments of hard_negative_info_nce", "[cuda][loss]") {
       "hard_negative_info_nce: drawn.first: got shape (4, 1), wanted shape (4, 15) as the queries "
       "and counts ask for");
 }
+
+}  // namespace hard_negative_info_nce_test

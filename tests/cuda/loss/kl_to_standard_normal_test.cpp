@@ -10,6 +10,8 @@
 #include "feaug/loss/kl_to_standard_normal.hpp"
 #include "support/message_of.hpp"
 
+namespace kl_to_standard_normal_test {
+
 using device_test::device_array;
 using device_test::two_operands;
 using feaug::gradient_mode;
@@ -99,3 +101,5 @@ TEST_CASE("kl_to_standard_normal on a GPU refuses host memory", "[cuda][kl]") {
         "kl_to_standard_normal: loss: got a pointer to ordinary host memory, wanted device memory");
   CHECK(loss == 9);
 }
+
+}  // namespace kl_to_standard_normal_test

@@ -20,6 +20,8 @@
 #include "feaug/loss/symmetric_info_nce.hpp"
 #include "support/message_of.hpp"
 
+namespace losses_test {
+
 using device_test::check_close;
 using device_test::device_array;
 using device_test::device_copy;
@@ -323,3 +325,5 @@ TEST_CASE("bad arguments of the losses", "[cuda][loss]") {
                                    feaug::stop_gradient(z.view()), to);
   });
 }
+
+}  // namespace losses_test

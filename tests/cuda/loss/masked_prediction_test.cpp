@@ -13,6 +13,8 @@
 #include "feaug/loss/masked_prediction.hpp"
 #include "support/message_of.hpp"
 
+namespace masked_prediction_test {
+
 using device_test::check_close;
 using device_test::device_array;
 using device_test::device_copy;
@@ -204,3 +206,5 @@ TEST_CASE("bad arguments of masked_prediction", "[cuda][loss]") {
           feaug::masked_prediction(gpu, x.view(), x.view(), feaug::mask{}, key, to, {.beta = -1});
         }) == "masked_prediction: beta: got -1, wanted a finite number of at least 0");
 }
+
+}  // namespace masked_prediction_test

@@ -14,6 +14,8 @@
 #include "feaug/loss/mean_shift.hpp"
 #include "support/message_of.hpp"
 
+namespace mean_shift_test {
+
 using device_test::check_close;
 using device_test::device_array;
 using device_test::device_copy;
@@ -189,3 +191,5 @@ TEST_CASE("bad arguments of mean_shift", "[cuda][mean_shift]") {
                                feaug::device_matrix<index_t>(on_host.data(), 4, 2), to, {.k = 3});
   });
 }
+
+}  // namespace mean_shift_test

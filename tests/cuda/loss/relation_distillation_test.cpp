@@ -14,6 +14,8 @@
 #include "feaug/loss/relation_distillation.hpp"
 #include "support/message_of.hpp"
 
+namespace relation_distillation_test {
+
 using device_test::check_close;
 using device_test::device_array;
 using device_test::device_copy;
@@ -196,3 +198,5 @@ TEST_CASE("bad arguments of relation_distillation", "[cuda][relation_distillatio
     feaug::relation_distillation(gpu, q.view(), q.view(), q.view(), to, {.teacher_temperature = 0});
   });
 }
+
+}  // namespace relation_distillation_test

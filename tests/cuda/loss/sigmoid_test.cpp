@@ -13,6 +13,8 @@
 #include "feaug/loss/sigmoid.hpp"
 #include "support/message_of.hpp"
 
+namespace sigmoid_test {
+
 using device_test::check_close;
 using device_test::device_array;
 using device_test::device_copy;
@@ -204,3 +206,5 @@ TEST_CASE("bad arguments of sigmoid", "[cuda][loss]") {
                                   feaug::stop_gradient(z.view()), to);
   });
 }
+
+}  // namespace sigmoid_test

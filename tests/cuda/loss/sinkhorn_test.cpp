@@ -13,6 +13,8 @@
 #include "feaug/loss/sinkhorn.hpp"
 #include "support/message_of.hpp"
 
+namespace sinkhorn_test {
+
 using device_test::check_close;
 using device_test::device_array;
 using device_test::device_copy;
@@ -137,3 +139,5 @@ TEST_CASE("bad arguments of sinkhorn", "[cuda][loss]") {
         "sinkhorn_potentials: potentials: got a pointer to ordinary host memory, wanted device "
         "memory");
 }
+
+}  // namespace sinkhorn_test

@@ -13,6 +13,8 @@
 #include "feaug/loss/soft_neighbour_contrast.hpp"
 #include "support/message_of.hpp"
 
+namespace soft_neighbour_contrast_test {
+
 using device_test::check_close;
 using device_test::device_array;
 using device_test::device_copy;
@@ -198,3 +200,5 @@ TEST_CASE("bad arguments of soft_neighbour_contrast", "[cuda][soft_neighbour_con
     feaug::soft_neighbour_contrast(gpu, q.view(), q.view(), q.view().rows_from(0, 3), to);
   });
 }
+
+}  // namespace soft_neighbour_contrast_test

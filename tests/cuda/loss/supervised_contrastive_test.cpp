@@ -13,6 +13,8 @@
 #include "feaug/loss/supervised_contrastive.hpp"
 #include "support/message_of.hpp"
 
+namespace supervised_contrastive_test {
+
 using device_test::check_close;
 using device_test::device_array;
 using device_test::device_copy;
@@ -219,3 +221,5 @@ TEST_CASE("bad arguments of supervised_contrastive", "[cuda][loss]") {
                                   {.temperature = 0});
   });
 }
+
+}  // namespace supervised_contrastive_test

@@ -15,6 +15,8 @@
 #include "feaug/loss/swapped_assignment.hpp"
 #include "support/message_of.hpp"
 
+namespace swapped_assignment_test {
+
 using device_test::check_close;
 using device_test::device_array;
 using device_test::device_copy;
@@ -204,3 +206,5 @@ TEST_CASE("bad arguments of swapped_assignment", "[cuda][loss]") {
         {.scores = a.view(), .potentials = feaug::device_vector<double>(numbers.data(), 3)}, to);
   });
 }
+
+}  // namespace swapped_assignment_test

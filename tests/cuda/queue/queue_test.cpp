@@ -14,6 +14,8 @@
 #include "feaug/cuda/queue/support_queue.cuh"
 #include "support/message_of.hpp"
 
+namespace queue_test {
+
 using device_test::device_array;
 using device_test::device_copy;
 using feaug::index_t;
@@ -389,3 +391,5 @@ TEST_CASE("bad arguments of queue and search", "[cuda][queue]") {
     feaug::enqueue(gpu, host_counter, x.const_view(), {.ids = {ids.data(), 2}});
   });
 }
+
+}  // namespace queue_test

@@ -11,6 +11,8 @@
 #include "feaug/step/momentum_update.hpp"
 #include "support/message_of.hpp"
 
+namespace momentum_update_test {
+
 using device_test::device_array;
 using device_test::device_copy;
 using feaug::index_t;
@@ -127,3 +129,5 @@ TEST_CASE("momentum_update refuses, or answers NaN", "[cuda][momentum_update]") 
         "momentum_update: pairs[0].target: got memory that overlaps pairs[0].online, wanted memory "
         "of its own");
 }
+
+}  // namespace momentum_update_test
