@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "feaug/cpu/instruction_set.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
 
 namespace bench::ceiling {
 namespace {

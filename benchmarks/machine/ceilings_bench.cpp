@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <memory>
 
-#include "feaug/core/context.hpp"
-#include "feaug/cpu/parallel.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/parallel.hpp"
 #include "machine/ceilings.hpp"
 #include "support/contest.hpp"
 

@@ -1,8 +1,8 @@
 // feaug's own side of a workload.
 #pragma once
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "support/peer.hpp"
 
 namespace bench {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/random.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "network/matrix.hpp"
 #include "scene.hpp"
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "dataset.hpp"
-#include "feaug/core/context.hpp"
 #include "feaug/core/random.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "matrix_view.hpp"
 #include "network/matrix.hpp"
 #include "settings.hpp"

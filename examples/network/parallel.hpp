@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "feaug/cpu/parallel.hpp"
+#include "feaug/cpu/core/parallel.hpp"
 #include "matrix.hpp"
 
 namespace network {

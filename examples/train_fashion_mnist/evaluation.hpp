@@ -3,7 +3,7 @@
 
 #include "accuracies.hpp"
 #include "dataset.hpp"
-#include "feaug/core/context.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "network/encoder.hpp"
 
 namespace trainer {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "feaug/core/context.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "network/matrix.hpp"
 #include "streams.hpp"
 

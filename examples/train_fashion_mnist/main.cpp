@@ -7,7 +7,7 @@
 
 #include "dataset.hpp"
 #include "evaluation.hpp"
-#include "feaug/core/context.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "files.hpp"
 #include "plots.hpp"
 #include "progress.hpp"

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <string>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "network/encoder.hpp"
 #include "network/matrix.hpp"
 #include "network/mlp.hpp"

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "feaug/queue/support_queue.hpp"
 #include "network/matrix.hpp"
 

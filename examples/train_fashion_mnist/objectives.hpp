@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "feaug/queue/support_queue.hpp"
 #include "model.hpp"
 #include "network/parameter.hpp"

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "dataset.hpp"
-#include "feaug/core/context.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "trainer.hpp"
 
 namespace trainer {

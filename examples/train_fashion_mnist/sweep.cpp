@@ -12,7 +12,7 @@
 
 #include "dataset.hpp"
 #include "evaluation.hpp"
-#include "feaug/core/context.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "sweep_results.hpp"
 #include "sweep_table.hpp"
 #include "trainer.hpp"

@@ -9,7 +9,7 @@
 #include "accuracies.hpp"
 #include "checkpoint.hpp"
 #include "dataset.hpp"
-#include "feaug/core/context.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "model.hpp"
 #include "network/adamw.hpp"
 #include "network/matrix.hpp"

@@ -1,5 +1,5 @@
 // Outputs that are written past the caches hold what smaller ones do.
-#include "feaug/cpu/streaming.hpp"
+#include "feaug/cpu/core/streaming.hpp"
 
 #include <catch2/catch.hpp>
 #include <vector>

@@ -1,4 +1,4 @@
-#include "feaug/core/context.hpp"
+#include "feaug/cpu/core/context.hpp"
 
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "feaug/cpu/parallel.hpp"
+#include "feaug/cpu/core/parallel.hpp"
 
 namespace context_test {
 

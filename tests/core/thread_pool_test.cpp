@@ -1,4 +1,4 @@
-#include "feaug/cpu/thread_pool.hpp"
+#include "feaug/cpu/core/thread_pool.hpp"
 
 #include <atomic>
 #include <catch2/catch.hpp>

@@ -1,4 +1,4 @@
-#include "feaug/cpu/workspace.hpp"
+#include "feaug/cpu/core/workspace.hpp"
 
 #include <catch2/catch.hpp>
 #include <cstdint>

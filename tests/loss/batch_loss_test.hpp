@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/cpu/columns.hpp"
-#include "feaug/cpu/cross_moments.hpp"
+#include "feaug/cpu/core/columns.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/loss/cross_moments.hpp"
 #include "loss/reference.hpp"
 #include "support/automatic_gradient.hpp"
 #include "support/message_of.hpp"

@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include "feaug/cpu/kept_logits_pass.hpp"
+#include "feaug/cpu/loss/kept_logits_pass.hpp"
 #include "feaug/loss/info_nce.hpp"
 #include "support/instruction_sets.hpp"
 #include "support/test_matrix.hpp"

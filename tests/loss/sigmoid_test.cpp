@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "feaug/cpu/logistic.hpp"
+#include "feaug/cpu/loss/logistic.hpp"
 #include "loss/two_view_test.hpp"
 
 namespace sigmoid_test {

@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-#include "feaug/cpu/screened_scan.hpp"
+#include "feaug/cpu/queue/screened_scan.hpp"
 #include "feaug/queue/nearest.hpp"
 #include "feaug/queue/support_queue.hpp"
 #include "support/instruction_sets.hpp"

@@ -3,7 +3,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "feaug/cpu/instruction_set.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
 
 namespace testing {
 

@@ -3,7 +3,7 @@
 
 #include <xla/ffi/api/ffi.h>
 
-#include <feaug/core/context.hpp>
+#include <feaug/cpu/core/context.hpp>
 #include <memory>
 #include <mutex>
 #include <optional>

@@ -1,7 +1,7 @@
 // Kernels on the CPU: a context for each thread that calls.
 #pragma once
 
-#include <feaug/core/context.hpp>
+#include <feaug/cpu/core/context.hpp>
 
 #include "kernels.hpp"
 

@@ -10,13 +10,14 @@
 #include "feaug/augment/backward_views.hpp"
 #include "feaug/augment/elementwise.hpp"
 #include "feaug/augment/noise.hpp"
-#include "feaug/augment/row_selection.hpp"
-#include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/put_gradient.hpp"
+#include "feaug/cpu/core/rows.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

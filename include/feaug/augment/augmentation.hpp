@@ -11,13 +11,13 @@
 #include <type_traits>
 
 #include "feaug/augment/backward_views.hpp"
-#include "feaug/augment/row_selection.hpp"
-#include "feaug/core/context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
+#include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -10,7 +10,9 @@
 #include "feaug/augment/noise.hpp"
 #include "feaug/augment/running_covariance.hpp"
 #include "feaug/core/random.hpp"
-#include "feaug/cpu/scaled_rows.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/cpu/core/rows.hpp"
+#include "feaug/cpu/core/scaled_rows.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

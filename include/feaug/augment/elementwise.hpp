@@ -23,11 +23,13 @@
 #include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
-#include "feaug/augment/backward_views.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/random_normal.hpp"
-#include "feaug/cpu/draws.hpp"
-#include "feaug/cpu/streaming.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/cpu/core/draws.hpp"
+#include "feaug/cpu/core/put_gradient.hpp"
+#include "feaug/cpu/core/rows.hpp"
+#include "feaug/cpu/core/streaming.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -5,12 +5,12 @@
 #include <type_traits>
 
 #include "feaug/augment/backward_views.hpp"
-#include "feaug/augment/row_selection.hpp"
-#include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/cpu/unit_rows.hpp"
-#include "feaug/cpu/workspace.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/rows.hpp"
+#include "feaug/cpu/core/unit_rows.hpp"
+#include "feaug/cpu/core/workspace.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

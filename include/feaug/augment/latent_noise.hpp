@@ -8,12 +8,14 @@
 #include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
-#include "feaug/augment/backward_views.hpp"
 #include "feaug/augment/noise.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/cpu/core/put_gradient.hpp"
+#include "feaug/cpu/core/rows.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -8,13 +8,15 @@
 #include <vector>
 
 #include "feaug/augment/augmentation.hpp"
-#include "feaug/augment/backward_views.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/random_beta.hpp"
 #include "feaug/core/random_permutation.hpp"
-#include "feaug/cpu/instruction_set.hpp"
-#include "feaug/cpu/mix_row.hpp"
-#include "feaug/cpu/streaming.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/cpu/augment/mix_row.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/core/put_gradient.hpp"
+#include "feaug/cpu/core/rows.hpp"
+#include "feaug/cpu/core/streaming.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

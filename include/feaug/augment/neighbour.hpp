@@ -7,10 +7,12 @@
 #include <string_view>
 
 #include "feaug/augment/augmentation.hpp"
-#include "feaug/augment/backward_views.hpp"
 #include "feaug/augment/neighbour_plan.hpp"
-#include "feaug/cpu/neighbours.hpp"
-#include "feaug/cpu/operation.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/cpu/augment/neighbours.hpp"
+#include "feaug/cpu/core/operation.hpp"
+#include "feaug/cpu/core/put_gradient.hpp"
+#include "feaug/cpu/core/rows.hpp"
 #include "feaug/queue/similarity_range.hpp"
 #include "feaug/queue/support_queue.hpp"
 #include "feaug/version.hpp"

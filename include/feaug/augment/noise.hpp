@@ -6,12 +6,14 @@
 #include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
-#include "feaug/augment/backward_views.hpp"
 #include "feaug/augment/elementwise.hpp"
 #include "feaug/core/random.hpp"
-#include "feaug/cpu/draws.hpp"
-#include "feaug/cpu/streaming.hpp"
-#include "feaug/cpu/unit_rows.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/cpu/core/draws.hpp"
+#include "feaug/cpu/core/put_gradient.hpp"
+#include "feaug/cpu/core/rows.hpp"
+#include "feaug/cpu/core/streaming.hpp"
+#include "feaug/cpu/core/unit_rows.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -9,7 +9,10 @@
 #include "feaug/core/error.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/row_norm.hpp"
-#include "feaug/cpu/unit_rows.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/cpu/core/put_gradient.hpp"
+#include "feaug/cpu/core/rows.hpp"
+#include "feaug/cpu/core/unit_rows.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "feaug/augment/neighbour.hpp"
-#include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/random.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -8,7 +8,10 @@
 #include "feaug/augment/mix.hpp"
 #include "feaug/augment/row_mix_plan.hpp"
 #include "feaug/core/random_permutation.hpp"
-#include "feaug/cpu/lanes.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/cpu/core/lanes.hpp"
+#include "feaug/cpu/core/put_gradient.hpp"
+#include "feaug/cpu/core/rows.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -9,14 +9,14 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/cholesky.hpp"
-#include "feaug/cpu/parallel.hpp"
-#include "feaug/cpu/scaled_rows.hpp"
+#include "feaug/cpu/core/cholesky.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/scaled_rows.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -7,10 +7,11 @@
 #include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
-#include "feaug/augment/backward_views.hpp"
 #include "feaug/augment/l2_normalize.hpp"
 #include "feaug/augment/neighbour.hpp"
-#include "feaug/cpu/compare_neighbours.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/cpu/core/rows.hpp"
+#include "feaug/cpu/queue/compare_neighbours.hpp"
 #include "feaug/queue/neighbour_soft_max.hpp"
 #include "feaug/queue/support_rows.hpp"
 #include "feaug/version.hpp"

@@ -10,7 +10,8 @@
 #include <variant>
 
 #include "feaug/augment/augmentation.hpp"
-#include "feaug/cpu/operation.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/cpu/core/operation.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

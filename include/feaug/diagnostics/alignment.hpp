@@ -4,12 +4,12 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/parallel.hpp"
-#include "feaug/cpu/row_loss.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/diagnostics/alignment_options.hpp"
 #include "feaug/diagnostics/diagnostic_checks.hpp"
 #include "feaug/version.hpp"

@@ -10,12 +10,12 @@
 #include <type_traits>
 #include <vector>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/parallel.hpp"
-#include "feaug/cpu/tile_map.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/tile_map.hpp"
 #include "feaug/diagnostics/effective_rank_arguments.hpp"
 #include "feaug/version.hpp"
 

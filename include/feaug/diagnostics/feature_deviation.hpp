@@ -4,13 +4,13 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/columns.hpp"
-#include "feaug/cpu/row_loss.hpp"
-#include "feaug/cpu/unit_rows.hpp"
+#include "feaug/cpu/core/columns.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/unit_rows.hpp"
+#include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/diagnostics/feature_deviation_arguments.hpp"
 #include "feaug/version.hpp"
 

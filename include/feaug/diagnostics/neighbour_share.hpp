@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "feaug/diagnostics/diagnostic_checks.hpp"
 #include "feaug/diagnostics/neighbour_share_arguments.hpp"
 #include "feaug/version.hpp"

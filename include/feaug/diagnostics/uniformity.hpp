@@ -7,11 +7,11 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/contrast.hpp"
-#include "feaug/cpu/row_stack.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/loss/contrast.hpp"
+#include "feaug/cpu/loss/row_stack.hpp"
 #include "feaug/diagnostics/diagnostic_checks.hpp"
 #include "feaug/diagnostics/uniformity_options.hpp"
 #include "feaug/version.hpp"

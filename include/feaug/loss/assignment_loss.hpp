@@ -4,12 +4,12 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/assignment.hpp"
-#include "feaug/cpu/row_loss.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/loss/assignment.hpp"
+#include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/assignment.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/swapped_assignment_options.hpp"

@@ -3,13 +3,13 @@
 
 #include <type_traits>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
-#include "feaug/cpu/contrast.hpp"
-#include "feaug/cpu/kept_logits_pass.hpp"
-#include "feaug/cpu/row_loss.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/loss/contrast.hpp"
+#include "feaug/cpu/loss/kept_logits_pass.hpp"
+#include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/info_nce_options.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"

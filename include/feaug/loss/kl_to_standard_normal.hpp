@@ -6,12 +6,12 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/augment/backward_views.hpp"
-#include "feaug/augment/row_selection.hpp"
-#include "feaug/core/context.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
-#include "feaug/cpu/row_loss.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/put_gradient.hpp"
+#include "feaug/cpu/core/rows.hpp"
+#include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/kl_to_standard_normal_options.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"

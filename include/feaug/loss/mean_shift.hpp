@@ -6,15 +6,15 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/augment/row_selection.hpp"
-#include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
-#include "feaug/cpu/compare_neighbours.hpp"
-#include "feaug/cpu/parallel.hpp"
-#include "feaug/cpu/row_loss.hpp"
-#include "feaug/cpu/unit_rows.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/rows.hpp"
+#include "feaug/cpu/core/unit_rows.hpp"
+#include "feaug/cpu/loss/row_loss.hpp"
+#include "feaug/cpu/queue/compare_neighbours.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/mean_shift_options.hpp"
 #include "feaug/queue/support_rows.hpp"

@@ -6,14 +6,14 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/augment/row_selection.hpp"
-#include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/row_norm.hpp"
-#include "feaug/cpu/row_kernels.hpp"
-#include "feaug/cpu/row_loss.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/row_kernels.hpp"
+#include "feaug/cpu/core/rows.hpp"
+#include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/negative_cosine_options.hpp"
 #include "feaug/version.hpp"

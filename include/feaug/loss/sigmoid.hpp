@@ -4,14 +4,14 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
-#include "feaug/cpu/contrast.hpp"
-#include "feaug/cpu/logistic.hpp"
-#include "feaug/cpu/parallel.hpp"
-#include "feaug/cpu/row_loss.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/loss/contrast.hpp"
+#include "feaug/cpu/loss/logistic.hpp"
+#include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/sigmoid_options.hpp"
 #include "feaug/version.hpp"

@@ -4,11 +4,11 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/assignment.hpp"
-#include "feaug/cpu/parallel.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/loss/assignment.hpp"
 #include "feaug/loss/assignment.hpp"
 #include "feaug/loss/sinkhorn_options.hpp"
 #include "feaug/version.hpp"

@@ -6,13 +6,13 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/augment/row_selection.hpp"
-#include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
-#include "feaug/cpu/contrast.hpp"
-#include "feaug/cpu/row_loss.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/rows.hpp"
+#include "feaug/cpu/loss/contrast.hpp"
+#include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/soft_neighbour_contrast_options.hpp"
 #include "feaug/queue/neighbour_soft_max.hpp"

@@ -5,13 +5,13 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/contrast.hpp"
-#include "feaug/cpu/row_loss.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/loss/contrast.hpp"
+#include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/supervised_contrastive_options.hpp"
 #include "feaug/version.hpp"

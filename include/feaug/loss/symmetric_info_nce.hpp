@@ -3,9 +3,9 @@
 
 #include <type_traits>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/symmetric_info_nce_options.hpp"
 #include "feaug/loss/two_view_contrast.hpp"

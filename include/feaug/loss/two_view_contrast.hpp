@@ -7,15 +7,15 @@
 #include <limits>
 #include <string_view>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/cpu/contrast.hpp"
-#include "feaug/cpu/fixed_shift_pass.hpp"
-#include "feaug/cpu/lanes.hpp"
-#include "feaug/cpu/paired_tiles.hpp"
-#include "feaug/cpu/parallel.hpp"
-#include "feaug/cpu/row_loss.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/lanes.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/loss/contrast.hpp"
+#include "feaug/cpu/loss/fixed_shift_pass.hpp"
+#include "feaug/cpu/loss/paired_tiles.hpp"
+#include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/two_view_problem.hpp"
 #include "feaug/version.hpp"
 

@@ -5,12 +5,12 @@
 #include <type_traits>
 
 #include "feaug/core/columns.hpp"
-#include "feaug/core/context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/cpu/columns.hpp"
-#include "feaug/cpu/cross_moments.hpp"
-#include "feaug/cpu/row_loss.hpp"
+#include "feaug/cpu/core/columns.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/loss/cross_moments.hpp"
+#include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/vicreg_options.hpp"
 #include "feaug/version.hpp"

@@ -9,12 +9,12 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/exact_scan.hpp"
-#include "feaug/cpu/screened_scan.hpp"
-#include "feaug/cpu/unit_rows.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/unit_rows.hpp"
+#include "feaug/cpu/queue/exact_scan.hpp"
+#include "feaug/cpu/queue/screened_scan.hpp"
 #include "feaug/queue/ranking.hpp"
 #include "feaug/queue/similarity_range.hpp"
 #include "feaug/queue/support_queue.hpp"

@@ -8,12 +8,12 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/parallel.hpp"
-#include "feaug/cpu/screening/codes.hpp"
-#include "feaug/cpu/unit_rows.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/unit_rows.hpp"
+#include "feaug/cpu/queue/screening/codes.hpp"
 #include "feaug/queue/queue_shadow.hpp"
 #include "feaug/version.hpp"
 

@@ -7,11 +7,11 @@
 #include <string>
 #include <string_view>
 
-#include "feaug/augment/row_selection.hpp"
-#include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/row_norm.hpp"
+#include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/context.hpp"
 #include "feaug/queue/nearest.hpp"
 #include "feaug/queue/support_queue.hpp"
 #include "feaug/version.hpp"

@@ -7,11 +7,11 @@
 #include <span>
 #include <string_view>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/parallel.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/parallel.hpp"
 #include "feaug/step/momentum_pairs.hpp"
 #include "feaug/version.hpp"
 

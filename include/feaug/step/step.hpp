@@ -6,11 +6,11 @@
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/l2_normalize.hpp"
-#include "feaug/core/context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
-#include "feaug/cpu/step_sums.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/step/step_sums.hpp"
 #include "feaug/loss/info_nce.hpp"
 #include "feaug/loss/negative_cosine.hpp"
 #include "feaug/loss/nt_xent.hpp"

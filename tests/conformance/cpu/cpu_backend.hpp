@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "feaug/core/context.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/context.hpp"
 
 namespace conformance {
 

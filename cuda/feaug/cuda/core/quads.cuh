@@ -4,9 +4,9 @@
 
 #include <cstdint>
 
-#include "feaug/augment/row_selection.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
+#include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"

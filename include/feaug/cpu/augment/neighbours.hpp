@@ -1,0 +1,190 @@
+// The neighbours of a batch in a queue, and the row that is made of them.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "feaug/augment/neighbour_plan.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/rows.hpp"
+#include "feaug/cpu/core/workspace.hpp"
+#include "feaug/queue/nearest.hpp"
+#include "feaug/queue/support_queue.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+/// Where neighbours come from, and which.
+template <element T>
+struct neighbour_source {
+  std::string_view op;
+  const support_queue<T>& queue;
+  feaug::detail::neighbour_plan plan;
+  vector_view<const std::int64_t> exclude_ids;
+  const std::optional<vector_view<const float>>& choice;  ///< none: drawn from the key
+};
+
+/// The slots that a row was made of.
+struct used_slots {
+  const index_t* slots;
+  index_t count;
+};
+
+// Slots of the rows that are searched for at once: 4 MiB. Whole batches, usually.
+inline constexpr index_t most_found_slots = 1 << 19;
+// Features, and slots, of the neighbours that look for their own nearest queries at once.
+inline constexpr index_t most_mutual_elements = 1 << 19;
+
+/// Strikes out (−1) the found slots of rows begin … whose nearest `plan.mutual` queries, of all
+/// rows of x, do not include the row that found them.
+template <element T>
+void keep_mutual(cpu_context& ctx, const neighbour_source<T>& from, const matrix_view<const T>& x,
+                 index_t begin, index_t count, index_t* found) {
+  const index_t k = from.plan.k;
+  const index_t cols = x.cols();
+  const index_t nearest_queries = std::min(from.plan.mutual, x.rows());
+  const index_t pairs = count * k;
+  const index_t at_once =
+      std::clamp<index_t>(most_mutual_elements / std::max(cols, nearest_queries), 1, pairs);
+  workspace::scope scope(ctx.workspace);
+  const matrix_view<T> neighbours(scope.take<T>(at_once * cols), at_once, cols);
+  const matrix_view<index_t> queries(scope.take<index_t>(at_once * nearest_queries), at_once,
+                                     nearest_queries);
+  for (index_t first = 0; first < pairs; first += at_once) {
+    const index_t here = std::min(at_once, pairs - first);
+    for (index_t p = 0; p < here; ++p) {
+      if (found[first + p] < 0) {
+        std::fill_n(neighbours.row(p), cols, store<T>(0));
+      } else {
+        std::copy_n(from.queue.storage.row(found[first + p]), cols, neighbours.row(p));
+      }
+    }
+    nearest(ctx, x, neighbours.rows_from(0, here), {.indices = queries.rows_from(0, here)},
+            {.k = nearest_queries});
+    for (index_t p = 0; p < here; ++p) {
+      const index_t* mine = queries.row(p);
+      const index_t row = begin + (first + p) / k;
+      if (std::find(mine, mine + nearest_queries, row) == mine + nearest_queries)
+        found[first + p] = -1;
+    }
+  }
+}
+
+/// found[(i − begin)·k …] = the slots that row i is made of, −1 after them.
+template <element T>
+void find_neighbours(cpu_context& ctx, const neighbour_source<T>& from,
+                     const matrix_view<const T>& x, const random_key& key, index_t begin,
+                     index_t count, index_t* found) {
+  const index_t k = from.plan.k;
+  std::fill_n(found, count * k, index_t{-1});
+  const index_t filled = *from.queue.size;
+  if (filled == 0) return;
+  const index_t sought = std::min(k, filled);
+  vector_view<const std::int64_t> exclude_ids = from.exclude_ids;
+  if (!exclude_ids.empty()) {
+    exclude_ids.data += begin * exclude_ids.strides[0];
+    exclude_ids.extents[0] = count;
+  }
+  nearest(ctx, from.queue, x.rows_from(begin, count), {.indices = {found, count, sought, k}},
+          {.k = sought, .exclude_ids = exclude_ids, .similarity = from.plan.similarity});
+  if (from.plan.mutual > 0) keep_mutual(ctx, from, x, begin, count, found);
+  for (index_t i = begin; i < begin + count; ++i) {
+    float u = 0;
+    if (from.plan.one_by_draw)
+      u = from.choice.has_value() ? (*from.choice)[i] : draw_uniform(key, i, 0);
+    feaug::detail::settle_neighbours(from.plan, u, found + (i - begin) * k);
+  }
+}
+
+template <element T>
+void refuse_missing(const neighbour_source<T>& from, const matrix_view<const T>& x,
+                    const row_selection& selection, index_t begin, index_t count,
+                    const index_t* found) {
+  for (index_t i = begin; i < begin + count; ++i) {
+    const bool missing = found[(i - begin) * from.plan.k] < 0 && selection.contains(i);
+    if (!missing || !std::isfinite(row_norm(x.row(i), x.cols()))) continue;
+    const std::string row = " for row " + check::text(i);
+    const std::string_view wanted = "a neighbour for every row, or neighbour_fallback::query";
+    const auto& range = from.plan.similarity;
+    if (from.plan.mutual > 0 || range.has_floor() || range.has_ceiling())
+      check::fail(from.op, "queue", "every filled row passed over" + row, wanted);
+    check::fail(from.op, "exclude_ids", "every filled row excluded" + row, wanted);
+  }
+}
+
+/// The row made of the used slots: of one its unit vector, of several the unit vector of the
+/// trimmed mean of theirs. `inverse` has room for a number a slot.
+template <element T>
+void make_row(const neighbour_source<T>& from, const used_slots& used, double* inverse,
+              double* row) {
+  const auto& storage = from.queue.storage;
+  const index_t cols = storage.cols();
+  for (index_t r = 0; r < used.count; ++r)
+    inverse[r] = inverse_norm(row_norm(storage.row(used.slots[r]), cols), default_norm_eps);
+  const index_t trim = from.plan.trim_of(used.count);
+  for (index_t j = 0; j < cols; ++j) {
+    row[j] = feaug::detail::trimmed_mean(used.count, trim, [&](index_t r) {
+      return static_cast<double>(load(storage(used.slots[r], j))) * inverse[r];
+    });
+  }
+  if (used.count == 1) return;
+  const double scale = inverse_norm(row_norm(row, cols), default_norm_eps);
+  for (index_t j = 0; j < cols; ++j) row[j] *= scale;
+}
+
+/// use(i, used slots, row, worker) for every selected row: `row` is D doubles that `use` may
+/// change, the unit row made of the neighbours, or unit(x_i) where there are none. Throws before
+/// the first use if a row has no neighbour and the plan has no fall-back. Scratch: 8·k bytes a row
+/// of x, 4 MiB at most (or k·8 bytes); for mutual neighbours at most 8 MiB more; 8·(D + k) bytes a
+/// thread; and that of nearest.
+template <element T, class Use>
+void for_each_neighbour(cpu_context& ctx, const neighbour_source<T>& from,
+                        const matrix_view<const T>& x, const random_key& key,
+                        const row_selection& selection, const Use& use) {
+  const index_t k = from.plan.k;
+  const index_t rows = x.rows();
+  const index_t cols = x.cols();
+  const index_t at_once = std::clamp<index_t>(most_found_slots / k, 1, rows);
+  const bool refuses = from.plan.fallback == neighbour_fallback::error;
+  workspace::scope scope(ctx.workspace);
+  auto* found = scope.take<index_t>(at_once * k);
+  const row_buffers<double> inverses(ctx, scope, k);
+  const row_buffers<double> made(ctx, scope, cols);
+  const auto find = [&](index_t begin, index_t count, bool may_refuse) {
+    find_neighbours(ctx, from, x, key, begin, count, found);
+    if (refuses && may_refuse) refuse_missing(from, x, selection, begin, count, found);
+  };
+  // A batch of several parts is searched twice rather than refused after something was written.
+  for (index_t begin = 0; refuses && at_once < rows && begin < rows; begin += at_once)
+    find(begin, std::min(at_once, rows - begin), true);
+  for (index_t begin = 0; begin < rows; begin += at_once) {
+    const index_t count = std::min(at_once, rows - begin);
+    find(begin, count, at_once == rows);
+    for_each_row_block(ctx, count, cols, [&](index_t first, index_t here, int worker) {
+      for (index_t i = begin + first; i < begin + first + here; ++i) {
+        if (!selection.contains(i)) continue;
+        const index_t* slots = found + (i - begin) * k;
+        const auto used = static_cast<index_t>(std::find(slots, slots + k, index_t{-1}) - slots);
+        double* row = made.of(worker);
+        if (used > 0) {
+          make_row(from, {slots, used}, inverses.of(worker), row);
+        } else {
+          const double inverse = inverse_norm(row_norm(x.row(i), cols), default_norm_eps);
+          for (index_t j = 0; j < cols; ++j) row[j] = static_cast<double>(load(x(i, j))) * inverse;
+        }
+        use(i, used_slots{slots, used}, row, worker);
+      }
+    });
+  }
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

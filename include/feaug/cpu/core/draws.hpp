@@ -1,0 +1,352 @@
+// A row's draws, many columns at a time: for every instruction set the bits of draw_uniform and
+// draw_normal.
+//
+// A kernel draws in steps of as many columns as its vectors make of one Philox call each, and hands
+// them to what is done with them: stored, added to features, compared. What does not fill a step
+// goes through scratch memory as a step of its own, so that every column is computed alike.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+
+#include "feaug/core/macros.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/random_normal.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/core/normal_draws.hpp"
+#include "feaug/cpu/core/philox.hpp"
+#include "feaug/cpu/core/streaming.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// Nothing random.
+struct no_draw {};
+/// Uniform in [0, 1).
+struct uniform_draw {
+  float value;
+};
+/// Standard normal.
+struct normal_draw {
+  float value;
+};
+
+namespace detail {
+
+/// The draws of columns 4·block … 4·block + 3 of a row.
+template <class Draw>
+FEAUG_HD void draw_four(const random_key& key, index_t row, std::uint32_t block,
+                        float (&values)[4]) {
+  const random_block drawn = draw_block(key, row, block);
+  if constexpr (std::same_as<Draw, uniform_draw>) {
+    for (int lane = 0; lane < 4; ++lane) values[lane] = uniform_from_word(drawn.words[lane]);
+  } else {
+    for (int lane = 0; lane < 4; lane += 2) {
+      const normal_pair pair = normal_from_words(drawn.words[lane], drawn.words[lane + 1]);
+      values[lane] = pair.even;
+      values[lane + 1] = pair.odd;
+    }
+  }
+}
+
+}  // namespace detail
+
+namespace cpu {
+namespace detail {
+
+/// What is done with draws: they are kept.
+template <class Draw>
+struct store_draws {
+  using draw = Draw;
+  static constexpr bool reads = false;
+  static constexpr bool takes_words = false;
+
+  const float* x;  ///< not read
+  float* out;
+  bool past_caches;
+
+  [[nodiscard]] float apply(float drawn, float /*x*/) const { return drawn; }
+#if FEAUG_X86
+  FEAUG_AVX2 FEAUG_INLINE __m256 apply(__m256 drawn, __m256 /*x*/) const { return drawn; }
+  FEAUG_AVX512 FEAUG_INLINE __m512 apply(__m512 drawn, __m512 /*x*/) const { return drawn; }
+#endif
+};
+
+/// out = x + scale · draw, rounded twice whatever the compiler likes to contract: drawn noise that
+/// is added later gives the same bits.
+struct add_normals {
+  using draw = normal_draw;
+  static constexpr bool reads = true;
+  static constexpr bool takes_words = false;
+
+  const float* x;
+  float* out;
+  bool past_caches;
+  float scale;
+
+  [[nodiscard]] float apply(float drawn, float value) const { return value + scale * drawn; }
+#if FEAUG_X86
+  FEAUG_AVX2 FEAUG_INLINE __m256 apply(__m256 drawn, __m256 value) const {
+    __m256 product = _mm256_mul_ps(_mm256_set1_ps(scale), drawn);
+    asm("" : "+x"(product));
+    return _mm256_add_ps(value, product);
+  }
+  FEAUG_AVX512 FEAUG_INLINE __m512 apply(__m512 drawn, __m512 value) const {
+    __m512 product = _mm512_mul_ps(_mm512_set1_ps(scale), drawn);
+    asm("" : "+v"(product));
+    return _mm512_add_ps(value, product);
+  }
+#endif
+};
+
+/// out = x · (draw < probability), a product, so that NaN stays. A uniform draw is a word's upper
+/// 24 bits, and so many steps of 2⁻²⁴: they are compared as integers.
+struct keep_some {
+  using draw = uniform_draw;
+  static constexpr bool reads = true;
+  static constexpr bool takes_words = true;  // apply_words, in vectors
+
+  const float* x;
+  float* out;
+  bool past_caches;
+  float probability;
+  std::int32_t steps_below = static_cast<std::int32_t>(std::ceil(probability * 0x1p24F));
+
+  [[nodiscard]] float apply(float drawn, float value) const {
+    return value * (drawn < probability ? 1.0F : 0.0F);
+  }
+#if FEAUG_X86
+  FEAUG_AVX2 FEAUG_INLINE __m256 apply_words(__m256i words, __m256 value) const {
+    const __m256i kept =
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(steps_below), _mm256_srli_epi32(words, 8));
+    return _mm256_mul_ps(value, _mm256_and_ps(_mm256_castsi256_ps(kept), _mm256_set1_ps(1.0F)));
+  }
+  FEAUG_AVX512 FEAUG_INLINE __m512 apply_words(__m512i words, __m512 value) const {
+    const __mmask16 dropped = _mm512_cmpge_epi32_mask(
+        _mm512_maskz_srli_epi32(philox::all_32, words, 8), _mm512_set1_epi32(steps_below));
+    return _mm512_mask_mul_ps(value, dropped, value, _mm512_setzero_ps());
+  }
+#endif
+};
+
+/// `steps` steps of 4 columns, with the compiler's own instructions. Many share a
+/// write, so that it may be streamed and vectorised.
+template <class Use>
+void draw_steps(const random_key& key, index_t row, std::uint32_t block, index_t steps,
+                const Use& use) {
+  constexpr index_t together = 256;
+  float drawn[4 * together];
+  for (index_t step = 0; step < steps; step += together) {
+    const index_t now = std::min(together, steps - step);
+    for (index_t k = 0; k < now; ++k, ++block) {
+      float four[4];
+      feaug::detail::draw_four<typename Use::draw>(key, row, block, four);
+      std::copy_n(four, 4, drawn + 4 * k);
+    }
+    const index_t first = 4 * step;
+    write_elements(use.out + first, 4 * now, use.past_caches, [&](index_t j) {
+      return use.apply(drawn[j], Use::reads ? use.x[first + j] : 0.0F);
+    });
+  }
+}
+
+#if FEAUG_X86
+
+/// How far x moves for a column: not at all where it is not read, and may be null.
+template <class Use>
+inline constexpr index_t x_step = Use::reads ? 1 : 0;
+
+/// Eight words in column order become draws, and `use` is made of them.
+template <class Use>
+FEAUG_AVX2 FEAUG_INLINE __m256 made_of_words(const Use& use, __m256i words, const float* x) {
+  if constexpr (Use::takes_words) {
+    return use.apply_words(words, _mm256_loadu_ps(x));
+  } else {
+    __m256 drawn = _mm256_castsi256_ps(words);
+    if constexpr (std::same_as<typename Use::draw, uniform_draw>) {
+      drawn =
+          _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32(words, 8)), _mm256_set1_ps(0x1p-24F));
+    }
+    return use.apply(drawn, Use::reads ? _mm256_loadu_ps(x) : drawn);
+  }
+}
+
+template <class Use>
+FEAUG_AVX2 FEAUG_INLINE void use_words(const Use& use, __m256i words, const float* x, float* out) {
+  const __m256 result = made_of_words(use, words, x);
+  if (use.past_caches) {
+    _mm256_stream_ps(out, result);
+  } else {
+    _mm256_storeu_ps(out, result);
+  }
+}
+
+/// `steps` steps of 32 columns. Streaming: `out` begins a cache line.
+template <class Use>
+FEAUG_AVX2 void draw_steps_avx2(const row_counter& row, std::uint32_t block, index_t steps,
+                                const Use& use) {
+  const Use with = use;
+  const float* x = with.x;
+  float* out = with.out;
+  for (index_t step = 0; step < steps; ++step, block += 8, x += 32 * x_step<Use>, out += 32) {
+    __m256i words[4];
+    philox::draw_words(row, block, words);
+    if constexpr (std::same_as<typename Use::draw, normal_draw>) {
+      normals_from_words(words[0], words[1], words[0], words[1]);
+      normals_from_words(words[2], words[3], words[2], words[3]);
+    }
+    philox::in_column_order(words);
+    use_words(with, words[0], x, out);
+    use_words(with, words[1], x + 8 * x_step<Use>, out + 8);
+    use_words(with, words[2], x + 16 * x_step<Use>, out + 16);
+    use_words(with, words[3], x + 24 * x_step<Use>, out + 24);
+  }
+}
+
+/// Sixteen.
+template <class Use>
+FEAUG_AVX512 FEAUG_INLINE __m512 made_of_words(const Use& use, __m512i words, const float* x) {
+  if constexpr (Use::takes_words) {
+    return use.apply_words(words, _mm512_loadu_ps(x));
+  } else {
+    __m512 drawn = _mm512_castsi512_ps(words);
+    if constexpr (std::same_as<typename Use::draw, uniform_draw>) {
+      drawn = _mm512_mul_ps(to_float(_mm512_maskz_srli_epi32(philox::all_32, words, 8)),
+                            _mm512_set1_ps(0x1p-24F));
+    }
+    return use.apply(drawn, Use::reads ? _mm512_loadu_ps(x) : drawn);
+  }
+}
+
+template <class Use>
+FEAUG_AVX512 FEAUG_INLINE void use_words(const Use& use, __m512i words, const float* x,
+                                         float* out) {
+  const __m512 result = made_of_words(use, words, x);
+  if (use.past_caches) {
+    _mm512_stream_ps(out, result);
+  } else {
+    _mm512_storeu_ps(out, result);
+  }
+}
+
+/// `steps` steps of 64 columns. Streaming: `out` begins a cache line.
+template <class Use>
+FEAUG_AVX512 void draw_steps_avx512(const row_counter& row, std::uint32_t block, index_t steps,
+                                    const Use& use) {
+  const Use with = use;
+  const float* x = with.x;
+  float* out = with.out;
+  for (index_t step = 0; step < steps; ++step, block += 16, x += 64 * x_step<Use>, out += 64) {
+    __m512i words[4];
+    philox::draw_words(row, block, words);
+    if constexpr (std::same_as<typename Use::draw, normal_draw>) {
+      normals_from_words(words[0], words[1], words[0], words[1]);
+      normals_from_words(words[2], words[3], words[2], words[3]);
+    }
+    philox::in_column_order(words);
+    use_words(with, words[0], x, out);
+    use_words(with, words[1], x + 16 * x_step<Use>, out + 16);
+    use_words(with, words[2], x + 32 * x_step<Use>, out + 32);
+    use_words(with, words[3], x + 48 * x_step<Use>, out + 48);
+  }
+}
+
+#endif
+
+/// The most columns of a step.
+inline constexpr index_t step_columns = 64;
+
+/// As many steps as fill `count` columns from column `first`, a multiple of 4, on. Returns how many
+/// columns that is.
+template <class Use>
+index_t use_whole_steps(instruction_set instructions, const random_key& key, index_t row,
+                        index_t first, index_t count, const Use& use) {
+  const auto block = static_cast<std::uint32_t>(first / 4);
+#if FEAUG_X86
+  if (instructions == instruction_set::avx512) {
+    draw_steps_avx512(row_counter(key, row), block, count / 64, use);
+    return count / 64 * 64;
+  }
+  if (instructions == instruction_set::avx2) {
+    draw_steps_avx2(row_counter(key, row), block, count / 32, use);
+    return count / 32 * 32;
+  }
+#endif
+  static_cast<void>(instructions);
+  draw_steps(key, row, block, count / 4, use);
+  return count / 4 * 4;
+}
+
+/// At most one step's columns, which need not fill it.
+template <class Use>
+void use_part_of_step(instruction_set instructions, const random_key& key, index_t row,
+                      index_t first, index_t count, const Use& use) {
+  if (count == 0) return;
+  float values[step_columns] = {};
+  if constexpr (Use::reads) std::copy_n(use.x, count, values);
+  Use in_scratch = use;
+  in_scratch.x = values;
+  in_scratch.out = values;
+  in_scratch.past_caches = false;
+  use_whole_steps(instructions, key, row, first, step_columns, in_scratch);
+  std::copy_n(values, count, use.out);
+}
+
+/// What `use` says with the draws of columns first … first + count − 1 of a row; `first` is a
+/// multiple of 4, and use.x and use.out point to that column.
+template <class Use>
+void use_draws(instruction_set allowed, const random_key& key, index_t row, index_t first,
+               index_t count, Use use) {
+  const instruction_set instructions = usable(allowed);
+  const auto advance = [&](index_t columns) {
+    if constexpr (Use::reads) use.x += columns;
+    use.out += columns;
+    first += columns;
+    count -= columns;
+  };
+  if (use.past_caches) {
+    // Steps begin at a cache line, if that is where four columns begin that are drawn together.
+    const index_t head = std::min(until_cache_line(use.out), count);
+    use.past_caches = head % 4 == 0;
+    if (use.past_caches) {
+      use_part_of_step(instructions, key, row, first, head, use);
+      advance(head);
+    }
+  }
+  advance(use_whole_steps(instructions, key, row, first, count, use));
+  use_part_of_step(instructions, key, row, first, count, use);
+}
+
+}  // namespace detail
+
+/// values[j] = the draw of column first + j of a row, for j < count. `first` is a multiple of 4.
+template <class Draw>
+void fill_draws(const cpu_context& ctx, const random_key& key, index_t row, index_t first,
+                index_t count, float* values) {
+  detail::use_draws(ctx.instructions, key, row, first, count,
+                    detail::store_draws<Draw>{.x = nullptr, .out = values, .past_caches = false});
+}
+
+/// out[j] = x[j] + scale · normal draw of column j, for a row. out may be x.
+inline void add_normal_row(const cpu_context& ctx, const random_key& key, index_t row, index_t cols,
+                           const float* x, float scale, float* out, bool past_caches) {
+  detail::use_draws(
+      ctx.instructions, key, row, 0, cols,
+      detail::add_normals{.x = x, .out = out, .past_caches = past_caches, .scale = scale});
+}
+
+/// out[j] = x[j] · (the uniform draw of column j < probability), for a row. out may be x.
+inline void keep_some_row(const cpu_context& ctx, const random_key& key, index_t row, index_t cols,
+                          const float* x, float probability, float* out, bool past_caches) {
+  detail::use_draws(
+      ctx.instructions, key, row, 0, cols,
+      detail::keep_some{
+          .x = x, .out = out, .past_caches = past_caches, .probability = probability});
+}
+
+}  // namespace cpu
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

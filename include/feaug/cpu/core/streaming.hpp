@@ -1,0 +1,88 @@
+// Writing past the caches: what is larger than they are, and will not be found there anyway, need
+// not be read from memory before it is overwritten.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+/// Outputs of this size and above are written past the caches. With an input of that size they
+/// exceed what most machines cache; below, whoever reads the output next finds it nearby.
+inline constexpr std::size_t streamed_bytes = std::size_t{1} << 24;
+
+inline constexpr index_t cache_line = 64;
+
+/// Whether `out` is to be streamed. What is read as well (`in`, if it is the same memory) is in the
+/// caches already.
+template <class T, class U>
+bool worth_streaming(const matrix_view<T>& out, const matrix_view<U>& in) {
+  return FEAUG_X86 != 0 &&
+         static_cast<const void*>(out.data) != static_cast<const void*>(in.data) &&
+         static_cast<std::size_t>(out.rows() * out.cols()) * sizeof(T) >= streamed_bytes;
+}
+
+/// How many elements lie before the first that begins a cache line.
+template <class T>
+index_t until_cache_line(const T* x) {
+  const auto past = static_cast<index_t>(reinterpret_cast<std::uintptr_t>(x) % cache_line);
+  return (cache_line - past) % cache_line / static_cast<index_t>(sizeof(T));
+}
+
+/// Makes what this thread streamed visible before what it writes next.
+inline void end_streaming() {
+#if FEAUG_X86
+  _mm_sfence();
+#endif
+}
+
+namespace detail {
+
+/// to[0 … count − 1] = from, past the caches. `to` begins a cache line, count fills lines.
+template <element T>
+void stream(T* to, const T* from, index_t count) {
+#if FEAUG_X86
+  constexpr index_t register_size = 16 / static_cast<index_t>(sizeof(T));
+  for (index_t k = 0; k < count; k += register_size) {
+    _mm_stream_si128(reinterpret_cast<__m128i*>(to + k),
+                     _mm_load_si128(reinterpret_cast<const __m128i*>(from + k)));
+  }
+#else
+  std::copy_n(from, count, to);
+#endif
+}
+
+}  // namespace detail
+
+/// to[j] = store(value(j)) for j < count, past the caches if it is to go `past_caches`. value(j)
+/// may read what to[j] held.
+///
+/// Runs are made in an array of this function's own: nothing else can lie there, and their length
+/// is known, so that compilers make vector code of any value.
+template <element T, class Value>
+void write_elements(T* to, index_t count, bool past_caches, const Value& value) {
+  constexpr index_t line = cache_line / static_cast<index_t>(sizeof(T));
+  constexpr index_t run = 16 * line;
+  alignas(cache_line) T made[run];
+  index_t j = past_caches ? std::min(until_cache_line(to), count) : 0;
+  for (index_t k = 0; k < j; ++k) to[k] = store<T>(value(k));
+  for (; j + run <= count; j += run) {
+    for (index_t k = 0; k < run; ++k) made[k] = store<T>(value(j + k));
+    if (past_caches) {
+      detail::stream(to + j, made, run);
+    } else {
+      std::copy_n(made, run, to + j);
+    }
+  }
+  const index_t rest = count - j;
+  for (index_t k = 0; k < rest; ++k) made[k] = store<T>(value(j + k));
+  std::copy_n(made, rest, to + j);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

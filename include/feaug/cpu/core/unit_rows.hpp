@@ -1,0 +1,69 @@
+// Rows divided by their norms, and the way back.
+#pragma once
+
+#include <algorithm>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+namespace cpu {
+
+/// inverse[i] = 1 / max(‖x_i‖, eps) for all rows.
+template <class T>
+void inverse_norms(cpu_context& ctx, const matrix_view<T>& x, double eps, double* inverse) {
+  for_each_row_block(ctx, x.rows(), x.cols(), [&](index_t begin, index_t count, int) {
+    for (index_t i = begin; i < begin + count; ++i)
+      inverse[i] = inverse_norm(row_norm(x.row(i), x.cols()), eps);
+  });
+}
+
+/// out = unit(x) for one row; out may be x. NaN throughout if an element of x is NaN or infinite.
+template <element T>
+void normalize_row(const T* x, index_t cols, double eps, T* out) {
+  const double inverse = inverse_norm(row_norm(x, cols), eps);
+  for (index_t j = 0; j < cols; ++j) {
+    out[j] = store<T>(static_cast<compute_t<T>>(static_cast<double>(load(x[j])) * inverse));
+  }
+}
+
+/// Puts a row's gradient where its operand wants it.
+template <element T>
+void write_gradient(const operand<T>& x, index_t i, const compute_t<T>* gradient) {
+  T* destination = x.gradient.row(i);
+  const index_t cols = x.gradient.cols();
+  if (x.mode == gradient_mode::overwrite) {
+    for (index_t j = 0; j < cols; ++j) destination[j] = store<T>(gradient[j]);
+  } else {
+    for (index_t j = 0; j < cols; ++j)
+      destination[j] = store<T>(load(destination[j]) + gradient[j]);
+  }
+}
+
+/// The gradient by unit(x_i) becomes the gradient by x_i, in place: (g − u(u·g)) / ‖x‖; zero where
+/// ‖x‖ ≤ eps, since there unit(x) has no direction (others return g/eps, some 1e12·g).
+template <element T>
+void unit_backward_row(const T* row, index_t cols, double inverse, double eps,
+                       compute_t<T>* gradient) {
+  using C = compute_t<T>;
+  if (inverse >= 1.0 / eps) {
+    std::fill_n(gradient, cols, C{0});
+    return;
+  }
+  double along = 0;
+  for (index_t j = 0; j < cols; ++j) {
+    along += static_cast<double>(load(row[j])) * inverse * static_cast<double>(gradient[j]);
+  }
+  for (index_t j = 0; j < cols; ++j) {
+    const double unit = static_cast<double>(load(row[j])) * inverse;
+    gradient[j] = static_cast<C>((static_cast<double>(gradient[j]) - unit * along) * inverse);
+  }
+}
+
+}  // namespace cpu
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,144 @@
+// Vectors of floats and of doubles, by instruction set: what the CPU's own kernels are written in.
+#pragma once
+
+#include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/version.hpp"
+
+#if FEAUG_X86
+// Loops over registers are unrolled at any optimisation level: else they are loops over memory.
+#if defined(__CUDACC__)
+#define FEAUG_UNROLL_REGISTERS  // nvcc knows one spelling and the compiler behind it the other
+#elif defined(__clang__)
+#define FEAUG_UNROLL_REGISTERS _Pragma("unroll")
+#else
+#define FEAUG_UNROLL_REGISTERS _Pragma("GCC unroll 16")
+#endif
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+template <class C>
+struct avx2;
+template <class C>
+struct avx512;
+
+// NOLINTBEGIN(readability-magic-numbers): coefficients of series, bits of numbers
+template <>
+struct avx2<float> {
+  using vector = __m256;
+  static constexpr int lanes = 8;
+
+  FEAUG_AVX2 FEAUG_INLINE static vector zero() { return _mm256_setzero_ps(); }
+  FEAUG_AVX2 FEAUG_INLINE static vector all(float x) { return _mm256_set1_ps(x); }
+  FEAUG_AVX2 FEAUG_INLINE static vector load(const float* x) { return _mm256_loadu_ps(x); }
+  FEAUG_AVX2 FEAUG_INLINE static void store(float* to, vector x) { _mm256_storeu_ps(to, x); }
+  /// Past the caches; `to` is a multiple of the vector's size.
+  FEAUG_AVX2 FEAUG_INLINE static void stream(float* to, vector x) { _mm256_stream_ps(to, x); }
+  FEAUG_AVX2 FEAUG_INLINE static vector add(vector a, vector b) { return _mm256_add_ps(a, b); }
+  FEAUG_AVX2 FEAUG_INLINE static vector multiply(vector a, vector b) { return _mm256_mul_ps(a, b); }
+  /// a·b + c
+  FEAUG_AVX2 FEAUG_INLINE static vector fused(vector a, vector b, vector c) {
+    return _mm256_fmadd_ps(a, b, c);
+  }
+  /// The larger; b where one is NaN.
+  FEAUG_AVX2 FEAUG_INLINE static vector larger(vector a, vector b) { return _mm256_max_ps(a, b); }
+
+  /// As fast_exp, up to rounding.
+  FEAUG_AVX2 FEAUG_INLINE static vector exponential(vector x) {
+    const vector is_normal = _mm256_cmp_ps(x, all(-87.0F), _CMP_NLT_UQ);
+    // Operands in this order keep NaN.
+    const vector clamped = _mm256_max_ps(all(-87.0F), _mm256_min_ps(all(88.0F), x));
+    const vector to_integer = all(12582912.0F);
+    const vector shifted = fused(clamped, all(1.44269504F), to_integer);
+    const vector k = _mm256_sub_ps(shifted, to_integer);
+    vector r = fused(k, all(-0.693359375F), clamped);
+    r = fused(k, all(2.12194440e-4F), r);
+    vector series = all(1.0F / 5040.0F);
+    series = fused(series, r, all(1.0F / 720.0F));
+    series = fused(series, r, all(1.0F / 120.0F));
+    series = fused(series, r, all(1.0F / 24.0F));
+    series = fused(series, r, all(1.0F / 6.0F));
+    series = fused(series, r, all(0.5F));
+    series = fused(series, r, all(1.0F));
+    series = fused(series, r, all(1.0F));
+    const __m256i power = _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(shifted), 23),
+                                           _mm256_set1_epi32(0x3F800000));
+    return _mm256_and_ps(is_normal, multiply(series, _mm256_castsi256_ps(power)));
+  }
+};
+
+template <>
+struct avx2<double> {
+  using vector = __m256d;
+  static constexpr int lanes = 4;
+
+  FEAUG_AVX2 FEAUG_INLINE static vector zero() { return _mm256_setzero_pd(); }
+  FEAUG_AVX2 FEAUG_INLINE static vector all(double x) { return _mm256_set1_pd(x); }
+  FEAUG_AVX2 FEAUG_INLINE static vector load(const double* x) { return _mm256_loadu_pd(x); }
+  FEAUG_AVX2 FEAUG_INLINE static void store(double* to, vector x) { _mm256_storeu_pd(to, x); }
+  FEAUG_AVX2 FEAUG_INLINE static vector fused(vector a, vector b, vector c) {
+    return _mm256_fmadd_pd(a, b, c);
+  }
+};
+
+template <>
+struct avx512<float> {
+  using vector = __m512;
+  static constexpr int lanes = 16;
+
+  FEAUG_AVX512 FEAUG_INLINE static vector zero() { return _mm512_setzero_ps(); }
+  FEAUG_AVX512 FEAUG_INLINE static vector all(float x) { return _mm512_set1_ps(x); }
+  FEAUG_AVX512 FEAUG_INLINE static vector load(const float* x) { return _mm512_loadu_ps(x); }
+  FEAUG_AVX512 FEAUG_INLINE static void store(float* to, vector x) { _mm512_storeu_ps(to, x); }
+  /// Past the caches; `to` is a multiple of the vector's size.
+  FEAUG_AVX512 FEAUG_INLINE static void stream(float* to, vector x) { _mm512_stream_ps(to, x); }
+  FEAUG_AVX512 FEAUG_INLINE static vector add(vector a, vector b) { return _mm512_add_ps(a, b); }
+  FEAUG_AVX512 FEAUG_INLINE static vector multiply(vector a, vector b) {
+    return _mm512_mul_ps(a, b);
+  }
+  FEAUG_AVX512 FEAUG_INLINE static vector fused(vector a, vector b, vector c) {
+    return _mm512_fmadd_ps(a, b, c);
+  }
+  FEAUG_AVX512 FEAUG_INLINE static vector larger(vector a, vector b) {
+    return _mm512_maskz_max_ps(every, a, b);
+  }
+
+  FEAUG_AVX512 FEAUG_INLINE static vector exponential(vector x) {
+    const __mmask16 is_normal = _mm512_cmp_ps_mask(x, all(-87.0F), _CMP_NLT_UQ);
+    const vector low = _mm512_maskz_min_ps(every, all(88.0F), x);
+    const vector to_integer = all(12582912.0F);
+    const vector k = _mm512_sub_ps(fused(low, all(1.44269504F), to_integer), to_integer);
+    vector r = fused(k, all(-0.693359375F), low);
+    r = fused(k, all(2.12194440e-4F), r);
+    vector series = all(1.0F / 5040.0F);
+    series = fused(series, r, all(1.0F / 720.0F));
+    series = fused(series, r, all(1.0F / 120.0F));
+    series = fused(series, r, all(1.0F / 24.0F));
+    series = fused(series, r, all(1.0F / 6.0F));
+    series = fused(series, r, all(0.5F));
+    series = fused(series, r, all(1.0F));
+    series = fused(series, r, all(1.0F));
+    return _mm512_maskz_scalef_ps(is_normal, series, k);
+  }
+
+ private:
+  // GCC 12 takes forms without a mask to read what was never written (GCC bug 105593).
+  static constexpr __mmask16 every = 0xFFFF;
+};
+
+template <>
+struct avx512<double> {
+  using vector = __m512d;
+  static constexpr int lanes = 8;
+
+  FEAUG_AVX512 FEAUG_INLINE static vector zero() { return _mm512_setzero_pd(); }
+  FEAUG_AVX512 FEAUG_INLINE static vector all(double x) { return _mm512_set1_pd(x); }
+  FEAUG_AVX512 FEAUG_INLINE static vector load(const double* x) { return _mm512_loadu_pd(x); }
+  FEAUG_AVX512 FEAUG_INLINE static void store(double* to, vector x) { _mm512_storeu_pd(to, x); }
+  FEAUG_AVX512 FEAUG_INLINE static vector fused(vector a, vector b, vector c) {
+    return _mm512_fmadd_pd(a, b, c);
+  }
+};
+// NOLINTEND(readability-magic-numbers)
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+#endif

@@ -1,0 +1,189 @@
+// Soft-maxes of rows of scores, and Sinkhorn's iterations over them, on the CPU.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/exponential.hpp"
+#include "feaug/cpu/core/lanes.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/put_gradient.hpp"
+#include "feaug/cpu/loss/row_stack.hpp"
+#include "feaug/loss/assignment.hpp"
+#include "feaug/loss/row_reduction.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+/// eˣ of a difference that was taken in double, so that scores of any size are compared exactly. In
+/// C's precision; 0 long before a float would overflow.
+template <class C>
+C exp_of_difference(double x) {
+  return fast_exp(static_cast<C>(x < -1000.0 ? -1000.0 : x));
+}
+
+/// One row's soft-max, 8 + sizeof(C) bytes a column.
+template <class C>
+struct row_soft_max {
+  double* exponents = nullptr;
+  C* weights = nullptr;  ///< exp(exponent − shift)
+  double shift = 0;      ///< the largest exponent
+  double sum = 0;        ///< Σ weights
+
+  template <class Exponents>
+  void take(const Exponents& of, index_t cols) {
+    for_each_in_lanes(cols, [&](index_t j) { exponents[j] = of(j); });
+    const double largest = largest_of(exponents, cols);
+    // Where all are −∞ the weights are 0. +∞ has no weight: ∞ − ∞ is NaN.
+    shift = largest < -feaug::detail::largest_finite ? 0.0 : largest;
+    for_each_in_lanes(
+        cols, [this](index_t j) { weights[j] = exp_of_difference<C>(exponents[j] - shift); });
+    sum = sum_of(weights, cols);
+  }
+  [[nodiscard]] double log_sum() const { return shift + std::log(sum); }
+  /// What makes assignments of the weights: they sum to 1 (0 where there are none), or keep their
+  /// size where no iteration has normalised the rows.
+  [[nodiscard]] double factor(bool rows_sum_to_one) const {
+    if (!rows_sum_to_one) return std::exp(shift);
+    return sum == 0 ? 0.0 : 1.0 / sum;
+  }
+};
+
+/// One for every worker.
+template <class C>
+class row_soft_maxes {
+ public:
+  row_soft_maxes(const cpu_context& ctx, workspace::scope& scratch, index_t cols)
+      : rows_(scratch.take<row_soft_max<C>>(ctx.thread_count())) {
+    for (int worker = 0; worker < ctx.thread_count(); ++worker) {
+      rows_[worker] = {.exponents = scratch.take<double>(cols), .weights = scratch.take<C>(cols)};
+    }
+  }
+
+  [[nodiscard]] row_soft_max<C>& of(int worker) const { return rows_[worker]; }
+
+ private:
+  row_soft_max<C>* rows_;
+};
+
+/// log Σ_j exp(score_ij / ε + potential_j) for all rows.
+template <element T>
+void row_log_sums(cpu_context& ctx, const row_stack<T>& scores, index_t cols, double scale,
+                  const vector_view<const double>& potentials, double* log_sums) {
+  using C = compute_t<T>;
+  workspace::scope scratch(ctx.workspace);
+  const row_soft_maxes<C> soft_maxes(ctx, scratch, cols);
+  for_each_row_block(ctx, scores.rows(), cols, [&](index_t begin, index_t count, int worker) {
+    row_soft_max<C>& row = soft_maxes.of(worker);
+    for (index_t i = begin; i < begin + count; ++i) {
+      row.take(
+          feaug::detail::row_exponents<T, memory_space::host>{scores.row(i), scale, potentials},
+          cols);
+      log_sums[i] = row.log_sum();
+    }
+  });
+}
+
+/// potential_j = −log Σ_i exp(score_ij / ε − row log-sum_i); null: log-sums of 0. A worker goes
+/// down some columns of all rows, so that no sum is cut.
+template <element T>
+void column_potentials(cpu_context& ctx, const row_stack<T>& scores, index_t cols, double scale,
+                       const double* log_sums, double* potentials) {
+  using C = compute_t<T>;
+  constexpr index_t chunk_cols = 64;
+  for_each_block(ctx, (cols + chunk_cols - 1) / chunk_cols, [&](index_t chunk, int) {
+    const index_t first = chunk * chunk_cols;
+    const index_t width = std::min(chunk_cols, cols - first);
+    feaug::detail::log_sum sums[chunk_cols];
+    for (index_t i = 0; i < scores.rows(); ++i) {
+      const T* const row = scores.row(i) + first;
+      const double lowered = log_sums == nullptr ? 0.0 : feaug::detail::lowering(log_sums[i]);
+      for_each_in_lanes(width, [&](index_t j) {
+        sums[j].add(static_cast<double>(load(row[j])) * scale + lowered,
+                    [](double x) { return static_cast<double>(exp_of_difference<C>(x)); });
+      });
+    }
+    for (index_t j = 0; j < width; ++j)
+      potentials[first + j] = feaug::detail::lowering(sums[j].value());
+  });
+}
+
+/// The potentials that sinkhorn's iterations end with. Rows are normalised when they are read, each
+/// by its own sum; without iterations they are not, and one number for all scales the total to
+/// N + K.
+template <element T>
+void sinkhorn_iterations(cpu_context& ctx, const row_stack<T>& scores, index_t cols, double epsilon,
+                         index_t iterations, double* potentials) {
+  const double scale = 1.0 / epsilon;
+  workspace::scope scratch(ctx.workspace);
+  auto* const log_sums = scratch.take<double>(scores.rows());
+  for (index_t k = 0; k < iterations; ++k) {
+    if (k > 0) row_log_sums(ctx, scores, cols, scale, {potentials, cols}, log_sums);
+    column_potentials(ctx, scores, cols, scale, k > 0 ? log_sums : nullptr, potentials);
+  }
+  if (iterations > 0) return;
+  row_log_sums(ctx, scores, cols, scale, {}, log_sums);
+  feaug::detail::log_sum total;
+  for (index_t i = 0; i < scores.rows(); ++i)
+    total.add(log_sums[i], [](double x) { return std::exp(x); });
+  const double shift = std::log(static_cast<double>(scores.rows()));
+  std::fill_n(potentials, cols, shift + feaug::detail::lowering(total.value()));
+}
+
+/// Predictions held against assignments: loss_i = −Σ_j q_ij log p_ij with p = softmax(scores / τ)
+/// and q the target's, and its gradient (p_ij Σ_k q_ik − q_ij) / τ by the scores.
+template <element T>
+struct assignment_direction {
+  using C = compute_t<T>;
+  operand<T> scores;
+  assignment_target<T> target;
+  double temperature;
+  feaug::detail::row_reduction<C> reduction;
+  double factor = 1;  ///< of the gradient
+
+  /// Row losses where `row_losses` is not null, and the gradient if it is wanted.
+  void run(cpu_context& ctx, double* row_losses) const {
+    const index_t cols = scores.value.cols();
+    workspace::scope scratch(ctx.workspace);
+    const row_soft_maxes<C> predictions(ctx, scratch, cols);
+    const row_soft_maxes<C> assignments(ctx, scratch, cols);
+    for_each_row_block(
+        ctx, scores.value.rows(), cols, [&](index_t begin, index_t count, int worker) {
+          for (index_t i = begin; i < begin + count; ++i) {
+            const double loss = row(i, predictions.of(worker), assignments.of(worker));
+            if (row_losses != nullptr) row_losses[i] = loss;
+          }
+        });
+  }
+
+ private:
+  double row(index_t i, row_soft_max<C>& p, row_soft_max<C>& q) const {
+    using exponents = feaug::detail::row_exponents<T, memory_space::host>;
+    const index_t cols = scores.value.cols();
+    p.take(exponents{scores.value.row(i), 1.0 / temperature}, cols);
+    q.take(exponents{target.scores.row(i), 1.0 / target.epsilon, target.potentials}, cols);
+    const double to_assignment = q.factor(target.iterations > 0);
+    const double total = q.sum * to_assignment;
+    if (scores.wants_gradient()) {
+      const double weight = factor * reduction.gradient_weight(i) / temperature;
+      // A row without assignments has no loss, whatever its scores.
+      const auto of_p = static_cast<C>(total == 0 ? 0.0 : weight * total / p.sum);
+      const auto of_q = static_cast<C>(total == 0 ? 0.0 : weight * to_assignment);
+      put_gradient(scores, i, [&](index_t j) { return of_p * p.weights[j] - of_q * q.weights[j]; });
+    }
+    if (total == 0) return 0;
+    // Every term is at least 0: −log p_ij is how far score_ij is below the largest, and log Σ.
+    const double below = sum_of_terms<double>(cols, [&](index_t j) {
+      const auto weight = static_cast<double>(q.weights[j]);
+      const double term = weight * (p.shift - p.exponents[j]);
+      return weight == 0 ? 0.0 : term;
+    });
+    return to_assignment * below + total * std::log(p.sum);
+  }
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

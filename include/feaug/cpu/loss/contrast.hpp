@@ -1,0 +1,289 @@
+// The two passes over logits that every contrastive loss is made of. Logits live in a tile and
+// never leave the cache.
+//
+// Both walk the rows in blocks and, for a block, the columns in chunks: the tile is one small
+// matrix product, and what is done with it happens at once. A block's results depend on nothing
+// that another block writes, so blocks are spread over threads without changing a bit. The positive
+// is left out of the soft-max sums: with n = log Σ_{j≠p} exp s_j,
+//     loss = log(1 + exp(n − s_p)),     1 − p_p = σ(n − s_p),
+// which is exact where the positive wins by far; forming 1 − p_p by subtraction would lose every
+// digit there.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "feaug/core/element.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/exponential.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/core/lanes.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/loss/fixed_shift_pass.hpp"
+#include "feaug/cpu/loss/logit_tile.hpp"
+#include "feaug/cpu/loss/logit_weights.hpp"
+#include "feaug/cpu/loss/row_stack.hpp"
+#include "feaug/cpu/loss/tile_packing.hpp"
+#include "feaug/loss/pairing.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+namespace detail {
+
+/// A running soft-max sum of one row: Σ exp(s − shift) so far.
+template <class C>
+struct running_sum {
+  C shift = -std::numeric_limits<C>::infinity();
+  double sum = 0;
+  double cosine_sum = 0;
+  double positive_sum = 0;  ///< of logits; with labels
+
+  /// Takes in a chunk of cosines, which become exp(s − shift); what was summed before is to be
+  /// multiplied by the result.
+  C take(instruction_set instructions, logit_row<C> row, C* copy) {
+    const C before = shift;
+    shift = std::max(shift, row.scale * largest_of(row.x, row.count));
+    // Nothing but −∞ (all left out) or NaN: any finite shift gives the 0 or the NaN that it must
+    // be.
+    const C used = std::isfinite(shift) ? shift : C{0};
+    if (copy != nullptr) std::copy_n(row.x, row.count, copy);
+    row.shift = used;
+    const C rescale = std::isfinite(before) ? std::exp(before - used) : C{1};
+    sum = sum * static_cast<double>(rescale) + exponentials_of<C>(instructions, row);
+    if (copy != nullptr) {
+      // What is left out has weight 0 and cosine −∞.
+      cosine_sum =
+          cosine_sum * static_cast<double>(rescale) + sum_of_weighted(row.x, copy, row.count);
+    }
+    return rescale;
+  }
+
+  [[nodiscard]] double log_sum() const {
+    if (sum == 0) return -std::numeric_limits<double>::infinity();
+    return (std::isfinite(shift) ? static_cast<double>(shift) : 0.0) + std::log(sum);
+  }
+};
+
+}  // namespace detail
+
+/// The soft-max of every row over its columns, the positive left out. For every row, once and in
+/// any order,
+///     finish(i, row_statistics, mean, features)
+/// where mean = Σ softmax_j · column_j over those columns, an array of `cols` numbers to keep or to
+/// change at will if `with_mean`, else null. One product a logit, two with the mean: with stopped
+/// columns this is the loss and all its gradient.
+template <element T, class Finish>
+void soft_max_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
+                   bool with_mean_cosine, const Finish& finish) {
+  using C = compute_t<T>;
+  if (!problem.labels.given() && detail::has_fixed_shift(problem)) {
+    detail::fixed_shift_pass(ctx, problem, with_mean, with_mean_cosine, finish);
+    return;
+  }
+  const detail::tiling cut(problem.rows.rows(), problem.cols);
+  const auto scale = static_cast<C>(problem.scale);
+  const index_t stride = packed_stride(problem.cols);
+  workspace::scope scratch(ctx.workspace);
+  struct worker_scratch {
+    detail::logit_tile<T> tile;
+    C* means;
+    C* cosines;
+    detail::running_sum<C>* sums;
+  };
+  const auto make = [&] {
+    return worker_scratch{.tile = detail::logit_tile<T>(ctx, scratch, problem, cut),
+                          .means = with_mean ? scratch.take<C>(cut.block_rows * stride) : nullptr,
+                          .cosines = with_mean_cosine ? scratch.take<C>(cut.chunk_cols) : nullptr,
+                          .sums = scratch.take<detail::running_sum<C>>(cut.block_rows)};
+  };
+  detail::for_each_tile_row(
+      ctx, problem.rows.rows(), cut, make, [&](index_t begin, index_t count, worker_scratch& my) {
+        my.tile.load_rows(begin, count);
+        std::fill_n(my.sums, count, detail::running_sum<C>{});
+        if (with_mean) std::fill_n(my.means, count * stride, C{0});
+        my.tile.for_each_chunk(cut, [&](index_t /*first*/, index_t /*width*/) {
+          for (index_t i = 0; i < count; ++i) {
+            if (problem.labels.given()) {
+              C* const cosines = my.tile.row(i);
+              my.tile.for_each_left_out(i, [&](index_t j) { cosines[j] = C{0}; });
+              my.sums[i].positive_sum += my.tile.sum_of_positives(i, scale);
+            }
+            const C rescale = my.sums[i].take(my.tile.instructions(),
+                                              my.tile.row_to_weigh(i, scale, C{0}), my.cosines);
+            if (with_mean && rescale != C{1}) {
+              for (index_t d = 0; d < problem.cols; ++d) my.means[i * stride + d] *= rescale;
+            }
+          }
+          if (with_mean) my.tile.add_weighted_columns(my.means);
+        });
+        for (index_t i = 0; i < count; ++i) {
+          const detail::running_sum<C>& sum = my.sums[i];
+          const double share = sum.sum == 0 ? 0.0 : 1.0 / sum.sum;
+          C* mean = with_mean ? my.means + i * stride : nullptr;
+          for (index_t d = 0; with_mean && d < problem.cols; ++d) mean[d] *= static_cast<C>(share);
+          const index_t row = begin + i;
+          row_statistics found = {.log_sum = sum.log_sum(),
+                                  .positive_cosine = 0,
+                                  .mean_cosine = sum.cosine_sum * share};
+          if (problem.labels.given()) {
+            found.positive_logit = sum.positive_sum * problem.labels.positive_share[row];
+            found.positive_cosine = found.positive_logit / static_cast<double>(scale);
+          } else if (problem.pairs.positive(row) >= 0) {
+            found.positive_cosine = dot(problem.rows, row, problem.positives,
+                                        problem.pairs.positive(row), problem.cols);
+          }
+          finish(row, found, mean);
+        }
+      });
+}
+
+/// What the rows of one side weigh in a gradient: coefficient_i · exp(s_ij − log_sum_i). Null: this
+/// side has no soft-max.
+struct soft_max_weights {
+  const double* coefficient = nullptr;
+  const double* log_sum = nullptr;
+  const double* positive_weight = nullptr;  ///< of the positive's logit; null: 1
+
+  /// What row i pulls its positive with.
+  [[nodiscard]] double pull(index_t i) const {
+    if (coefficient == nullptr) return 0;
+    return positive_weight == nullptr ? coefficient[i] : coefficient[i] * positive_weight[i];
+  }
+
+  /// What row i multiplies exp(s − shift) with; 0 where its sum was empty.
+  template <class C>
+  [[nodiscard]] C with_shift(index_t i, C shift) const {
+    if (log_sum[i] == -std::numeric_limits<double>::infinity()) return C{0};
+    return static_cast<C>(coefficient[i] * std::exp(static_cast<double>(shift) - log_sum[i]));
+  }
+};
+
+namespace detail {
+
+/// Subtracting +∞ makes the weight 0, which is right for a row whose sum was empty (log_sum −∞).
+template <class C>
+C finite_or_infinite_shift(double log_sum) {
+  return log_sum == -std::numeric_limits<double>::infinity() ? std::numeric_limits<C>::infinity()
+                                                             : static_cast<C>(log_sum);
+}
+
+}  // namespace detail
+
+/// The gradient by the rows, given the soft-max of the rows over the columns, of the columns over
+/// the rows, or both:
+///     sum_i = Σ_j (a_i·exp(s_ij − n_i) + b_j·exp(s_ij − m_j)) column_j − (a_i + b_p(i))
+///     positive_p(i)
+/// (a and b of the last term times the positive's weight, where there are weights)
+/// (with labels, which go with both soft-maxes, − (a_i + b_j) / |positives of i| column_j for each
+/// of them in place of the last term)
+/// with j over the columns that are not left out. For every row, once and in any order, finish(i,
+/// sum_i); sum_i may be changed at will. With the sides exchanged it gives the gradient by the
+/// columns: no atomics, no order of adding to depend on.
+template <element T, class Finish>
+void gradient_pass(cpu_context& ctx, const contrast<T>& problem, const soft_max_weights& of_rows,
+                   const soft_max_weights& of_columns, const Finish& finish) {
+  using C = compute_t<T>;
+  const detail::tiling cut(problem.rows.rows(), problem.cols);
+  const auto scale = static_cast<C>(problem.scale);
+  const bool row_side = of_rows.coefficient != nullptr;
+  const bool column_side = of_columns.coefficient != nullptr;
+  const index_t stride = packed_stride(problem.cols);
+  // With labels little may be left of the difference between a weight and its positive's share:
+  // both are then made of the same roundings, below.
+  const bool has_fixed_shift = !problem.labels.given() && detail::has_fixed_shift(problem);
+  const C fixed = fixed_shift<C>(problem.scale);
+  workspace::scope scratch(ctx.workspace);
+  struct worker_scratch {
+    detail::logit_tile<T> tile;
+    C* sums;
+    C* second;  // the columns' weights, where both sides have some
+    C* shift;   // the columns' log sums …
+    C* factor;  // … and coefficients, in the tile's type
+  };
+  const auto make = [&] {
+    return worker_scratch{.tile = detail::logit_tile<T>(ctx, scratch, problem, cut),
+                          .sums = scratch.take<C>(cut.block_rows * stride),
+                          .second = scratch.take<C>(cut.chunk_cols),
+                          .shift = scratch.take<C>(cut.chunk_cols),
+                          .factor = scratch.take<C>(cut.chunk_cols)};
+  };
+  detail::for_each_tile_row(
+      ctx, problem.rows.rows(), cut, make, [&](index_t begin, index_t count, worker_scratch& my) {
+        my.tile.load_rows(begin, count);
+        std::fill_n(my.sums, count * stride, C{0});
+        my.tile.for_each_chunk(cut, [&](index_t first, index_t width) {
+          if (has_fixed_shift) {
+            std::fill_n(my.factor, padded_columns(width), C{0});
+            for (index_t j = 0; column_side && j < width; ++j)
+              my.factor[j] = of_columns.template with_shift<C>(first + j, fixed);
+            for (index_t i = 0; i < count; ++i) {
+              const C own = row_side ? of_rows.template with_shift<C>(begin + i, fixed) : C{0};
+              my.tile.weigh_row(i, scale, fixed, own, my.factor);
+            }
+            my.tile.add_weighted_columns(my.sums);
+            return;
+          }
+          for (index_t j = 0; column_side && j < width; ++j) {
+            my.shift[j] = detail::finite_or_infinite_shift<C>(of_columns.log_sum[first + j]);
+            my.factor[j] = static_cast<C>(of_columns.coefficient[first + j]);
+          }
+          for (index_t i = 0; i < count; ++i) {
+            C* weights = my.tile.row(i);
+            C* column_weights = row_side ? my.second : weights;
+            if (column_side) {
+              if (row_side) std::copy_n(weights, width, column_weights);
+              exponentials(column_weights, width, scale, [&](index_t j) { return my.shift[j]; });
+              for (index_t j = 0; j < width; ++j) column_weights[j] *= my.factor[j];
+            }
+            if (row_side) {
+              const C shift = detail::finite_or_infinite_shift<C>(of_rows.log_sum[begin + i]);
+              const auto factor = static_cast<C>(of_rows.coefficient[begin + i]);
+              exponentials(weights, width, scale, [shift](index_t) { return shift; });
+              for (index_t j = 0; j < width; ++j) weights[j] *= factor;
+              for (index_t j = 0; column_side && j < width; ++j) weights[j] += column_weights[j];
+            }
+            if (problem.labels.given()) {
+              const auto own = static_cast<C>(of_rows.coefficient[begin + i]);
+              const auto positive = static_cast<C>(problem.labels.positive_share[begin + i]);
+              const C* const others = my.factor;
+              my.tile.for_each_labelled(i, [=](index_t j, bool same) {
+                const C pull = (own + others[j]) * positive;
+                weights[j] -= same ? pull : C{0};
+              });
+            }
+            my.tile.for_each_left_out(i, [&](index_t j) { weights[j] = C{0}; });
+          }
+          my.tile.add_weighted_columns(my.sums);
+        });
+        for (index_t i = 0; i < count; ++i) {
+          C* sum = my.sums + i * stride;
+          const index_t row = begin + i;
+          const index_t positive = problem.pairs.positive(row);
+          if (positive >= 0) {
+            const double pull = of_rows.pull(row) + of_columns.pull(positive);
+            problem.positives.add_row(positive, -pull, problem.cols, sum);
+          }
+          finish(row, sum);
+        }
+      });
+}
+
+/// Turns a row of gradient_pass (or of soft_max_pass's mean) into the gradient by the operand's own
+/// row and puts it there.
+template <element T>
+void finish_gradient(const operand<T>& x, const row_stack<T>& stack, index_t stack_row,
+                     index_t operand_row, double factor, compute_t<T>* gradient) {
+  using C = compute_t<T>;
+  const index_t cols = x.value.cols();
+  for (index_t d = 0; d < cols; ++d)
+    gradient[d] = static_cast<C>(static_cast<double>(gradient[d]) * factor);
+  if (stack.inverse != nullptr) {
+    unit_backward_row(x.value.row(operand_row), cols, stack.inverse[stack_row], default_norm_eps,
+                      gradient);
+  }
+  write_gradient(x, operand_row, gradient);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

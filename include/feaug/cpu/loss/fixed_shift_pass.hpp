@@ -1,0 +1,159 @@
+// Soft-maxes whose logits are known to be small enough for one shift for all: nothing is rescaled,
+// and sums of parts just add.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "feaug/core/element.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/loss/logit_tile.hpp"
+#include "feaug/cpu/loss/logit_weights.hpp"
+#include "feaug/cpu/loss/row_stack.hpp"
+#include "feaug/cpu/loss/tile_packing.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu::detail {
+
+/// log Σ exp s from Σ exp(s − shift); −∞ of nothing.
+inline double log_of_sum(double sum, double shift) {
+  return sum == 0 ? -std::numeric_limits<double>::infinity() : shift + std::log(sum);
+}
+
+/// Whether all logits are cosines times a scale that is small enough.
+template <element T>
+bool has_fixed_shift(const contrast<T>& problem) {
+  return problem.rows.inverse != nullptr && problem.columns.inverse != nullptr &&
+         can_fix_shift<compute_t<T>>(problem.scale);
+}
+
+/// How columns are cut as well as rows, until there is enough to share out: few queries against
+/// many keys keep every thread busy, and the keys are read once for many queries. By shape only.
+struct parts_of_columns {
+  index_t parts;
+  index_t columns;  ///< of a part; a multiple of a chunk
+
+  parts_of_columns(const tiling& cut, index_t blocks, index_t all_columns, index_t block_bytes) {
+    // A part adds sums of its own, so many tasks are worth it only where parts are long; some are
+    // wanted in any case.
+    constexpr index_t most_tasks = 16;
+    constexpr index_t long_part = 1024;
+    constexpr index_t some_tasks = 4;
+    constexpr index_t short_part = 128;
+    constexpr index_t most_bytes = 1 << 22;  // of all parts' sums
+    const auto until = [&](index_t tasks, index_t part) {
+      return std::min((tasks + blocks - 1) / blocks, all_columns / part);
+    };
+    parts = std::clamp<index_t>(
+        std::min(std::max(until(most_tasks, long_part), until(some_tasks, short_part)),
+                 most_bytes / std::max<index_t>(1, blocks * block_bytes)),
+        1, most_tasks);
+    const index_t chunks = (all_columns + cut.chunk_cols - 1) / cut.chunk_cols;
+    columns = (chunks + parts - 1) / parts * cut.chunk_cols;
+  }
+};
+
+/// What a part of the columns adds to a block of rows.
+template <class C>
+struct part_sums {
+  exponential_sums* sums;
+  C* means;  ///< Σ exp(s_ij − shift) column_j, packed_stride apart; null: not wanted
+};
+
+/// Adds up the parts of a block, whose rows begin at `begin`, in their order, and finishes row
+/// begin + i as soft_max_pass does.
+template <element T, class Finish>
+void finish_fixed_row(const contrast<T>& problem, index_t begin, index_t i,
+                      const part_sums<compute_t<T>>* of, index_t parts, const Finish& finish) {
+  using C = compute_t<T>;
+  const index_t stride = packed_stride(problem.cols);
+  exponential_sums all;
+  C* const mean = of[0].means == nullptr ? nullptr : of[0].means + i * stride;
+  for (index_t part = 0; part < parts; ++part) {
+    all.sum += of[part].sums[i].sum;
+    all.cosine_sum += of[part].sums[i].cosine_sum;
+    if (mean == nullptr || part == 0) continue;
+    const C* const other = of[part].means + i * stride;
+    for (index_t d = 0; d < problem.cols; ++d) mean[d] += other[d];
+  }
+  const double share = all.sum == 0 ? 0.0 : 1.0 / all.sum;
+  for (index_t d = 0; mean != nullptr && d < problem.cols; ++d) mean[d] *= static_cast<C>(share);
+  const index_t row = begin + i;
+  row_statistics found = {
+      .log_sum = log_of_sum(all.sum, static_cast<double>(fixed_shift<C>(problem.scale))),
+      .positive_cosine = 0,
+      .mean_cosine = all.cosine_sum * share};
+  const index_t positive = problem.pairs.positive(row);
+  if (positive >= 0)
+    found.positive_cosine = dot(problem.rows, row, problem.positives, positive, problem.cols);
+  finish(row, found, mean);
+}
+
+/// soft_max_pass of such logits.
+template <element T, class Finish>
+void fixed_shift_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
+                      bool with_mean_cosine, const Finish& finish) {
+  using C = compute_t<T>;
+  const tiling cut(problem.cols);
+  const auto scale = static_cast<C>(problem.scale);
+  const C shift = fixed_shift<C>(problem.scale);
+  const index_t rows = problem.rows.rows();
+  const index_t stride = with_mean ? packed_stride(problem.cols) : 0;
+  const index_t blocks = (rows + cut.block_rows - 1) / cut.block_rows;
+  const auto row_bytes =
+      stride * static_cast<index_t>(sizeof(C)) + static_cast<index_t>(sizeof(exponential_sums));
+  const parts_of_columns by(cut, blocks, problem.columns.rows(), cut.block_rows * row_bytes);
+  workspace::scope scratch(ctx.workspace);
+  struct worker_scratch {
+    logit_tile<T> tile;
+    C* cosines;  ///< null: not wanted
+  };
+  const int workers = worker_count(ctx, blocks * by.parts);
+  std::vector<worker_scratch> of_workers;
+  for (int worker = 0; worker < workers; ++worker) {
+    C* const cosines = with_mean_cosine ? scratch.take<C>(padded_columns(cut.chunk_cols)) : nullptr;
+    of_workers.push_back({.tile = logit_tile<T>(ctx, scratch, problem, cut), .cosines = cosines});
+  }
+  // A block of one part is finished at once, so that only the workers' are kept.
+  std::vector<part_sums<C>> of_parts;
+  for (index_t n = by.parts == 1 ? workers : blocks * by.parts; n > 0; --n) {
+    of_parts.push_back({.sums = scratch.take<exponential_sums>(cut.block_rows),
+                        .means = with_mean ? scratch.take<C>(cut.block_rows * stride) : nullptr});
+  }
+
+  for_each_block(ctx, blocks * by.parts, [&](index_t task, int worker) {
+    const index_t block = task / by.parts;
+    const index_t begin = block * cut.block_rows;
+    const index_t count = std::min(cut.block_rows, rows - begin);
+    const index_t first = task % by.parts * by.columns;
+    const index_t last = std::min(problem.columns.rows(), first + by.columns);
+    auto& [tile, cosines] = of_workers[static_cast<std::size_t>(worker)];
+    const part_sums<C>& my = of_parts[static_cast<std::size_t>(by.parts == 1 ? worker : task)];
+    std::fill_n(my.sums, count, exponential_sums{});
+    if (with_mean) std::fill_n(my.means, count * stride, C{0});
+    tile.load_rows(begin, count);
+    tile.for_each_chunk(cut, first, last, [&, &t = tile, c = cosines](index_t, index_t) {
+      for (index_t i = 0; i < count; ++i) {
+        const exponential_sums row = t.take_exponentials(i, scale, shift, c);
+        my.sums[i].sum += row.sum;
+        my.sums[i].cosine_sum += row.cosine_sum;
+      }
+      if (with_mean) t.add_weighted_columns(my.means);
+    });
+    for (index_t i = 0; by.parts == 1 && i < count; ++i)
+      finish_fixed_row(problem, begin, i, &my, 1, finish);
+  });
+  if (by.parts == 1) return;
+  for_each_row_block(ctx, rows, problem.cols * by.parts, [&](index_t first, index_t count, int) {
+    for (index_t row = first; row < first + count; ++row) {
+      const index_t block = row / cut.block_rows;
+      finish_fixed_row(problem, block * cut.block_rows, row % cut.block_rows,
+                       of_parts.data() + block * by.parts, by.parts, finish);
+    }
+  });
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu::detail

@@ -1,0 +1,159 @@
+// Both sides' gradients from one product of logits: a block of rows keeps its exponentials until
+// its sums are known, and then weighs them once more for the columns. Three products where two
+// passes take four.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "feaug/core/element.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/tile_product.hpp"
+#include "feaug/cpu/loss/contrast.hpp"
+#include "feaug/cpu/loss/fixed_shift_pass.hpp"
+#include "feaug/cpu/loss/logit_tile.hpp"
+#include "feaug/cpu/loss/logit_weights.hpp"
+#include "feaug/cpu/loss/row_stack.hpp"
+#include "feaug/cpu/loss/tile_packing.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+namespace detail {
+
+/// How much scratch kept logits take: what a block keeps, and the columns' sums.
+template <element T>
+struct kept_logits_size {
+  using C = compute_t<T>;
+  static constexpr index_t most_parts = 8;  ///< of the columns, which threads share out
+
+  tiling cut;
+  index_t stride;
+  index_t chunks;
+  index_t parts;
+  index_t chunk_numbers;  ///< that a block keeps of a chunk
+  index_t column_numbers;
+
+  explicit kept_logits_size(const contrast<T>& problem)
+      : cut(problem.cols),
+        stride(packed_stride(problem.cols)),
+        chunks((problem.columns.rows() + cut.chunk_cols - 1) / cut.chunk_cols),
+        parts(std::min(most_parts, chunks)),
+        chunk_numbers(cut.block_rows * padded_columns(cut.chunk_cols)),
+        column_numbers(chunks * cut.chunk_cols * stride) {}
+
+  [[nodiscard]] index_t bytes() const {
+    return (chunks * chunk_numbers + column_numbers + parts * cut.block_rows * stride) *
+           static_cast<index_t>(sizeof(C));
+  }
+};
+
+}  // namespace detail
+
+/// Whether kept_logits_pass may be used, and is worth it: one shift for all logits, columns enough
+/// to share out, and scratch of a size that no one minds.
+template <element T>
+bool can_keep_logits(const contrast<T>& problem) {
+  constexpr index_t fewest_columns = 1024;
+  constexpr index_t most_bytes = index_t{14} << 20;
+  return !problem.labels.given() && detail::has_fixed_shift(problem) &&
+         problem.columns.rows() >= fewest_columns &&
+         detail::kept_logits_size<T>(problem).bytes() <= most_bytes;
+}
+
+/// soft_max_pass, and, for every column, once and in any order, finish_column(j, sum_j) with
+///     sum_j = Σ_i coefficient_i · exp(s_ij − log_sum_i) row_i
+/// over the rows that do not leave column j out; sum_j may be changed at will. What
+/// `weights` points to need not be there before `finish` has been called for a row.
+template <element T, class Finish, class FinishColumn>
+void kept_logits_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
+                      bool with_mean_cosine, const soft_max_weights& weights, const Finish& finish,
+                      const FinishColumn& finish_column) {
+  using C = compute_t<T>;
+  const detail::kept_logits_size<T> size(problem);
+  const detail::tiling& cut = size.cut;
+  const index_t rows = problem.rows.rows();
+  const index_t columns = problem.columns.rows();
+  const auto scale = static_cast<C>(problem.scale);
+  const C shift = fixed_shift<C>(problem.scale);
+  workspace::scope scratch(ctx.workspace);
+  C* const kept = scratch.take<C>(size.chunks * size.chunk_numbers);
+  C* const column_sums = scratch.take<C>(size.column_numbers);
+  C* const weighted_rows = scratch.take<C>(packed_size(cut.block_rows, problem.cols));
+  std::fill_n(column_sums, size.column_numbers, C{0});
+  std::vector<detail::part_sums<C>> of_parts;
+  for (index_t part = 0; part < size.parts; ++part) {
+    of_parts.push_back(
+        {.sums = scratch.take<detail::exponential_sums>(cut.block_rows),
+         .means = with_mean ? scratch.take<C>(cut.block_rows * size.stride) : nullptr});
+  }
+  struct worker_scratch {
+    detail::logit_tile<T> tile;
+    C* cosines;  ///< null: not wanted
+  };
+  std::vector<worker_scratch> of_workers;
+  for (int worker = 0; worker < worker_count(ctx, size.parts); ++worker) {
+    C* const cosines = with_mean_cosine ? scratch.take<C>(padded_columns(cut.chunk_cols)) : nullptr;
+    of_workers.push_back(
+        {.tile = detail::logit_tile<T>(ctx, scratch, problem, cut), .cosines = cosines});
+  }
+  const auto width_of = [&](index_t chunk) {
+    return std::min(cut.chunk_cols, columns - chunk * cut.chunk_cols);
+  };
+
+  for (index_t begin = 0; begin < rows; begin += cut.block_rows) {
+    const index_t count = std::min(cut.block_rows, rows - begin);
+    // Exponentials, their sums and the rows' share of the columns.
+    for_each_block(ctx, size.parts, [&](index_t part, int worker) {
+      auto& [tile, cosines] = of_workers[static_cast<std::size_t>(worker)];
+      if (tile.row_count() == 0 || tile.first_row() != begin) tile.load_rows(begin, count);
+      const detail::part_sums<C>& my = of_parts[static_cast<std::size_t>(part)];
+      std::fill_n(my.sums, count, detail::exponential_sums{});
+      if (with_mean) std::fill_n(my.means, count * size.stride, C{0});
+      for (index_t chunk = part * size.chunks / size.parts;
+           chunk < (part + 1) * size.chunks / size.parts; ++chunk) {
+        tile.keep_products_in(kept + chunk * size.chunk_numbers);
+        tile.multiply(chunk * cut.chunk_cols, width_of(chunk));
+        for (index_t i = 0; i < count; ++i) {
+          const detail::exponential_sums row = tile.take_exponentials(i, scale, shift, cosines);
+          my.sums[i].sum += row.sum;
+          my.sums[i].cosine_sum += row.cosine_sum;
+        }
+        if (with_mean) tile.add_weighted_columns(my.means);
+      }
+    });
+    // With the sums known, what the rows weigh is taken into the rows themselves.
+    pack_rows(usable(ctx.instructions), problem.rows, begin, count, problem.cols, weighted_rows);
+    for_each_row_block(ctx, count, problem.cols, [&](index_t first, index_t some, int) {
+      for (index_t i = first; i < first + some; ++i) {
+        detail::finish_fixed_row(problem, begin, i, of_parts.data(), size.parts, finish);
+        const C weight = weights.with_shift(begin + i, shift);
+        C* const row = weighted_rows + i * size.stride;
+        for (index_t d = 0; d < problem.cols; ++d) row[d] *= weight;
+      }
+    });
+    // The columns' share of the rows.
+    for_each_block(ctx, size.chunks, [&](index_t chunk, int) {
+      const index_t width = width_of(chunk);
+      multiply<C>(usable(ctx.instructions),
+                  {.a = kept + chunk * size.chunk_numbers,
+                   .a_row = 1,
+                   .a_depth = padded_columns(width),
+                   .b = weighted_rows,
+                   .b_panel = panel_width,
+                   .b_depth = size.stride,
+                   .c = column_sums + chunk * cut.chunk_cols * size.stride,
+                   .c_row = size.stride,
+                   .rows = width,
+                   .cols = padded_columns(problem.cols),
+                   .depth = count,
+                   .accumulate = true});
+    });
+  }
+  for_each_row_block(ctx, columns, problem.cols, [&](index_t first, index_t count, int) {
+    for (index_t j = first; j < first + count; ++j) finish_column(j, column_sums + j * size.stride);
+  });
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

@@ -1,0 +1,115 @@
+// The pass over logits of losses that ask of every pair alone whether it belongs together.
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+
+#include "feaug/core/element.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/exponential.hpp"
+#include "feaug/cpu/core/lanes.hpp"
+#include "feaug/cpu/loss/contrast.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+/// log(1 + e) for e in [0, 1] within 2 ulp, without branches: 2·artanh(e / (2 + e)), whose series
+/// has as many terms as C has digits for.
+template <class C>
+C log_one_plus(C e) {
+  constexpr int terms = std::same_as<C, float> ? 8 : 18;
+  const C z = e / (C{2} + e);
+  const C square = z * z;
+  C series = C{1} / C{2 * terms - 1};
+  for (int k = terms - 2; k >= 0; --k) series = series * square + C{1} / static_cast<C>(2 * k + 1);
+  return C{2} * z * series;
+}
+
+/// x[j], a cosine, becomes σ(s) with s = scale · x[j] + bias; with_losses, losses[j] is
+/// log(1 + eˢ). One exponential serves both, and nothing cancels: σ(s) and 1 − σ(s) = σ(−s) are
+/// quotients of it.
+template <bool with_losses, class C>
+void logistic_terms(C* x, C* losses, index_t count, C scale, C bias) {
+  for_each_in_lanes(count, [=](index_t j) {
+    const C s = scale * x[j] + bias;
+    const C e = fast_exp(s < C{0} ? s : -s);
+    x[j] = (s < C{0} ? e : C{1}) / (C{1} + e);
+    if constexpr (with_losses) losses[j] = (s > C{0} ? s : C{0}) + log_one_plus(e);
+  });
+}
+
+/// What a row's pairs, its positive left out, leave.
+struct logistic_sums {
+  double loss;             ///< Σ log(1 + exp s_j)
+  double weight;           ///< Σ σ(s_j)
+  double weighted_cosine;  ///< Σ σ(s_j) · (row · column_j)
+};
+
+/// For every row, once and in any order, finish(i, logistic_sums, sums) with s_ij = problem.scale ·
+/// row_i · column_j + bias and sums = Σ_j w_j σ(s_ij) column_j (w_j = 1 if `column_weight` is
+/// null), `cols` numbers to change at will if `with_columns`, else null; j over the columns but the
+/// positive. `losses_wanted` no: logistic_sums are 0. One product a logit, two with the columns.
+template <element T, class Finish>
+void logistic_pass(cpu_context& ctx, const contrast<T>& problem, double bias,
+                   const double* column_weight, bool losses_wanted, bool with_columns,
+                   const Finish& finish) {
+  using C = compute_t<T>;
+  const detail::tiling cut(problem.rows.rows(), problem.cols);
+  const auto scale = static_cast<C>(problem.scale);
+  const auto offset = static_cast<C>(bias);
+  const index_t stride = packed_stride(problem.cols);
+  workspace::scope scratch(ctx.workspace);
+  struct worker_scratch {
+    detail::logit_tile<T> tile;
+    C* columns;
+    C* losses;
+    C* cosines;
+    C* factors;
+    logistic_sums* sums;
+  };
+  const auto make = [&] {
+    return worker_scratch{
+        .tile = detail::logit_tile<T>(ctx, scratch, problem, cut),
+        .columns = with_columns ? scratch.take<C>(cut.block_rows * stride) : nullptr,
+        .losses = scratch.take<C>(cut.chunk_cols),
+        .cosines = scratch.take<C>(cut.chunk_cols),
+        .factors = scratch.take<C>(cut.chunk_cols),
+        .sums = scratch.take<logistic_sums>(cut.block_rows)};
+  };
+  const auto add_losses = [&](worker_scratch& my, index_t i, index_t width) {
+    C* const weights = my.tile.row(i);
+    std::copy_n(weights, width, my.cosines);
+    logistic_terms<true>(weights, my.losses, width, scale, offset);
+    my.tile.for_each_left_out(i, [&](index_t j) { weights[j] = my.losses[j] = C{0}; });
+    for (index_t j = 0; j < width; ++j) my.cosines[j] *= weights[j];
+    my.sums[i].loss += sum_of(my.losses, width);
+    my.sums[i].weight += sum_of(weights, width);
+    my.sums[i].weighted_cosine += sum_of(my.cosines, width);
+  };
+  detail::for_each_tile_row(
+      ctx, problem.rows.rows(), cut, make, [&](index_t begin, index_t count, worker_scratch& my) {
+        my.tile.load_rows(begin, count);
+        std::fill_n(my.sums, count, logistic_sums{});
+        if (with_columns) std::fill_n(my.columns, count * stride, C{0});
+        my.tile.for_each_chunk(cut, [&](index_t first, index_t width) {
+          for (index_t j = 0; column_weight != nullptr && j < width; ++j)
+            my.factors[j] = static_cast<C>(column_weight[first + j]);
+          for (index_t i = 0; i < count; ++i) {
+            C* const weights = my.tile.row(i);
+            if (losses_wanted) {
+              add_losses(my, i, width);
+            } else {
+              logistic_terms<false>(weights, my.losses, width, scale, offset);
+              my.tile.for_each_left_out(i, [&](index_t j) { weights[j] = C{0}; });
+            }
+            for (index_t j = 0; column_weight != nullptr && j < width; ++j)
+              weights[j] *= my.factors[j];
+          }
+          if (with_columns) my.tile.add_weighted_columns(my.columns);
+        });
+        for (index_t i = 0; i < count; ++i)
+          finish(begin + i, my.sums[i], with_columns ? my.columns + i * stride : nullptr);
+      });
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

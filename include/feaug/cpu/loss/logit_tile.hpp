@@ -1,0 +1,273 @@
+// Rows against columns, a tile of logits at a time.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "feaug/core/element.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/core/lanes.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/tile_product.hpp"
+#include "feaug/cpu/loss/logit_weights.hpp"
+#include "feaug/cpu/loss/row_stack.hpp"
+#include "feaug/cpu/loss/tile_packing.hpp"
+#include "feaug/loss/pairing.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+/// Rows against columns: s_ij = scale · row_i · column_j.
+template <element T>
+struct contrast {
+  row_stack<T> rows;
+  row_stack<T> columns;
+  row_stack<T> positives;  ///< what pairs points into
+  feaug::detail::pairing pairs = {};
+  bool positives_are_columns =
+      true;          ///< column positive(i) is row i's positive, to be left out of its sum
+  index_t cols = 0;  ///< features
+  double scale = 1;  ///< 1 / temperature
+  feaug::detail::labelling labels = {};  ///< if given, they name the positives, not `pairs`
+  feaug::detail::exclusion<> excluded = {};
+
+  /// The same with the sides exchanged, for gradients by the columns.
+  [[nodiscard]] contrast swapped() const {
+    contrast other = *this;
+    std::swap(other.rows, other.columns);
+    other.positives = rows;
+    return other;
+  }
+};
+
+/// What a soft-max over the columns leaves of a row.
+struct row_statistics {
+  double log_sum;  ///< n = log Σ exp s_j over the columns but the positive; −∞ if there is no other
+  double positive_cosine;  ///< row · positive; 0 where the row has none
+  double mean_cosine;  ///< Σ softmax_j · (row · column_j) over the same columns; 0 unless asked for
+  /// With labels, the mean of the positives' logits, each rounded as it is in log_sum: where they
+  /// win by far, little is left of the difference. positive_cosine is their mean cosine.
+  double positive_logit = 0;
+};
+
+namespace detail {
+
+/// How the matrix of logits is cut. By shape only: never by thread count.
+struct tiling {
+  index_t block_rows;
+  index_t chunk_cols;
+
+  // A tile and its operands fit the second-level cache; columns are packed once a block, so blocks
+  // are as tall as that allows.
+  explicit tiling(index_t features)
+      : block_rows(std::clamp<index_t>(
+            (1 << 15) / std::max<index_t>(1, features) / column_step * column_step, column_step,
+            256)),
+        chunk_cols(std::min<index_t>(block_rows, 128)) {}
+
+  /// A batch of some hundred rows still makes eight blocks to share out.
+  tiling(index_t rows, index_t features) : tiling(features) {
+    const index_t eighth = (rows + 63) / 64 * 8;
+    block_rows = std::min(block_rows, std::max<index_t>(8, eighth));
+  }
+};
+
+struct exponential_sums {
+  double sum = 0;
+  double cosine_sum = 0;  ///< of products with the cosines
+};
+
+/// Σ weight · cosine, in double; what has no weight may have any cosine.
+template <class C>
+double sum_of_weighted(const C* weights, const C* cosines, index_t count) {
+  return sum_of_terms<double>(count, [weights, cosines](index_t j) {
+    const double term = static_cast<double>(weights[j]) * static_cast<double>(cosines[j]);
+    return weights[j] == C{0} ? 0.0 : term;
+  });
+}
+
+/// One worker's tile: packed rows, packed columns, their products.
+template <element T>
+class logit_tile {
+ public:
+  using C = compute_t<T>;
+
+  logit_tile(const cpu_context& ctx, workspace::scope& scratch, const contrast<T>& problem,
+             const tiling& cut)
+      : problem_(&problem),
+        instructions_(usable(ctx.instructions)),
+        rows_(scratch.take<C>(packed_size(cut.block_rows, problem.cols))),
+        columns_(scratch.take<C>(packed_size(cut.chunk_cols, problem.cols))),
+        panels_(scratch.take<C>(panels_size(cut.chunk_cols, problem.cols))),
+        products_(scratch.take<C>(cut.block_rows * padded_columns(cut.chunk_cols))) {}
+
+  /// Products of tiles to come go there, padded_columns(columns) apart, and not into the tile's own
+  /// scratch: for who keeps them.
+  void keep_products_in(C* to) { products_ = to; }
+
+  [[nodiscard]] index_t first_row() const { return first_row_; }
+  [[nodiscard]] index_t row_count() const { return row_count_; }
+
+  void load_rows(index_t begin, index_t count) {
+    first_row_ = begin;
+    row_count_ = count;
+    pack_rows(instructions_, problem_->rows, begin, count, problem_->cols, rows_);
+  }
+
+  /// products = rows · columnsᵀ for columns begin … begin + count − 1.
+  void multiply(index_t begin, index_t count) {
+    first_column_ = begin;
+    column_count_ = count;
+    const index_t features = problem_->cols;
+    pack_rows(instructions_, problem_->columns, begin, count, features, columns_);
+    turn_into_panels(instructions_, columns_, count, features, panels_);
+    cpu::multiply<C>(instructions_, {.a = rows_,
+                                     .a_row = packed_stride(features),
+                                     .a_depth = 1,
+                                     .b = panels_,
+                                     .b_panel = panel_width * features,
+                                     .b_depth = panel_width,
+                                     .c = products_,
+                                     .c_row = padded_columns(count),
+                                     .rows = row_count_,
+                                     .cols = padded_columns(count),
+                                     .depth = features});
+  }
+
+  /// act(first column, how many) for the chunks of all columns, each multiplied first.
+  template <class Act>
+  void for_each_chunk(const tiling& cut, const Act& act) {
+    for_each_chunk(cut, 0, problem_->columns.rows(), act);
+  }
+  /// The same for columns begin … end − 1.
+  template <class Act>
+  void for_each_chunk(const tiling& cut, index_t begin, index_t end, const Act& act) {
+    for (index_t first = begin; first < end; first += cut.chunk_cols) {
+      const index_t width = std::min(cut.chunk_cols, end - first);
+      multiply(first, width);
+      act(first, width);
+    }
+  }
+
+  /// sums += products · columns; rows of sums are packed_stride(features) apart.
+  void add_weighted_columns(C* sums) {
+    const index_t features = problem_->cols;
+    cpu::multiply<C>(instructions_, {.a = products_,
+                                     .a_row = padded_columns(column_count_),
+                                     .a_depth = 1,
+                                     .b = columns_,
+                                     .b_panel = panel_width,
+                                     .b_depth = packed_stride(features),
+                                     .c = sums,
+                                     .c_row = packed_stride(features),
+                                     .rows = row_count_,
+                                     .cols = padded_columns(features),
+                                     .depth = column_count_,
+                                     .accumulate = true});
+  }
+
+  [[nodiscard]] C* row(index_t i) { return products_ + i * padded_columns(column_count_); }
+
+  /// Row i's cosines become exp(scale · cosine − shift); their sum, and, where there is room for a
+  /// copy of the cosines, also Σ of their products with the cosines. What is left out counts as 0.
+  exponential_sums take_exponentials(index_t i, C scale, C shift, C* copy) {
+    const logit_row<C> logits = row_to_weigh(i, scale, shift);
+    if (copy != nullptr) std::copy_n(logits.x, logits.count, copy);
+    const double sum = exponentials_of<C>(instructions_, logits);
+    return {.sum = sum,
+            .cosine_sum = copy == nullptr ? 0.0 : sum_of_weighted(logits.x, copy, logits.count)};
+  }
+
+  /// Row i's cosines become exp(scale · cosine − shift) · (own + others_j); others are a multiple
+  /// of 16, as rows are. What is left out has weight 0.
+  void weigh_row(index_t i, C scale, C shift, C own, const C* others) {
+    weigh<C>(instructions_, row_to_weigh(i, scale, shift), own, others);
+  }
+
+  /// Row i, what it leaves out and what fills it up to a multiple of 16 being −∞.
+  logit_row<C> row_to_weigh(index_t i, C scale, C shift) {
+    C* const cosines = row(i);
+    const index_t count = padded_columns(column_count_);
+    constexpr C nothing = -std::numeric_limits<C>::infinity();
+    for_each_left_out(i, [cosines](index_t j) { cosines[j] = nothing; });
+    std::fill(cosines + column_count_, cosines + count, nothing);
+    return {.x = cosines, .count = count, .scale = scale, .shift = shift};
+  }
+
+  [[nodiscard]] instruction_set instructions() const { return instructions_; }
+
+  /// act(position in the tile's row, whether that column has row i's label) for all columns of the
+  /// tile.
+  template <class Act>
+  void for_each_labelled(index_t i, const Act& act) const {
+    const index_t* const labels = problem_->labels.label;
+    const index_t* const columns = labels + first_column_;
+    const index_t own = labels[first_row_ + i];
+    for_each_in_lanes(column_count_,
+                      [&act, columns, own](index_t j) { act(j, columns[j] == own); });
+  }
+
+  /// Σ of the logits in row i's tile whose columns have its label; its own column holds 0.
+  [[nodiscard]] double sum_of_positives(index_t i, C scale) {
+    const C* const cosines = row(i);
+    const index_t* const labels = problem_->labels.label;
+    const index_t* const columns = labels + first_column_;
+    const index_t own = labels[first_row_ + i];
+    return sum_of_terms<C>(column_count_, [=](index_t j) {
+      const C logit = scale * cosines[j];
+      return columns[j] == own ? logit : C{0};
+    });
+  }
+
+  /// act(position in the tile's row) for the columns that row i leaves out and that are in the
+  /// tile.
+  template <class Act>
+  void for_each_left_out(index_t i, const Act& act) const {
+    const index_t global = first_row_ + i;
+    const auto visit = [&](index_t column) {
+      if (column >= first_column_ && column < first_column_ + column_count_)
+        act(column - first_column_);
+    };
+    if (problem_->positives_are_columns) visit(problem_->pairs.positive(global));
+    if (problem_->pairs.self) visit(global + problem_->pairs.self_shift);
+    if (!problem_->excluded.given()) return;
+    for (index_t j = 0; j < column_count_; ++j) {
+      if (problem_->excluded.contains(global, first_column_ + j)) act(j);
+    }
+  }
+
+ private:
+  const contrast<T>* problem_;
+  instruction_set instructions_;
+  C* rows_;
+  C* columns_;
+  C* panels_;
+  C* products_;
+  index_t first_row_ = 0;
+  index_t row_count_ = 0;
+  index_t first_column_ = 0;
+  index_t column_count_ = 0;
+};
+
+/// body(first row, row count, worker) for the blocks of rows, with scratch made for each worker by
+/// `make`.
+template <class Make, class Body>
+void for_each_tile_row(cpu_context& ctx, index_t rows, const tiling& cut, const Make& make,
+                       const Body& body) {
+  const index_t blocks = (rows + cut.block_rows - 1) / cut.block_rows;
+  using worker_scratch = decltype(make());
+  std::vector<worker_scratch> scratch;
+  scratch.reserve(static_cast<std::size_t>(worker_count(ctx, blocks)));
+  for (int worker = 0; worker < worker_count(ctx, blocks); ++worker) scratch.push_back(make());
+  for_each_block(ctx, blocks, [&](index_t block, int worker) {
+    const index_t begin = block * cut.block_rows;
+    body(begin, std::min(cut.block_rows, rows - begin), scratch[static_cast<std::size_t>(worker)]);
+  });
+}
+
+}  // namespace detail
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

@@ -1,0 +1,154 @@
+// What soft-maxes make of a row of logits, an exponential a logit. Rows are a multiple of 16 long:
+// who has fewer logits writes −∞ behind them, whose weight is 0.
+#pragma once
+
+#include <concepts>
+
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/exponential.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/core/lanes.hpp"
+#include "feaug/cpu/core/vectors.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+/// Whether there is one shift with which exp(scale · cosine − shift), sums of it and what gradients
+/// multiply it with stay within C's normal numbers, whatever the cosine: then no soft-max needs its
+/// own largest logit.
+template <class C>
+bool can_fix_shift(double scale) {
+  return scale <= (std::same_as<C, float> ? 70.0 : 600.0);
+}
+
+/// That shift. The smallest exponential is e^−2·scale, as long as that is a normal number; then
+/// −scale − shift stays where it is, and the largest grows, to e⁵⁴ (e⁵⁰⁰).
+template <class C>
+C fixed_shift(double scale) {
+  const double lowest = std::same_as<C, float> ? 86.0 : 700.0;
+  return static_cast<C>(scale < lowest - scale ? scale : lowest - scale);
+}
+
+/// Cosines of one row of a tile; their logits are scale · x − shift.
+template <class C>
+struct logit_row {
+  C* x;
+  index_t count;
+  C scale;
+  C shift;
+};
+
+namespace detail {
+
+template <class C>
+double exponentials_portable(const logit_row<C>& row) {
+  exponentials(row.x, row.count, row.scale, [shift = row.shift](index_t) { return shift; });
+  return sum_of(row.x, row.count);
+}
+
+template <class C>
+double add_exponentials_portable(const logit_row<C>& row, C* sums) {
+  const double sum = exponentials_portable(row);
+  for_each_in_lanes(row.count, [x = row.x, sums](index_t j) { sums[j] += x[j]; });
+  return sum;
+}
+
+template <class C>
+void weigh_portable(const logit_row<C>& row, C own, const C* others) {
+  exponentials(row.x, row.count, row.scale, [shift = row.shift](index_t) { return shift; });
+  for_each_in_lanes(row.count, [x = row.x, own, others](index_t j) { x[j] *= own + others[j]; });
+}
+
+#if FEAUG_X86
+
+// NOLINTBEGIN(bugprone-macro-parentheses): the arguments are marks and names of types
+#define FEAUG_LOGIT_WEIGHTS(MARK, ISA)                                                        \
+  MARK inline double sum_of_lanes_##ISA(ISA<float>::vector sums) {                            \
+    float lanes[ISA<float>::lanes];                                                           \
+    ISA<float>::store(lanes, sums);                                                           \
+    double sum = 0;                                                                           \
+    for (const float lane : lanes) sum += static_cast<double>(lane);                          \
+    return sum;                                                                               \
+  }                                                                                           \
+  MARK inline double exponentials_##ISA(const logit_row<float>& row) {                        \
+    using v = ISA<float>;                                                                     \
+    const v::vector scale = v::all(row.scale);                                                \
+    const v::vector shift = v::all(-row.shift);                                               \
+    v::vector sums = v::zero();                                                               \
+    for (index_t j = 0; j < row.count; j += v::lanes) {                                       \
+      const v::vector e = v::exponential(v::fused(scale, v::load(row.x + j), shift));         \
+      v::store(row.x + j, e);                                                                 \
+      sums = v::add(sums, e);                                                                 \
+    }                                                                                         \
+    return sum_of_lanes_##ISA(sums);                                                          \
+  }                                                                                           \
+  MARK inline double add_exponentials_##ISA(const logit_row<float>& row, float* of_columns) { \
+    using v = ISA<float>;                                                                     \
+    const v::vector scale = v::all(row.scale);                                                \
+    const v::vector shift = v::all(-row.shift);                                               \
+    v::vector sums = v::zero();                                                               \
+    for (index_t j = 0; j < row.count; j += v::lanes) {                                       \
+      const v::vector e = v::exponential(v::fused(scale, v::load(row.x + j), shift));         \
+      v::store(of_columns + j, v::add(v::load(of_columns + j), e));                           \
+      sums = v::add(sums, e);                                                                 \
+    }                                                                                         \
+    return sum_of_lanes_##ISA(sums);                                                          \
+  }                                                                                           \
+  MARK inline void weigh_##ISA(const logit_row<float>& row, float own, const float* others) { \
+    using v = ISA<float>;                                                                     \
+    const v::vector scale = v::all(row.scale);                                                \
+    const v::vector shift = v::all(-row.shift);                                               \
+    const v::vector mine = v::all(own);                                                       \
+    for (index_t j = 0; j < row.count; j += v::lanes) {                                       \
+      const v::vector e = v::exponential(v::fused(scale, v::load(row.x + j), shift));         \
+      v::store(row.x + j, v::multiply(e, v::add(mine, v::load(others + j))));                 \
+    }                                                                                         \
+  }
+FEAUG_LOGIT_WEIGHTS(FEAUG_AVX2, avx2)
+FEAUG_LOGIT_WEIGHTS(FEAUG_AVX512, avx512)
+#undef FEAUG_LOGIT_WEIGHTS
+// NOLINTEND(bugprone-macro-parentheses)
+
+#endif
+
+}  // namespace detail
+
+/// x = exp(logits); their sum.
+template <class C>
+double exponentials_of([[maybe_unused]] instruction_set instructions, const logit_row<C>& row) {
+#if FEAUG_X86
+  if constexpr (std::same_as<C, float>) {
+    if (instructions == instruction_set::avx512) return detail::exponentials_avx512(row);
+    if (instructions == instruction_set::avx2) return detail::exponentials_avx2(row);
+  }
+#endif
+  return detail::exponentials_portable(row);
+}
+
+/// sums[j] += exp(logit_j); the sum of all of the row. x is used up.
+template <class C>
+double add_exponentials([[maybe_unused]] instruction_set instructions, const logit_row<C>& row,
+                        C* sums) {
+#if FEAUG_X86
+  if constexpr (std::same_as<C, float>) {
+    if (instructions == instruction_set::avx512) return detail::add_exponentials_avx512(row, sums);
+    if (instructions == instruction_set::avx2) return detail::add_exponentials_avx2(row, sums);
+  }
+#endif
+  return detail::add_exponentials_portable(row, sums);
+}
+
+/// x_j = exp(logit_j) · (own + others_j)
+template <class C>
+void weigh([[maybe_unused]] instruction_set instructions, const logit_row<C>& row, C own,
+           const C* others) {
+#if FEAUG_X86
+  if constexpr (std::same_as<C, float>) {
+    if (instructions == instruction_set::avx512) return detail::weigh_avx512(row, own, others);
+    if (instructions == instruction_set::avx2) return detail::weigh_avx2(row, own, others);
+  }
+#endif
+  detail::weigh_portable(row, own, others);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

@@ -1,0 +1,136 @@
+// The soft-max of a query over its synthetic negatives. Each is made in one row of scratch memory,
+// met and forgotten, so that there are never two of them.
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+#include "feaug/augment/elementwise.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/lanes.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/loss/row_stack.hpp"
+#include "feaug/loss/synthetic_negatives.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+/// Queries, and what their synthetic negatives are made of.
+template <element T>
+struct synthesis_problem {
+  row_stack<T> queries;
+  row_stack<T> negatives;
+  feaug::synthetic_negatives<T> how = {};
+  index_t cols = 0;
+  double scale = 1;  ///< 1 / temperature
+};
+
+/// What a query's synthetic negatives h add up to.
+struct synthetic_sums {
+  double log_sum =
+      -std::numeric_limits<double>::infinity();  ///< log Σ exp s_h; −∞ if there is none
+  double mean_cosine = 0;                        ///< Σ softmax_h · ⟨q, h⟩
+};
+
+namespace detail {
+
+/// h before it is divided by its norm. `query` is row i of the queries, as it is read.
+template <element T>
+void make_synthetic(const cpu_context& ctx, const synthesis_problem<T>& problem,
+                    const feaug::detail::synthetic_recipe& recipe, const index_t* slots,
+                    const double* query, double* made) {
+  const auto add = [&](index_t rank, double weight) {
+    const T* const source = problem.negatives.row(slots[rank]);
+    const double factor = weight * problem.negatives.factor(slots[rank]);
+    for_each_in_lanes(problem.cols,
+                      [=](index_t d) { made[d] += factor * static_cast<double>(load(source[d])); });
+  };
+  const double of_query = recipe.of_query;
+  for_each_in_lanes(problem.cols, [=](index_t d) { made[d] = of_query * query[d]; });
+  add(recipe.first, recipe.of_first);
+  if (recipe.of_second != 0) add(recipe.second, recipe.of_second);
+  if (recipe.of_signs != 0) {
+    const double of_signs = recipe.of_signs;
+    for_each_in_lanes(problem.cols,
+                      [=](index_t d) { made[d] += of_signs * feaug::detail::sign_of(query[d]); });
+  }
+  if (recipe.noise < 0) return;
+  if (problem.how.drawn.given()) {
+    for (index_t d = 0; d < problem.cols; ++d)
+      made[d] += recipe.of_noise * static_cast<double>(problem.how.drawn.noise(recipe.noise, d));
+  } else {
+    for_each_draw<normal_draw>(
+        ctx, feaug::detail::noise_key(problem.how.key, problem.how.counts.noisy), recipe.noise,
+        problem.cols, [&](index_t d, normal_draw epsilon) {
+          made[d] +=
+              recipe.of_noise * static_cast<double>(static_cast<compute_t<T>>(epsilon.value));
+        });
+  }
+}
+
+/// The sums of query i, whose hardest negatives are `slots`; in `mean`, unless it is null,
+/// Σ softmax_h · h. `query` and `made` are scratch, a row each.
+template <element T>
+synthetic_sums synthetic_soft_max(const cpu_context& ctx, const synthesis_problem<T>& problem,
+                                  index_t i, const index_t* slots, double* query, double* made,
+                                  compute_t<T>* mean) {
+  using C = compute_t<T>;
+  const index_t cols = problem.cols;
+  const T* const source = problem.queries.row(i);
+  const double factor = problem.queries.factor(i);
+  for (index_t d = 0; d < cols; ++d) query[d] = factor * static_cast<double>(load(source[d]));
+  for (index_t d = 0; mean != nullptr && d < cols; ++d) mean[d] = C{0};
+  double shift = -std::numeric_limits<double>::infinity();
+  double sum = 0;
+  double cosine_sum = 0;
+  for (index_t s = 0; s < problem.how.counts.total(); ++s) {
+    const auto recipe = feaug::detail::recipe_of(problem.how, problem.how.key, i, s);
+    if (!recipe.can_be_made(slots, problem.how.hardest)) continue;
+    make_synthetic(ctx, problem, recipe, slots, query, made);
+    const double inverse = feaug::detail::inverse_of_synthetic(
+        sum_of_terms<double>(cols, [made](index_t d) { return made[d] * made[d]; }));
+    const double cosine =
+        inverse * sum_of_terms<double>(cols, [=](index_t d) { return query[d] * made[d]; });
+    const double logit = problem.scale * cosine;
+    if (logit > shift) {
+      const double rescale = std::exp(shift - logit);
+      sum *= rescale;
+      cosine_sum *= rescale;
+      for (index_t d = 0; mean != nullptr && d < cols; ++d) mean[d] *= static_cast<C>(rescale);
+      shift = logit;
+    }
+    const double weight = std::exp(logit - shift);
+    sum += weight;
+    cosine_sum += weight * cosine;
+    if (mean == nullptr) continue;
+    const double of_made = weight * inverse;
+    for_each_in_lanes(cols, [=](index_t d) { mean[d] += static_cast<C>(of_made * made[d]); });
+  }
+  if (sum == 0) return {};
+  const double share = 1 / sum;
+  for (index_t d = 0; mean != nullptr && d < cols; ++d) mean[d] *= static_cast<C>(share);
+  return {.log_sum = shift + std::log(sum), .mean_cosine = cosine_sum * share};
+}
+
+}  // namespace detail
+
+/// The sums of `count` queries from row `begin` on. Row i of slots (how.hardest wide), sums and, if
+/// they are wanted, means (cols wide) are those of query begin + i.
+template <element T>
+void synthetic_pass(cpu_context& ctx, const synthesis_problem<T>& problem, index_t begin,
+                    index_t count, const index_t* slots, synthetic_sums* sums,
+                    compute_t<T>* means) {
+  workspace::scope scratch(ctx.workspace);
+  const int workers = worker_count(ctx, count);
+  auto* const rows = scratch.take<double>(2 * workers * problem.cols);
+  for_each_block(ctx, count, [&](index_t i, int worker) {
+    double* const query = rows + 2 * worker * problem.cols;
+    sums[i] = detail::synthetic_soft_max(ctx, problem, begin + i, slots + i * problem.how.hardest,
+                                         query, query + problem.cols,
+                                         means == nullptr ? nullptr : means + i * problem.cols);
+  });
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

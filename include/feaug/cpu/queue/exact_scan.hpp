@@ -1,0 +1,150 @@
+// Search by scoring every support row for every query.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/unit_rows.hpp"
+#include "feaug/cpu/queue/score_rows.hpp"
+#include "feaug/cpu/queue/top_k.hpp"
+#include "feaug/queue/queue_shadow.hpp"
+#include "feaug/queue/ranking.hpp"
+#include "feaug/queue/similarity_range.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+/// The rows to search, M × D.
+template <element T>
+struct search_space {
+  matrix_view<const T> rows;
+  bool unit = false;  ///< whether the rows are stored unit
+  /// M, of rows that are not unit; null: each is worked out when it is met.
+  const double* inverse_norms = nullptr;
+  vector_view<const std::int64_t> ids = {};  ///< M, where queries exclude by id
+  similarity_range similarity = {};          ///< of the rows that may be found
+  queue_shadow shadow = {};                  ///< of the rows, if they have one
+};
+
+// A tile of rows meets a chunk of packed queries: at most 64 KiB of queries and 32 KiB of products
+// a worker at any D and M.
+inline constexpr index_t scan_features = 512;
+inline constexpr index_t scan_rows = 256;
+// Candidates a worker keeps (256 KiB) before fewer queries share a pass; one query's k are always
+// kept.
+inline constexpr index_t scan_candidates = 16384;
+
+/// What the dot products with a row are multiplied by.
+template <element T>
+double inverse_norm_of(const search_space<T>& space, index_t slot) {
+  if (space.unit) return 1.0;
+  if (space.inverse_norms != nullptr) return space.inverse_norms[slot];
+  return inverse_norm(row_norm(space.rows.row(slot), space.rows.cols()), default_norm_eps);
+}
+
+/// What one worker scans with.
+struct scan_scratch {
+  double* packed;         ///< features of a chunk × query_lanes
+  double* dots;           ///< scan_rows × query_lanes
+  candidate* candidates;  ///< queries of a group × k
+};
+
+/// dots[row · query_lanes + lane]: products of `count` queries with the rows of a tile, summed over
+/// all features in index order, chunk after chunk. Queries of a single chunk stay packed from the
+/// first tile on.
+template <element T>
+void score_tile(const matrix_view<const T>& queries, index_t begin, index_t count,
+                const matrix_view<const T>& rows, bool first_tile, const scan_scratch& scratch) {
+  std::fill_n(scratch.dots, rows.rows() * query_lanes, 0.0);
+  for (index_t chunk = 0; chunk < rows.cols(); chunk += scan_features) {
+    const index_t features = std::min(scan_features, rows.cols() - chunk);
+    if (first_tile || rows.cols() > scan_features) {
+      pack_queries(queries, begin, count, chunk, features, scratch.packed);
+    }
+    for (index_t r = 0; r < rows.rows(); ++r) {
+      add_dots(scratch.packed, rows.row(r) + chunk, features, scratch.dots + r * query_lanes);
+    }
+  }
+}
+
+/// A query while rows are offered to it.
+struct scanned_query {
+  double norm = 0;
+  top_k best = {};
+};
+
+/// Offers the rows from `first_row` on to `count` ≤ query_lanes queries from row `begin` on.
+template <element T>
+void offer_rows(const search_space<T>& space, const matrix_view<const T>& queries, index_t begin,
+                index_t count, index_t first_row,
+                const vector_view<const std::int64_t>& exclude_ids, const scan_scratch& scratch,
+                scanned_query* scanned) {
+  const bool bounded = space.similarity.has_floor() || space.similarity.has_ceiling();
+  for (index_t tile = first_row; tile < space.rows.rows(); tile += scan_rows) {
+    const index_t rows = std::min(scan_rows, space.rows.rows() - tile);
+    score_tile(queries, begin, count, space.rows.rows_from(tile, rows), tile == first_row, scratch);
+    for (index_t slot = tile; slot < tile + rows; ++slot) {
+      const double* dots = scratch.dots + (slot - tile) * query_lanes;
+      const double inverse = inverse_norm_of(space, slot);
+      for (index_t lane = 0; lane < count; ++lane) {
+        scanned_query& query = scanned[lane];
+        if (!std::isfinite(query.norm)) continue;  // it has no neighbours
+        if (!exclude_ids.empty() && space.ids[slot] == exclude_ids[begin + lane]) continue;
+        const double score =
+            space.unit ? unit_ranking_score(dots[lane]) : ranking_score(dots[lane], inverse);
+        if (bounded && !space.similarity.contains(score, query.norm)) continue;
+        query.best.offer({.score = score, .slot = slot});
+      }
+    }
+  }
+}
+
+/// The k first-ranked rows of `count` ≤ query_lanes queries from row `begin` on: found(query,
+/// candidates, norm of the query).
+template <element T, class Found>
+void scan_group(const search_space<T>& space, const matrix_view<const T>& queries, index_t begin,
+                index_t count, index_t k, const vector_view<const std::int64_t>& exclude_ids,
+                const scan_scratch& scratch, const Found& found) {
+  std::array<scanned_query, query_lanes> scanned = {};
+  for (index_t lane = 0; lane < count; ++lane) {
+    scanned[static_cast<std::size_t>(lane)] = {
+        .norm = row_norm(queries.row(begin + lane), queries.cols()),
+        .best = {scratch.candidates + lane * k, k}};
+  }
+  offer_rows(space, queries, begin, count, 0, exclude_ids, scratch, scanned.data());
+  for (index_t lane = 0; lane < count; ++lane) {
+    scanned_query& query = scanned[static_cast<std::size_t>(lane)];
+    found(begin + lane, query.best.ranked(), query.norm);
+  }
+}
+
+/// found(query, its k first-ranked rows in order, ‖query‖) once a query, on any thread. Fewer than
+/// k where rows are excluded or out of range; none for a query with NaN or ∞. `exclude_ids` is
+/// empty or has one id a query.
+template <element T, class Found>
+void exact_scan(cpu_context& ctx, const search_space<T>& space, const matrix_view<const T>& queries,
+                index_t k, const vector_view<const std::int64_t>& exclude_ids, const Found& found) {
+  const index_t group = std::clamp<index_t>(scan_candidates / k, 1, query_lanes);
+  const index_t groups = (queries.rows() + group - 1) / group;
+  const int workers = worker_count(ctx, groups);
+  const index_t packed_size = std::min(scan_features, queries.cols()) * query_lanes;
+  workspace::scope scope(ctx.workspace);
+  auto* packed = scope.take<double>(workers * packed_size);
+  auto* dots = scope.take<double>(workers * scan_rows * query_lanes);
+  auto* candidates = scope.take<candidate>(workers * group * k);
+  for_each_block(ctx, groups, [&](index_t block, int worker) {
+    const scan_scratch scratch = {.packed = packed + worker * packed_size,
+                                  .dots = dots + worker * scan_rows * query_lanes,
+                                  .candidates = candidates + worker * group * k};
+    const index_t begin = block * group;
+    scan_group(space, queries, begin, std::min(group, queries.rows() - begin), k, exclude_ids,
+               scratch, found);
+  });
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

@@ -1,0 +1,157 @@
+// Rows and queries in 8 bits a feature, and how far that is from what they were.
+//
+// A row x becomes step · c with whole numbers c of −127 … 127; step is its largest magnitude / 127.
+// For the score s of a query q and a row of direction u (the row as stored, or divided by its
+// norm),
+//   |s − q̂·û| ≤ ‖q − q̂‖‖u‖ + ‖q̂‖‖u − û‖,
+// where q̂ and û are what the codes stand for. All is taken in steps of the query, so that only its
+// codes, the norm of them and the norm of what they leave over are needed. Norms are not estimated
+// but summed; what rounding may add is in the constants below. Rows and queries of which this says
+// nothing, because an element is NaN, infinite, or the largest is outside 1e-30 … 1e30, have an
+// infinite distance from their codes and are never passed over. All of zero is its codes exactly.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/lanes.hpp"
+#include "feaug/cpu/queue/screening/tile_shape.hpp"
+#include "feaug/queue/queue_shadow.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+/// Rows longer than this are not screened: sums of products stay below 2³¹, sums of squares below
+/// exact enough.
+inline constexpr index_t most_screened_features = 16384;
+
+/// A row in steps.
+struct coded_row {
+  double step = 0;       ///< 0 of a row of zeros
+  double length = 0;     ///< not below ‖c‖
+  double left_over = 0;  ///< not below ‖x / step − c‖, infinite if unknown
+  std::int32_t sum = 0;  ///< Σ c
+};
+
+/// write(quad, four codes c + 128) for all features of x, padded by zeros, and what bounds them.
+template <element T, class Write>
+coded_row code_row(const T* x, index_t cols, const Write& write) {
+  using C = compute_t<T>;
+  constexpr index_t chunk = 256;
+  C magnitudes[lane_count] = {};
+  const index_t full = in_full_lanes(cols);
+  for (index_t j = 0; j < full; j += lane_count) {
+    for (index_t lane = 0; lane < lane_count; ++lane) {
+      const C magnitude = std::fabs(load(x[j + lane]));
+      magnitudes[lane] = magnitude > magnitudes[lane] ? magnitude : magnitudes[lane];
+    }
+  }
+  for (index_t j = full; j < cols; ++j) {
+    const C magnitude = std::fabs(load(x[j]));
+    magnitudes[0] = magnitude > magnitudes[0] ? magnitude : magnitudes[0];
+  }
+  const double largest = largest_of(magnitudes, lane_count);
+  const bool in_range = largest >= 1e-30 && largest <= 1e30;
+  const double step = in_range ? largest / 127.0 : 0.0;
+  const C inverse = in_range ? static_cast<C>(127.0 / largest) : C{1};
+  // Adding 1.5 · 2²³ rounds to an integer and leaves it in the low bits of the sum.
+  constexpr float to_integer = 12582912.0F;
+  float squares[lane_count] = {};
+  float rests[lane_count] = {};
+  std::int32_t sums[lane_count] = {};
+  for (index_t begin = 0; begin < cols; begin += chunk) {
+    const index_t count = cols - begin < chunk ? cols - begin : chunk;
+    const index_t padded = (count + lane_count - 1) / lane_count * lane_count;
+    float in_steps[chunk];
+    std::uint8_t codes[chunk];
+    for_each_in_lanes(
+        count, [&](index_t j) { in_steps[j] = static_cast<float>(load(x[begin + j]) * inverse); });
+    for (index_t j = count; j < padded; ++j) in_steps[j] = 0;
+    for (index_t j = 0; j < padded; j += lane_count) {
+      for (index_t lane = 0; lane < lane_count; ++lane) {
+        const float shifted = in_steps[j + lane] + to_integer;
+        const float whole = shifted - to_integer;
+        const float rest = in_steps[j + lane] - whole;
+        squares[lane] += whole * whole;
+        rests[lane] += rest * rest;
+        const auto code =
+            static_cast<std::int32_t>((std::bit_cast<std::uint32_t>(shifted) & 0xFFU) ^ 0x80U);
+        sums[lane] += code - 128;
+        codes[j + lane] = static_cast<std::uint8_t>(code);
+      }
+    }
+    for (index_t j = 0; j < count; j += shadow_quad) write((begin + j) / shadow_quad, codes + j);
+  }
+  coded_row row = {.step = step};
+  for (const std::int32_t part : sums) row.sum += part;
+  const double whole = std::sqrt(sum_of(squares, lane_count));
+  const double rest = std::sqrt(sum_of(rests, lane_count));
+  // A sum of up to 1024 floats is within 2⁻¹⁴ of itself. An element in steps is a product of two
+  // roundings, at most 127 · 3 · 2⁻²⁴ < 2⁻¹⁵ off.
+  row.length = whole * (1.0 + 0x1p-12);
+  row.left_over = rest * (1.0 + 0x1p-12) + std::sqrt(static_cast<double>(cols)) * 0x1p-15;
+  if (!in_range) {
+    // NaN is not the largest of anything, but in the sum of what is left over.
+    const bool is_zero = largest == 0 && rest == 0;
+    row.length = 0;
+    row.left_over = is_zero ? 0 : std::numeric_limits<double>::infinity();
+  }
+  if (!(rest < std::numeric_limits<double>::infinity())) {
+    row.length = 0;
+    row.left_over = std::numeric_limits<double>::infinity();
+  }
+  return row;
+}
+
+/// A block of a shadow: codes, and 32 of each bound.
+struct shadow_block {
+  std::uint8_t* codes;
+  float* scales;   ///< of a step
+  float* lengths;  ///< not below ‖û‖ + ‖u − û‖
+  float* errors;   ///< not below ‖u − û‖
+};
+
+/// The part of a shadow that begins with a block.
+inline queue_shadow shadow_from(queue_shadow shadow, index_t block, index_t features) {
+  shadow.codes.data += block * shadow_block_codes(features);
+  shadow.codes.extents[0] -= block * shadow_block_codes(features);
+  shadow.bounds.data += block * shadow_block_rows * shadow_row_bounds;
+  shadow.bounds.extents[0] -= block * shadow_block_rows * shadow_row_bounds;
+  return shadow;
+}
+
+inline shadow_block block_of(const queue_shadow& shadow, index_t block, index_t features) {
+  const queue_shadow from = shadow_from(shadow, block, features);
+  return {.codes = from.codes.data,
+          .scales = from.bounds.data,
+          .lengths = from.bounds.data + shadow_block_rows,
+          .errors = from.bounds.data + 2 * shadow_block_rows};
+}
+
+/// Puts a row into a shadow; its direction is row · inverse_norm.
+template <element T>
+void write_shadow_row(const queue_shadow& shadow, index_t slot, const T* row, index_t cols,
+                      double inverse_norm) {
+  const shadow_block block = block_of(shadow, slot / shadow_block_rows, cols);
+  const index_t lane = slot % shadow_block_rows;
+  std::uint8_t* const codes = block.codes + lane * shadow_quad;
+  const coded_row coded = code_row(row, cols, [codes](index_t quad, const std::uint8_t* four) {
+    std::memcpy(codes + quad * shadow_block_rows * shadow_quad, four, shadow_quad);
+  });
+  const double step = coded.step * inverse_norm;
+  const double error = coded.left_over == 0 ? 0.0 : coded.left_over + coded.length * 0x1p-22;
+  const bool is_known = error < std::numeric_limits<double>::infinity() && step <= 1e30;
+  // Rounding to float is within 2⁻²⁴; 2⁻²² of the length above is for that of the step.
+  constexpr double up = 1.0 + 0x1p-20;
+  block.scales[lane] = is_known ? static_cast<float>(step) : 0.0F;
+  block.errors[lane] =
+      is_known ? static_cast<float>(step * error * up) : std::numeric_limits<float>::infinity();
+  block.lengths[lane] = is_known ? static_cast<float>(step * (coded.length + error) * up) : 0.0F;
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

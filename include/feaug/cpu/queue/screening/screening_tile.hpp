@@ -1,0 +1,70 @@
+// Products of a tile of 8-bit queries with a block of 8-bit rows, and which of the rows they leave
+// in question.
+#pragma once
+
+#include <cstdint>
+
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/queue/screening/screening_products_avx2.hpp"
+#include "feaug/cpu/queue/screening/screening_products_avx512.hpp"
+#include "feaug/cpu/queue/screening/tile_shape.hpp"
+#include "feaug/queue/queue_shadow.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+/// products[query · 32 + row] = Σ query code · (row code − 128), exact.
+inline void screening_products_portable(const screening_operands& tile, std::int32_t* products) {
+  for (index_t i = 0; i < screening_queries; ++i) {
+    for (index_t r = 0; r < shadow_block_rows; ++r)
+      products[i * shadow_block_rows + r] = tile.offsets[i];
+  }
+  for (index_t quad = 0; quad < tile.quads; ++quad) {
+    const std::uint8_t* rows = tile.rows + quad * shadow_block_rows * shadow_quad;
+    const std::int8_t* queries = tile.queries + quad * screening_queries * shadow_quad;
+    for (index_t i = 0; i < screening_queries; ++i) {
+      const std::int8_t* q = queries + i * shadow_quad;
+      std::int32_t* sums = products + i * shadow_block_rows;
+      for (index_t r = 0; r < shadow_block_rows; ++r) {
+        const std::uint8_t* row = rows + r * shadow_quad;
+        sums[r] += q[0] * row[0] + q[1] * row[1] + q[2] * row[2] + q[3] * row[3];
+      }
+    }
+  }
+}
+
+/// Bit r of hits[query] = !(product · scales[r] < thresholds[query]): NaN hits.
+inline void screening_hits_portable(const std::int32_t* products, const float* scales,
+                                    const float* thresholds, std::uint32_t* hits) {
+  for (index_t i = 0; i < screening_queries; ++i) {
+    hits[i] = 0;
+    for (index_t r = 0; r < shadow_block_rows; ++r) {
+      const float score = static_cast<float>(products[i * shadow_block_rows + r]) * scales[r];
+      hits[i] |= static_cast<std::uint32_t>(!(score < thresholds[i])) << r;
+    }
+  }
+}
+
+/// products and hits with the given instructions, which the machine must have; all give the same.
+inline void screen_tile(instruction_set instructions, const screening_operands& tile,
+                        const float* scales, const float* thresholds, std::int32_t* products,
+                        std::uint32_t* hits) {
+#if FEAUG_X86
+  if (instructions == instruction_set::avx512) {
+    screening_products_avx512(tile, products);
+    screening_hits_avx512(products, scales, thresholds, hits);
+    return;
+  }
+  if (instructions == instruction_set::avx2) {
+    screening_products_avx2(tile, products);
+    screening_hits_avx2(products, scales, thresholds, hits);
+    return;
+  }
+#endif
+  static_cast<void>(instructions);
+  screening_products_portable(tile, products);
+  screening_hits_portable(products, scales, thresholds, hits);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

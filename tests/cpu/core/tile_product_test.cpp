@@ -1,0 +1,214 @@
+// Products of tiles, their packing, and the weights that soft-maxes make of them, on every
+// instruction set against plain double.
+#include "feaug/cpu/core/tile_product.hpp"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "feaug/cpu/core/add_row.hpp"
+#include "feaug/cpu/loss/logit_weights.hpp"
+#include "feaug/cpu/loss/row_stack.hpp"
+#include "feaug/cpu/loss/tile_packing.hpp"
+#include "support/instruction_sets.hpp"
+#include "support/test_matrix.hpp"
+
+namespace tile_product_test {
+
+using feaug::index_t;
+using feaug::instruction_set;
+using testing::for_each_instruction_set;
+using testing::test_matrix;
+
+namespace {
+
+template <class C>
+std::vector<C> drawn(index_t count, unsigned seed) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<double> draw;
+  std::vector<C> x(static_cast<std::size_t>(count));
+  for (C& value : x) value = static_cast<C>(draw(generator));
+  return x;
+}
+
+template <class C>
+C& at(std::vector<C>& x, index_t i) {
+  return x[static_cast<std::size_t>(i)];
+}
+
+/// One shape: a as rows or as columns, b in panels or as packed rows, sums fresh or added to.
+template <class C>
+void compare_product(instruction_set set, index_t rows, index_t cols, index_t depth, bool turned,
+                     bool in_panels, bool accumulate) {
+  CAPTURE(rows, cols, depth, turned, in_panels, accumulate);
+  const index_t panels = (cols + feaug::cpu::panel_width - 1) / feaug::cpu::panel_width;
+  const index_t row_length = panels * feaug::cpu::panel_width;
+  const index_t c_row = cols + 3;
+  auto a = drawn<C>(rows * depth, 1);
+  auto b = drawn<C>(row_length * depth, 2);
+  const auto before = drawn<C>(rows * c_row, 3);
+  auto c = before;
+  const feaug::cpu::tile_product<C> product = {
+      .a = a.data(),
+      .a_row = turned ? 1 : depth,
+      .a_depth = turned ? rows : 1,
+      .b = b.data(),
+      .b_panel = feaug::cpu::panel_width * (in_panels ? depth : 1),
+      .b_depth = in_panels ? feaug::cpu::panel_width : row_length,
+      .c = c.data(),
+      .c_row = c_row,
+      .rows = rows,
+      .cols = cols,
+      .depth = depth,
+      .accumulate = accumulate};
+  feaug::cpu::multiply(set, product);
+  const double allowed =
+      4.0 * static_cast<double>(depth + 1) * static_cast<double>(std::numeric_limits<C>::epsilon());
+  for (index_t i = 0; i < rows; ++i) {
+    for (index_t j = 0; j < c_row; ++j) {
+      double want = static_cast<double>(before[static_cast<std::size_t>(i * c_row + j)]);
+      double size = std::fabs(want);
+      if (j < cols) {
+        if (!accumulate) want = size = 0;
+        for (index_t k = 0; k < depth; ++k) {
+          const auto x = static_cast<double>(at(a, turned ? k * rows + i : i * depth + k));
+          const index_t place =
+              in_panels ? j / 32 * 32 * depth + k * 32 + j % 32 : k * row_length + j;
+          const double term = x * static_cast<double>(at(b, place));
+          want += term;
+          size += std::fabs(term);
+        }
+      }
+      REQUIRE(std::fabs(static_cast<double>(at(c, i * c_row + j)) - want) <= allowed * size);
+    }
+  }
+}
+
+template <class C>
+void compare_products() {
+  for_each_instruction_set([](instruction_set set) {
+    for (const index_t rows : {1, 2, 3, 5, 12, 13, 31}) {
+      for (const index_t cols : {16, 32, 48, 80}) {
+        for (const index_t depth : {0, 1, 7, 33}) {
+          for (int form = 0; form < 8; ++form)
+            compare_product<C>(set, rows, cols, depth, (form & 1) != 0, (form & 2) != 0,
+                               (form & 4) != 0);
+        }
+      }
+    }
+  });
+}
+
+template <class T>
+void compare_packing(index_t rows, index_t cols) {
+  using C = feaug::compute_t<T>;
+  CAPTURE(rows, cols);
+  const auto source = test_matrix<T>::normal(rows + 2, cols, 1, 5);
+  const auto factors = drawn<double>(rows + 2, 2);
+  const feaug::cpu::row_stack<T> stack = {
+      .first = source.view(), .second = {}, .inverse = factors.data()};
+  for_each_instruction_set([&](instruction_set set) {
+    const index_t stride = feaug::cpu::packed_stride(cols);
+    std::vector<C> packed(static_cast<std::size_t>(feaug::cpu::packed_size(rows, cols)), C{9});
+    std::vector<C> panels(static_cast<std::size_t>(feaug::cpu::panels_size(rows, cols)), C{9});
+    feaug::cpu::pack_rows(set, stack, 2, rows, cols, packed.data());
+    feaug::cpu::turn_into_panels(set, packed.data(), rows, cols, panels.data());
+    for (index_t i = 0; i < feaug::cpu::padded_columns(rows); ++i) {
+      for (index_t j = 0; j < feaug::cpu::padded_columns(cols); ++j) {
+        const bool is_there = i < rows && j < cols;
+        const C want =
+            is_there
+                ? static_cast<C>(source.get(i + 2, j) * factors[static_cast<std::size_t>(i + 2)])
+                : C{0};
+        REQUIRE(at(packed, i * stride + j) == want);
+        if (j < cols) REQUIRE(at(panels, i / 32 * 32 * cols + j * 32 + i % 32) == want);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+TEST_CASE("tile products are sums of products", "[cpu]") {
+  compare_products<float>();
+  compare_products<double>();
+}
+
+TEST_CASE("packed rows are the rows, rounded once", "[cpu]") {
+  for (const auto& [rows, cols] : std::vector<std::pair<index_t, index_t>>{
+           {1, 1}, {16, 16}, {17, 5}, {44, 17}, {33, 40}, {70, 129}}) {
+    compare_packing<float>(rows, cols);
+    compare_packing<double>(rows, cols);
+    compare_packing<feaug::half>(rows, cols);
+    compare_packing<feaug::bfloat16>(rows, cols);
+  }
+}
+
+TEST_CASE("weights of logits", "[cpu]") {
+  const index_t count = 48;
+  const float scale = 10;
+  auto cosines = drawn<float>(count, 1);
+  for (float& x : cosines) x = std::tanh(x);
+  cosines[5] = -std::numeric_limits<float>::infinity();
+  cosines[20] = 1;
+  cosines[21] = -1;
+  const auto others = drawn<float>(count, 2);
+  const auto exponential = [&](std::size_t j) {
+    return std::exp(static_cast<double>(scale) * static_cast<double>(cosines[j]) - 10.0);
+  };
+  double sum = 0;
+  for (std::size_t j = 0; j < cosines.size(); ++j) sum += exponential(j);
+  for_each_instruction_set([&](instruction_set set) {
+    const auto row = [&](std::vector<float>& x) {
+      return feaug::cpu::logit_row<float>{x.data(), count, scale, 10.0F};
+    };
+    auto x = cosines;
+    CHECK(feaug::cpu::exponentials_of(set, row(x)) == Approx(sum).epsilon(1e-6));
+    auto y = cosines;
+    auto sums = others;
+    CHECK(feaug::cpu::add_exponentials(set, row(y), sums.data()) == Approx(sum).epsilon(1e-6));
+    auto z = cosines;
+    feaug::cpu::weigh(set, row(z), 0.25F, others.data());
+    for (std::size_t j = 0; j < cosines.size(); ++j) {
+      CAPTURE(j);
+      const double want = exponential(j);
+      const auto other = static_cast<double>(others[j]);
+      CHECK(static_cast<double>(x[j]) == Approx(want).epsilon(4e-6));
+      CHECK(static_cast<double>(sums[j]) == Approx(other + want).epsilon(4e-6).margin(1e-7));
+      CHECK(static_cast<double>(z[j]) == Approx(want * (0.25 + other)).epsilon(5e-6).margin(1e-9));
+    }
+    CHECK(x[5] == 0);
+    CHECK(z[5] == 0);
+    // NaN stays, what is no normal number is 0.
+    auto edge = std::vector<float>(16, -8.7F);
+    edge[3] = std::numeric_limits<float>::quiet_NaN();
+    edge[4] = -8.8F;
+    edge[5] = 8.8F;
+    const double edge_sum =
+        feaug::cpu::exponentials_of(set, feaug::cpu::logit_row<float>{edge.data(), 16, 10, 0});
+    CHECK(std::isnan(edge_sum));
+    CHECK(std::isnan(edge[3]));
+    CHECK(edge[4] == 0);
+    CHECK(static_cast<double>(edge[0]) == Approx(std::exp(-87.0)).epsilon(1e-5));
+    CHECK(static_cast<double>(edge[5]) == Approx(std::exp(88.0)).epsilon(1e-5));
+  });
+}
+
+TEST_CASE("rows are added up to their last element", "[cpu]") {
+  for_each_instruction_set([](instruction_set set) {
+    for (const index_t count : {0, 1, 15, 16, 37}) {
+      const auto from = drawn<float>(count + 1, 1);
+      const auto before = drawn<float>(count + 1, 2);
+      auto to = before;
+      feaug::cpu::add_row(set, from.data(), count, to.data());
+      for (index_t j = 0; j <= count; ++j) {
+        const auto k = static_cast<std::size_t>(j);
+        CHECK(to[k] == (j < count ? before[k] + from[k] : before[k]));
+      }
+    }
+  });
+}
+
+}  // namespace tile_product_test
