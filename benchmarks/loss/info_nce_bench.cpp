@@ -1,7 +1,7 @@
 // W2: CLIP's loss, and InfoNCE in one direction, with the gradients of both sides, 8192 rows of 256
 // features.
-#include "feaug/loss/info_nce.hpp"
-#include "feaug/loss/symmetric_info_nce.hpp"
+#include "feaug/cpu/loss/info_nce.hpp"
+#include "feaug/cpu/loss/symmetric_info_nce.hpp"
 #include "support/contest.hpp"
 
 namespace {

@@ -1,6 +1,6 @@
 // W4: MoCo's loss and the queries' gradient: keys and 65536 negatives of 128 features are
 // constants.
-#include "feaug/loss/info_nce.hpp"
+#include "feaug/cpu/loss/info_nce.hpp"
 #include "support/contest.hpp"
 
 namespace {

@@ -1,7 +1,7 @@
 // W6: BYOL's loss and the prediction's gradient against four targets, 4096 rows of 256 features.
 #include <array>
 
-#include "feaug/loss/negative_cosine.hpp"
+#include "feaug/cpu/loss/negative_cosine.hpp"
 #include "support/contest.hpp"
 
 namespace {

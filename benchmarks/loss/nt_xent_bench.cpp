@@ -1,5 +1,5 @@
 // W1: SimCLR's loss and both gradients, two views of 4096 rows of 128 features.
-#include "feaug/loss/nt_xent.hpp"
+#include "feaug/cpu/loss/nt_xent.hpp"
 #include "support/contest.hpp"
 
 namespace {

@@ -2,7 +2,7 @@
 // queue rows, InfoNCE pulls the predictions to those, the targets join the queue.
 #include <cstdint>
 
-#include "feaug/loss/info_nce.hpp"
+#include "feaug/cpu/loss/info_nce.hpp"
 #include "feaug/queue/nearest.hpp"
 #include "feaug/queue/support_queue.hpp"
 #include "support/contest.hpp"

@@ -3,11 +3,11 @@
 
 #include "feature_augmentation.hpp"
 #include "feaug/augment/l2_normalize.hpp"
-#include "feaug/loss/barlow_twins.hpp"
-#include "feaug/loss/mean_shift.hpp"
-#include "feaug/loss/relation_distillation.hpp"
-#include "feaug/loss/swapped_assignment.hpp"
-#include "feaug/loss/vicreg.hpp"
+#include "feaug/cpu/loss/barlow_twins.hpp"
+#include "feaug/cpu/loss/mean_shift.hpp"
+#include "feaug/cpu/loss/relation_distillation.hpp"
+#include "feaug/cpu/loss/swapped_assignment.hpp"
+#include "feaug/cpu/loss/vicreg.hpp"
 #include "matrix_view.hpp"
 #include "objectives.hpp"
 

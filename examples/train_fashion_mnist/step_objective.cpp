@@ -1,5 +1,5 @@
 #include "feature_augmentation.hpp"
-#include "feaug/step/step.hpp"
+#include "feaug/cpu/step/step.hpp"
 #include "objectives.hpp"
 
 namespace trainer {

@@ -8,7 +8,7 @@
 
 #include "feaug/augment/extrapolate.hpp"
 #include "feaug/augment/interpolate.hpp"
-#include "feaug/loss/info_nce.hpp"
+#include "feaug/cpu/loss/info_nce.hpp"
 #include "feaug/queue/support_queue.hpp"
 #include "support/automatic_gradient.hpp"
 #include "support/test_matrix.hpp"

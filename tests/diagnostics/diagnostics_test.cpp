@@ -6,11 +6,11 @@
 #include <utility>
 #include <vector>
 
-#include "feaug/diagnostics/alignment.hpp"
-#include "feaug/diagnostics/effective_rank.hpp"
-#include "feaug/diagnostics/feature_deviation.hpp"
-#include "feaug/diagnostics/neighbour_share.hpp"
-#include "feaug/diagnostics/uniformity.hpp"
+#include "feaug/cpu/diagnostics/alignment.hpp"
+#include "feaug/cpu/diagnostics/effective_rank.hpp"
+#include "feaug/cpu/diagnostics/feature_deviation.hpp"
+#include "feaug/cpu/diagnostics/neighbour_share.hpp"
+#include "feaug/cpu/diagnostics/uniformity.hpp"
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 

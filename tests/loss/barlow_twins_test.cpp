@@ -1,6 +1,6 @@
 // barlow_twins against its formula, automatic differentiation and central differences; its moments
 // in strips; and at the edges.
-#include "feaug/loss/barlow_twins.hpp"
+#include "feaug/cpu/loss/barlow_twins.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>

@@ -1,6 +1,6 @@
 // hard_negative_info_nce against the formula with every synthetic row written out, automatic
 // differentiation with those rows frozen; its draws; and the edges.
-#include "feaug/loss/hard_negative_info_nce.hpp"
+#include "feaug/cpu/loss/hard_negative_info_nce.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 // info_nce against its formula, automatic differentiation and central differences; and at the
 // edges.
-#include "feaug/loss/info_nce.hpp"
+#include "feaug/cpu/loss/info_nce.hpp"
 
 #include <array>
 #include <catch2/catch.hpp>

@@ -3,9 +3,9 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-#include "feaug/loss/info_nce.hpp"
-#include "feaug/loss/nt_xent.hpp"
-#include "feaug/loss/symmetric_info_nce.hpp"
+#include "feaug/cpu/loss/info_nce.hpp"
+#include "feaug/cpu/loss/nt_xent.hpp"
+#include "feaug/cpu/loss/symmetric_info_nce.hpp"
 #include "support/instruction_sets.hpp"
 #include "support/test_matrix.hpp"
 

@@ -5,8 +5,8 @@
 #include <limits>
 #include <vector>
 
+#include "feaug/cpu/loss/info_nce.hpp"
 #include "feaug/cpu/loss/kept_logits_pass.hpp"
-#include "feaug/loss/info_nce.hpp"
 #include "support/instruction_sets.hpp"
 #include "support/test_matrix.hpp"
 

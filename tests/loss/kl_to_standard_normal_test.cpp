@@ -1,6 +1,6 @@
 // kl_to_standard_normal against its formula and automatic differentiation; weights, edges, bad
 // arguments.
-#include "feaug/loss/kl_to_standard_normal.hpp"
+#include "feaug/cpu/loss/kl_to_standard_normal.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>

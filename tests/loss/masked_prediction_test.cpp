@@ -1,5 +1,5 @@
 // masked_prediction against its formula and automatic differentiation; and at the edges.
-#include "feaug/loss/masked_prediction.hpp"
+#include "feaug/cpu/loss/masked_prediction.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -8,7 +8,7 @@
 #include <tuple>
 #include <vector>
 
-#include "feaug/loss/negative_cosine.hpp"
+#include "feaug/cpu/loss/negative_cosine.hpp"
 #include "loss/reference.hpp"
 #include "support/automatic_gradient.hpp"
 #include "support/message_of.hpp"

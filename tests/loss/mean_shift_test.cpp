@@ -1,6 +1,6 @@
 // mean_shift against its formula, automatic differentiation and central differences; and at the
 // edges.
-#include "feaug/loss/mean_shift.hpp"
+#include "feaug/cpu/loss/mean_shift.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>

@@ -4,16 +4,16 @@
 #include <string>
 #include <vector>
 
-#include "feaug/loss/barlow_twins.hpp"
-#include "feaug/loss/hard_negative_info_nce.hpp"
-#include "feaug/loss/info_nce.hpp"
-#include "feaug/loss/nt_xent.hpp"
-#include "feaug/loss/relation_distillation.hpp"
-#include "feaug/loss/sigmoid.hpp"
-#include "feaug/loss/soft_neighbour_contrast.hpp"
-#include "feaug/loss/supervised_contrastive.hpp"
-#include "feaug/loss/swapped_assignment.hpp"
-#include "feaug/loss/symmetric_info_nce.hpp"
+#include "feaug/cpu/loss/barlow_twins.hpp"
+#include "feaug/cpu/loss/hard_negative_info_nce.hpp"
+#include "feaug/cpu/loss/info_nce.hpp"
+#include "feaug/cpu/loss/nt_xent.hpp"
+#include "feaug/cpu/loss/relation_distillation.hpp"
+#include "feaug/cpu/loss/sigmoid.hpp"
+#include "feaug/cpu/loss/soft_neighbour_contrast.hpp"
+#include "feaug/cpu/loss/supervised_contrastive.hpp"
+#include "feaug/cpu/loss/swapped_assignment.hpp"
+#include "feaug/cpu/loss/symmetric_info_nce.hpp"
 #include "support/test_matrix.hpp"
 
 #if defined(__has_feature)

@@ -6,12 +6,12 @@
 #include <utility>
 #include <vector>
 
-#include "feaug/loss/hard_negative_info_nce.hpp"
-#include "feaug/loss/info_nce.hpp"
-#include "feaug/loss/negative_cosine.hpp"
-#include "feaug/loss/nt_xent.hpp"
-#include "feaug/loss/sigmoid.hpp"
-#include "feaug/loss/symmetric_info_nce.hpp"
+#include "feaug/cpu/loss/hard_negative_info_nce.hpp"
+#include "feaug/cpu/loss/info_nce.hpp"
+#include "feaug/cpu/loss/negative_cosine.hpp"
+#include "feaug/cpu/loss/nt_xent.hpp"
+#include "feaug/cpu/loss/sigmoid.hpp"
+#include "feaug/cpu/loss/symmetric_info_nce.hpp"
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"
 

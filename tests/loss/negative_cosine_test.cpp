@@ -1,5 +1,5 @@
 // negative_cosine against its formula and automatic differentiation; and at the edges.
-#include "feaug/loss/negative_cosine.hpp"
+#include "feaug/cpu/loss/negative_cosine.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>

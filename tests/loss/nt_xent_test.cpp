@@ -1,6 +1,6 @@
 // nt_xent, plain and decoupled, against its formula and automatic differentiation; and at the
 // edges.
-#include "feaug/loss/nt_xent.hpp"
+#include "feaug/cpu/loss/nt_xent.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,6 +1,6 @@
 // relation_distillation against its formula, automatic differentiation and central differences; and
 // at the edges.
-#include "feaug/loss/relation_distillation.hpp"
+#include "feaug/cpu/loss/relation_distillation.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>

@@ -1,5 +1,5 @@
 // sigmoid against its formula, automatic differentiation and central differences; and at the edges.
-#include "feaug/loss/sigmoid.hpp"
+#include "feaug/cpu/loss/sigmoid.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>

@@ -1,5 +1,5 @@
 // sinkhorn against its formula in plain exponentials; and where those would overflow.
-#include "feaug/loss/sinkhorn.hpp"
+#include "feaug/cpu/loss/sinkhorn.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>

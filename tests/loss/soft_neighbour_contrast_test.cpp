@@ -1,6 +1,6 @@
 // soft_neighbour_contrast against its formula, automatic differentiation and central differences;
 // and at the edges.
-#include "feaug/loss/soft_neighbour_contrast.hpp"
+#include "feaug/cpu/loss/soft_neighbour_contrast.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "feaug/loss/info_nce.hpp"
+#include "feaug/cpu/loss/info_nce.hpp"
 #include "loss/reference.hpp"
 #include "support/automatic_gradient.hpp"
 #include "support/message_of.hpp"

@@ -1,6 +1,6 @@
 // supervised_contrastive against its formula, automatic differentiation and central differences;
 // and at the edges.
-#include "feaug/loss/supervised_contrastive.hpp"
+#include "feaug/cpu/loss/supervised_contrastive.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>

@@ -1,6 +1,6 @@
 // swapped_assignment and assignment_loss against their formulas and automatic differentiation; and
 // at the edges.
-#include "feaug/loss/swapped_assignment.hpp"
+#include "feaug/cpu/loss/swapped_assignment.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -9,8 +9,8 @@
 #include <tuple>
 #include <vector>
 
-#include "feaug/loss/assignment_loss.hpp"
-#include "feaug/loss/sinkhorn.hpp"
+#include "feaug/cpu/loss/assignment_loss.hpp"
+#include "feaug/cpu/loss/sinkhorn.hpp"
 #include "loss/assignment_reference.hpp"
 #include "support/automatic_gradient.hpp"
 #include "support/message_of.hpp"

@@ -1,9 +1,9 @@
 // symmetric_info_nce against its formula, automatic differentiation and info_nce; and at the edges.
-#include "feaug/loss/symmetric_info_nce.hpp"
+#include "feaug/cpu/loss/symmetric_info_nce.hpp"
 
 #include <catch2/catch.hpp>
 
-#include "feaug/loss/info_nce.hpp"
+#include "feaug/cpu/loss/info_nce.hpp"
 #include "loss/two_view_test.hpp"
 
 namespace symmetric_info_nce_test {

@@ -1,5 +1,5 @@
 // vicreg against its formula, automatic differentiation and central differences; and at the edges.
-#include "feaug/loss/vicreg.hpp"
+#include "feaug/cpu/loss/vicreg.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>

@@ -1,5 +1,5 @@
 // momentum_update against plain loops; momentum_at; and at the edges.
-#include "feaug/step/momentum_update.hpp"
+#include "feaug/cpu/step/momentum_update.hpp"
 
 #include <array>
 #include <catch2/catch.hpp>

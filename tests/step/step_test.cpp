@@ -1,7 +1,7 @@
 // step: the architectures against their definition, micro-batches against the whole batch, draws,
 // and bad arguments. That all architectures compute what they should is the case files' business
 // (step.json); here it is how the pieces fit together.
-#include "feaug/step/step.hpp"
+#include "feaug/cpu/step/step.hpp"
 
 #include <catch2/catch.hpp>
 #include <limits>

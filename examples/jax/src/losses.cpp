@@ -6,9 +6,9 @@
 #include <feaug/cuda/loss/negative_cosine.cuh>
 #include <feaug/cuda/loss/nt_xent.cuh>
 #else
-#include <feaug/loss/info_nce.hpp>
-#include <feaug/loss/negative_cosine.hpp>
-#include <feaug/loss/nt_xent.hpp>
+#include <feaug/cpu/loss/info_nce.hpp>
+#include <feaug/cpu/loss/negative_cosine.hpp>
+#include <feaug/cpu/loss/nt_xent.hpp>
 #endif
 
 #include "buffers.hpp"

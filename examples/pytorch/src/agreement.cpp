@@ -4,9 +4,9 @@
 #include <feaug/cuda/loss/negative_cosine.cuh>
 #include <feaug/cuda/loss/vicreg.cuh>
 #else
-#include <feaug/loss/barlow_twins.hpp>
-#include <feaug/loss/negative_cosine.hpp>
-#include <feaug/loss/vicreg.hpp>
+#include <feaug/cpu/loss/barlow_twins.hpp>
+#include <feaug/cpu/loss/negative_cosine.hpp>
+#include <feaug/cpu/loss/vicreg.hpp>
 #endif
 
 #include "losses.hpp"

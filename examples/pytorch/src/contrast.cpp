@@ -6,11 +6,11 @@
 #include <feaug/cuda/loss/supervised_contrastive.cuh>
 #include <feaug/cuda/loss/symmetric_info_nce.cuh>
 #else
-#include <feaug/loss/info_nce.hpp>
-#include <feaug/loss/nt_xent.hpp>
-#include <feaug/loss/sigmoid.hpp>
-#include <feaug/loss/supervised_contrastive.hpp>
-#include <feaug/loss/symmetric_info_nce.hpp>
+#include <feaug/cpu/loss/info_nce.hpp>
+#include <feaug/cpu/loss/nt_xent.hpp>
+#include <feaug/cpu/loss/sigmoid.hpp>
+#include <feaug/cpu/loss/supervised_contrastive.hpp>
+#include <feaug/cpu/loss/symmetric_info_nce.hpp>
 #endif
 
 #include "losses.hpp"

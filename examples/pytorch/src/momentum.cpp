@@ -2,7 +2,7 @@
 #if defined(FEAUG_TORCH_CUDA)
 #include <feaug/cuda/step/momentum_update.cuh>
 #else
-#include <feaug/step/momentum_update.hpp>
+#include <feaug/cpu/step/momentum_update.hpp>
 #endif
 #include <vector>
 

@@ -1,4 +1,4 @@
-// step and step_direction, for any context. Include feaug/step/step.hpp for the CPU,
+// step and step_direction, for any context. Include feaug/cpu/step/step.hpp for the CPU,
 // feaug/cuda/step/step.cuh for CUDA: they bring what runs there.
 #pragma once
 

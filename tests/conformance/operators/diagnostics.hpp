@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "arguments.hpp"
-#include "feaug/diagnostics/alignment.hpp"
-#include "feaug/diagnostics/feature_deviation.hpp"
-#include "feaug/diagnostics/neighbour_share.hpp"
-#include "feaug/diagnostics/uniformity.hpp"
+#include "feaug/cpu/diagnostics/alignment.hpp"
+#include "feaug/cpu/diagnostics/feature_deviation.hpp"
+#include "feaug/cpu/diagnostics/neighbour_share.hpp"
+#include "feaug/cpu/diagnostics/uniformity.hpp"
 #include "operators/arrays.hpp"
 #include "operators/operand_input.hpp"
 #include "registry.hpp"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "arguments.hpp"
-#include "feaug/step/momentum_update.hpp"
+#include "feaug/cpu/step/momentum_update.hpp"
 #include "operators/arrays.hpp"
 #include "registry.hpp"
 

@@ -7,16 +7,16 @@
 
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
+#include "feaug/cpu/diagnostics/alignment.hpp"
+#include "feaug/cpu/diagnostics/effective_rank.hpp"
+#include "feaug/cpu/diagnostics/feature_deviation.hpp"
+#include "feaug/cpu/diagnostics/neighbour_share.hpp"
+#include "feaug/cpu/diagnostics/uniformity.hpp"
 #include "feaug/cuda/diagnostics/alignment.cuh"
 #include "feaug/cuda/diagnostics/effective_rank.cuh"
 #include "feaug/cuda/diagnostics/feature_deviation.cuh"
 #include "feaug/cuda/diagnostics/neighbour_share.cuh"
 #include "feaug/cuda/diagnostics/uniformity.cuh"
-#include "feaug/diagnostics/alignment.hpp"
-#include "feaug/diagnostics/effective_rank.hpp"
-#include "feaug/diagnostics/feature_deviation.hpp"
-#include "feaug/diagnostics/neighbour_share.hpp"
-#include "feaug/diagnostics/uniformity.hpp"
 #include "support/message_of.hpp"
 
 namespace diagnostics_test {

@@ -7,10 +7,10 @@
 #include "cuda/loss/two_operands.hpp"
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
+#include "feaug/cpu/loss/barlow_twins.hpp"
+#include "feaug/cpu/loss/vicreg.hpp"
 #include "feaug/cuda/loss/barlow_twins.cuh"
 #include "feaug/cuda/loss/vicreg.cuh"
-#include "feaug/loss/barlow_twins.hpp"
-#include "feaug/loss/vicreg.hpp"
 #include "support/message_of.hpp"
 
 namespace batch_losses_test {

@@ -10,12 +10,12 @@
 
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
+#include "feaug/cpu/loss/info_nce.hpp"
+#include "feaug/cpu/loss/nt_xent.hpp"
+#include "feaug/cpu/loss/symmetric_info_nce.hpp"
 #include "feaug/cuda/loss/info_nce.cuh"
 #include "feaug/cuda/loss/nt_xent.cuh"
 #include "feaug/cuda/loss/symmetric_info_nce.cuh"
-#include "feaug/loss/info_nce.hpp"
-#include "feaug/loss/nt_xent.hpp"
-#include "feaug/loss/symmetric_info_nce.hpp"
 
 namespace fused_contrast_test {
 

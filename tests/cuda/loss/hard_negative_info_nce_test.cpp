@@ -11,7 +11,7 @@
 #include "cuda/loss/two_operands.hpp"
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
-#include "feaug/loss/hard_negative_info_nce.hpp"
+#include "feaug/cpu/loss/hard_negative_info_nce.hpp"
 #include "support/message_of.hpp"
 
 namespace hard_negative_info_nce_test {

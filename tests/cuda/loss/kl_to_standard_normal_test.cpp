@@ -7,7 +7,7 @@
 
 #include "cuda/loss/two_operands.hpp"
 #include "cuda/support/schedules.hpp"
-#include "feaug/loss/kl_to_standard_normal.hpp"
+#include "feaug/cpu/loss/kl_to_standard_normal.hpp"
 #include "support/message_of.hpp"
 
 namespace kl_to_standard_normal_test {

@@ -10,14 +10,14 @@
 #include "cuda/loss/two_operands.hpp"
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
+#include "feaug/cpu/loss/info_nce.hpp"
+#include "feaug/cpu/loss/negative_cosine.hpp"
+#include "feaug/cpu/loss/nt_xent.hpp"
+#include "feaug/cpu/loss/symmetric_info_nce.hpp"
 #include "feaug/cuda/loss/info_nce.cuh"
 #include "feaug/cuda/loss/negative_cosine.cuh"
 #include "feaug/cuda/loss/nt_xent.cuh"
 #include "feaug/cuda/loss/symmetric_info_nce.cuh"
-#include "feaug/loss/info_nce.hpp"
-#include "feaug/loss/negative_cosine.hpp"
-#include "feaug/loss/nt_xent.hpp"
-#include "feaug/loss/symmetric_info_nce.hpp"
 #include "support/message_of.hpp"
 
 namespace losses_test {

@@ -11,7 +11,7 @@
 #include "cuda/loss/two_operands.hpp"
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
-#include "feaug/loss/mean_shift.hpp"
+#include "feaug/cpu/loss/mean_shift.hpp"
 #include "support/message_of.hpp"
 
 namespace mean_shift_test {

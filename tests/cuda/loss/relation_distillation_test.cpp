@@ -11,7 +11,7 @@
 #include "cuda/loss/two_operands.hpp"
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
-#include "feaug/loss/relation_distillation.hpp"
+#include "feaug/cpu/loss/relation_distillation.hpp"
 #include "support/message_of.hpp"
 
 namespace relation_distillation_test {

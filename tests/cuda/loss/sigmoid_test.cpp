@@ -10,7 +10,7 @@
 #include "cuda/loss/two_operands.hpp"
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
-#include "feaug/loss/sigmoid.hpp"
+#include "feaug/cpu/loss/sigmoid.hpp"
 #include "support/message_of.hpp"
 
 namespace sigmoid_test {

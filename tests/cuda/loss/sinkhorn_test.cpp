@@ -10,7 +10,7 @@
 #include "cuda/loss/two_operands.hpp"
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
-#include "feaug/loss/sinkhorn.hpp"
+#include "feaug/cpu/loss/sinkhorn.hpp"
 #include "support/message_of.hpp"
 
 namespace sinkhorn_test {

@@ -10,7 +10,7 @@
 #include "cuda/loss/two_operands.hpp"
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
-#include "feaug/loss/soft_neighbour_contrast.hpp"
+#include "feaug/cpu/loss/soft_neighbour_contrast.hpp"
 #include "support/message_of.hpp"
 
 namespace soft_neighbour_contrast_test {

@@ -10,9 +10,9 @@
 #include "cuda/loss/two_operands.hpp"
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
+#include "feaug/cpu/loss/assignment_loss.hpp"
+#include "feaug/cpu/loss/swapped_assignment.hpp"
 #include "feaug/cuda/loss/assignment_loss.cuh"
-#include "feaug/loss/assignment_loss.hpp"
-#include "feaug/loss/swapped_assignment.hpp"
 #include "support/message_of.hpp"
 
 namespace swapped_assignment_test {

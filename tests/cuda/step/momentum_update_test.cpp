@@ -8,7 +8,7 @@
 
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
-#include "feaug/step/momentum_update.hpp"
+#include "feaug/cpu/step/momentum_update.hpp"
 #include "support/message_of.hpp"
 
 namespace momentum_update_test {

@@ -1,4 +1,4 @@
-// alignment on a GPU; see feaug/diagnostics/alignment.hpp for what it computes.
+// alignment on a GPU; see feaug/cpu/diagnostics/alignment.hpp for what it computes.
 #pragma once
 
 #include <concepts>

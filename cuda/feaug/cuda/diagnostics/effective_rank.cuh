@@ -1,4 +1,4 @@
-// effective_rank on a GPU; see feaug/diagnostics/effective_rank.hpp for what it computes.
+// effective_rank on a GPU; see feaug/cpu/diagnostics/effective_rank.hpp for what it computes.
 #pragma once
 
 #include <algorithm>

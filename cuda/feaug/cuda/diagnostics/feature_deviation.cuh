@@ -1,4 +1,4 @@
-// feature_deviation on a GPU; see feaug/diagnostics/feature_deviation.hpp for what it computes.
+// feature_deviation on a GPU; see feaug/cpu/diagnostics/feature_deviation.hpp for what it computes.
 #pragma once
 
 #include <string_view>

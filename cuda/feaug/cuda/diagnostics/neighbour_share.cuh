@@ -1,5 +1,5 @@
-// neighbour_accuracy and same_sample_share on a GPU; see feaug/diagnostics/neighbour_share.hpp for
-// what they compute.
+// neighbour_accuracy and same_sample_share on a GPU; see feaug/cpu/diagnostics/neighbour_share.hpp
+// for what they compute.
 #pragma once
 
 #include <cmath>

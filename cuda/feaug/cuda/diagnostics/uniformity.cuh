@@ -1,4 +1,4 @@
-// uniformity on a GPU; see feaug/diagnostics/uniformity.hpp for what it computes.
+// uniformity on a GPU; see feaug/cpu/diagnostics/uniformity.hpp for what it computes.
 #pragma once
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// assignment_loss on a GPU; see feaug/loss/assignment_loss.hpp for what it computes.
+// assignment_loss on a GPU; see feaug/cpu/loss/assignment_loss.hpp for what it computes.
 #pragma once
 
 #include <string_view>

@@ -1,4 +1,4 @@
-// barlow_twins on a GPU; see feaug/loss/barlow_twins.hpp for what it computes.
+// barlow_twins on a GPU; see feaug/cpu/loss/barlow_twins.hpp for what it computes.
 #pragma once
 
 #include <concepts>

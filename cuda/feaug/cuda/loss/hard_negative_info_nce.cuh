@@ -1,4 +1,5 @@
-// hard_negative_info_nce on a GPU; see feaug/loss/hard_negative_info_nce.hpp for what it computes.
+// hard_negative_info_nce on a GPU; see feaug/cpu/loss/hard_negative_info_nce.hpp for what it
+// computes.
 #pragma once
 
 #include <concepts>

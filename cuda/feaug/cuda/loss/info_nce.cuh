@@ -1,4 +1,4 @@
-// info_nce on a GPU; see feaug/loss/info_nce.hpp for what it computes.
+// info_nce on a GPU; see feaug/cpu/loss/info_nce.hpp for what it computes.
 #pragma once
 
 #include <concepts>

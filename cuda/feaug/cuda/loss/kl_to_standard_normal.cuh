@@ -1,4 +1,5 @@
-// kl_to_standard_normal on a GPU; see feaug/loss/kl_to_standard_normal.hpp for what it computes.
+// kl_to_standard_normal on a GPU; see feaug/cpu/loss/kl_to_standard_normal.hpp for what it
+// computes.
 #pragma once
 
 #include <concepts>

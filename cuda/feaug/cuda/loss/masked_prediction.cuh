@@ -1,4 +1,4 @@
-// masked_prediction on a GPU; see feaug/loss/masked_prediction.hpp for what it computes.
+// masked_prediction on a GPU; see feaug/cpu/loss/masked_prediction.hpp for what it computes.
 #pragma once
 
 #include <concepts>

@@ -1,4 +1,4 @@
-// mean_shift on a GPU; see feaug/loss/mean_shift.hpp for what it computes.
+// mean_shift on a GPU; see feaug/cpu/loss/mean_shift.hpp for what it computes.
 #pragma once
 
 #include <cmath>

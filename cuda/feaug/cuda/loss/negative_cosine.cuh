@@ -1,4 +1,4 @@
-// negative_cosine on a GPU; see feaug/loss/negative_cosine.hpp for what it computes.
+// negative_cosine on a GPU; see feaug/cpu/loss/negative_cosine.hpp for what it computes.
 #pragma once
 
 #include <concepts>

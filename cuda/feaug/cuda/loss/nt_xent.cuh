@@ -1,4 +1,4 @@
-// nt_xent on a GPU; see feaug/loss/nt_xent.hpp for what it computes.
+// nt_xent on a GPU; see feaug/cpu/loss/nt_xent.hpp for what it computes.
 #pragma once
 
 #include <concepts>

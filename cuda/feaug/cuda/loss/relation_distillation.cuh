@@ -1,4 +1,5 @@
-// relation_distillation on a GPU; see feaug/loss/relation_distillation.hpp for what it computes.
+// relation_distillation on a GPU; see feaug/cpu/loss/relation_distillation.hpp for what it
+// computes.
 #pragma once
 
 #include <cmath>

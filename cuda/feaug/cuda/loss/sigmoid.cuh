@@ -1,4 +1,4 @@
-// sigmoid on a GPU; see feaug/loss/sigmoid.hpp for what it computes.
+// sigmoid on a GPU; see feaug/cpu/loss/sigmoid.hpp for what it computes.
 #pragma once
 
 #include <concepts>

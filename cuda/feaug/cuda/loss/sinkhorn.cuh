@@ -1,4 +1,4 @@
-// sinkhorn on a GPU; see feaug/loss/sinkhorn.hpp for what it computes.
+// sinkhorn on a GPU; see feaug/cpu/loss/sinkhorn.hpp for what it computes.
 #pragma once
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// soft_neighbour_contrast on a GPU; see feaug/loss/soft_neighbour_contrast.hpp for what it
+// soft_neighbour_contrast on a GPU; see feaug/cpu/loss/soft_neighbour_contrast.hpp for what it
 // computes.
 #pragma once
 

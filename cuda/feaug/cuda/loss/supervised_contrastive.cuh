@@ -1,4 +1,5 @@
-// supervised_contrastive on a GPU; see feaug/loss/supervised_contrastive.hpp for what it computes.
+// supervised_contrastive on a GPU; see feaug/cpu/loss/supervised_contrastive.hpp for what it
+// computes.
 #pragma once
 
 #include <concepts>

@@ -1,4 +1,4 @@
-// swapped_assignment on a GPU; see feaug/loss/swapped_assignment.hpp for what it computes.
+// swapped_assignment on a GPU; see feaug/cpu/loss/swapped_assignment.hpp for what it computes.
 #pragma once
 
 #include <concepts>

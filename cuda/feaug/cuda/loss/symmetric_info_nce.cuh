@@ -1,4 +1,4 @@
-// symmetric_info_nce on a GPU; see feaug/loss/symmetric_info_nce.hpp for what it computes.
+// symmetric_info_nce on a GPU; see feaug/cpu/loss/symmetric_info_nce.hpp for what it computes.
 #pragma once
 
 #include <concepts>

@@ -1,4 +1,4 @@
-// vicreg on a GPU; see feaug/loss/vicreg.hpp for what it computes.
+// vicreg on a GPU; see feaug/cpu/loss/vicreg.hpp for what it computes.
 #pragma once
 
 #include <concepts>

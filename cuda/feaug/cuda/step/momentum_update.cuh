@@ -1,4 +1,4 @@
-// momentum_update on a GPU; see feaug/step/momentum_update.hpp for what it computes.
+// momentum_update on a GPU; see feaug/cpu/step/momentum_update.hpp for what it computes.
 #pragma once
 
 #include <algorithm>

@@ -10,10 +10,10 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/loss/info_nce.hpp"
+#include "feaug/cpu/loss/negative_cosine.hpp"
+#include "feaug/cpu/loss/nt_xent.hpp"
 #include "feaug/cpu/step/step_sums.hpp"
-#include "feaug/loss/info_nce.hpp"
-#include "feaug/loss/negative_cosine.hpp"
-#include "feaug/loss/nt_xent.hpp"
 #include "feaug/step/step_calls.hpp"
 #include "feaug/version.hpp"
 
