@@ -14,7 +14,7 @@
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/loss/negative_cosine.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/diagnostics/alignment_options.hpp"
+#include "feaug/diagnostics/alignment.hpp"
 #include "feaug/diagnostics/diagnostic_checks.hpp"
 #include "feaug/version.hpp"
 

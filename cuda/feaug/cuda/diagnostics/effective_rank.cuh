@@ -15,7 +15,7 @@
 #include "feaug/cuda/core/square_tiles.cuh"
 #include "feaug/cuda/core/symmetric_eigenvalues.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/diagnostics/effective_rank_arguments.hpp"
+#include "feaug/diagnostics/effective_rank.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

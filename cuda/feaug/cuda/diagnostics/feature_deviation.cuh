@@ -15,7 +15,7 @@
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/row_norms.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/diagnostics/feature_deviation_arguments.hpp"
+#include "feaug/diagnostics/feature_deviation.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -12,7 +12,7 @@
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/diagnostics/diagnostic_checks.hpp"
-#include "feaug/diagnostics/neighbour_share_arguments.hpp"
+#include "feaug/diagnostics/neighbour_share.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

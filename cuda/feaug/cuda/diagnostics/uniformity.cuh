@@ -16,7 +16,7 @@
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/row_stack.cuh"
 #include "feaug/diagnostics/diagnostic_checks.hpp"
-#include "feaug/diagnostics/uniformity_options.hpp"
+#include "feaug/diagnostics/uniformity.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

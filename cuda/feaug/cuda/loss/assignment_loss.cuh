@@ -13,8 +13,8 @@
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/sinkhorn.cuh"
+#include "feaug/loss/assignment_loss.hpp"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/swapped_assignment_options.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -15,7 +15,7 @@
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/loss/cross_moments.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/loss/barlow_twins_options.hpp"
+#include "feaug/loss/barlow_twins.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"
 

@@ -17,7 +17,7 @@
 #include "feaug/cuda/core/quads.cuh"
 #include "feaug/cuda/core/unit_backward.cuh"
 #include "feaug/cuda/core/warps.cuh"
-#include "feaug/loss/cross_moments_problem.hpp"
+#include "feaug/loss/cross_moments.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {

@@ -15,9 +15,9 @@
 #include "feaug/cuda/loss/info_nce.cuh"
 #include "feaug/cuda/loss/synthetic_rows.cuh"
 #include "feaug/cuda/queue/nearest.cuh"
-#include "feaug/loss/info_nce_options.hpp"
+#include "feaug/loss/hard_negative_info_nce.hpp"
+#include "feaug/loss/info_nce.hpp"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/synthetic_negatives.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -12,7 +12,7 @@
 #include "feaug/cuda/core/vectors.cuh"
 #include "feaug/cuda/loss/contrast.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/loss/info_nce_options.hpp"
+#include "feaug/loss/info_nce.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"
 

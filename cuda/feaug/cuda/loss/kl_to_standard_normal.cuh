@@ -12,7 +12,7 @@
 #include "feaug/cuda/core/unit_backward.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/loss/kl_to_standard_normal_options.hpp"
+#include "feaug/loss/kl_to_standard_normal.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"
 

@@ -17,7 +17,7 @@
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/masked_prediction_options.hpp"
+#include "feaug/loss/masked_prediction.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

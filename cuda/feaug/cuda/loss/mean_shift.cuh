@@ -13,7 +13,7 @@
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/queue/compare_neighbours.cuh"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/mean_shift_options.hpp"
+#include "feaug/loss/mean_shift.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

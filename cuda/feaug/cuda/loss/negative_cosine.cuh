@@ -16,7 +16,7 @@
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/negative_cosine_options.hpp"
+#include "feaug/loss/negative_cosine.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -8,7 +8,7 @@
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/loss/two_view_contrast.cuh"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/nt_xent_options.hpp"
+#include "feaug/loss/nt_xent.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

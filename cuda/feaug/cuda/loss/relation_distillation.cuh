@@ -18,7 +18,7 @@
 #include "feaug/cuda/loss/row_stack.cuh"
 #include "feaug/cuda/queue/compare_neighbours.cuh"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/relation_distillation_options.hpp"
+#include "feaug/loss/relation_distillation.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -13,7 +13,7 @@
 #include "feaug/cuda/loss/logistic.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/sigmoid_options.hpp"
+#include "feaug/loss/sigmoid.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -13,7 +13,7 @@
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/loss/assignment.hpp"
-#include "feaug/loss/sinkhorn_options.hpp"
+#include "feaug/loss/sinkhorn.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

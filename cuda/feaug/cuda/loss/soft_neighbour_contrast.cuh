@@ -17,7 +17,7 @@
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/row_stack.cuh"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/soft_neighbour_contrast_options.hpp"
+#include "feaug/loss/soft_neighbour_contrast.hpp"
 #include "feaug/queue/neighbour_soft_max.hpp"
 #include "feaug/version.hpp"
 

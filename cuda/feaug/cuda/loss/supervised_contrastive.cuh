@@ -16,7 +16,7 @@
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/supervised_contrastive_options.hpp"
+#include "feaug/loss/supervised_contrastive.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

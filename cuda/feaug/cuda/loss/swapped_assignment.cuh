@@ -15,7 +15,7 @@
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/sinkhorn.cuh"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/swapped_assignment_options.hpp"
+#include "feaug/loss/swapped_assignment.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -14,7 +14,7 @@
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/row_stack.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
-#include "feaug/loss/synthetic_negatives.hpp"
+#include "feaug/loss/hard_negative_info_nce.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -11,7 +11,7 @@
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/loss/contrast.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/loss/two_view_problem.hpp"
+#include "feaug/loss/two_view_contrast.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {

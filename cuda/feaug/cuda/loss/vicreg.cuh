@@ -15,7 +15,7 @@
 #include "feaug/cuda/loss/cross_moments.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/vicreg_options.hpp"
+#include "feaug/loss/vicreg.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -1,4 +1,4 @@
-// step and step_direction on a GPU: those of feaug/step/step_calls.hpp, and what runs them there.
+// step and step_direction on a GPU: those of feaug/step/step.hpp, and what runs them there.
 #pragma once
 
 #include "feaug/cuda/augment/augmentation.cuh"
@@ -8,7 +8,7 @@
 #include "feaug/cuda/loss/info_nce.cuh"
 #include "feaug/cuda/loss/negative_cosine.cuh"
 #include "feaug/cuda/loss/nt_xent.cuh"
-#include "feaug/step/step_calls.hpp"
+#include "feaug/step/step.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

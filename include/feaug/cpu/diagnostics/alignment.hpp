@@ -10,7 +10,7 @@
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
-#include "feaug/diagnostics/alignment_options.hpp"
+#include "feaug/diagnostics/alignment.hpp"
 #include "feaug/diagnostics/diagnostic_checks.hpp"
 #include "feaug/version.hpp"
 

@@ -16,7 +16,7 @@
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/core/tile_map.hpp"
-#include "feaug/diagnostics/effective_rank_arguments.hpp"
+#include "feaug/diagnostics/effective_rank.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

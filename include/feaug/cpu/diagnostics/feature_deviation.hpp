@@ -11,7 +11,7 @@
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/unit_rows.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
-#include "feaug/diagnostics/feature_deviation_arguments.hpp"
+#include "feaug/diagnostics/feature_deviation.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -9,7 +9,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/diagnostics/diagnostic_checks.hpp"
-#include "feaug/diagnostics/neighbour_share_arguments.hpp"
+#include "feaug/diagnostics/neighbour_share.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

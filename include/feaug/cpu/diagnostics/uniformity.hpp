@@ -13,7 +13,7 @@
 #include "feaug/cpu/loss/contrast.hpp"
 #include "feaug/cpu/loss/row_stack.hpp"
 #include "feaug/diagnostics/diagnostic_checks.hpp"
-#include "feaug/diagnostics/uniformity_options.hpp"
+#include "feaug/diagnostics/uniformity.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

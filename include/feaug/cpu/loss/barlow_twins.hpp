@@ -11,7 +11,7 @@
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/loss/cross_moments.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
-#include "feaug/loss/barlow_twins_options.hpp"
+#include "feaug/loss/barlow_twins.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"
 

@@ -18,7 +18,7 @@
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/core/tile_map.hpp"
 #include "feaug/cpu/core/unit_rows.hpp"
-#include "feaug/loss/cross_moments_problem.hpp"
+#include "feaug/loss/cross_moments.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {

@@ -19,9 +19,9 @@
 #include "feaug/cpu/loss/synthetic_rows.hpp"
 #include "feaug/cpu/queue/exact_scan.hpp"
 #include "feaug/cpu/queue/score_rows.hpp"
-#include "feaug/loss/info_nce_options.hpp"
+#include "feaug/loss/hard_negative_info_nce.hpp"
+#include "feaug/loss/info_nce.hpp"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/synthetic_negatives.hpp"
 #include "feaug/queue/nearest.hpp"
 #include "feaug/version.hpp"
 

@@ -10,7 +10,7 @@
 #include "feaug/cpu/loss/contrast.hpp"
 #include "feaug/cpu/loss/kept_logits_pass.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
-#include "feaug/loss/info_nce_options.hpp"
+#include "feaug/loss/info_nce.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"
 

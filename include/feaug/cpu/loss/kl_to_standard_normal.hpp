@@ -12,7 +12,7 @@
 #include "feaug/cpu/core/put_gradient.hpp"
 #include "feaug/cpu/core/rows.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
-#include "feaug/loss/kl_to_standard_normal_options.hpp"
+#include "feaug/loss/kl_to_standard_normal.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"
 

@@ -18,7 +18,7 @@
 #include "feaug/cpu/core/unit_rows.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/masked_prediction_options.hpp"
+#include "feaug/loss/masked_prediction.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -15,7 +15,7 @@
 #include "feaug/cpu/core/rows.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/negative_cosine_options.hpp"
+#include "feaug/loss/negative_cosine.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

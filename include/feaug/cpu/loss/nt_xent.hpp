@@ -8,7 +8,7 @@
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/loss/two_view_contrast.hpp"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/nt_xent_options.hpp"
+#include "feaug/loss/nt_xent.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

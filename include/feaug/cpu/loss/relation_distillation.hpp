@@ -12,7 +12,7 @@
 #include "feaug/cpu/loss/contrast.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/relation_distillation_options.hpp"
+#include "feaug/loss/relation_distillation.hpp"
 #include "feaug/queue/support_rows.hpp"
 #include "feaug/version.hpp"
 

@@ -13,7 +13,7 @@
 #include "feaug/cpu/loss/logistic.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/sigmoid_options.hpp"
+#include "feaug/loss/sigmoid.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -10,7 +10,7 @@
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/loss/assignment.hpp"
 #include "feaug/loss/assignment.hpp"
-#include "feaug/loss/sinkhorn_options.hpp"
+#include "feaug/loss/sinkhorn.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

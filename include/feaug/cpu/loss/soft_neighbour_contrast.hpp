@@ -14,7 +14,7 @@
 #include "feaug/cpu/loss/contrast.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/soft_neighbour_contrast_options.hpp"
+#include "feaug/loss/soft_neighbour_contrast.hpp"
 #include "feaug/queue/neighbour_soft_max.hpp"
 #include "feaug/version.hpp"
 

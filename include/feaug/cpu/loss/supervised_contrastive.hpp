@@ -13,7 +13,7 @@
 #include "feaug/cpu/loss/contrast.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/supervised_contrastive_options.hpp"
+#include "feaug/loss/supervised_contrastive.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -11,7 +11,7 @@
 #include "feaug/cpu/loss/assignment.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/swapped_assignment_options.hpp"
+#include "feaug/loss/swapped_assignment.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

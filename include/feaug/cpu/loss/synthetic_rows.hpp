@@ -12,7 +12,7 @@
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/loss/row_stack.hpp"
-#include "feaug/loss/synthetic_negatives.hpp"
+#include "feaug/loss/hard_negative_info_nce.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {

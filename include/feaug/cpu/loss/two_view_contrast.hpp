@@ -16,7 +16,7 @@
 #include "feaug/cpu/loss/fixed_shift_pass.hpp"
 #include "feaug/cpu/loss/paired_tiles.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
-#include "feaug/loss/two_view_problem.hpp"
+#include "feaug/loss/two_view_contrast.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {

@@ -12,7 +12,7 @@
 #include "feaug/cpu/loss/cross_moments.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/loss_checks.hpp"
-#include "feaug/loss/vicreg_options.hpp"
+#include "feaug/loss/vicreg.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

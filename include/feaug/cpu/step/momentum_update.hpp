@@ -12,7 +12,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/parallel.hpp"
-#include "feaug/step/momentum_pairs.hpp"
+#include "feaug/step/momentum_update.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -14,7 +14,7 @@
 #include "feaug/cpu/loss/negative_cosine.hpp"
 #include "feaug/cpu/loss/nt_xent.hpp"
 #include "feaug/cpu/step/step_sums.hpp"
-#include "feaug/step/step_calls.hpp"
+#include "feaug/step/step.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
