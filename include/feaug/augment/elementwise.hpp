@@ -1,14 +1,18 @@
 // Element-wise augmentations: a functor of (value, draw). Write one, and augment runs it on every
 // backend.
 //
-//     struct salt {                                            // turns a share of the features
-//     into 1
-//       static constexpr std::string_view name = "salt";       // opens error messages
-//       using draw = feaug::uniform_draw;                      // or normal_draw, or no_draw
+//     struct salt {                                       // turns a share of the features into 1
+//       static constexpr std::string_view name = "salt";  // opens error messages
+//       using draw = feaug::uniform_draw;                 // or normal_draw, or no_draw
 //       float share = 0.1F;
-//       template <class C> FEAUG_HD C forward(C x, draw d) const { return d.value < share ? C{1} :
-//       x; } template <class C> FEAUG_HD C backward(C g, C x, draw d) const { return d.value <
-//       share ? C{0} : g; }
+//       template <class C>
+//       FEAUG_HD C forward(C x, draw d) const {
+//         return d.value < share ? C{1} : x;
+//       }
+//       template <class C>
+//       FEAUG_HD C backward(C g, C x, draw d) const {
+//         return d.value < share ? C{0} : g;
+//       }
 //     };
 //     augment(ctx, salt{.share = 0.05F}, x, key, out);
 //

@@ -279,11 +279,12 @@ __global__ void __launch_bounds__(tile_threads)
       const index_t j = tile.first_column + c;
       C sum = 0;
       if (!left_out.contain(i, j)) {
-        if (of_rows.given()) sum += weight(cosines[c], of_rows.coefficient[i], of_rows.log_sum[i]);
+        if (of_rows.given())
+          sum += weight(cosines[c], of_rows.scaled_coefficient[i], of_rows.log_sum[i]);
         if (of_columns.given())
-          sum += weight(cosines[c], of_columns.coefficient[j], of_columns.log_sum[j]);
+          sum += weight(cosines[c], of_columns.scaled_coefficient[j], of_columns.log_sum[j]);
         if (labels.given() && labels.label[i] == labels.label[j]) {
-          const double pull = of_rows.coefficient[i] + of_columns.coefficient[j];
+          const double pull = of_rows.scaled_coefficient[i] + of_columns.scaled_coefficient[j];
           sum -= static_cast<C>(pull * labels.positive_share[i]);
         }
       }

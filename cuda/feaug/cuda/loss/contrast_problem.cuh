@@ -8,9 +8,9 @@
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/row_filter.cuh"
 #include "feaug/cuda/loss/row_stack.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
-#include "feaug/cuda/queue/search_space.cuh"
 #include "feaug/loss/pairing.hpp"
 #include "feaug/version.hpp"
 
@@ -71,18 +71,19 @@ struct soft_max_rows {
   double* positive_sum = nullptr;
 };
 
-/// What the rows of one side weigh in a gradient: coefficient_i · exp(s_ij − log_sum_i), the
-/// coefficient with 1/τ in it. Null: this side has no soft-max.
+/// What the rows of one side weigh in a gradient: scaled_coefficient_i · exp(s_ij − log_sum_i).
+/// Null: this side has no soft-max.
 struct soft_max_weights {
-  const double* coefficient = nullptr;
+  const double* scaled_coefficient = nullptr;  ///< coefficient / τ
   const double* log_sum = nullptr;
   const double* positive_weight = nullptr;  ///< of the positive's logit; null: 1
 
-  [[nodiscard]] FEAUG_HD bool given() const { return coefficient != nullptr; }
+  [[nodiscard]] FEAUG_HD bool given() const { return scaled_coefficient != nullptr; }
   /// What row i pulls its positive with.
   [[nodiscard]] FEAUG_HD double pull(index_t i) const {
-    if (coefficient == nullptr) return 0;
-    return positive_weight == nullptr ? coefficient[i] : coefficient[i] * positive_weight[i];
+    if (scaled_coefficient == nullptr) return 0;
+    return positive_weight == nullptr ? scaled_coefficient[i]
+                                      : scaled_coefficient[i] * positive_weight[i];
   }
 };
 

@@ -190,7 +190,7 @@ class gradient_weigher {
       shift_[r] = 0;
       const index_t row = first_row + row_in_warp(2 * r);
       if (from.of_rows.given() && row < problem.rows.count) {
-        coefficient_[r] = static_cast<float>(from.of_rows.coefficient[row]);
+        coefficient_[r] = static_cast<float>(from.of_rows.scaled_coefficient[row]);
         shift_[r] = base_2_shift(from.of_rows.log_sum[row]);
       }
     }
@@ -201,7 +201,7 @@ class gradient_weigher {
     if (!from_.of_columns.given() || c >= tile_columns) return;
     const bool is_there = first + c < problem_.columns.count;
     numbers.coefficient[which][c] =
-        is_there ? static_cast<float>(from_.of_columns.coefficient[first + c]) : 0.0F;
+        is_there ? static_cast<float>(from_.of_columns.scaled_coefficient[first + c]) : 0.0F;
     numbers.shift[which][c] = is_there ? base_2_shift(from_.of_columns.log_sum[first + c]) : 0.0F;
   }
 

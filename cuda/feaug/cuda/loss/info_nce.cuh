@@ -30,12 +30,12 @@ template <element T>
 struct mean_gradient {
   contrast<T> logits;
   const compute_t<T>* mean;
-  const double* coefficient;
+  const double* scaled_coefficient;
 
   __device__ double operator()(index_t i, index_t j) const {
     const double pulled = static_cast<double>(mean[i * logits.cols + j]) -
                           logits.positives.element(logits.pairs.positive(i), j);
-    return coefficient[i] * pulled;
+    return scaled_coefficient[i] * pulled;
   }
 };
 
@@ -87,7 +87,7 @@ class info_nce_call {
     row_losses<T>(call_, {.logits = logits, .reduction = reduction_}, results_);
     if (by_queries) {
       unit_backward(call_, queries_, query_stack_.inverse, default_norm_eps,
-                    mean_gradient<T>{logits, mean, results_.coefficient});
+                    mean_gradient<T>{logits, mean, results_.scaled_coefficient});
     }
     if (gradients) write_temperature_gradient();
   }

@@ -31,9 +31,9 @@ void on_device(std::string_view op, const row_reduction<C>& reduction) {
 
 /// What is known of every row of a loss, arrays in device memory.
 struct row_results {
-  double* log_sum = nullptr;      ///< of the soft-max pass, or the statistics it gave out
-  double* mean_cosine = nullptr;  ///< null where no gradient by the temperature is wanted
-  double* coefficient = nullptr;  ///< ∂L/∂(log_sum − s_positive) / τ
+  double* log_sum = nullptr;             ///< of the soft-max pass, or the statistics it gave out
+  double* mean_cosine = nullptr;         ///< null where no gradient by the temperature is wanted
+  double* scaled_coefficient = nullptr;  ///< ∂L/∂(log_sum − s_positive) / τ
   double* row_loss = nullptr;
   double* scale_term = nullptr;             ///< ∂L/∂(1/τ)
   const double* positive_weight = nullptr;  ///< of the positive's logit; null: 1
@@ -41,20 +41,22 @@ struct row_results {
   [[nodiscard]] row_results from(index_t row) const {
     return {.log_sum = log_sum + row,
             .mean_cosine = mean_cosine == nullptr ? nullptr : mean_cosine + row,
-            .coefficient = coefficient + row,
+            .scaled_coefficient = scaled_coefficient + row,
             .row_loss = row_loss + row,
             .scale_term = scale_term + row,
             .positive_weight = positive_weight == nullptr ? nullptr : positive_weight + row};
   }
   [[nodiscard]] soft_max_weights weights() const {
-    return {.coefficient = coefficient, .log_sum = log_sum, .positive_weight = positive_weight};
+    return {.scaled_coefficient = scaled_coefficient,
+            .log_sum = log_sum,
+            .positive_weight = positive_weight};
   }
 };
 
 inline row_results take_row_results(operation& call, index_t rows, bool by_temperature) {
   return {.log_sum = call.take<double>(rows),
           .mean_cosine = by_temperature ? call.take_zeros<double>(rows) : nullptr,
-          .coefficient = call.take<double>(rows),
+          .scaled_coefficient = call.take<double>(rows),
           .row_loss = call.take<double>(rows),
           .scale_term = call.take_zeros<double>(rows)};
 }
@@ -89,7 +91,7 @@ __global__ void __launch_bounds__(256)
     // Decoupled, the loss is the margin itself; its NaN reaches the gradient through the soft-max.
     const double coefficient = problem.decoupled ? weight : weight * feaug::detail::sigmoid(margin);
     results.row_loss[i] = problem.decoupled ? margin : feaug::detail::softplus(margin);
-    results.coefficient[i] = coefficient / temperature;
+    results.scaled_coefficient[i] = coefficient / temperature;
     if (results.mean_cosine != nullptr)
       results.scale_term[i] = coefficient * (results.mean_cosine[i] - cosine);
   }

@@ -39,7 +39,7 @@ __global__ void __launch_bounds__(256, 4)
        i += static_cast<index_t>(gridDim.x) * blockDim.x) {
     const double share = labels.positive_share[i];
     const double weight = share > 0 ? reduction.gradient_weight(i) : 0.0;
-    results.coefficient[i] = weight / tau.value();
+    results.scaled_coefficient[i] = weight / tau.value();
     if (positive_sum == nullptr) continue;
     const double logit = positive_sum[i] * share;
     results.row_loss[i] = share > 0 ? results.log_sum[i] - logit : 0.0;

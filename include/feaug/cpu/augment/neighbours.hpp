@@ -81,7 +81,7 @@ void keep_mutual(cpu_context& ctx, const neighbour_source<T>& from, const matrix
 
 /// found[(i − begin)·k …] = the slots that row i is made of, −1 after them.
 template <element T>
-void find_neighbours(cpu_context& ctx, const neighbour_source<T>& from,
+void find_used_slots(cpu_context& ctx, const neighbour_source<T>& from,
                      const matrix_view<const T>& x, const random_key& key, index_t begin,
                      index_t count, index_t* found) {
   const index_t k = from.plan.k;
@@ -160,7 +160,7 @@ void for_each_neighbour(cpu_context& ctx, const neighbour_source<T>& from,
   const row_buffers<double> inverses(ctx, scope, k);
   const row_buffers<double> made(ctx, scope, cols);
   const auto find = [&](index_t begin, index_t count, bool may_refuse) {
-    find_neighbours(ctx, from, x, key, begin, count, found);
+    find_used_slots(ctx, from, x, key, begin, count, found);
     if (refuses && may_refuse) refuse_missing(from, x, selection, begin, count, found);
   };
   // A batch of several parts is searched twice rather than refused after something was written.

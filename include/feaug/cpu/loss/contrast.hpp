@@ -20,6 +20,7 @@
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/loss/contrast_problem.hpp"
 #include "feaug/cpu/loss/fixed_shift_pass.hpp"
 #include "feaug/cpu/loss/logit_tile.hpp"
 #include "feaug/cpu/loss/logit_weights.hpp"
@@ -138,27 +139,6 @@ void soft_max_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
         }
       });
 }
-
-/// What the rows of one side weigh in a gradient: coefficient_i · exp(s_ij − log_sum_i). Null: this
-/// side has no soft-max.
-struct soft_max_weights {
-  const double* coefficient = nullptr;
-  const double* log_sum = nullptr;
-  const double* positive_weight = nullptr;  ///< of the positive's logit; null: 1
-
-  /// What row i pulls its positive with.
-  [[nodiscard]] double pull(index_t i) const {
-    if (coefficient == nullptr) return 0;
-    return positive_weight == nullptr ? coefficient[i] : coefficient[i] * positive_weight[i];
-  }
-
-  /// What row i multiplies exp(s − shift) with; 0 where its sum was empty.
-  template <class C>
-  [[nodiscard]] C with_shift(index_t i, C shift) const {
-    if (log_sum[i] == -std::numeric_limits<double>::infinity()) return C{0};
-    return static_cast<C>(coefficient[i] * std::exp(static_cast<double>(shift) - log_sum[i]));
-  }
-};
 
 namespace detail {
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <utility>
 #include <vector>
 
 #include "feaug/core/element.hpp"
@@ -12,6 +11,7 @@
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/core/tile_product.hpp"
+#include "feaug/cpu/loss/contrast_problem.hpp"
 #include "feaug/cpu/loss/logit_weights.hpp"
 #include "feaug/cpu/loss/row_stack.hpp"
 #include "feaug/cpu/loss/tile_packing.hpp"
@@ -19,39 +19,6 @@
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
-
-/// Rows against columns: s_ij = scale · row_i · column_j.
-template <element T>
-struct contrast {
-  row_stack<T> rows;
-  row_stack<T> columns;
-  row_stack<T> positives;  ///< what pairs points into
-  feaug::detail::pairing pairs = {};
-  bool positives_are_columns =
-      true;          ///< column positive(i) is row i's positive, to be left out of its sum
-  index_t cols = 0;  ///< features
-  double scale = 1;  ///< 1 / temperature
-  feaug::detail::labelling labels = {};  ///< if given, they name the positives, not `pairs`
-  feaug::detail::exclusion<> excluded = {};
-
-  /// The same with the sides exchanged, for gradients by the columns.
-  [[nodiscard]] contrast swapped() const {
-    contrast other = *this;
-    std::swap(other.rows, other.columns);
-    other.positives = rows;
-    return other;
-  }
-};
-
-/// What a soft-max over the columns leaves of a row.
-struct row_statistics {
-  double log_sum;  ///< n = log Σ exp s_j over the columns but the positive; −∞ if there is no other
-  double positive_cosine;  ///< row · positive; 0 where the row has none
-  double mean_cosine;  ///< Σ softmax_j · (row · column_j) over the same columns; 0 unless asked for
-  /// With labels, the mean of the positives' logits, each rounded as it is in log_sum: where they
-  /// win by far, little is left of the difference. positive_cosine is their mean cosine.
-  double positive_logit = 0;
-};
 
 namespace detail {
 

@@ -34,16 +34,6 @@ struct row_stack {
             .inverse = inverse == nullptr ? nullptr : inverse + begin};
   }
 
-  /// Rows begin … begin + count − 1, packed.
-  void pack(index_t begin, index_t count, index_t cols, C* destination) const {
-    for (index_t i = begin; i < begin + count; ++i, destination += cols) {
-      const T* source = row(i);
-      const double f = factor(i);
-      for (index_t j = 0; j < cols; ++j)
-        destination[j] = static_cast<C>(static_cast<double>(load(source[j])) * f);
-    }
-  }
-
   /// target += weight · row i
   void add_row(index_t i, double weight, index_t cols, C* target) const {
     const T* source = row(i);

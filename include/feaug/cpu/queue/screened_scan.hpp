@@ -50,7 +50,7 @@ bool is_worth_screening(const cpu_context& ctx, const search_space<T>& space, in
 }
 
 /// A tile of queries as the kernel wants them.
-struct screening_tile {
+struct query_tile {
   std::int8_t* codes;
   std::int32_t offsets[screening_queries];
   float bars[screening_queries];  ///< each a little below its query's, for rounding
@@ -76,13 +76,13 @@ class screened_search {
     const index_t rows = queries.rows();
     const index_t tiles = tile_count();
     queries_in_search_ = scratch.take<screened_query>(rows);
-    tiles_ = scratch.take<screening_tile>(tiles);
+    tiles_ = scratch.take<query_tile>(tiles);
     auto* const codes = scratch.take<std::int8_t>(tiles * tile_codes());
     auto* const kept = scratch.take<candidate>(rows * k);
     auto* const lowers = scratch.take<float>(rows * k);
     auto* const waiting = scratch.take<waiting_row>(rows * (k + most_waiting_rows));
     for_each_block(ctx, tiles, [&](index_t t, int) {
-      screening_tile& tile = tiles_[t];
+      query_tile& tile = tiles_[t];
       tile = {};
       tile.codes = codes + t * tile_codes();
       tile.count = std::min(screening_queries, rows - t * screening_queries);
@@ -156,7 +156,7 @@ class screened_search {
     for (index_t i = begin; i < end; ++i) act(i, queries_in_search_[i]);
   }
 
-  void begin_query(index_t i, screened_query& query, screening_tile& tile, index_t lane) {
+  void begin_query(index_t i, screened_query& query, query_tile& tile, index_t lane) {
     std::int8_t* const codes = tile.codes + lane * shadow_quad;
     const std::int32_t sum =
         query.begin(queries_.row(i), queries_.cols(), space_.similarity,
@@ -184,7 +184,7 @@ class screened_search {
       const float error = largest_of(rows.errors, here);
       const std::uint32_t filled = ~std::uint32_t{0} >> (shadow_block_rows - here);
       for (index_t t = begin_tile; t < end_tile; ++t) {
-        screening_tile& tile = tiles_[t];
+        query_tile& tile = tiles_[t];
         std::array<float, screening_queries> thresholds;
         for (index_t lane = 0; lane < screening_queries; ++lane) {
           thresholds[static_cast<std::size_t>(lane)] =
@@ -270,7 +270,7 @@ class screened_search {
   vector_view<const std::int64_t> exclude_ids_;
   index_t quads_;
   screened_query* queries_in_search_ = nullptr;
-  screening_tile* tiles_ = nullptr;
+  query_tile* tiles_ = nullptr;
   index_t tiles_a_block_ = 1;
   index_t blocks_ = 0;
   screening_counts* counts_ = nullptr;

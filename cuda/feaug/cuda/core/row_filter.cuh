@@ -1,0 +1,31 @@
+// Which rows of a support a query, or a row of logits, passes over.
+#pragma once
+
+#include <cstdint>
+
+#include "feaug/core/macros.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+
+/// Which of M rows a query may find.
+struct row_filter {
+  index_t capacity = 0;             ///< M
+  const index_t* filled = nullptr;  ///< how many of them there are; null: all
+  device_vector<const std::int64_t> ids = {};
+  device_vector<const std::int64_t> exclude_ids = {};  ///< one a query, or none
+
+  [[nodiscard]] __device__ index_t count() const {
+    return filled != nullptr && *filled < capacity ? *filled : capacity;
+  }
+  /// Whether there is anything to leave out.
+  [[nodiscard]] FEAUG_HD bool given() const { return filled != nullptr || !exclude_ids.empty(); }
+  [[nodiscard]] __device__ bool excludes(index_t query, index_t slot) const {
+    return !exclude_ids.empty() && ids[slot] == exclude_ids[query];
+  }
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
