@@ -1,8 +1,8 @@
 // W5: mask, noise and mixing of 8192 rows of 2048 features.
-#include "feaug/augment/augmentation.hpp"
-#include "feaug/augment/interpolate.hpp"
-#include "feaug/augment/mask.hpp"
-#include "feaug/augment/noise.hpp"
+#include "feaug/cpu/augment/augmentation.hpp"
+#include "feaug/cpu/augment/mask.hpp"
+#include "feaug/cpu/augment/mix.hpp"
+#include "feaug/cpu/augment/noise.hpp"
 #include "support/contest.hpp"
 
 namespace {

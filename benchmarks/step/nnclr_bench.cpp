@@ -3,8 +3,8 @@
 #include <cstdint>
 
 #include "feaug/cpu/loss/info_nce.hpp"
-#include "feaug/queue/nearest.hpp"
-#include "feaug/queue/support_queue.hpp"
+#include "feaug/cpu/queue/nearest.hpp"
+#include "feaug/cpu/queue/support_queue.hpp"
 #include "support/contest.hpp"
 
 namespace {

@@ -1,8 +1,10 @@
 // Everything for CUDA. Needs no Eigen: the CPU's operators are in feaug/feaug.hpp.
 #pragma once
 
+#include "feaug/augment/compose.hpp"
+#include "feaug/augment/one_of.hpp"
+#include "feaug/augment/variant.hpp"
 #include "feaug/cuda/augment/adversarial.cuh"
-#include "feaug/cuda/augment/compose.cuh"
 #include "feaug/cuda/augment/covariance_noise.cuh"
 #include "feaug/cuda/augment/elementwise.cuh"
 #include "feaug/cuda/augment/l2_normalize.cuh"
@@ -11,12 +13,10 @@
 #include "feaug/cuda/augment/mix.cuh"
 #include "feaug/cuda/augment/neighbour.cuh"
 #include "feaug/cuda/augment/noise.cuh"
-#include "feaug/cuda/augment/one_of.cuh"
 #include "feaug/cuda/augment/pseudo_neighbour.cuh"
 #include "feaug/cuda/augment/row_mix.cuh"
 #include "feaug/cuda/augment/running_covariance.cuh"
 #include "feaug/cuda/augment/soft_neighbour.cuh"
-#include "feaug/cuda/augment/variant.cuh"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/error.cuh"
 #include "feaug/cuda/core/random_step.cuh"

@@ -15,7 +15,7 @@ import xml.etree.ElementTree as ElementTree
 Element = ElementTree.Element
 
 # Noun: title, the page that explains it, the headers that belong to it. A header goes to the first that
-# names it; one that none names is an error.
+# names it; one that none names is an error. A "*" takes contracts and what the CPU does.
 PAGES = {
     "view": ("View", "view", ["core/tensor_view.hpp", "core/element.hpp"]),
     "operand": ("Operand", "operand", ["core/operand.hpp", "core/row_norm.hpp"]),
@@ -23,29 +23,30 @@ PAGES = {
         "Context and errors",
         "context",
         [
-            "core/context.hpp",
+            "cpu/core/context.hpp",
+            "core/any_context.hpp",
             "core/error.hpp",
-            "cpu/instruction_set.hpp",
-            "cpu/workspace.hpp",
-            "cpu/thread_pool.hpp",
+            "cpu/core/instruction_set.hpp",
+            "cpu/core/workspace.hpp",
+            "cpu/core/thread_pool.hpp",
             "core/basic_workspace.hpp",
             "core/columns.hpp",
         ],
     ),
-    "random": ("Random draws", "random", ["core/random*.hpp", "cpu/draws.hpp"]),
+    "random": ("Random draws", "random", ["core/random*.hpp", "core/draws.hpp"]),
     "augmentation": (
         "Augmentation",
         "augmentation",
-        ["augment/augmentation.hpp", "augment/elementwise.hpp", "augment/*.hpp"],
+        ["augment/augmentation.hpp", "augment/elementwise.hpp", "*augment/*.hpp", "core/row_selection.hpp"],
     ),
     "queue": (
         "Queue",
         "queue",
-        ["queue/support_queue.hpp", "queue/nearest.hpp", "queue/*.hpp", "core/exact_dot.hpp"],
+        ["queue/support_queue.hpp", "queue/nearest.hpp", "*queue/*.hpp", "core/exact_dot.hpp"],
     ),
-    "loss": ("Loss", "loss", ["core/reduce.hpp", "loss/*.hpp"]),
-    "step": ("Step", "step", ["step/*.hpp"]),
-    "diagnostics": ("Diagnostics", "diagnostics", ["diagnostics/*.hpp"]),
+    "loss": ("Loss", "loss", ["core/reduce.hpp", "*loss/*.hpp"]),
+    "step": ("Step", "step", ["*step/*.hpp"]),
+    "diagnostics": ("Diagnostics", "diagnostics", ["*diagnostics/*.hpp"]),
     "interop": ("Other people's tensors", "view", ["interop/*.hpp"]),
     "cuda": ("On a GPU", "cuda", ["cuda/core/context.cuh", "cuda/core/*.cuh", "cuda/*/*.cuh"]),
 }
@@ -295,7 +296,8 @@ def pages(root: pathlib.Path, xml: pathlib.Path) -> dict[str, str]:
     texts: dict[str, str] = {}
     for noun, (title, page, _) in PAGES.items():
         own = [entry for entry in entries if noun_of(entry.header)[0] == noun]
-        headers = sorted({e.header for e in own}, key=lambda h: (noun_of(h)[1], h))
+        # An operator's contract, then what the CPU does.
+        headers = sorted({e.header for e in own}, key=lambda h: (noun_of(h)[1], pathlib.Path(h).name, "/cpu/" in h))
         text = f"# {title}: reference\n\n[{page}](../docs/{page}.md) says how these go together.\n"
         for header in headers:
             text += f"\n## {escaped(short(header))}\n\n{opening_comment(root, header)}\n"

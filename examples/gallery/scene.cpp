@@ -3,8 +3,8 @@
 #include <array>
 #include <utility>
 
-#include "feaug/augment/l2_normalize.hpp"
 #include "feaug/core/random_normal.hpp"
+#include "feaug/cpu/augment/l2_normalize.hpp"
 #include "model.hpp"
 #include "trainer.hpp"
 

@@ -2,7 +2,8 @@
 
 #include <cstddef>
 
-#include "feaug/queue/nearest.hpp"
+#include "feaug/cpu/queue/nearest.hpp"
+#include "feaug/cpu/queue/support_queue.hpp"
 #include "matrix_view.hpp"
 
 namespace trainer {

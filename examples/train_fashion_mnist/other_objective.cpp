@@ -2,7 +2,7 @@
 #include <utility>
 
 #include "feature_augmentation.hpp"
-#include "feaug/augment/l2_normalize.hpp"
+#include "feaug/cpu/augment/l2_normalize.hpp"
 #include "feaug/cpu/loss/barlow_twins.hpp"
 #include "feaug/cpu/loss/mean_shift.hpp"
 #include "feaug/cpu/loss/relation_distillation.hpp"

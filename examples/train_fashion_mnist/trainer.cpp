@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "feaug/core/random_permutation.hpp"
+#include "feaug/cpu/queue/support_queue.hpp"
 #include "image_augmentation.hpp"
 #include "matrix_view.hpp"
 #include "neighbours.hpp"

@@ -1,6 +1,6 @@
 // adversarial_step against its formula in plain loops: both norms, balls, several steps; gradients
 // of zero, aliases, edges, bad arguments.
-#include "feaug/augment/adversarial.hpp"
+#include "feaug/cpu/augment/adversarial.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>

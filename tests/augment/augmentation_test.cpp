@@ -1,6 +1,6 @@
 // Every augmentation against its formula, its gradient against the forward pass's slopes, draws
 // taken and made, edges, bad arguments.
-#include "feaug/augment/augmentation.hpp"
+#include "feaug/cpu/augment/augmentation.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>

@@ -1,6 +1,6 @@
 // covariance_noise and the states behind it: against means, covariances, factors and noise in plain
 // loops; semi-definite states, checkpoints, draws taken, edges, bad arguments.
-#include "feaug/augment/covariance_noise.hpp"
+#include "feaug/cpu/augment/covariance_noise.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>

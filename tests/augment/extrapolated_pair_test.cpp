@@ -6,10 +6,9 @@
 #include <limits>
 #include <vector>
 
-#include "feaug/augment/extrapolate.hpp"
-#include "feaug/augment/interpolate.hpp"
+#include "feaug/cpu/augment/mix.hpp"
 #include "feaug/cpu/loss/info_nce.hpp"
-#include "feaug/queue/support_queue.hpp"
+#include "feaug/cpu/queue/support_queue.hpp"
 #include "support/automatic_gradient.hpp"
 #include "support/test_matrix.hpp"
 

@@ -1,6 +1,6 @@
 // latent_noise against its formula in plain loops, its gradients against the forward pass's slopes;
 // bounds, draws given, selections, aliases, edges, bad arguments.
-#include "feaug/augment/latent_noise.hpp"
+#include "feaug/cpu/augment/latent_noise.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>

@@ -1,5 +1,7 @@
 // Policies of neighbours against plain loops: which rows they take, what they make of them, their
 // gradients, draws, edges, bad arguments.
+#include "feaug/cpu/augment/neighbour.hpp"
+
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdint>
@@ -10,13 +12,10 @@
 
 #include "augment/neighbour_reference.hpp"
 #include "feaug/augment/compose.hpp"
-#include "feaug/augment/l2_normalize.hpp"
-#include "feaug/augment/mask.hpp"
-#include "feaug/augment/mean_neighbour.hpp"
-#include "feaug/augment/mutual_neighbour.hpp"
 #include "feaug/augment/one_of.hpp"
-#include "feaug/augment/pseudo_neighbour.hpp"
-#include "feaug/augment/random_neighbour.hpp"
+#include "feaug/cpu/augment/l2_normalize.hpp"
+#include "feaug/cpu/augment/mask.hpp"
+#include "feaug/cpu/augment/pseudo_neighbour.hpp"
 #include "support/automatic_gradient.hpp"
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"

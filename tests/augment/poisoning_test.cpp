@@ -10,10 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "feaug/augment/mean_neighbour.hpp"
-#include "feaug/augment/mutual_neighbour.hpp"
-#include "feaug/augment/pseudo_neighbour.hpp"
-#include "feaug/augment/random_neighbour.hpp"
+#include "feaug/cpu/augment/neighbour.hpp"
+#include "feaug/cpu/augment/pseudo_neighbour.hpp"
 #include "support/test_matrix.hpp"
 
 namespace poisoning_test {

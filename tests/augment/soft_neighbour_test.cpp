@@ -1,6 +1,6 @@
 // soft_neighbour against its formula in plain loops, automatic differentiation and central
 // differences; and at the edges.
-#include "feaug/augment/soft_neighbour.hpp"
+#include "feaug/cpu/augment/soft_neighbour.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -11,9 +11,9 @@
 
 #include "augment/neighbour_reference.hpp"
 #include "feaug/augment/compose.hpp"
-#include "feaug/augment/elementwise.hpp"
-#include "feaug/augment/mask.hpp"
 #include "feaug/augment/one_of.hpp"
+#include "feaug/cpu/augment/elementwise.hpp"
+#include "feaug/cpu/augment/mask.hpp"
 #include "queue/nearest_reference.hpp"
 #include "support/automatic_gradient.hpp"
 #include "support/message_of.hpp"

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/augment/l2_normalize.hpp"
+#include "feaug/cpu/augment/l2_normalize.hpp"
 #include "feaug/interop/dlpack.hpp"
 #include "interop/dlpack_abi.hpp"
 

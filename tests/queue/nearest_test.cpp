@@ -1,4 +1,4 @@
-#include "feaug/queue/nearest.hpp"
+#include "feaug/cpu/queue/nearest.hpp"
 
 #include <bit>
 #include <catch2/catch.hpp>
@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "feaug/queue/support_queue.hpp"
+#include "feaug/cpu/queue/support_queue.hpp"
 #include "nearest_reference.hpp"
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"

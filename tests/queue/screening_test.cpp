@@ -5,9 +5,9 @@
 #include <random>
 #include <vector>
 
+#include "feaug/cpu/queue/nearest.hpp"
 #include "feaug/cpu/queue/screened_scan.hpp"
-#include "feaug/queue/nearest.hpp"
-#include "feaug/queue/support_queue.hpp"
+#include "feaug/cpu/queue/support_queue.hpp"
 #include "support/instruction_sets.hpp"
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "feaug/queue/nearest.hpp"
+#include "feaug/cpu/queue/nearest.hpp"
 #include "queue/nearest_reference.hpp"
 #include "support/message_of.hpp"
 #include "support/test_matrix.hpp"

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "feaug/augment/compose.hpp"
-#include "feaug/augment/elementwise.hpp"
-#include "feaug/augment/interpolate.hpp"
-#include "feaug/augment/mask.hpp"
-#include "feaug/augment/noise.hpp"
+#include "feaug/cpu/augment/elementwise.hpp"
+#include "feaug/cpu/augment/mask.hpp"
+#include "feaug/cpu/augment/mix.hpp"
+#include "feaug/cpu/augment/noise.hpp"
 #include "support/automatic_gradient.hpp"
 #include "support/test_matrix.hpp"
 

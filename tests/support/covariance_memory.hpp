@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include "feaug/augment/running_covariance.hpp"
+#include "feaug/cpu/augment/running_covariance.hpp"
 #include "support/test_matrix.hpp"
 
 namespace testing {

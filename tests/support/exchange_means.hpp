@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "feaug/augment/row_mix_plan.hpp"
+#include "feaug/cpu/augment/row_mix.hpp"
 
 namespace testing {
 

@@ -4,9 +4,9 @@
 
 #include <vector>
 
-#include "feaug/augment/interpolate.hpp"
-#include "feaug/augment/mask.hpp"
-#include "feaug/augment/noise.hpp"
+#include "feaug/cpu/augment/mask.hpp"
+#include "feaug/cpu/augment/mix.hpp"
+#include "feaug/cpu/augment/noise.hpp"
 #include "support/inputs.hpp"
 
 namespace bench::reference {

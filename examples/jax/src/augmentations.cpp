@@ -6,11 +6,11 @@
 #include <feaug/cuda/augment/noise.cuh>
 #endif
 #include <cstdint>
-#include <feaug/augment/augmentation.hpp>
-#include <feaug/augment/interpolate.hpp>
-#include <feaug/augment/mask.hpp>
-#include <feaug/augment/noise.hpp>
 #include <feaug/core/random.hpp>
+#include <feaug/cpu/augment/augmentation.hpp>
+#include <feaug/cpu/augment/mask.hpp>
+#include <feaug/cpu/augment/mix.hpp>
+#include <feaug/cpu/augment/noise.hpp>
 
 #include "buffers.hpp"
 

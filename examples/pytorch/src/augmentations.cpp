@@ -8,15 +8,13 @@
 #include <feaug/cuda/augment/row_mix.cuh>
 #endif
 #include <cstdint>
-#include <feaug/augment/augmentation.hpp>
-#include <feaug/augment/exchange_moments.hpp>
-#include <feaug/augment/extrapolate.hpp>
-#include <feaug/augment/interpolate.hpp>
-#include <feaug/augment/l2_normalize.hpp>
-#include <feaug/augment/mask.hpp>
-#include <feaug/augment/noise.hpp>
-#include <feaug/augment/slerp.hpp>
 #include <feaug/core/random.hpp>
+#include <feaug/cpu/augment/augmentation.hpp>
+#include <feaug/cpu/augment/l2_normalize.hpp>
+#include <feaug/cpu/augment/mask.hpp>
+#include <feaug/cpu/augment/mix.hpp>
+#include <feaug/cpu/augment/noise.hpp>
+#include <feaug/cpu/augment/row_mix.hpp>
 
 #include "views.hpp"
 

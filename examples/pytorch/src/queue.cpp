@@ -3,8 +3,8 @@
 #include <feaug/cuda/queue/nearest.cuh>
 #include <feaug/cuda/queue/support_queue.cuh>
 #else
-#include <feaug/queue/nearest.hpp>
-#include <feaug/queue/support_queue.hpp>
+#include <feaug/cpu/queue/nearest.hpp>
+#include <feaug/cpu/queue/support_queue.hpp>
 #endif
 
 #include "views.hpp"

@@ -11,39 +11,38 @@
 #include <type_traits>
 
 #include "feaug/augment/backward_views.hpp"
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/core/context.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// How an augmentation of type P is carried out on the CPU. Specialised by each; a user's own
+/// What holds of an augmentation of type P wherever it runs. Specialised by each; a user's own
 /// element-wise augmentation needs no specialisation (see augment/elementwise.hpp). Derives from
 /// augmentation_defaults and has
 ///   static constexpr std::string_view name;   // opens every error message
 ///   static constexpr int streams;             // consecutive key.streams that it draws from
 ///   static void validate(const P&, index_t rows, index_t cols);   // throws for bad options
-///   static void forward(cpu_context&, const P&, matrix_view<const T> x, const random_key&,
-///                       const row_selection&, matrix_view<T> out);   // writes the selected rows
-///   static void backward(cpu_context&, const P&, const operand<T>& x, const random_key&,
-///                        const row_selection&, matrix_view<const T> grad_out);   // reads them
 /// where x is rows × cols.
-/// Without mixes_rows, backward writes the selected rows of x's gradient only; with it, every row.
 template <class P>
 struct augmentation_traits;
 
-/// How an augmentation of type P is carried out in a context: forward and backward as above, for
-/// the context's memory space. On the CPU they are in its traits; cuda/feaug/cuda/augment has those
-/// of cuda_context.
+/// How an augmentation of type P is carried out in a context. feaug/cpu/augment and
+/// feaug/cuda/augment specialise it for cpu_context and cuda_context; what runs in any context, as
+/// augmentations made of others do, has the same two functions in its traits:
+///   static void forward(Context&, const P&, matrix_view<const T> x, const random_key&,
+///                       const row_selection&, matrix_view<T> out);   // writes the selected rows
+///   static void backward(Context&, const P&, const operand<T>& x, const random_key&,
+///                        const row_selection&, matrix_view<const T> grad_out);   // reads them
+/// on views of the context's memory. Without mixes_rows, backward writes the selected rows of x's
+/// gradient only; with it, every row.
 template <class Context, class P>
-struct augmentation_on;
-template <class P>
-struct augmentation_on<cpu_context, P> : augmentation_traits<P> {};
+struct augmentation_on : augmentation_traits<P> {};
 
 /// What holds for most augmentations.
 struct augmentation_defaults {
@@ -76,6 +75,18 @@ concept augmentation = requires(const P& policy, index_t n) {
   augmentation_traits<P>::validate(policy, n, n);
 };
 
+namespace detail {
+
+/// Whether the header that says how P is carried out in a Context is included.
+template <class Context, class P, class T>
+concept carried_out = requires(Context& ctx, const P& policy,
+                               matrix_view<const T, Context::space> x, const random_key& key,
+                               const row_selection& rows, matrix_view<T, Context::space> out) {
+  augmentation_on<Context, P>::forward(ctx, policy, x, key, rows, out);
+};
+
+}  // namespace detail
+
 /// How many consecutive streams, from key.stream on, an augmentation draws from: a caller's next
 /// free one is key.streams_later(stream_count<P>).
 template <augmentation P>
@@ -90,10 +101,12 @@ inline constexpr int stream_count = augmentation_traits<P>::streams;
 ///
 /// Throws argument_error, before anything is written, for bad options, shapes, strides, null
 /// pointers, overlaps or keys. Rows that hold NaN stay NaN.
-template <class Context, augmentation P, element T>
+template <any_context Context, augmentation P, element T>
 void augment(Context& ctx, const P& policy,
              matrix_view<const std::type_identity_t<T>, Context::space> x, const random_key& key,
              matrix_view<T, Context::space> out) {
+  static_assert(detail::carried_out<Context, P, T>,
+                "include feaug/cpu/augment/… or feaug/cuda/augment/… of this augmentation");
   using traits = augmentation_traits<P>;
   constexpr std::string_view op = traits::name;
   check::readable(op, "x", x);
@@ -123,10 +136,12 @@ void augment(Context& ctx, const P& policy,
 /// other rows of x; any other overlap is an error.
 ///
 /// Throws as augment does.
-template <class Context, augmentation P, element T>
+template <any_context Context, augmentation P, element T>
 void augment_backward(Context& ctx, const P& policy, const operand<T, 2, Context::space>& x,
                       const random_key& key,
                       matrix_view<const std::type_identity_t<T>, Context::space> grad_out) {
+  static_assert(detail::carried_out<Context, P, T>,
+                "include feaug/cpu/augment/… or feaug/cuda/augment/… of this augmentation");
   using traits = augmentation_traits<P>;
   constexpr std::string_view op = traits::name;
   check::backward_views(op, x, grad_out, /*may_be_same=*/!traits::mixes_rows);

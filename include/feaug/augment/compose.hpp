@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "feaug/augment/augmentation.hpp"
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/row_selection.hpp"
-#include "feaug/cpu/core/operation.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -63,7 +63,7 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
         policy.parts);
   }
 
-  template <class Context, element T>
+  template <any_context Context, element T>
   static void forward(Context& ctx, const policy_type& policy,
                       matrix_view<const T, Context::space> x, const random_key& key,
                       const row_selection& selection, matrix_view<T, Context::space> out) {
@@ -71,7 +71,7 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
     run<Context, T>(ctx, call, policy, x, key, selection, count, out);
   }
 
-  template <class Context, element T>
+  template <any_context Context, element T>
   static void backward(Context& ctx, const policy_type& policy,
                        const operand<T, 2, Context::space>& x, const random_key& key,
                        const row_selection& selection,

@@ -1,21 +1,16 @@
 // A sample of a learned Gaussian: mean + exp(½·log_variance)·ε.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
-#include "feaug/augment/noise.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/core/random.hpp"
-#include "feaug/core/row_selection.hpp"
-#include "feaug/cpu/core/put_gradient.hpp"
-#include "feaug/cpu/core/rows.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -79,17 +74,6 @@ struct latent_deviation {
   }
 };
 
-/// visit(j, ε) for row i: as drawn, or as given.
-template <element T, class Visit>
-void latent_row(const cpu_context& ctx, const latent_noise_policy<T>& policy, const random_key& key,
-                index_t i, index_t cols, const Visit& visit) {
-  if (policy.epsilon.data == nullptr) {
-    for_each_noise(ctx, gaussian_noise{}, key, i, cols, visit);
-  } else {
-    for_each_noise(ctx, drawn_noise_policy<T>{.epsilon = policy.epsilon}, key, i, cols, visit);
-  }
-}
-
 }  // namespace detail
 
 template <element U, memory_space S>
@@ -137,47 +121,6 @@ struct augmentation_traits<latent_noise_policy<U, S>> : augmentation_defaults {
     constexpr std::string_view own = "gradient of log_variance";
     check::apart(name, own, policy.log_variance.gradient, "grad_out", grad_out);
     check::apart(name, own, policy.log_variance.gradient, "epsilon", policy.epsilon);
-  }
-
-  template <element T>
-  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
-                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
-    using C = compute_t<T>;
-    cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
-      detail::latent_row(ctx, policy, key, i, x.cols(), [&](index_t j, auto epsilon) {
-        const detail::latent_deviation<C> deviation(policy.how,
-                                                    load(policy.log_variance.value(i, j)));
-        out(i, j) = store<T>(load(x(i, j)) + deviation.value * static_cast<C>(epsilon));
-      });
-    });
-  }
-
-  /// A row that is not selected does not read its gradient: it may hold anything.
-  template <element T>
-  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
-                       const random_key& key, const row_selection& selection,
-                       matrix_view<const T> grad_out) {
-    using C = compute_t<T>;
-    const index_t cols = x.value.cols();
-    const operand<T>& log_variance = policy.log_variance;
-    workspace::scope scope(ctx.workspace);
-    const cpu::row_buffers<C> gradients(ctx, scope, cols);
-    cpu::for_each_row(ctx, x.value.rows(), cols, {}, [&](index_t i, int worker) {
-      const bool selected = selection.contains(i);
-      if (log_variance.wants_gradient()) {
-        C* const gradient = gradients.of(worker);
-        std::fill_n(gradient, cols, C{0});
-        if (selected) {
-          detail::latent_row(ctx, policy, key, i, cols, [&](index_t j, auto epsilon) {
-            const detail::latent_deviation<C> deviation(policy.how, load(log_variance.value(i, j)));
-            gradient[j] = load(grad_out(i, j)) * (deviation.slope * static_cast<C>(epsilon));
-          });
-        }
-        cpu::put_gradient(log_variance, i, [&](index_t j) { return gradient[j]; });
-      }
-      // Last: x's destination may be grad_out itself.
-      if (selected) cpu::put_gradient(x, i, [&](index_t j) { return load(grad_out(i, j)); });
-    });
   }
 };
 

@@ -12,8 +12,8 @@
 #include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/row_selection.hpp"
-#include "feaug/cpu/core/operation.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -150,7 +150,7 @@ struct one_of_traits : augmentation_defaults {
         policy.parts);
   }
 
-  template <class Context, element T>
+  template <any_context Context, element T>
   static void forward(Context& ctx, const policy_type& policy,
                       matrix_view<const T, Context::space> x, const random_key& key,
                       const row_selection& selection, matrix_view<T, Context::space> out) {
@@ -163,7 +163,7 @@ struct one_of_traits : augmentation_defaults {
     });
   }
 
-  template <class Context, element T>
+  template <any_context Context, element T>
   static void backward(Context& ctx, const policy_type& policy,
                        const operand<T, 2, Context::space>& x, const random_key& key,
                        const row_selection& selection,
@@ -237,7 +237,7 @@ struct augmentation_traits<drawn_one_of_policy<S, Ps...>>
 
 /// The choice that one_of draws from the key, the number of its part for every row:
 /// drawn_one_of(choice, parts…) with the same key then does what one_of would.
-template <class Context, augmentation... Ps>
+template <any_context Context, augmentation... Ps>
 void draw(Context& ctx, const one_of_policy<Ps...>& policy, const random_key& key,
           vector_view<index_t, Context::space> choice) {
   constexpr std::string_view op = "draw";

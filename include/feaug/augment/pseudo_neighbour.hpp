@@ -5,14 +5,9 @@
 #include <string_view>
 
 #include "feaug/augment/neighbour.hpp"
-#include "feaug/augment/noise.hpp"
 #include "feaug/core/error.hpp"
-#include "feaug/core/random.hpp"
-#include "feaug/core/row_norm.hpp"
-#include "feaug/core/row_selection.hpp"
-#include "feaug/cpu/core/put_gradient.hpp"
-#include "feaug/cpu/core/rows.hpp"
-#include "feaug/cpu/core/unit_rows.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -59,35 +54,6 @@ requires(neighbour_rule<Of>::draws_choice)
   return chosen;
 }
 
-namespace cpu {
-
-/// The gradient g by out_i becomes that by x_i, put where x wants it. `made` is out_i before it was
-/// normalised, null if it was not; `gradient` holds D numbers.
-template <element T>
-void pseudo_neighbour_backward_row(const operand<T>& x, index_t i, const T* grad_out,
-                                   const double* made, double weight, double through,
-                                   double* gradient) {
-  const T* row = x.value.row(i);
-  const index_t cols = x.value.cols();
-  for (index_t j = 0; j < cols; ++j) gradient[j] = static_cast<double>(load(grad_out[j]));
-  if (made != nullptr) {
-    const double inverse = inverse_norm(row_norm(made, cols), default_norm_eps);
-    unit_backward_row(made, cols, inverse, default_norm_eps, gradient);
-  }
-  const double inverse = inverse_norm(row_norm(row, cols), default_norm_eps);
-  double along = 0;
-  for (index_t j = 0; j < cols; ++j)
-    along += static_cast<double>(load(row[j])) * inverse * gradient[j];
-  const double factor = inverse >= 1.0 / default_norm_eps ? 0.0 : weight * inverse;
-  put_gradient(x, i, [&](index_t j) {
-    const double unit = static_cast<double>(load(row[j])) * inverse;
-    const double own = factor == 0.0 ? 0.0 : factor * (gradient[j] - unit * along);
-    return static_cast<compute_t<T>>(own + (through == 0.0 ? 0.0 : through * gradient[j]));
-  });
-}
-
-}  // namespace cpu
-
 template <element U, memory_space S, class Of>
 struct augmentation_traits<neighbour_policy<U, S, pseudo_neighbour_of<Of>>>
     : detail::neighbour_checks<neighbour_rule<Of>, neighbour_policy<U, S, pseudo_neighbour_of<Of>>,
@@ -121,46 +87,6 @@ struct augmentation_traits<neighbour_policy<U, S, pseudo_neighbour_of<Of>>>
     if (x.wants_gradient()) check_apart(policy, "gradient of x", x.gradient);
   }
 
-  template <element T>
-  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
-                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
-    for_each_made_row(
-        ctx, policy, x, key, selection,
-        [&](index_t i, const cpu::used_slots& used, const double* row, int) {
-          detail::tell_slots(policy.binding, i, used);
-          const index_t cols = x.cols();
-          const double scale =
-              policy.how.normalize ? inverse_norm(row_norm(row, cols), default_norm_eps) : 1.0;
-          for (index_t j = 0; j < cols; ++j)
-            out(i, j) = store<T>(static_cast<compute_t<T>>(row[j] * scale));
-        });
-  }
-
-  template <element T>
-  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
-                       const random_key& key, const row_selection& selection,
-                       matrix_view<const T> grad_out) {
-    if (!x.wants_gradient()) return;
-    cpu::operation call(ctx, name);
-    if (rule::mixes_rows && !selection.all()) cpu::put_zero_gradient(call, x, selection, false);
-    workspace::scope scope(ctx.workspace);
-    const cpu::row_buffers<double> gradients(ctx, scope, x.value.cols());
-    const double weight = static_cast<double>(policy.how.weight);
-    const double through = through_share(policy);
-    const auto put = [&](index_t i, const double* made, int worker) {
-      cpu::pseudo_neighbour_backward_row(x, i, grad_out.row(i), made, weight, through,
-                                         gradients.of(worker));
-    };
-    if (policy.how.normalize) {
-      for_each_made_row(ctx, policy, x.value, key, selection,
-                        [&](index_t i, const cpu::used_slots& /*used*/, const double* row,
-                            int worker) { put(i, row, worker); });
-    } else {
-      cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), selection,
-                        [&](index_t i, int worker) { put(i, nullptr, worker); });
-    }
-  }
-
   /// What g is multiplied by on its straight way through the neighbour.
   static double through_share(const policy_type& policy) {
     const bool through = rule::plan(policy.how.of).gradient == neighbour_gradient::straight_through;
@@ -173,40 +99,6 @@ struct augmentation_traits<neighbour_policy<U, S, pseudo_neighbour_of<Of>>>
                           const matrix_view<T, S>& out) {
     augmentation_traits::check_neighbours_apart(name, policy, output, out);
     if (policy.epsilon.has_value()) check::apart(name, output, out, "epsilon", *policy.epsilon);
-  }
-
-  /// use(i, used slots, w·unit(x_i) + (1 − w)·n_i + σ·ε_i, worker).
-  template <element T, class Use>
-  static void for_each_made_row(cpu_context& ctx, const policy_type& policy,
-                                const matrix_view<const T>& x, const random_key& key,
-                                const row_selection& selection, const Use& use) {
-    const cpu::neighbour_source<T> from = {.op = name,
-                                           .queue = policy.queue,
-                                           .plan = rule::plan(policy.how.of),
-                                           .exclude_ids = policy.binding.exclude_ids,
-                                           .choice = policy.choice};
-    const double weight = static_cast<double>(policy.how.weight);
-    const double sigma = static_cast<double>(policy.how.noise);
-    cpu::for_each_neighbour(ctx, from, x, key.streams_later(1), selection,
-                            [&](index_t i, const cpu::used_slots& used, double* row, int worker) {
-                              const index_t cols = x.cols();
-                              const double inverse =
-                                  inverse_norm(row_norm(x.row(i), cols), default_norm_eps);
-                              for (index_t j = 0; j < cols; ++j) {
-                                const double unit = static_cast<double>(load(x(i, j))) * inverse;
-                                row[j] = weight * unit + (1.0 - weight) * row[j];
-                              }
-                              const auto add = [&](index_t j, auto epsilon) {
-                                row[j] += sigma * static_cast<double>(epsilon);
-                              };
-                              if (sigma > 0 && policy.epsilon.has_value()) {
-                                for (index_t j = 0; j < cols; ++j)
-                                  add(j, load((*policy.epsilon)(i, j)));
-                              } else if (sigma > 0) {
-                                detail::for_each_noise(ctx, gaussian_noise{}, key, i, cols, add);
-                              }
-                              use(i, used, row, worker);
-                            });
   }
 };
 

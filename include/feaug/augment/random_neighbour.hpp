@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "feaug/augment/neighbour.hpp"
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/random.hpp"
-#include "feaug/cpu/core/context.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -61,7 +61,7 @@ struct drawn_choice {
 
 /// The numbers that a random neighbour draws from the key, one a row: with_choice(…, choice) then
 /// does what it would.
-template <class Context>
+template <any_context Context>
 void draw(Context& ctx, const random_neighbour& /*policy*/, const random_key& key,
           vector_view<float, Context::space> choice) {
   constexpr std::string_view op = "draw";

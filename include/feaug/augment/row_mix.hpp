@@ -1,77 +1,208 @@
-// Any row_mix as an augmentation, with a permutation of the batch as partner or with the caller's:
-// the loops on the CPU.
+// Mixes of a row with its partner whose coefficients hang on the whole rows: slerp,
+// exchange_moments.
+//
+// Every such mix does the same three things to a row x and its partner p, and so do its gradients:
+// a few sums over the columns, a formula that turns them into coefficients, and a linear
+// combination of x, p (and g) with those. The formula is the mix; all else is here, for host and
+// device. Sums and coefficients are doubles.
 #pragma once
 
+#include <cmath>
+#include <concepts>
 #include <string_view>
-#include <vector>
 
+#include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/mix.hpp"
-#include "feaug/augment/row_mix_plan.hpp"
-#include "feaug/core/random_permutation.hpp"
-#include "feaug/core/row_selection.hpp"
-#include "feaug/cpu/core/lanes.hpp"
-#include "feaug/cpu/core/put_gradient.hpp"
-#include "feaug/cpu/core/rows.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/macros.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cpu {
+/// How a mix reads a row: element v as (v − centre)·factor.
+struct row_measure {
+  double centre;
+  double factor;
+  /// What gradients by the row so read are multiplied by: the factor, or 0 for a row without a
+  /// direction.
+  double slope;
 
-/// Adds up over the columns of a row in lanes: element j goes to lane j mod 16.
-struct lane_reduce {
-  template <int Count, class Term>
-  feaug::detail::sum_array<Count> sums(index_t cols, const Term& term) const {
-    double lanes[Count][lane_count] = {};
-    const index_t full = in_full_lanes(cols);
-    for (index_t j = 0; j < full; j += lane_count) {
-      for (index_t lane = 0; lane < lane_count; ++lane) {
-        const auto terms = term(j + lane);
-        for (int which = 0; which < Count; ++which) lanes[which][lane] += terms.value[which];
-      }
-    }
-    for (index_t j = full; j < cols; ++j) {
-      const auto terms = term(j);
-      for (int which = 0; which < Count; ++which) lanes[which][j - full] += terms.value[which];
-    }
-    feaug::detail::sum_array<Count> sums = {};
-    for (int which = 0; which < Count; ++which) {
-      for (const double lane : lanes[which]) sums.value[which] += lane;
-    }
-    return sums;
+  [[nodiscard]] FEAUG_HD double operator()(double v) const { return (v - centre) * factor; }
+};
+
+/// A row x and its partner p, both as the mix reads them.
+struct row_pair {
+  row_measure x;
+  row_measure partner;
+  double difference;  ///< Σ (x − p)², if the mix compares rows
+  double sum;         ///< Σ (x + p)², if the mix compares rows
+  index_t cols;
+};
+
+/// Sums with the gradient g by the output.
+struct gradient_sums {
+  double g;
+  double g_x;  ///< Σ g·x, x as the mix reads it
+  double g_partner;
+};
+
+/// gradient·g + x·x + partner·p + one, rows as the mix reads them.
+struct row_combination {
+  double gradient;
+  double x;
+  double partner;
+  double one;
+
+  /// As out: there is no g.
+  [[nodiscard]] FEAUG_HD double operator()(double v, double p) const {
+    return x * v + partner * p + one;
   }
-
-  template <class Term>
-  double largest(index_t cols, const Term& term) const {
-    double largest = 0;
-    for (index_t j = 0; j < cols; ++j) {
-      const double candidate = term(j);
-      if (candidate > largest) largest = candidate;
-    }
-    return largest;
+  [[nodiscard]] FEAUG_HD double operator()(double g, double v, double p) const {
+    return gradient * g + (x * v + partner * p + one);
   }
 };
 
-}  // namespace cpu
+/// The gradients by x and by its partner.
+struct row_gradients {
+  row_combination x;
+  row_combination partner;
+};
+
+/// A mix that is such a formula. `static constexpr bool centred`: rows are read about their means;
+/// `compares_rows`: row_pair's difference and sum are wanted; measure(length, centre, cols) says
+/// how a row of length ‖row − centre‖ is read (NaN if the length is not finite).
+template <class Mix>
+concept row_mix = requires(const Mix& mix, const row_pair& pair, const gradient_sums& sums,
+                           double number, index_t cols) {
+  { Mix::name } -> std::convertible_to<std::string_view>;
+  { Mix::centred } -> std::convertible_to<bool>;
+  { Mix::compares_rows } -> std::convertible_to<bool>;
+  { mix.measure(number, number, cols) } -> std::same_as<row_measure>;
+  { mix.output(pair, number) } -> std::same_as<row_combination>;
+  { mix.gradients(pair, sums, number) } -> std::same_as<row_gradients>;
+};
+
+/// What is left to do for a row of the output, or of the gradients, once its sums are known.
+struct output_plan {
+  row_measure x;
+  row_measure partner;
+  row_combination out;
+
+  [[nodiscard]] FEAUG_HD double operator()(double v, double p) const {
+    return out(x(v), partner(p));
+  }
+};
+struct gradient_plan {
+  row_measure x;
+  row_measure partner;
+  row_gradients by;
+
+  [[nodiscard]] FEAUG_HD double by_x(double g, double v, double p) const {
+    return by.x(g, x(v), partner(p));
+  }
+  [[nodiscard]] FEAUG_HD double by_partner(double g, double v, double p) const {
+    return by.partner(g, x(v), partner(p));
+  }
+};
 
 namespace detail {
+
+template <int Count>
+struct sum_array {
+  double value[Count];
+};
+
+// `reduce` adds up over the columns of a row, with one thread or with a warp:
+//   reduce.template sums<Count>(cols, term)   Σ term(j), which is a sum_array<Count>
+//   reduce.largest(cols, term)                the largest term(j) ≥ 0, NaN passed over
+// nvcc would warn that a warp's does so on a device only.
+
+/// How the mix reads `row`.
+#if defined(__CUDACC__)
+#pragma nv_exec_check_disable
+#endif
+template <class Reduce, class Mix, element T>
+FEAUG_HD row_measure measure_row(const Reduce& reduce, const Mix& mix, const T* row, index_t cols) {
+  double centre = 0;
+  if constexpr (Mix::centred) {
+    // From the first element on: the deviations of a constant row are 0, however large it is.
+    const auto first = static_cast<double>(load(row[0]));
+    const auto total = reduce.template sums<1>(
+        cols, [&](index_t j) { return sum_array<1>{{static_cast<double>(load(row[j])) - first}}; });
+    centre = first + total.value[0] / static_cast<double>(cols);
+  }
+  const auto squares = reduce.template sums<1>(cols, [&](index_t j) {
+    const double deviation = static_cast<double>(load(row[j])) - centre;
+    return sum_array<1>{{deviation * deviation}};
+  });
+  double length = std::sqrt(squares.value[0]);
+  if (!is_finite(length)) {  // doubles above 1e154, or not finite: then NaN comes out
+    const double largest = reduce.largest(
+        cols, [&](index_t j) { return std::fabs(static_cast<double>(load(row[j])) - centre); });
+    const auto scaled = reduce.template sums<1>(cols, [&](index_t j) {
+      const double deviation = (static_cast<double>(load(row[j])) - centre) / largest;
+      return sum_array<1>{{deviation * deviation}};
+    });
+    length = largest * std::sqrt(scaled.value[0]);
+  }
+  return mix.measure(length, centre, cols);
+}
+
+#if defined(__CUDACC__)
+#pragma nv_exec_check_disable
+#endif
+template <class Reduce, class Mix, element T>
+FEAUG_HD row_pair measure_pair(const Reduce& reduce, const Mix& mix, const T* x, const T* partner,
+                               index_t cols) {
+  row_pair pair = {measure_row(reduce, mix, x, cols), measure_row(reduce, mix, partner, cols), 0, 0,
+                   cols};
+  if constexpr (Mix::compares_rows) {
+    const auto squares = reduce.template sums<2>(cols, [&](index_t j) {
+      const double v = pair.x(static_cast<double>(load(x[j])));
+      const double p = pair.partner(static_cast<double>(load(partner[j])));
+      return sum_array<2>{{(v - p) * (v - p), (v + p) * (v + p)}};
+    });
+    pair.difference = squares.value[0];
+    pair.sum = squares.value[1];
+  }
+  return pair;
+}
+
+#if defined(__CUDACC__)
+#pragma nv_exec_check_disable
+#endif
+template <class Reduce, class Mix, element T>
+FEAUG_HD output_plan plan_output(const Reduce& reduce, const Mix& mix, const T* x, const T* partner,
+                                 index_t cols, double weight) {
+  const row_pair pair = measure_pair(reduce, mix, x, partner, cols);
+  return {pair.x, pair.partner, mix.output(pair, weight)};
+}
+
+#if defined(__CUDACC__)
+#pragma nv_exec_check_disable
+#endif
+template <class Reduce, class Mix, element T>
+FEAUG_HD gradient_plan plan_gradients(const Reduce& reduce, const Mix& mix, const T* x,
+                                      const T* partner, const T* grad_out, index_t cols,
+                                      double weight) {
+  const row_pair pair = measure_pair(reduce, mix, x, partner, cols);
+  const auto sums = reduce.template sums<3>(cols, [&](index_t j) {
+    const auto g = static_cast<double>(load(grad_out[j]));
+    return sum_array<3>{{g, g * pair.x(static_cast<double>(load(x[j]))),
+                         g * pair.partner(static_cast<double>(load(partner[j])))}};
+  });
+  return {pair.x, pair.partner,
+          mix.gradients(pair, {sums.value[0], sums.value[1], sums.value[2]}, weight)};
+}
 
 /// The key that a mix with a partner from the batch draws the permutation from: its weights come
 /// first.
 template <row_mix Mix>
 random_key permutation_key(const random_key& key) {
   return weighted_mix<Mix> ? key.streams_later(1) : key;
-}
-
-/// Writes a row of the output.
-template <row_mix Mix, element T>
-void row_mix_output(const Mix& mix, const T* x, const T* partner, index_t cols, double weight,
-                    T* out) {
-  const output_plan plan = plan_output(cpu::lane_reduce{}, mix, x, partner, cols, weight);
-  for (index_t j = 0; j < cols; ++j) {
-    out[j] = store<T>(static_cast<compute_t<T>>(
-        plan(static_cast<double>(load(x[j])), static_cast<double>(load(partner[j])))));
-  }
 }
 
 }  // namespace detail
@@ -89,129 +220,12 @@ struct augmentation_traits<Mix> : augmentation_defaults {
     if constexpr (weighted_mix<Mix>) detail::check_mix(name, mix);
     if constexpr (requires { mix.validate(); }) mix.validate();
   }
-
-  template <element T>
-  static void forward(cpu_context& ctx, const Mix& mix, matrix_view<const T> x,
-                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
-    workspace::scope scope(ctx.workspace);
-    auto* permutation = scope.take<index_t>(x.rows());
-    draw_permutation(detail::permutation_key<Mix>(key), permutation, x.rows());
-    cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
-      detail::row_mix_output(mix, x.row(i), x.row(permutation[i]), x.cols(), weight<T>(mix, key, i),
-                             out.row(i));
-    });
-  }
-
-  /// A row of x was mixed into its own output and into that of the one row whose partner it is.
-  template <element T>
-  static void backward(cpu_context& ctx, const Mix& mix, const operand<T>& x, const random_key& key,
-                       const row_selection& selection, matrix_view<const T> grad_out) {
-    using C = compute_t<T>;
-    if (!x.wants_gradient()) return;
-    const index_t rows = x.value.rows();
-    const index_t cols = x.value.cols();
-    workspace::scope scope(ctx.workspace);
-    auto* permutation = scope.take<index_t>(rows);
-    auto* partner_of = scope.take<index_t>(rows);
-    auto* plans = scope.take<gradient_plan>(rows);
-    draw_permutation(detail::permutation_key<Mix>(key), permutation, rows);
-    for (index_t i = 0; i < rows; ++i) partner_of[permutation[i]] = i;
-    cpu::for_each_row(ctx, rows, cols, selection, [&](index_t i, int) {
-      plans[i] = detail::plan_gradients(cpu::lane_reduce{}, mix, x.value.row(i),
-                                        x.value.row(permutation[i]), grad_out.row(i), cols,
-                                        weight<T>(mix, key, i));
-    });
-    const auto at = [](const T* row, index_t j) { return static_cast<double>(load(row[j])); };
-    cpu::for_each_row(ctx, rows, cols, {}, [&](index_t i, int) {
-      const index_t other = partner_of[i];
-      const bool own = selection.contains(i);
-      const bool lent = selection.contains(other);
-      const T* row = x.value.row(i);
-      const T* partner = x.value.row(permutation[i]);
-      const T* lender = x.value.row(other);
-      cpu::put_gradient(x, i, [&](index_t j) {
-        // A row that is not selected does not read its gradient: it may hold anything.
-        double sum = 0;
-        if (own) sum = plans[i].by_x(at(grad_out.row(i), j), at(row, j), at(partner, j));
-        if (lent)
-          sum += plans[other].by_partner(at(grad_out.row(other), j), at(lender, j), at(row, j));
-        return static_cast<C>(sum);
-      });
-    });
-  }
-
- private:
-  template <element T>
-  static double weight(const Mix& mix, const random_key& key, index_t i) {
-    if constexpr (weighted_mix<Mix>)
-      return static_cast<compute_t<T>>(detail::draw_weight(mix, key, i));
-    return 0;
-  }
 };
 
 /// The partner is the caller's. Streams: the weights' if there are any.
 template <row_mix Mix, element U, memory_space S>
 struct augmentation_traits<partnered<Mix, U, S>> : detail::partnered_mix_traits<Mix, U, S> {
-  using base = detail::partnered_mix_traits<Mix, U, S>;
-  using typename base::policy_type;
   static constexpr bool backward_reads_value = true;
-
-  template <element T>
-  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
-                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
-    cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
-      detail::row_mix_output(policy.mix, x.row(i), policy.partner.value.row(i), x.cols(),
-                             weight(policy, key, i), out.row(i));
-    });
-  }
-
-  template <element T>
-  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
-                       const random_key& key, const row_selection& selection,
-                       matrix_view<const T> grad_out) {
-    using C = compute_t<T>;
-    if (!x.wants_gradient() && !policy.partner.wants_gradient()) return;
-    const index_t cols = x.value.cols();
-    const auto at = [](const T* row, index_t j) { return static_cast<double>(load(row[j])); };
-    cpu::for_each_row(ctx, x.value.rows(), cols, {}, [&](index_t i, int) {
-      if (!selection.contains(i)) {
-        cpu::put_gradient(policy.partner, i, [](index_t) { return C{0}; });
-        return;
-      }
-      const T* row = x.value.row(i);
-      const T* partner = policy.partner.value.row(i);
-      const T* g = grad_out.row(i);
-      const gradient_plan plan = detail::plan_gradients(cpu::lane_reduce{}, policy.mix, row,
-                                                        partner, g, cols, weight(policy, key, i));
-      // The partner first: x's destination may be grad_out itself.
-      cpu::put_gradient(policy.partner, i, [&](index_t j) {
-        return static_cast<C>(plan.by_partner(at(g, j), at(row, j), at(partner, j)));
-      });
-      cpu::put_gradient(x, i, [&](index_t j) {
-        return static_cast<C>(plan.by_x(at(g, j), at(row, j), at(partner, j)));
-      });
-    });
-  }
-
- private:
-  static double weight(const policy_type& policy, const random_key& key, index_t i) {
-    if constexpr (weighted_mix<Mix>) return base::weight(policy, key, i);
-    return 0;
-  }
 };
-
-/// The partners that a mix without weights draws from the key for a batch of N rows: row i is mixed
-/// with row permutation[i]. with_partner over the rows so permuted then does what the mix would.
-template <row_mix Mix>
-requires(!weighted_mix<Mix>) void draw(cpu_context& /*ctx*/, const Mix& mix, const random_key& key,
-                                       vector_view<index_t> permutation) {
-  check::writable("draw", "permutation", permutation);
-  check::usable("draw", key, permutation.size(), 1, augmentation_traits<Mix>::streams);
-  augmentation_traits<Mix>::validate(mix, permutation.size(), 1);
-  std::vector<index_t> order(static_cast<std::size_t>(permutation.size()));
-  draw_permutation(detail::permutation_key<Mix>(key), order.data(), permutation.size());
-  for (index_t i = 0; i < permutation.size(); ++i)
-    permutation[i] = order[static_cast<std::size_t>(i)];
-}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

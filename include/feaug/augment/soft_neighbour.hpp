@@ -1,18 +1,15 @@
 // A soft-max mean of the k nearest rows of a support as the augmented feature.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
-#include "feaug/augment/l2_normalize.hpp"
 #include "feaug/augment/neighbour.hpp"
-#include "feaug/core/row_selection.hpp"
-#include "feaug/cpu/core/rows.hpp"
-#include "feaug/cpu/queue/compare_neighbours.hpp"
-#include "feaug/queue/neighbour_soft_max.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/queue/support_rows.hpp"
 #include "feaug/version.hpp"
 
@@ -113,124 +110,6 @@ struct augmentation_traits<soft_neighbour_policy<U, S>> : augmentation_defaults 
       check::apart(name, "gradient of x", x.gradient, policy.support.rows_name(),
                    policy.support.rows());
     }
-  }
-
-  template <element T>
-  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
-                      const random_key& /*key*/, const row_selection& selection,
-                      matrix_view<T> out) {
-    refuse_missing<T>(policy, x, selection);
-    const index_t cols = x.cols();
-    const matrix_view<const T>& rows = policy.support.rows();
-    for_each_row_found(ctx, policy, x, {}, selection, [&](index_t i, const found_row& row, int) {
-      const matrix_view<index_t>& indices = policy.binding.indices;
-      if (indices.data != nullptr) std::copy_n(row.slots, policy.how.k, indices.row(i));
-      if (row.count == 0) {
-        cpu::normalize_row(x.row(i), cols, default_norm_eps, out.row(i));
-        return;
-      }
-      const neighbour_soft_max soft_max = soft_max_of(policy, row);
-      for (index_t n = 0; n < row.count; ++n)
-        row.found[n].factor *= soft_max.weight(row.found[n].similarity);
-      for (index_t j = 0; j < cols; ++j) {
-        out(i, j) = store<T>(
-            static_cast<compute_t<T>>(cpu::neighbour_sum<T>(rows, row.found, row.count, j)));
-      }
-    });
-  }
-
-  template <element T>
-  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
-                       const random_key& /*key*/, const row_selection& selection,
-                       matrix_view<const T> grad_out) {
-    using C = compute_t<T>;
-    const index_t cols = x.value.cols();
-    const matrix_view<const T>& rows = policy.support.rows();
-    const matrix_view<const index_t> given = policy.binding.indices;
-    if (given.data == nullptr) {
-      refuse_missing<T>(policy, x.value, selection);
-    } else {
-      check::found_slots(name, policy.support, given, selection);
-    }
-    workspace::scope scope(ctx.workspace);
-    const cpu::row_buffers<C> gradients(ctx, scope, cols);
-    const cpu::row_buffers<double> by_weight(ctx, scope, policy.how.k);
-    for_each_row_found(
-        ctx, policy, x.value, given, selection, [&](index_t i, const found_row& row, int worker) {
-          C* const gradient = gradients.of(worker);
-          if (row.count == 0) {
-            cpu::normalize_row_backward(x, i, grad_out.row(i), default_norm_eps, gradient);
-            return;
-          }
-          // out = Σ w_n u_n, so ∂L/∂w_n = g·u_n, and by the soft-max ∂L/∂s_n.
-          const neighbour_soft_max soft_max = soft_max_of(policy, row);
-          double* const slopes = by_weight.of(worker);
-          double mean = 0;
-          for (index_t n = 0; n < row.count; ++n) {
-            const T* v = rows.row(row.found[n].slot);
-            slopes[n] = 0;
-            for (index_t j = 0; j < cols; ++j) {
-              slopes[n] += static_cast<double>(load(grad_out(i, j))) *
-                           (static_cast<double>(load(v[j])) * row.found[n].factor);
-            }
-            mean += soft_max.weight(row.found[n].similarity) * slopes[n];
-          }
-          for (index_t n = 0; n < row.count; ++n) {
-            const double weight = soft_max.weight(row.found[n].similarity);
-            row.found[n].factor *= soft_max.slope(weight, slopes[n], mean);
-          }
-          for (index_t j = 0; j < cols; ++j)
-            gradient[j] = static_cast<C>(cpu::neighbour_sum<T>(rows, row.found, row.count, j));
-          cpu::unit_backward_row(x.value.row(i), cols, row.inverse, default_norm_eps, gradient);
-          cpu::write_gradient(x, i, gradient);
-        });
-  }
-
- private:
-  /// What was found for a row.
-  struct found_row {
-    const index_t* slots;  ///< k
-    cpu::compared_neighbour* found;
-    index_t count;
-    double inverse;  ///< 1 / max(‖x_i‖, 1e-12)
-  };
-
-  static neighbour_soft_max soft_max_of(const policy_type& policy, const found_row& row) {
-    neighbour_soft_max soft_max(policy.how.temperature);
-    for (index_t n = 0; n < row.count; ++n) soft_max.take(row.found[n].similarity);
-    return soft_max;
-  }
-
-  /// work(i, found_row, worker) for every selected row.
-  template <element T, class Work>
-  static void for_each_row_found(cpu_context& ctx, const policy_type& policy,
-                                 const matrix_view<const T>& x,
-                                 const matrix_view<const index_t>& given,
-                                 const row_selection& selection, const Work& work) {
-    const index_t k = policy.how.k;
-    const index_t cols = x.cols();
-    workspace::scope scope(ctx.workspace);
-    const cpu::row_buffers<cpu::compared_neighbour> found(ctx, scope, k);
-    cpu::for_each_found<T>(
-        ctx, policy.support, x, policy.binding.exclude_ids, k, given,
-        [&](index_t first, const matrix_view<const index_t>& slots) {
-          cpu::for_each_row(ctx, slots.rows(), (k + 1) * cols, {}, [&](index_t r, int worker) {
-            const index_t i = first + r;
-            if (!selection.contains(i)) return;
-            const double inverse = inverse_norm(row_norm(x.row(i), cols), default_norm_eps);
-            const index_t count = cpu::compare_neighbours<T>(
-                x.row(i), inverse, policy.support.rows(), slots.row(r), k, found.of(worker));
-            work(i, found_row{slots.row(r), found.of(worker), count, inverse}, worker);
-          });
-        });
-  }
-
-  template <class T>
-  static void refuse_missing(const policy_type& policy, const matrix_view<const T>& x,
-                             const row_selection& selection) {
-    if (policy.how.fallback == neighbour_fallback::query) return;
-    check::leaves_some<T>(name, policy.support, policy.binding.exclude_ids, x, selection,
-                          "a neighbour for every row, or neighbour_fallback::query");
   }
 };
 

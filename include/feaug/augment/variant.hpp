@@ -10,8 +10,8 @@
 #include <variant>
 
 #include "feaug/augment/augmentation.hpp"
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/row_selection.hpp"
-#include "feaug/cpu/core/operation.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -50,7 +50,7 @@ struct augmentation_traits<std::variant<Ps...>> : augmentation_defaults {
     });
   }
 
-  template <class Context, element T>
+  template <any_context Context, element T>
   static void forward(Context& ctx, const policy_type& policy,
                       matrix_view<const T, Context::space> x, const random_key& key,
                       const row_selection& selection, matrix_view<T, Context::space> out) {
@@ -60,7 +60,7 @@ struct augmentation_traits<std::variant<Ps...>> : augmentation_defaults {
     });
   }
 
-  template <class Context, element T>
+  template <any_context Context, element T>
   static void backward(Context& ctx, const policy_type& policy,
                        const operand<T, 2, Context::space>& x, const random_key& key,
                        const row_selection& selection,

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
@@ -25,7 +26,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 /// k)·stream_count<policy> on. options.symmetric plays no part. The predictor's parameter gradients
 /// are its own affair: see feaug::predictor. The features are changed in no way. Scratch: up to
 /// eleven N × D arrays.
-template <class Context, element T, memory_space S, predictor<T, S> Predictor, class Augmentation>
+template <any_context Context, element T, memory_space S, predictor<T, S> Predictor,
+          class Augmentation>
 requires(S == Context::space) void step_direction(
     Context& ctx, const std::type_identity_t<step_options<T, S>>& options,
     const operand<T, 2, S>& a, const std::type_identity_t<operand<T, 2, S>>& b, Predictor& h,
@@ -54,7 +56,8 @@ requires(S == Context::space) void step_direction(
 /// The loss of two views of N × D features, into one element, and all its gradients: the mean of
 /// both directions, or z1 → z2 alone with options.symmetric = false. Each view is differentiated as
 /// a prediction and, with target_gradient::flowing, as a target.
-template <class Context, element T, memory_space S, predictor<T, S> Predictor, class Augmentation>
+template <any_context Context, element T, memory_space S, predictor<T, S> Predictor,
+          class Augmentation>
 requires(S == Context::space) void step(Context& ctx,
                                         const std::type_identity_t<step_options<T, S>>& options,
                                         const operand<T, 2, S>& z1, const operand<T, 2, S>& z2,

@@ -1,7 +1,16 @@
-#include "operators/augmentations.hpp"
+#include "feaug/cpu/augment/adversarial.hpp"
+#include "feaug/cpu/augment/covariance_noise.hpp"
+#include "feaug/cpu/augment/l2_normalize.hpp"
+#include "feaug/cpu/augment/latent_noise.hpp"
+#include "feaug/cpu/augment/mask.hpp"
+#include "feaug/cpu/augment/mix.hpp"
+#include "feaug/cpu/augment/row_mix.hpp"
+#include "feaug/cpu/augment/soft_neighbour.hpp"
 
+// After what they call: names are looked up where these templates are written.
 #include "cpu/cpu_backend.hpp"
 #include "cpu/cpu_operators.hpp"
+#include "operators/augmentations.hpp"
 
 namespace conformance {
 

@@ -1,7 +1,12 @@
-#include "operators/diagnostics.hpp"
+#include "feaug/cpu/diagnostics/alignment.hpp"
+#include "feaug/cpu/diagnostics/feature_deviation.hpp"
+#include "feaug/cpu/diagnostics/neighbour_share.hpp"
+#include "feaug/cpu/diagnostics/uniformity.hpp"
 
+// After what they call: names are looked up where these templates are written.
 #include "cpu/cpu_backend.hpp"
 #include "cpu/cpu_operators.hpp"
+#include "operators/diagnostics.hpp"
 
 namespace conformance {
 

@@ -1,7 +1,24 @@
-#include "operators/losses.hpp"
+#include "feaug/cpu/loss/barlow_twins.hpp"
+#include "feaug/cpu/loss/hard_negative_info_nce.hpp"
+#include "feaug/cpu/loss/info_nce.hpp"
+#include "feaug/cpu/loss/kl_to_standard_normal.hpp"
+#include "feaug/cpu/loss/masked_prediction.hpp"
+#include "feaug/cpu/loss/mean_shift.hpp"
+#include "feaug/cpu/loss/negative_cosine.hpp"
+#include "feaug/cpu/loss/nt_xent.hpp"
+#include "feaug/cpu/loss/relation_distillation.hpp"
+#include "feaug/cpu/loss/sigmoid.hpp"
+#include "feaug/cpu/loss/sinkhorn.hpp"
+#include "feaug/cpu/loss/soft_neighbour_contrast.hpp"
+#include "feaug/cpu/loss/supervised_contrastive.hpp"
+#include "feaug/cpu/loss/swapped_assignment.hpp"
+#include "feaug/cpu/loss/symmetric_info_nce.hpp"
+#include "feaug/cpu/loss/vicreg.hpp"
 
+// After what they call: names are looked up where these templates are written.
 #include "cpu/cpu_backend.hpp"
 #include "cpu/cpu_operators.hpp"
+#include "operators/losses.hpp"
 
 namespace conformance {
 

@@ -1,8 +1,12 @@
-#include "operators/queue.hpp"
+#include "feaug/cpu/augment/pseudo_neighbour.hpp"
+#include "feaug/cpu/queue/nearest.hpp"
+#include "feaug/cpu/queue/support_queue.hpp"
 
+// After what they call: names are looked up where these templates are written.
 #include "cpu/cpu_backend.hpp"
 #include "cpu/cpu_operators.hpp"
 #include "operators/neighbours.hpp"
+#include "operators/queue.hpp"
 
 namespace conformance {
 

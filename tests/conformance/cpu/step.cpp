@@ -1,8 +1,15 @@
-#include "operators/step.hpp"
+#include "feaug/cpu/step/step.hpp"
 
+#include "feaug/cpu/augment/elementwise.hpp"
+#include "feaug/cpu/augment/mask.hpp"
+#include "feaug/cpu/augment/neighbour.hpp"
+#include "feaug/cpu/step/momentum_update.hpp"
+
+// After what they call: names are looked up where these templates are written.
 #include "cpu/cpu_backend.hpp"
 #include "cpu/cpu_operators.hpp"
 #include "operators/momentum.hpp"
+#include "operators/step.hpp"
 
 namespace conformance {
 

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "arguments.hpp"
-#include "feaug/cpu/loss/sinkhorn.hpp"
-#include "feaug/cpu/loss/swapped_assignment.hpp"
+#include "feaug/loss/sinkhorn.hpp"
+#include "feaug/loss/swapped_assignment.hpp"
 #include "operators/arrays.hpp"
 #include "operators/operand_input.hpp"
 #include "operators/run_loss.hpp"

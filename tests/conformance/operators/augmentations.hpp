@@ -1,7 +1,7 @@
 // l2_normalize, mask, interpolate, extrapolate, slerp, exchange_moments, covariance_noise,
 // latent_noise, adversarial_step, soft_neighbour.
 //
-// Another backend includes its own headers before this one: the calls below are found by the type
+// A backend includes its own headers before this one: the calls below are found by the type
 // of the context.
 #pragma once
 

@@ -4,8 +4,8 @@
 #include <string>
 
 #include "arguments.hpp"
-#include "feaug/cpu/loss/barlow_twins.hpp"
-#include "feaug/cpu/loss/vicreg.hpp"
+#include "feaug/loss/barlow_twins.hpp"
+#include "feaug/loss/vicreg.hpp"
 #include "operators/operand_input.hpp"
 #include "operators/run_loss.hpp"
 

@@ -4,9 +4,9 @@
 #include <optional>
 #include <string>
 
-#include "feaug/cpu/loss/info_nce.hpp"
-#include "feaug/cpu/loss/nt_xent.hpp"
-#include "feaug/cpu/loss/symmetric_info_nce.hpp"
+#include "feaug/loss/info_nce.hpp"
+#include "feaug/loss/nt_xent.hpp"
+#include "feaug/loss/symmetric_info_nce.hpp"
 #include "operators/contrastive_loss.hpp"
 
 namespace conformance {

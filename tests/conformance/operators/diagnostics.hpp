@@ -1,17 +1,17 @@
 // alignment, uniformity, feature_deviation, neighbour_accuracy, same_sample_share. (effective_rank
 // is the CPU's alone, and so is not among the operators that every backend has.)
 //
-// Another backend includes its own headers before this one: the calls below are found by the type
+// A backend includes its own headers before this one: the calls below are found by the type
 // of the context.
 #pragma once
 
 #include <vector>
 
 #include "arguments.hpp"
-#include "feaug/cpu/diagnostics/alignment.hpp"
-#include "feaug/cpu/diagnostics/feature_deviation.hpp"
-#include "feaug/cpu/diagnostics/neighbour_share.hpp"
-#include "feaug/cpu/diagnostics/uniformity.hpp"
+#include "feaug/diagnostics/alignment.hpp"
+#include "feaug/diagnostics/feature_deviation.hpp"
+#include "feaug/diagnostics/neighbour_share.hpp"
+#include "feaug/diagnostics/uniformity.hpp"
 #include "operators/arrays.hpp"
 #include "operators/operand_input.hpp"
 #include "registry.hpp"

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "feaug/cpu/loss/hard_negative_info_nce.hpp"
+#include "feaug/loss/hard_negative_info_nce.hpp"
 #include "operators/contrastive_losses.hpp"
 
 namespace conformance {

@@ -1,7 +1,7 @@
 // kl_to_standard_normal, as run_loss wants it.
 #pragma once
 
-#include "feaug/cpu/loss/kl_to_standard_normal.hpp"
+#include "feaug/loss/kl_to_standard_normal.hpp"
 #include "operators/paired_loss.hpp"
 
 namespace conformance {

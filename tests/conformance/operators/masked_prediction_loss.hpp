@@ -2,7 +2,7 @@
 #pragma once
 
 #include "feaug/augment/mask.hpp"
-#include "feaug/cpu/loss/masked_prediction.hpp"
+#include "feaug/loss/masked_prediction.hpp"
 #include "operators/paired_loss.hpp"
 
 namespace conformance {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "arguments.hpp"
-#include "feaug/cpu/loss/mean_shift.hpp"
+#include "feaug/loss/mean_shift.hpp"
 #include "operators/arrays.hpp"
 #include "operators/operand_input.hpp"
 #include "operators/queue_memory.hpp"

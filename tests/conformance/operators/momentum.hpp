@@ -1,13 +1,13 @@
 // momentum_update: K tensors at once.
 //
-// Another backend includes its own headers before this one: the call below is found by the type of
+// A backend includes its own headers before this one: the call below is found by the type of
 // the context.
 #pragma once
 
 #include <vector>
 
 #include "arguments.hpp"
-#include "feaug/cpu/step/momentum_update.hpp"
+#include "feaug/step/momentum_update.hpp"
 #include "operators/arrays.hpp"
 #include "registry.hpp"
 

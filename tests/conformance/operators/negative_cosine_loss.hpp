@@ -1,7 +1,7 @@
 // negative_cosine, as run_loss wants it.
 #pragma once
 
-#include "feaug/cpu/loss/negative_cosine.hpp"
+#include "feaug/loss/negative_cosine.hpp"
 #include "operators/paired_loss.hpp"
 
 namespace conformance {

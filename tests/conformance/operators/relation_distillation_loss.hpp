@@ -4,7 +4,7 @@
 #include <string>
 
 #include "arguments.hpp"
-#include "feaug/cpu/loss/relation_distillation.hpp"
+#include "feaug/loss/relation_distillation.hpp"
 #include "operators/operand_input.hpp"
 #include "operators/queue_memory.hpp"
 #include "operators/run_loss.hpp"

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "arguments.hpp"
-#include "feaug/cpu/loss/sigmoid.hpp"
+#include "feaug/loss/sigmoid.hpp"
 #include "operators/operand_input.hpp"
 #include "operators/run_loss.hpp"
 

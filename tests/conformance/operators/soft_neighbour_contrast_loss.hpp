@@ -5,7 +5,7 @@
 #include <string>
 
 #include "arguments.hpp"
-#include "feaug/cpu/loss/soft_neighbour_contrast.hpp"
+#include "feaug/loss/soft_neighbour_contrast.hpp"
 #include "operators/operand_input.hpp"
 #include "operators/run_loss.hpp"
 

@@ -8,7 +8,7 @@
 #include "feaug/augment/elementwise.hpp"
 #include "feaug/augment/mask.hpp"
 #include "feaug/augment/neighbour.hpp"
-#include "feaug/cpu/step/step.hpp"
+#include "feaug/step/step.hpp"
 #include "operators/linear_predictor.hpp"
 #include "operators/operand_input.hpp"
 #include "operators/queue_memory.hpp"

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "arguments.hpp"
-#include "feaug/cpu/loss/supervised_contrastive.hpp"
+#include "feaug/loss/supervised_contrastive.hpp"
 #include "operators/arrays.hpp"
 #include "operators/operand_input.hpp"
 #include "operators/run_loss.hpp"

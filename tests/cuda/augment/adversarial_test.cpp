@@ -9,6 +9,7 @@
 
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
+#include "feaug/cpu/augment/adversarial.hpp"
 #include "support/message_of.hpp"
 
 namespace adversarial_test {

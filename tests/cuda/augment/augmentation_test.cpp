@@ -10,14 +10,19 @@
 
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
-#include "feaug/cuda/augment/compose.cuh"
+#include "feaug/augment/compose.hpp"
+#include "feaug/augment/one_of.hpp"
+#include "feaug/augment/variant.hpp"
+#include "feaug/cpu/augment/elementwise.hpp"
+#include "feaug/cpu/augment/l2_normalize.hpp"
+#include "feaug/cpu/augment/mask.hpp"
+#include "feaug/cpu/augment/mix.hpp"
+#include "feaug/cpu/augment/noise.hpp"
 #include "feaug/cuda/augment/elementwise.cuh"
 #include "feaug/cuda/augment/l2_normalize.cuh"
 #include "feaug/cuda/augment/mask.cuh"
 #include "feaug/cuda/augment/mix.cuh"
 #include "feaug/cuda/augment/noise.cuh"
-#include "feaug/cuda/augment/one_of.cuh"
-#include "feaug/cuda/augment/variant.cuh"
 #include "support/message_of.hpp"
 
 namespace augmentation_test {

@@ -10,8 +10,10 @@
 
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
+#include "feaug/augment/one_of.hpp"
+#include "feaug/cpu/augment/covariance_noise.hpp"
+#include "feaug/cpu/augment/elementwise.hpp"
 #include "feaug/cuda/augment/elementwise.cuh"
-#include "feaug/cuda/augment/one_of.cuh"
 #include "support/covariance_memory.hpp"
 #include "support/message_of.hpp"
 

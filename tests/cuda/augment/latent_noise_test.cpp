@@ -9,8 +9,10 @@
 
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
+#include "feaug/augment/one_of.hpp"
+#include "feaug/cpu/augment/elementwise.hpp"
+#include "feaug/cpu/augment/latent_noise.hpp"
 #include "feaug/cuda/augment/elementwise.cuh"
-#include "feaug/cuda/augment/one_of.cuh"
 #include "support/message_of.hpp"
 
 namespace latent_noise_test {

@@ -9,9 +9,11 @@
 
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
-#include "feaug/cuda/augment/compose.cuh"
+#include "feaug/augment/compose.hpp"
+#include "feaug/augment/one_of.hpp"
+#include "feaug/cpu/augment/elementwise.hpp"
+#include "feaug/cpu/augment/pseudo_neighbour.hpp"
 #include "feaug/cuda/augment/elementwise.cuh"
-#include "feaug/cuda/augment/one_of.cuh"
 #include "feaug/cuda/augment/pseudo_neighbour.cuh"
 #include "support/message_of.hpp"
 

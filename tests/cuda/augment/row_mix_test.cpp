@@ -12,9 +12,11 @@
 #include "cuda/support/device_array.hpp"
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
-#include "feaug/cuda/augment/compose.cuh"
+#include "feaug/augment/compose.hpp"
+#include "feaug/augment/one_of.hpp"
+#include "feaug/cpu/augment/elementwise.hpp"
+#include "feaug/cpu/augment/row_mix.hpp"
 #include "feaug/cuda/augment/elementwise.cuh"
-#include "feaug/cuda/augment/one_of.cuh"
 #include "support/exchange_means.hpp"
 #include "support/message_of.hpp"
 

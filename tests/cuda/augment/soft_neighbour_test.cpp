@@ -12,8 +12,10 @@
 #include "cuda/support/device_array.hpp"
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
+#include "feaug/augment/one_of.hpp"
+#include "feaug/cpu/augment/elementwise.hpp"
+#include "feaug/cpu/augment/soft_neighbour.hpp"
 #include "feaug/cuda/augment/elementwise.cuh"
-#include "feaug/cuda/augment/one_of.cuh"
 #include "support/message_of.hpp"
 
 namespace soft_neighbour_test {

@@ -9,6 +9,9 @@
 
 #include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
+#include "feaug/cpu/augment/neighbour.hpp"
+#include "feaug/cpu/queue/nearest.hpp"
+#include "feaug/cpu/queue/support_queue.hpp"
 #include "feaug/cuda/augment/neighbour.cuh"
 #include "feaug/cuda/queue/nearest.cuh"
 #include "feaug/cuda/queue/support_queue.cuh"

@@ -8,6 +8,7 @@
 
 #include "feaug/augment/covariance_noise.hpp"
 #include "feaug/core/bit_cast.hpp"
+#include "feaug/core/draws.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/augment/noise.cuh"
 #include "feaug/cuda/augment/running_covariance.cuh"

@@ -41,11 +41,7 @@ template <element T>
 void l2_normalize(cuda_context& ctx, device_matrix<const std::type_identity_t<T>> x,
                   device_matrix<T> out, const l2_normalize_options& options = {}) {
   constexpr std::string_view op = "l2_normalize";
-  check::readable(op, "x", x);
-  check::writable(op, "out", out);
-  check::has_shape(op, "out", out, x.rows(), x.cols(), "x");
-  check::apart_or_same(op, "out", out, "x", x);
-  check::positive(op, "eps", options.eps);
+  check::l2_normalize_arguments<T>(x, out, options);
   if (x.empty()) return;
   cuda::on_device(op, "x", x);
   cuda::on_device(op, "out", out);
@@ -61,8 +57,7 @@ void l2_normalize_backward(cuda_context& ctx, const operand<T, 2, memory_space::
                            device_matrix<const std::type_identity_t<T>> grad_out,
                            const l2_normalize_options& options = {}) {
   constexpr std::string_view op = "l2_normalize_backward";
-  check::backward_views<T>(op, x, grad_out, /*may_be_same=*/true);
-  check::positive(op, "eps", options.eps);
+  check::l2_normalize_backward_arguments<T>(x, grad_out, options);
   if (x.value.empty() || !x.wants_gradient()) return;
   cuda::on_device(op, "x", x);
   cuda::on_device(op, "grad_out", grad_out);

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "feaug/augment/mask.hpp"
+#include "feaug/core/draws.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/augment/keep_threshold.cuh"
 #include "feaug/cuda/core/warps.cuh"

@@ -162,7 +162,7 @@ template <>
 struct augmentation_on<cuda_context, extrapolate> : cuda::permuted_mix_on_device<extrapolate> {};
 
 /// The partner is the caller's.
-template <class Mix, element U>
+template <linear_mix Mix, element U>
 struct augmentation_on<cuda_context, partnered<Mix, U, memory_space::device>>
     : augmentation_traits<partnered<Mix, U, memory_space::device>> {
   using policy_type = partnered<Mix, U, memory_space::device>;

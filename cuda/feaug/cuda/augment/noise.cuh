@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "feaug/augment/noise.hpp"
+#include "feaug/core/draws.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/core/row_norms.cuh"
 #include "feaug/version.hpp"

@@ -1,4 +1,4 @@
-// slerp, exchange_moments and any other row_mix on a GPU; see feaug/augment/row_mix_plan.hpp for
+// slerp, exchange_moments and any other row_mix on a GPU; see feaug/augment/row_mix.hpp for
 // what they compute.
 #pragma once
 

@@ -1,5 +1,5 @@
-// The two passes over logits that every contrastive loss is made of, as the CPU has them
-// (feaug/cpu/contrast.hpp says what they compute and why the positive is left out of the sums).
+// The two passes over logits that every contrastive loss is made of, as the CPU has them:
+// feaug/cpu/loss/contrast.hpp says what they compute and why the positive is left out of the sums.
 //
 // Two ways to carry them out: by chunks, the fallback and the measure of correctness, or fused, one
 // kernel a pass on tensor cores.

@@ -1,5 +1,5 @@
 // The pass over the D × D moments of features: barlow_twins' correlations, vicreg's covariances.
-// The matrix exists a strip of rows at a time; see feaug/cpu/cross_moments.hpp.
+// The matrix exists a strip of rows at a time; see feaug/cpu/loss/cross_moments.hpp.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // The pass over logits of losses that ask of every pair alone whether it belongs together, by
-// chunks (loss/chunked_contrast.cuh): feaug/cpu/logistic.hpp on a GPU.
+// chunks (loss/chunked_contrast.cuh): feaug/cpu/loss/logistic.hpp on a GPU.
 #pragma once
 
 #include <cmath>

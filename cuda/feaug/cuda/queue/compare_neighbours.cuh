@@ -17,8 +17,8 @@
 #include "feaug/cuda/core/quads.cuh"
 #include "feaug/cuda/core/row_norms.cuh"
 #include "feaug/cuda/core/warps.cuh"
+#include "feaug/cuda/queue/device_queue.cuh"
 #include "feaug/cuda/queue/nearest.cuh"
-#include "feaug/cuda/queue/support_queue.cuh"
 #include "feaug/queue/support_rows.hpp"
 #include "feaug/version.hpp"
 

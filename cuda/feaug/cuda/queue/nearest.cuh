@@ -11,10 +11,10 @@
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/row_norms.cuh"
 #include "feaug/cuda/core/tensor_core.cuh"
+#include "feaug/cuda/queue/device_queue.cuh"
 #include "feaug/cuda/queue/exact_scan.cuh"
 #include "feaug/cuda/queue/screened_scan.cuh"
 #include "feaug/cuda/queue/search_space.cuh"
-#include "feaug/cuda/queue/support_queue.cuh"
 #include "feaug/queue/nearest.hpp"
 #include "feaug/version.hpp"
 

@@ -17,8 +17,8 @@
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/rows.hpp"
 #include "feaug/cpu/core/workspace.hpp"
-#include "feaug/queue/nearest.hpp"
-#include "feaug/queue/support_queue.hpp"
+#include "feaug/cpu/queue/nearest.hpp"
+#include "feaug/cpu/queue/support_queue.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {

@@ -8,16 +8,17 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/augment/noise.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
+#include "feaug/cpu/augment/noise.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/loss/contrast.hpp"
 #include "feaug/cpu/loss/info_nce.hpp"
 #include "feaug/cpu/loss/synthetic_rows.hpp"
 #include "feaug/cpu/queue/exact_scan.hpp"
+#include "feaug/cpu/queue/nearest.hpp"
 #include "feaug/cpu/queue/score_rows.hpp"
 #include "feaug/loss/hard_negative_info_nce.hpp"
 #include "feaug/loss/info_nce.hpp"

@@ -5,11 +5,11 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/augment/mask.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/augment/mask.hpp"
 #include "feaug/cpu/core/compared_rows.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/parallel.hpp"
@@ -62,7 +62,7 @@ class masked_prediction_call {
     }
     cpu::for_each_row(ctx_, rows, cols, {}, [&](index_t i, int worker) {
       float* const keep = keeps.of(worker);
-      keep_row(ctx_, policy_, key_, i, cols, keep);
+      cpu::keep_row(ctx_, policy_, key_, i, cols, keep);
       row_losses[i] = options_.form == prediction_form::cosine
                           ? cosine_row(i, keep, packed.of(worker), gradients.of(worker))
                           : difference_row(i, keep, gradients.of(worker));
@@ -77,7 +77,7 @@ class masked_prediction_call {
     const index_t cols = prediction_.value.cols();
     cpu::for_each_row(ctx_, rows, cols, {}, [&](index_t i, int worker) {
       float* const keep = keeps.of(worker);
-      keep_row(ctx_, policy_, key_, i, cols, keep);
+      cpu::keep_row(ctx_, policy_, key_, i, cols, keep);
       masked[i] = 0;
       for (index_t j = 0; j < cols; ++j) masked[i] += keep[j] == 0 ? 1 : 0;
     });

@@ -15,6 +15,7 @@
 #include "feaug/cpu/core/unit_rows.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/cpu/queue/compare_neighbours.hpp"
+#include "feaug/cpu/queue/support_rows.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/mean_shift.hpp"
 #include "feaug/queue/support_rows.hpp"

@@ -5,9 +5,10 @@
 #include <cmath>
 #include <limits>
 
-#include "feaug/augment/elementwise.hpp"
+#include "feaug/core/draws.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/augment/elementwise.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"

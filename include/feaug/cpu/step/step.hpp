@@ -4,11 +4,11 @@
 #include <string_view>
 #include <type_traits>
 
-#include "feaug/augment/augmentation.hpp"
-#include "feaug/augment/l2_normalize.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
+#include "feaug/cpu/augment/augmentation.hpp"
+#include "feaug/cpu/augment/l2_normalize.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/loss/info_nce.hpp"
 #include "feaug/cpu/loss/negative_cosine.hpp"

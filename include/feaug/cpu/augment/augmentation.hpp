@@ -1,0 +1,41 @@
+// What all augmentations stand on when they run on the CPU: augmentation_on<cpu_context, P>.
+//
+// The verbs augment and augment_backward are those of feaug/augment/augmentation.hpp.
+#pragma once
+
+#include <string_view>
+
+#include "feaug/augment/augmentation.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/operation.hpp"
+#include "feaug/cpu/core/put_gradient.hpp"
+#include "feaug/cpu/core/rows.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+/// Where x wants a gradient, zero for the rows that are (not) selected.
+template <element T>
+void put_zero_gradient(operation& call, const operand<T>& x, const row_selection& selection,
+                       bool selected) {
+  for_each_row(call.context(), x.value.rows(), x.value.cols(), {}, [&](index_t i, int) {
+    if (selection.contains(i) == selected)
+      put_gradient(x, i, [](index_t) { return compute_t<T>{0}; });
+  });
+}
+
+/// choice[i] = the part of row i by `parts`, −1 for rows that are not selected.
+template <class Parts, class Choice>
+void choose_parts(operation& /*call*/, const Parts& parts, const random_key& key,
+                  const row_selection& selection, index_t rows, const Choice& choice) {
+  for (index_t i = 0; i < rows; ++i) {
+    choice[i] = selection.contains(i) ? parts.of_row(key, i) : -1;
+  }
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

@@ -1,0 +1,176 @@
+// What interpolate and extrapolate share on the CPU: out = w·x + (1 − w)·partner, a weight and a
+// partner for every row.
+#pragma once
+
+#include <concepts>
+#include <vector>
+
+#include "feaug/augment/extrapolate.hpp"
+#include "feaug/augment/interpolate.hpp"
+#include "feaug/augment/mix.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/random_permutation.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/augment/augmentation.hpp"
+#include "feaug/cpu/augment/mix_row.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/core/put_gradient.hpp"
+#include "feaug/cpu/core/rows.hpp"
+#include "feaug/cpu/core/streaming.hpp"
+#include "feaug/cpu/core/workspace.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+namespace cpu {
+
+/// The weight of x in row i.
+template <class Mix, element U>
+compute_t<U> weight_of(const partnered<Mix, U>& policy, const random_key& key, index_t i) {
+  if (policy.weights.data != nullptr) return policy.weights[i];
+  return static_cast<compute_t<U>>(feaug::detail::draw_weight(policy.mix, key, i));
+}
+
+/// The partner is a permutation of the batch.
+template <class Mix>
+struct permuted_mix_on_host : augmentation_traits<Mix> {
+  template <element T>
+  static void forward(cpu_context& ctx, const Mix& mix, matrix_view<const T> x,
+                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
+    workspace::scope scope(ctx.workspace);
+    auto* permutation = scope.take<index_t>(x.rows());
+    draw_permutation(key.streams_later(1), permutation, x.rows());
+    const bool past_caches = worth_streaming(out, x);
+    const instruction_set instructions = usable(ctx.instructions);
+    for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
+      const auto weight = static_cast<compute_t<T>>(feaug::detail::draw_weight(mix, key, i));
+      mix_row<T>(instructions,
+                 {.x = x.row(i),
+                  .y = x.row(permutation[i]),
+                  .of_x = weight,
+                  .of_y = 1 - weight,
+                  .next_y = i + 1 < x.rows() ? x.row(permutation[i + 1]) : nullptr},
+                 x.cols(), past_caches, out.row(i));
+    });
+  }
+
+  /// A row of x was mixed into its own output and into that of the one row whose partner it is.
+  template <element T>
+  static void backward(cpu_context& ctx, const Mix& mix, const operand<T>& x, const random_key& key,
+                       const row_selection& selection, matrix_view<const T> grad_out) {
+    using C = compute_t<T>;
+    const index_t rows = x.value.rows();
+    workspace::scope scope(ctx.workspace);
+    auto* permutation = scope.take<index_t>(rows);
+    auto* partner_of = scope.take<index_t>(rows);
+    draw_permutation(key.streams_later(1), permutation, rows);
+    for (index_t i = 0; i < rows; ++i) partner_of[permutation[i]] = i;
+    const auto weight = [&](index_t i) {
+      return static_cast<C>(feaug::detail::draw_weight(mix, key, i));
+    };
+    const bool past_caches = streams_gradient(x, grad_out);
+    const instruction_set instructions = usable(ctx.instructions);
+    for_each_row(ctx, rows, x.value.cols(), {}, [&](index_t i, int) {
+      const index_t other = partner_of[i];
+      const bool own = selection.contains(i);
+      const bool lent = selection.contains(other);
+      if (own && lent && x.mode == gradient_mode::overwrite) {
+        mix_row<T>(instructions,
+                   {.x = grad_out.row(i),
+                    .y = grad_out.row(other),
+                    .of_x = weight(i),
+                    .of_y = 1 - weight(other),
+                    .next_y = i + 1 < rows ? grad_out.row(partner_of[i + 1]) : nullptr},
+                   x.value.cols(), past_caches, x.gradient.row(i));
+        return;
+      }
+      const C own_weight = own ? weight(i) : C{0};
+      const C lent_weight = lent ? C{1} - weight(other) : C{0};
+      // A row that is not selected does not read its gradient: it may hold anything.
+      const T* const own_gradient = grad_out.row(i);
+      const T* const lent_gradient = grad_out.row(other);
+      put_gradient(
+          x, i,
+          [=](index_t j) {
+            const C from_own = own ? own_weight * load(own_gradient[j]) : C{0};
+            const C from_other = lent ? lent_weight * load(lent_gradient[j]) : C{0};
+            return from_own + from_other;
+          },
+          past_caches);
+    });
+  }
+};
+
+}  // namespace cpu
+
+template <>
+struct augmentation_on<cpu_context, interpolate> : cpu::permuted_mix_on_host<interpolate> {};
+template <>
+struct augmentation_on<cpu_context, extrapolate> : cpu::permuted_mix_on_host<extrapolate> {};
+
+/// The partner is the caller's.
+template <linear_mix Mix, element U>
+struct augmentation_on<cpu_context, partnered<Mix, U>> : augmentation_traits<partnered<Mix, U>> {
+  using policy_type = partnered<Mix, U>;
+
+  template <element T>
+  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
+                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
+    const bool past_caches =
+        cpu::worth_streaming(out, x) && cpu::worth_streaming(out, policy.partner.value);
+    const instruction_set instructions = cpu::usable(ctx.instructions);
+    cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
+      const compute_t<T> weight = cpu::weight_of(policy, key, i);
+      cpu::mix_row<T>(
+          instructions,
+          {.x = x.row(i), .y = policy.partner.value.row(i), .of_x = weight, .of_y = 1 - weight},
+          x.cols(), past_caches, out.row(i));
+    });
+  }
+
+  template <element T>
+  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
+                       const random_key& key, const row_selection& selection,
+                       matrix_view<const T> grad_out) {
+    using C = compute_t<T>;
+    cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), {}, [&](index_t i, int) {
+      if (!selection.contains(i)) {
+        cpu::put_gradient(policy.partner, i, [](index_t) { return C{0}; });
+        return;
+      }
+      const C w = cpu::weight_of(policy, key, i);
+      // The partner first: x's destination may be grad_out itself.
+      const T* const gradient = grad_out.row(i);
+      cpu::put_gradient(policy.partner, i,
+                        [=](index_t j) { return (C{1} - w) * load(gradient[j]); });
+      cpu::put_gradient(x, i, [=](index_t j) { return w * load(gradient[j]); });
+    });
+  }
+};
+
+/// What a mix draws from the key for a batch: N weights and N partners (row i is mixed with row
+/// permutation[i]). with_weights over the rows so permuted then does what the mix would.
+template <weighted_mix Mix, class C>
+requires(std::same_as<C, float> ||
+         std::same_as<C, double>) void draw(cpu_context& /*ctx*/, const Mix& mix,
+                                            const random_key& key, vector_view<C> weights,
+                                            vector_view<index_t> permutation) {
+  check::writable("draw", "weights", weights);
+  check::writable("draw", "permutation", permutation);
+  check::has_size("draw", "permutation", permutation, weights.size(), "one a weight");
+  check::usable("draw", key, weights.size(), 1, augmentation_traits<Mix>::streams);
+  augmentation_traits<Mix>::validate(mix, weights.size(), 1);
+  for (index_t i = 0; i < weights.size(); ++i)
+    weights[i] = static_cast<C>(detail::draw_weight(mix, key, i));
+  std::vector<index_t> order(static_cast<std::size_t>(weights.size()));
+  draw_permutation(key.streams_later(1), order.data(), weights.size());
+  for (index_t i = 0; i < permutation.size(); ++i)
+    permutation[i] = order[static_cast<std::size_t>(i)];
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,207 @@
+// Any row_mix as an augmentation, with a permutation of the batch as partner or with the caller's:
+// the loops on the CPU.
+#pragma once
+
+#include <vector>
+
+#include "feaug/augment/exchange_moments.hpp"
+#include "feaug/augment/mix.hpp"
+#include "feaug/augment/row_mix.hpp"
+#include "feaug/augment/slerp.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/random_permutation.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/augment/augmentation.hpp"
+#include "feaug/cpu/augment/mix.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/lanes.hpp"
+#include "feaug/cpu/core/put_gradient.hpp"
+#include "feaug/cpu/core/rows.hpp"
+#include "feaug/cpu/core/workspace.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+namespace cpu {
+
+/// Adds up over the columns of a row in lanes: element j goes to lane j mod 16.
+struct lane_reduce {
+  template <int Count, class Term>
+  feaug::detail::sum_array<Count> sums(index_t cols, const Term& term) const {
+    double lanes[Count][lane_count] = {};
+    const index_t full = in_full_lanes(cols);
+    for (index_t j = 0; j < full; j += lane_count) {
+      for (index_t lane = 0; lane < lane_count; ++lane) {
+        const auto terms = term(j + lane);
+        for (int which = 0; which < Count; ++which) lanes[which][lane] += terms.value[which];
+      }
+    }
+    for (index_t j = full; j < cols; ++j) {
+      const auto terms = term(j);
+      for (int which = 0; which < Count; ++which) lanes[which][j - full] += terms.value[which];
+    }
+    feaug::detail::sum_array<Count> sums = {};
+    for (int which = 0; which < Count; ++which) {
+      for (const double lane : lanes[which]) sums.value[which] += lane;
+    }
+    return sums;
+  }
+
+  template <class Term>
+  double largest(index_t cols, const Term& term) const {
+    double largest = 0;
+    for (index_t j = 0; j < cols; ++j) {
+      const double candidate = term(j);
+      if (candidate > largest) largest = candidate;
+    }
+    return largest;
+  }
+};
+
+}  // namespace cpu
+
+namespace detail {
+
+/// Writes a row of the output.
+template <row_mix Mix, element T>
+void row_mix_output(const Mix& mix, const T* x, const T* partner, index_t cols, double weight,
+                    T* out) {
+  const output_plan plan = plan_output(cpu::lane_reduce{}, mix, x, partner, cols, weight);
+  for (index_t j = 0; j < cols; ++j) {
+    out[j] = store<T>(static_cast<compute_t<T>>(
+        plan(static_cast<double>(load(x[j])), static_cast<double>(load(partner[j])))));
+  }
+}
+
+}  // namespace detail
+
+/// The partner is a permutation of the batch.
+template <row_mix Mix>
+struct augmentation_on<cpu_context, Mix> : augmentation_traits<Mix> {
+  template <element T>
+  static void forward(cpu_context& ctx, const Mix& mix, matrix_view<const T> x,
+                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
+    workspace::scope scope(ctx.workspace);
+    auto* permutation = scope.take<index_t>(x.rows());
+    draw_permutation(detail::permutation_key<Mix>(key), permutation, x.rows());
+    cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
+      detail::row_mix_output(mix, x.row(i), x.row(permutation[i]), x.cols(), weight<T>(mix, key, i),
+                             out.row(i));
+    });
+  }
+
+  /// A row of x was mixed into its own output and into that of the one row whose partner it is.
+  template <element T>
+  static void backward(cpu_context& ctx, const Mix& mix, const operand<T>& x, const random_key& key,
+                       const row_selection& selection, matrix_view<const T> grad_out) {
+    using C = compute_t<T>;
+    if (!x.wants_gradient()) return;
+    const index_t rows = x.value.rows();
+    const index_t cols = x.value.cols();
+    workspace::scope scope(ctx.workspace);
+    auto* permutation = scope.take<index_t>(rows);
+    auto* partner_of = scope.take<index_t>(rows);
+    auto* plans = scope.take<gradient_plan>(rows);
+    draw_permutation(detail::permutation_key<Mix>(key), permutation, rows);
+    for (index_t i = 0; i < rows; ++i) partner_of[permutation[i]] = i;
+    cpu::for_each_row(ctx, rows, cols, selection, [&](index_t i, int) {
+      plans[i] = detail::plan_gradients(cpu::lane_reduce{}, mix, x.value.row(i),
+                                        x.value.row(permutation[i]), grad_out.row(i), cols,
+                                        weight<T>(mix, key, i));
+    });
+    const auto at = [](const T* row, index_t j) { return static_cast<double>(load(row[j])); };
+    cpu::for_each_row(ctx, rows, cols, {}, [&](index_t i, int) {
+      const index_t other = partner_of[i];
+      const bool own = selection.contains(i);
+      const bool lent = selection.contains(other);
+      const T* row = x.value.row(i);
+      const T* partner = x.value.row(permutation[i]);
+      const T* lender = x.value.row(other);
+      cpu::put_gradient(x, i, [&](index_t j) {
+        // A row that is not selected does not read its gradient: it may hold anything.
+        double sum = 0;
+        if (own) sum = plans[i].by_x(at(grad_out.row(i), j), at(row, j), at(partner, j));
+        if (lent)
+          sum += plans[other].by_partner(at(grad_out.row(other), j), at(lender, j), at(row, j));
+        return static_cast<C>(sum);
+      });
+    });
+  }
+
+ private:
+  template <element T>
+  static double weight(const Mix& mix, const random_key& key, index_t i) {
+    if constexpr (weighted_mix<Mix>)
+      return static_cast<compute_t<T>>(detail::draw_weight(mix, key, i));
+    return 0;
+  }
+};
+
+/// The partner is the caller's.
+template <row_mix Mix, element U>
+struct augmentation_on<cpu_context, partnered<Mix, U>> : augmentation_traits<partnered<Mix, U>> {
+  using policy_type = partnered<Mix, U>;
+
+  template <element T>
+  static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
+                      const random_key& key, const row_selection& selection, matrix_view<T> out) {
+    cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
+      detail::row_mix_output(policy.mix, x.row(i), policy.partner.value.row(i), x.cols(),
+                             weight(policy, key, i), out.row(i));
+    });
+  }
+
+  template <element T>
+  static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
+                       const random_key& key, const row_selection& selection,
+                       matrix_view<const T> grad_out) {
+    using C = compute_t<T>;
+    if (!x.wants_gradient() && !policy.partner.wants_gradient()) return;
+    const index_t cols = x.value.cols();
+    const auto at = [](const T* row, index_t j) { return static_cast<double>(load(row[j])); };
+    cpu::for_each_row(ctx, x.value.rows(), cols, {}, [&](index_t i, int) {
+      if (!selection.contains(i)) {
+        cpu::put_gradient(policy.partner, i, [](index_t) { return C{0}; });
+        return;
+      }
+      const T* row = x.value.row(i);
+      const T* partner = policy.partner.value.row(i);
+      const T* g = grad_out.row(i);
+      const gradient_plan plan = detail::plan_gradients(cpu::lane_reduce{}, policy.mix, row,
+                                                        partner, g, cols, weight(policy, key, i));
+      // The partner first: x's destination may be grad_out itself.
+      cpu::put_gradient(policy.partner, i, [&](index_t j) {
+        return static_cast<C>(plan.by_partner(at(g, j), at(row, j), at(partner, j)));
+      });
+      cpu::put_gradient(x, i, [&](index_t j) {
+        return static_cast<C>(plan.by_x(at(g, j), at(row, j), at(partner, j)));
+      });
+    });
+  }
+
+ private:
+  static double weight(const policy_type& policy, const random_key& key, index_t i) {
+    if constexpr (weighted_mix<Mix>) return cpu::weight_of(policy, key, i);
+    return 0;
+  }
+};
+
+/// The partners that a mix without weights draws from the key for a batch of N rows: row i is mixed
+/// with row permutation[i]. with_partner over the rows so permuted then does what the mix would.
+template <row_mix Mix>
+requires(!weighted_mix<Mix>) void draw(cpu_context& /*ctx*/, const Mix& mix, const random_key& key,
+                                       vector_view<index_t> permutation) {
+  check::writable("draw", "permutation", permutation);
+  check::usable("draw", key, permutation.size(), 1, augmentation_traits<Mix>::streams);
+  augmentation_traits<Mix>::validate(mix, permutation.size(), 1);
+  std::vector<index_t> order(static_cast<std::size_t>(permutation.size()));
+  draw_permutation(detail::permutation_key<Mix>(key), order.data(), permutation.size());
+  for (index_t i = 0; i < permutation.size(); ++i)
+    permutation[i] = order[static_cast<std::size_t>(i)];
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
