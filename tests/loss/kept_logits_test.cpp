@@ -89,7 +89,7 @@ struct batch {
     const auto rows = feaug::cpu::make_stack<T>(ctx, scratch, true, queries.view());
     const auto columns =
         feaug::cpu::make_stack<T>(ctx, scratch, true, keys.view(), negatives.view());
-    return feaug::cpu::can_keep_logits<T>({.rows = rows,
+    return feaug::cpu::can_keep_logits<C>({.rows = rows,
                                            .columns = columns,
                                            .positives = columns,
                                            .cols = queries.cols(),

@@ -49,8 +49,7 @@ ffi::Error enqueue(caller from, input rows, input counters, input batch,
     }
     with_element("enqueue", "queue.rows", rows, [&](auto element) {
       using T = decltype(element);
-      feaug::enqueue<T>(ctx, queue<T>("enqueue", rows, counters),
-                        matrix<T>("enqueue", "rows", batch));
+      feaug::enqueue(ctx, queue<T>("enqueue", rows, counters), matrix<T>("enqueue", "rows", batch));
     });
   });
 }

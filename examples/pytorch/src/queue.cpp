@@ -27,8 +27,8 @@ void enqueue(const caller& from, const support& queue, const buffer& batch, cons
   lend_context(from, [&](context& ctx) {
     with_element("enqueue", "queue.rows", queue.rows, [&](auto element) {
       using T = typename decltype(element)::type;
-      feaug::enqueue<T>(ctx, queue_of<T>("enqueue", queue), matrix<T>("enqueue", "rows", batch),
-                        {.labels = vector<std::int64_t>("enqueue", "labels", labels)});
+      feaug::enqueue(ctx, queue_of<T>("enqueue", queue), matrix<T>("enqueue", "rows", batch),
+                     {.labels = vector<std::int64_t>("enqueue", "labels", labels)});
     });
   });
 }

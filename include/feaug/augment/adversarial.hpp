@@ -7,12 +7,15 @@
 #include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
+#include "feaug/augment/backward_views.hpp"
 #include "feaug/augment/elementwise.hpp"
 #include "feaug/augment/noise.hpp"
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
@@ -85,6 +88,13 @@ struct adversarial_row {
   }
 };
 
+/// How a context moves features: step and backward, for arguments that are checked.
+template <class Context>
+struct adversarial_on {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/augment/adversarial.hpp or feaug/cuda/augment/adversarial.cuh");
+};
+
 }  // namespace detail
 
 namespace check {
@@ -121,6 +131,53 @@ void adversarial_step_arguments(const matrix_view<const T, S>& original,
 }
 
 }  // namespace check
+
+/// One step uphill: with d = current − original + step_size · direction(gradient),
+///
+///   out = original + d · min(1, radius/‖d‖)           l2,   direction(g) = g/‖g‖
+///   out = original + clamp(d, −radius, radius)        linf, direction(g) = sign(g)
+///
+/// and then, with `renormalize`, its rows divided by their norms. original, current, gradient and
+/// out are N × D; gradient is the loss's by current. From the original itself (current = original)
+/// it is FGSM; several steps are a loop with a new gradient each (adversarial_steps). A row whose
+/// gradient is zero does not move (but is put into the ball); NaN or ∞ in a gradient makes what
+/// reads it NaN (by l2 the whole row). out may be any of the three inputs exactly; any other
+/// overlap is an error. Computed in double, rounded once. Of doubles, gradients below 1e-154 count
+/// as zero.
+///
+/// Throws argument_error, before anything is written, for shapes, overlaps, and a step_size or
+/// radius that is negative or not finite. Scratch: none.
+template <any_context Context, element T>
+void adversarial_step(Context& ctx,
+                      std::type_identity_t<matrix_view<const T, Context::space>> original,
+                      std::type_identity_t<matrix_view<const T, Context::space>> current,
+                      std::type_identity_t<matrix_view<const T, Context::space>> gradient,
+                      const adversarial_options& options, matrix_view<T, Context::space> out) {
+  constexpr std::string_view op = "adversarial_step";
+  check::adversarial_step_arguments<T>(original, current, gradient, options, out);
+  if (out.empty()) return;
+  require_reachable(ctx, op, "original", original);
+  require_reachable(ctx, op, "current", current);
+  require_reachable(ctx, op, "gradient", gradient);
+  require_reachable(ctx, op, "out", out);
+  detail::adversarial_on<Context>::template step<T>(ctx, original, current, gradient, options, out);
+}
+
+/// The gradient by the original of rows that were moved: none (zeros, or nothing added), or with
+/// adversarial_gradient::straight_through grad_out itself, which x.gradient may be in overwrite
+/// mode. Scratch: none.
+template <any_context Context, element T>
+void adversarial_backward(Context& ctx, const operand<T, 2, Context::space>& original,
+                          std::type_identity_t<matrix_view<const T, Context::space>> grad_out,
+                          const adversarial_options& options = {}) {
+  constexpr std::string_view op = "adversarial_backward";
+  check::backward_views(op, original, grad_out, /*may_be_same=*/true);
+  check::adversarial_numbers(op, options);
+  if (original.value.empty() || !original.wants_gradient()) return;
+  require_reachable(ctx, op, "original", original);
+  require_reachable(ctx, op, "grad_out", grad_out);
+  detail::adversarial_on<Context>::template backward<T>(ctx, original, grad_out, options);
+}
 
 /// What adversarial_steps may be told beyond a step's options.
 struct adversarial_schedule {

@@ -85,6 +85,20 @@ concept carried_out = requires(Context& ctx, const P& policy,
   augmentation_on<Context, P>::forward(ctx, policy, x, key, rows, out);
 };
 
+/// Says so where it is not, before the compiler says anything else.
+template <class Context, class P, class T>
+constexpr void require_carried_out() {
+  static_assert(carried_out<Context, P, T>,
+                "include feaug/cpu/augment/… or feaug/cuda/augment/… of this augmentation");
+}
+
+/// What a `draw` checks besides where it writes, for features of this shape.
+template <any_context Context, class P>
+void check_draw(const P& policy, const random_key& key, index_t rows, index_t cols) {
+  check::usable("draw", key, rows, cols, augmentation_traits<P>::streams, Context::space);
+  augmentation_traits<P>::validate(policy, rows, cols);
+}
+
 }  // namespace detail
 
 /// How many consecutive streams, from key.stream on, an augmentation draws from: a caller's next
@@ -105,8 +119,7 @@ template <any_context Context, augmentation P, element T>
 void augment(Context& ctx, const P& policy,
              matrix_view<const std::type_identity_t<T>, Context::space> x, const random_key& key,
              matrix_view<T, Context::space> out) {
-  static_assert(detail::carried_out<Context, P, T>,
-                "include feaug/cpu/augment/… or feaug/cuda/augment/… of this augmentation");
+  detail::require_carried_out<Context, P, T>();
   using traits = augmentation_traits<P>;
   constexpr std::string_view op = traits::name;
   check::readable(op, "x", x);
@@ -140,8 +153,7 @@ template <any_context Context, augmentation P, element T>
 void augment_backward(Context& ctx, const P& policy, const operand<T, 2, Context::space>& x,
                       const random_key& key,
                       matrix_view<const std::type_identity_t<T>, Context::space> grad_out) {
-  static_assert(detail::carried_out<Context, P, T>,
-                "include feaug/cpu/augment/… or feaug/cuda/augment/… of this augmentation");
+  detail::require_carried_out<Context, P, T>();
   using traits = augmentation_traits<P>;
   constexpr std::string_view op = traits::name;
   check::backward_views(op, x, grad_out, /*may_be_same=*/!traits::mixes_rows);

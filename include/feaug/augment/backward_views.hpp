@@ -4,6 +4,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"

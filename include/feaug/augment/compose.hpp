@@ -2,13 +2,19 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
 #include "feaug/core/row_selection.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -67,6 +73,7 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
   static void forward(Context& ctx, const policy_type& policy,
                       matrix_view<const T, Context::space> x, const random_key& key,
                       const row_selection& selection, matrix_view<T, Context::space> out) {
+    (detail::require_carried_out<Context, Ps, T>(), ...);
     typename Context::operation call(ctx, name);
     run<Context, T>(ctx, call, policy, x, key, selection, count, out);
   }
@@ -123,7 +130,8 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
     int first_stream = 0;
     const auto one = [&](auto at) {
       constexpr int part = decltype(at)::value;
-      using on_context = augmentation_on<Context, std::tuple_element_t<part, std::tuple<Ps...>>>;
+      using part_type = std::tuple_element_t<part, std::tuple<Ps...>>;
+      using on_context = augmentation_on<Context, part_type>;
       if (part >= parts) return;
       const output_view to =
           part + 1 < count
@@ -131,7 +139,7 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
               : out;
       on_context::forward(ctx, std::get<part>(policy.parts), inputs[part],
                           key.streams_later(first_stream), selection_of(part, selection), to);
-      first_stream += on_context::streams;
+      first_stream += augmentation_traits<part_type>::streams;
       if constexpr (part + 1 < count) inputs[part + 1] = to;
     };
     [&]<int... At>(std::integer_sequence<int, At...>) {

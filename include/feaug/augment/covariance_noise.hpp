@@ -2,12 +2,14 @@
 #pragma once
 
 #include <string_view>
-#include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/noise.hpp"
 #include "feaug/augment/running_covariance.hpp"
+#include "feaug/core/any_context.hpp"
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/random.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
@@ -74,5 +76,31 @@ struct augmentation_traits<covariance_noise_policy<State>> : augmentation_defaul
     check::apart(name, "out", out, policy.state);
   }
 };
+
+namespace detail {
+
+/// How a context draws a covariance_noise: draw, for arguments that are checked.
+template <class Context>
+struct covariance_noise_on {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/augment/covariance_noise.hpp or "
+                "feaug/cuda/augment/covariance_noise.cuh");
+};
+
+}  // namespace detail
+
+/// L·n before scaling, N × D: drawn_noise(noise, scale) then does what covariance_noise would.
+template <any_context Context, running_statistics<Context::space> State, element T>
+void draw(Context& ctx, const covariance_noise_policy<State>& policy, const random_key& key,
+          const matrix_view<T, Context::space>& noise) {
+  constexpr std::string_view op = "draw";
+  check::writable(op, "noise", noise);
+  detail::check_draw<Context>(policy, key, noise.rows(), noise.cols());
+  augmentation_traits<covariance_noise_policy<State>>::check_forward(policy, noise, true);
+  if (noise.empty()) return;
+  require_reachable(ctx, op, "noise", noise);
+  detail::require_state_reachable(ctx, op, policy.state);
+  detail::covariance_noise_on<Context>::template draw<T>(ctx, policy.state, key, noise);
+}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

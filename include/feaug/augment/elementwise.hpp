@@ -22,10 +22,11 @@
 
 #include <concepts>
 #include <string_view>
-#include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/core/draws.hpp"
+#include "feaug/core/macros.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

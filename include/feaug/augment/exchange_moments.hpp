@@ -6,7 +6,8 @@
 
 #include "feaug/augment/row_mix.hpp"
 #include "feaug/core/error.hpp"
-#include "feaug/core/row_norm.hpp"
+#include "feaug/core/macros.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

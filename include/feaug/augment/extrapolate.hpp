@@ -4,7 +4,9 @@
 #include <limits>
 #include <string_view>
 
+#include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/mix.hpp"
+#include "feaug/core/macros.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -3,7 +3,9 @@
 
 #include <string_view>
 
+#include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/mix.hpp"
+#include "feaug/core/macros.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

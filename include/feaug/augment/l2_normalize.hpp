@@ -1,10 +1,11 @@
-// Options and argument checks of l2_normalize, shared by all backends.
+// Rows divided by their norms.
 #pragma once
 
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/augment/backward_views.hpp"
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
@@ -19,29 +20,55 @@ struct l2_normalize_options {
       default_norm_eps;  ///< rows of this norm or less are divided by it instead of their norm
 };
 
-namespace check {
+namespace detail {
 
-/// The arguments of l2_normalize.
-template <element T, memory_space S>
-void l2_normalize_arguments(const matrix_view<const T, S>& x, const matrix_view<T, S>& out,
-                            const l2_normalize_options& options) {
+/// How a context normalises: forward and backward, for arguments that are checked.
+template <class Context>
+struct l2_normalize_on {
+  static_assert(
+      is_included<Context>,
+      "include feaug/cpu/augment/l2_normalize.hpp or feaug/cuda/augment/l2_normalize.cuh");
+};
+
+}  // namespace detail
+
+/// out_i = x_i / max(‖x_i‖₂, eps). Norms are summed in double and scaled where that overflows, so
+/// huge rows are right too.
+///
+/// x, out N×D. out may be x itself (same pointer, same strides); any other overlap is an error.
+/// A row that holds NaN or infinity becomes NaN. Throws argument_error before anything is written.
+template <any_context Context, element T>
+void l2_normalize(Context& ctx, matrix_view<const std::type_identity_t<T>, Context::space> x,
+                  matrix_view<T, Context::space> out, const l2_normalize_options& options = {}) {
   constexpr std::string_view op = "l2_normalize";
-  readable(op, "x", x);
-  writable(op, "out", out);
-  has_shape(op, "out", out, x.rows(), x.cols(), "x");
-  apart_or_same(op, "out", out, "x", x);
-  positive(op, "eps", options.eps);
+  check::readable(op, "x", x);
+  check::writable(op, "out", out);
+  check::has_shape(op, "out", out, x.rows(), x.cols(), "x");
+  check::apart_or_same(op, "out", out, "x", x);
+  check::positive(op, "eps", options.eps);
+  if (x.empty()) return;
+  require_reachable(ctx, op, "x", x);
+  require_reachable(ctx, op, "out", out);
+  detail::l2_normalize_on<Context>::template forward<T>(ctx, x, out, options);
 }
 
-/// The arguments of l2_normalize_backward.
-template <element T, memory_space S>
-void l2_normalize_backward_arguments(const operand<T, 2, S>& x,
-                                     const matrix_view<const T, S>& grad_out,
-                                     const l2_normalize_options& options) {
+/// The gradient by x of l2_normalize: (g − u (u·g)) / ‖x‖ with u = x / ‖x‖, and zero for rows with
+/// ‖x‖ ≤ eps, which have no direction (a documented departure: others return g / eps, some 1e12 ·
+/// g).
+///
+/// * x: the value that l2_normalize read and where its gradient goes, N×D.
+/// * grad_out: N×D. It may be x.gradient itself in overwrite mode; any other overlap is an error.
+template <any_context Context, element T>
+void l2_normalize_backward(Context& ctx, const operand<T, 2, Context::space>& x,
+                           matrix_view<const std::type_identity_t<T>, Context::space> grad_out,
+                           const l2_normalize_options& options = {}) {
   constexpr std::string_view op = "l2_normalize_backward";
-  backward_views(op, x, grad_out, /*may_be_same=*/true);
-  positive(op, "eps", options.eps);
+  check::backward_views(op, x, grad_out, /*may_be_same=*/true);
+  check::positive(op, "eps", options.eps);
+  if (x.value.empty() || !x.wants_gradient()) return;
+  require_reachable(ctx, op, "x", x);
+  require_reachable(ctx, op, "grad_out", grad_out);
+  detail::l2_normalize_on<Context>::template backward<T>(ctx, x, grad_out, options);
 }
 
-}  // namespace check
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

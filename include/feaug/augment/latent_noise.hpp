@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"

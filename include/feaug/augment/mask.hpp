@@ -1,14 +1,18 @@
 // Masks: features set to zero.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
+#include "feaug/core/any_context.hpp"
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
@@ -111,5 +115,30 @@ struct augmentation_traits<drawn_mask_policy<U, S>> : augmentation_defaults {
     if (x.wants_gradient()) check::apart(name, "gradient of x", x.gradient, "keep", policy.keep);
   }
 };
+
+namespace detail {
+
+/// How a context draws a mask: draw, for arguments that are checked.
+template <class Context>
+struct mask_on {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/augment/mask.hpp or feaug/cuda/augment/mask.cuh");
+};
+
+}  // namespace detail
+
+/// The keep matrix that a mask draws from the key, N × D of 0 and 1: drawn_mask(keep) then does
+/// what the mask would.
+template <any_context Context, class P, element T>
+requires std::same_as<P, mask> || std::same_as<P, fixed_count_mask> || std::same_as<P, block_mask>
+void draw(Context& ctx, const P& policy, const random_key& key,
+          matrix_view<T, Context::space> keep) {
+  constexpr std::string_view op = "draw";
+  check::writable(op, "keep", keep);
+  detail::check_draw<Context>(policy, key, keep.rows(), keep.cols());
+  if (keep.empty()) return;
+  require_reachable(ctx, op, "keep", keep);
+  detail::mask_on<Context>::template draw<T>(ctx, policy, key, keep);
+}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

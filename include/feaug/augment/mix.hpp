@@ -8,6 +8,8 @@
 #include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
+#include "feaug/core/any_context.hpp"
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
@@ -169,5 +171,48 @@ concept linear_mix = std::derived_from<augmentation_traits<Mix>, detail::permute
 /// The partner is the caller's. Streams: the weights'.
 template <class Mix, element U, memory_space S>
 struct augmentation_traits<partnered<Mix, U, S>> : detail::partnered_mix_traits<Mix, U, S> {};
+
+namespace detail {
+
+/// How a context draws for any mix: draw_weights and draw_partners, for arguments that are checked.
+template <class Context>
+struct mix_on {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/augment/mix.hpp or feaug/cuda/augment/mix.cuh");
+};
+
+/// The context's processor can write a permutation. A GPU does so by a sort, which wants a plain
+/// array.
+template <any_context Context>
+void require_permutation_reachable(const Context& ctx, std::string_view op,
+                                   const vector_view<index_t, Context::space>& permutation) {
+  require_reachable(ctx, op, "permutation", permutation);
+  const index_t stride = permutation.strides[0];
+  if (Context::space == memory_space::device && permutation.size() > 1 && stride != 1)
+    check::fail(op, "permutation", "stride " + check::text(stride), "stride 1");
+}
+
+}  // namespace detail
+
+/// What a mix draws from the key for a batch: N weights and N partners (row i is mixed with row
+/// permutation[i]). with_weights over the rows so permuted then does what the mix would. On a GPU
+/// the permutation is contiguous.
+template <any_context Context, weighted_mix Mix, class C>
+requires std::same_as<C, float> || std::same_as<C, double>
+void draw(Context& ctx, const Mix& mix, const random_key& key,
+          vector_view<C, Context::space> weights,
+          vector_view<index_t, Context::space> permutation) {
+  constexpr std::string_view op = "draw";
+  check::writable(op, "weights", weights);
+  check::writable(op, "permutation", permutation);
+  check::has_size(op, "permutation", permutation, weights.size(), "one a weight");
+  detail::check_draw<Context>(mix, key, weights.size(), 1);
+  if (weights.empty()) return;
+  require_reachable(ctx, op, "weights", weights);
+  detail::require_permutation_reachable(ctx, op, permutation);
+  using on_context = detail::mix_on<Context>;
+  on_context::draw_weights(ctx, mix, key, weights);
+  on_context::draw_partners(ctx, key.streams_later(1), permutation);
+}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

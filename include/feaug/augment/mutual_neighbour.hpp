@@ -5,6 +5,7 @@
 
 #include "feaug/augment/neighbour.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

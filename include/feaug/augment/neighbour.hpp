@@ -8,8 +8,8 @@
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/neighbour_plan.hpp"
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
-#include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/queue/similarity_range.hpp"
 #include "feaug/queue/support_queue.hpp"

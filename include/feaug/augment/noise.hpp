@@ -2,11 +2,15 @@
 #pragma once
 
 #include <cmath>
+#include <concepts>
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
+#include "feaug/core/any_context.hpp"
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/random.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
@@ -92,5 +96,30 @@ struct augmentation_traits<drawn_noise_policy<U, S>>
   static constexpr std::string_view name = "drawn_noise";
   static constexpr int streams = 0;
 };
+
+namespace detail {
+
+/// How a context draws a noise: draw, for arguments that are checked.
+template <class Context>
+struct noise_on {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/augment/noise.hpp or feaug/cuda/augment/noise.cuh");
+};
+
+}  // namespace detail
+
+/// The ε that a noise draws from the key, N × D, before scaling: drawn_noise(epsilon, scale) then
+/// does what the noise would.
+template <any_context Context, class P, element T>
+requires std::same_as<P, gaussian_noise> || std::same_as<P, uniform_noise>
+void draw(Context& ctx, const P& policy, const random_key& key,
+          matrix_view<T, Context::space> epsilon) {
+  constexpr std::string_view op = "draw";
+  check::writable(op, "epsilon", epsilon);
+  detail::check_draw<Context>(policy, key, epsilon.rows(), epsilon.cols());
+  if (epsilon.empty()) return;
+  require_reachable(ctx, op, "epsilon", epsilon);
+  detail::noise_on<Context>::template draw<T>(ctx, policy, key, epsilon);
+}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -13,7 +14,13 @@
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/core/macros.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
 #include "feaug/core/row_selection.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -157,9 +164,10 @@ struct one_of_traits : augmentation_defaults {
     typename Context::operation call(ctx, augmentation_traits<policy_type>::name);
     const std::int32_t* choice = choose(ctx, call, policy, key, selection, x.rows());
     for_each_part(policy, [&](const auto& part, std::int32_t number, int first_stream) {
-      using on_context = augmentation_on<Context, std::remove_cvref_t<decltype(part)>>;
-      on_context::forward(ctx, part, x, key.streams_later(first_stream),
-                          {.choice = choice, .part = number}, out);
+      using part_type = std::remove_cvref_t<decltype(part)>;
+      require_carried_out<Context, part_type, T>();
+      augmentation_on<Context, part_type>::forward(ctx, part, x, key.streams_later(first_stream),
+                                                   {.choice = choice, .part = number}, out);
     });
   }
 

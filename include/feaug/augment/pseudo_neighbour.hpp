@@ -4,7 +4,9 @@
 #include <cmath>
 #include <string_view>
 
+#include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/neighbour.hpp"
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"

@@ -1,13 +1,16 @@
 // One of the nearest neighbours, by draw, as the augmented feature.
 #pragma once
 
-#include <concepts>
 #include <string_view>
 
 #include "feaug/augment/neighbour.hpp"
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/macros.hpp"
 #include "feaug/core/random.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/queue/similarity_range.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -13,7 +13,9 @@
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/mix.hpp"
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/row_norm.hpp"
@@ -227,5 +229,19 @@ template <row_mix Mix, element U, memory_space S>
 struct augmentation_traits<partnered<Mix, U, S>> : detail::partnered_mix_traits<Mix, U, S> {
   static constexpr bool backward_reads_value = true;
 };
+
+/// The partners that a mix without weights draws from the key for a batch of N rows: row i is mixed
+/// with row permutation[i]. with_partner over the rows so permuted then does what the mix would. On
+/// a GPU the permutation is contiguous.
+template <any_context Context, row_mix Mix>
+requires(!weighted_mix<Mix>) void draw(Context& ctx, const Mix& mix, const random_key& key,
+                                       vector_view<index_t, Context::space> permutation) {
+  constexpr std::string_view op = "draw";
+  check::writable(op, "permutation", permutation);
+  detail::check_draw<Context>(mix, key, permutation.size(), 1);
+  if (permutation.empty()) return;
+  detail::require_permutation_reachable(ctx, op, permutation);
+  detail::mix_on<Context>::draw_partners(ctx, detail::permutation_key<Mix>(key), permutation);
+}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cmath>
+#include <concepts>
 #include <optional>
-#include <string>
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
@@ -35,6 +37,11 @@ struct running_variance {
   vector_view<double, Space> deviation = {};  ///< D: the square roots of variance + ridge
   index_t* count = nullptr;                   ///< rows seen
 };
+
+/// Either of them.
+template <class State, memory_space Space = memory_space::host>
+concept running_statistics =
+    std::same_as<State, running_covariance<Space>> || std::same_as<State, running_variance<Space>>;
 
 struct covariance_options {
   /// None: every row ever seen weighs the same. Else what the state keeps when it is updated: it
@@ -144,5 +151,73 @@ void update_covariance_arguments(const State& state, const matrix_view<const T, 
 }
 
 }  // namespace check
+
+namespace detail {
+
+/// visit(name, view) for everything of a state.
+template <memory_space S, class Visit>
+void for_each_view(const running_covariance<S>& state, const Visit& visit) {
+  visit("state.mean", state.mean);
+  visit("state.covariance", state.covariance);
+  visit("state.factor", state.factor);
+  visit("state.count", vector_view<index_t, S>(state.count, 1));
+}
+template <memory_space S, class Visit>
+void for_each_view(const running_variance<S>& state, const Visit& visit) {
+  visit("state.mean", state.mean);
+  visit("state.variance", state.variance);
+  visit("state.deviation", state.deviation);
+  visit("state.count", vector_view<index_t, S>(state.count, 1));
+}
+
+/// The context's processor can reach a state.
+template <any_context Context, running_statistics<Context::space> State>
+void require_state_reachable(const Context& ctx, std::string_view op, const State& state) {
+  for_each_view(state, [&](std::string_view name, const auto& view) {
+    require_reachable(ctx, op, name, view);
+  });
+}
+
+/// How a context takes a batch into a state: update, for arguments that are checked.
+template <class Context>
+struct running_covariance_on {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/augment/running_covariance.hpp or "
+                "feaug/cuda/augment/running_covariance.cuh");
+};
+
+}  // namespace detail
+
+/// Takes the rows of x (N × D) into the state, and factors its covariance:
+///
+///   mean ← mean + w·δ,  Σ ← (1 − w)(Σ + w·δδᵀ) + w·Σ_batch,  δ = mean_batch − mean,
+///   w = N / (count + N), or 1 − momentum;  count ← count + N
+///   factor ← L, L·Lᵀ = Σ + ridge · trace(Σ)/D · identity
+///
+/// A running_variance keeps the diagonal of Σ alone, and in place of the factor
+///
+///   deviation_j ← √(variance_j + ridge · the mean variance)
+///
+/// Where Σ with its ridge is only semi-definite, L has columns of zeros there, and L·Lᵀ is right
+/// still. The state is a constant: there is no gradient. No rows: nothing changes. NaN or ∞ in x
+/// makes what it touches of the state NaN, for good.
+///
+/// Throws argument_error, before anything is written, for shapes, overlaps, a negative count,
+/// momentum outside [0, 1], a negative ridge. On a GPU the count is read when the work runs, and
+/// one that is negative is not refused. Source: the running covariances of ISDA (Wang et al., arXiv
+/// 1909.12220), of all rows instead of a class each.
+template <any_context Context, running_statistics<Context::space> State, class X,
+          class T = std::remove_const_t<X>>
+requires element<T>
+void update_covariance(Context& ctx, const State& state, const matrix_view<X, Context::space>& x,
+                       const covariance_options& options = {}) {
+  constexpr std::string_view op = "update_covariance";
+  const matrix_view<const T, Context::space> batch = x;
+  check::update_covariance_arguments(state, batch, options);
+  if (batch.empty()) return;
+  require_reachable(ctx, op, "x", batch);
+  detail::require_state_reachable(ctx, op, state);
+  detail::running_covariance_on<Context>::template update<T>(ctx, state, batch, options);
+}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

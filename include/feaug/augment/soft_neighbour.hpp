@@ -7,9 +7,11 @@
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/neighbour.hpp"
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/queue/support_queue.hpp"
 #include "feaug/queue/support_rows.hpp"
 #include "feaug/version.hpp"
 

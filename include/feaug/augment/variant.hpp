@@ -11,7 +11,11 @@
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
 #include "feaug/core/row_selection.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -55,8 +59,9 @@ struct augmentation_traits<std::variant<Ps...>> : augmentation_defaults {
                       matrix_view<const T, Context::space> x, const random_key& key,
                       const row_selection& selection, matrix_view<T, Context::space> out) {
     visit(policy, [&](auto /*traits*/, const auto& held) {
-      augmentation_on<Context, std::remove_cvref_t<decltype(held)>>::forward(ctx, held, x, key,
-                                                                             selection, out);
+      using held_type = std::remove_cvref_t<decltype(held)>;
+      detail::require_carried_out<Context, held_type, T>();
+      augmentation_on<Context, held_type>::forward(ctx, held, x, key, selection, out);
     });
   }
 

@@ -1,4 +1,9 @@
 // What a contract knows of a context, wherever it runs.
+//
+// A public function of an operator x stands once, in the contract, for any context. It checks its
+// arguments; the work is that of detail::x_on<Context>, a struct of static functions that a
+// backend's x.hpp or x.cuh specialises. (A loss has detail::x_call, see loss/loss_verbs.hpp, and an
+// augmentation augmentation_on.) The primary template only says which header is missing.
 #pragma once
 
 #include <concepts>
@@ -16,5 +21,18 @@ concept any_context = requires {
   { Context::space } -> std::convertible_to<memory_space>;
   typename Context::operation;
 };
+
+/// A context whose operators work in host memory, so that an operator can return a number.
+template <class Context>
+concept host_context = any_context<Context> && Context::space == memory_space::host;
+
+namespace detail {
+
+/// False, and known only once the type is: for static_assert in what a backend's header
+/// specialises.
+template <class...>
+inline constexpr bool is_included = false;
+
+}  // namespace detail
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -33,6 +33,11 @@ template <class T>
 concept element = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, half> ||
     std::same_as<T, bfloat16>;
 
+/// Two types, const or not, of one and the same element.
+template <class A, class B>
+concept same_element =
+    element<std::remove_const_t<A>> && std::same_as<std::remove_const_t<A>, std::remove_const_t<B>>;
+
 /// What an operator computes in, and the type of its losses, statistics and scalars: double for
 /// double, else float.
 template <element T>

@@ -61,4 +61,15 @@ FEAUG_HD inline double inverse_norm(double norm, double eps) {
   return detail::is_finite(norm) ? 1.0 / norm : norm - norm;
 }
 
+/// Whether a row of this inverse norm counts as zero: unit(x) has no direction there, and gradients
+/// by x are 0 (others return g/eps, some 1e12·g). No for NaN, which is to reach the gradient.
+FEAUG_HD constexpr bool has_no_direction(double inverse, double eps) {
+  return inverse >= 1.0 / eps;
+}
+
+/// An element of the gradient by x from that of the gradient g by u = unit(x): (g − u(u·g)) / ‖x‖.
+FEAUG_HD constexpr double through_unit(double gradient, double unit, double along, double inverse) {
+  return (gradient - unit * along) * inverse;
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

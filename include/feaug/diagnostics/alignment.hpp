@@ -1,9 +1,11 @@
-// What alignment may be told, and what it refuses, on every backend.
+// Alignment: how far apart the two views of a sample are.
 #pragma once
 
 #include <cmath>
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
@@ -21,19 +23,53 @@ struct alignment_options {
 
 namespace detail {
 
-template <element T, memory_space S>
-void alignment_arguments(std::string_view op, const matrix_view<const T, S>& a,
-                         const matrix_view<const T, S>& b, const alignment_options& options) {
-  check::batch(op, "a", a, 1);
-  check::readable(op, "b", b);
-  check::has_shape(op, "b", b, a.rows(), a.cols(), "a");
-  check::positive(op, "alpha", options.alpha);
-}
-
 /// distance^alpha from the distance's square.
 FEAUG_HD inline double distance_to_the(double alpha, double squared) {
   return alpha == 2 ? squared : std::pow(squared, 0.5 * alpha);
 }
 
+/// How a context measures it, for arguments that are checked: run.
+template <class Context>
+struct alignment_on {
+  static_assert(
+      is_included<Context>,
+      "include feaug/cpu/diagnostics/alignment.hpp or feaug/cuda/diagnostics/alignment.cuh");
+};
+
 }  // namespace detail
+
+/// mean_i ‖unit(a_i) − unit(b_i)‖^alpha (Wang and Isola, arXiv 2005.10242): 0 where the views
+/// agree; with alpha = 2, 2 where they are at right angles. Into one element.
+///
+/// a and b N × D. unit(x) = x / max(‖x‖, 1e-12), so that a zero row is at distance 1 from others.
+/// NaN or ∞ in a row makes it NaN. No gradient: a diagnostic; negative_cosine is the loss. Scratch:
+/// 8 bytes a row.
+template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
+requires same_element<A, B>
+void alignment(Context& ctx, const matrix_view<A, Context::space>& a,
+               const matrix_view<B, Context::space>& b,
+               const vector_view<double, Context::space>& to,
+               const alignment_options& options = {}) {
+  constexpr std::string_view op = "alignment";
+  check::batch(op, "a", a, 1);
+  check::readable(op, "b", b);
+  check::has_shape(op, "b", b, a.rows(), a.cols(), "a");
+  check::positive(op, "alpha", options.alpha);
+  check::diagnostic_output(op, to);
+  require_reachable(ctx, op, "a", a);
+  require_reachable(ctx, op, "b", b);
+  require_reachable(ctx, op, "to", to);
+  detail::alignment_on<Context>::template run<T>(ctx, a, b, to, options);
+}
+
+/// The same as a number.
+template <host_context Context, class A, class B>
+requires same_element<A, B>
+double alignment(Context& ctx, const matrix_view<A>& a, const matrix_view<B>& b,
+                 const alignment_options& options = {}) {
+  double value = 0;
+  alignment(ctx, a, b, scalar(value), options);
+  return value;
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,24 +1,21 @@
-// What effective_rank refuses, and its formula, on every backend.
+// The effective rank: in how many directions features vary.
 #pragma once
 
 #include <cmath>
 #include <limits>
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/diagnostics/diagnostic_checks.hpp"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-template <element T, memory_space S>
-void effective_rank_arguments(std::string_view op, const matrix_view<const T, S>& x,
-                              const vector_view<double, S>& to) {
-  check::batch(op, "x", x, 1);
-  check::diagnostic_output(op, to);
-}
+namespace detail {
 
 /// What rounding leaves of an eigenvalue that is 0, relative to the largest.
 inline double eigenvalue_rounding(index_t rows, index_t cols) {
@@ -45,4 +42,45 @@ FEAUG_HD inline double rank_of_eigenvalues(const double* eigenvalues, index_t co
   return std::exp(entropy);
 }
 
-}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail
+/// How a context measures it, for arguments that are checked: run.
+template <class Context>
+struct effective_rank_on {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/diagnostics/effective_rank.hpp or "
+                "feaug/cuda/diagnostics/effective_rank.cuh");
+};
+
+}  // namespace detail
+
+/// exp(−Σ_k p_k log p_k), p the singular values of x scaled to sum 1 (Roy and Vetterli, EUSIPCO
+/// 2007; without the 1e-7 that RankMe, arXiv 2210.02885, adds to every p): from 1, where all rows
+/// are multiples of one, to min(N, D), where they spread evenly. A matrix of zeros has 0. Into one
+/// element.
+///
+/// x N × D, taken as it is: neither centred nor normalised; its scale does not matter. Singular
+/// values are roots of eigenvalues of the smaller Gram matrix, XᵀX or XXᵀ, in double: those below
+/// some 1e-8·√max(N, D) of the largest count as 0. NaN or ∞ in x makes it NaN. No gradient: a
+/// diagnostic. Time grows with min(N, D)³: of more than some thousand features take a sample of
+/// rows.
+template <any_context Context, class X, class T = std::remove_const_t<X>>
+requires element<T>
+void effective_rank(Context& ctx, const matrix_view<X, Context::space>& x,
+                    const vector_view<double, Context::space>& to) {
+  constexpr std::string_view op = "effective_rank";
+  check::batch(op, "x", x, 1);
+  check::diagnostic_output(op, to);
+  require_reachable(ctx, op, "x", x);
+  require_reachable(ctx, op, "to", to);
+  detail::effective_rank_on<Context>::template run<T>(ctx, x, to);
+}
+
+/// The same as a number.
+template <host_context Context, class X>
+requires element<std::remove_const_t<X>>
+double effective_rank(Context& ctx, const matrix_view<X>& x) {
+  double value = 0;
+  effective_rank(ctx, x, scalar(value));
+  return value;
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

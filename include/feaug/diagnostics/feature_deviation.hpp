@@ -1,10 +1,11 @@
-// What feature_deviation refuses, and its formula, on every backend.
+// The deviation of every feature over the batch: the collapse indicator.
 #pragma once
 
 #include <cmath>
 #include <string_view>
+#include <type_traits>
 
-#include "feaug/core/columns.hpp"
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
@@ -12,18 +13,9 @@
 #include "feaug/diagnostics/diagnostic_checks.hpp"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-template <element T, memory_space S>
-void feature_deviation_arguments(std::string_view op, const matrix_view<const T, S>& x,
-                                 const vector_view<double, S>& to,
-                                 const vector_view<double, S>& deviations) {
-  check::batch(op, "x", x, 2);
-  check::diagnostic_output(op, to);
-  check::writable(op, "deviations", deviations);
-  if (!deviations.empty()) check::has_size(op, "deviations", deviations, x.cols(), "one a feature");
-  check::apart(op, "deviations", deviations, "to", to);
-}
+namespace detail {
 
 /// From a column's squared deviations to its deviation, and that in units of 1/√D.
 template <memory_space S>
@@ -41,4 +33,47 @@ struct feature_deviation_of {
   }
 };
 
-}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail
+/// How a context measures it, for arguments that are checked: run.
+template <class Context>
+struct feature_deviation_on {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/diagnostics/feature_deviation.hpp or "
+                "feaug/cuda/diagnostics/feature_deviation.cuh");
+};
+
+}  // namespace detail
+
+/// √D · mean_j s_j, s_j the standard deviation (unbiased) of feature j of the unit rows: about 1
+/// for features spread evenly over the sphere, 0 where all rows point the same way (Chen and He,
+/// SimSiam, arXiv 2011.10566). Into one element.
+///
+/// x N × D, N ≥ 2. `deviations`, if given, gets the D values s_j. NaN or ∞ in a row makes all NaN.
+/// No gradient: a diagnostic; vicreg's variance term is the loss. Scratch: 8 bytes a row, 24 a
+/// feature.
+template <any_context Context, class X, class T = std::remove_const_t<X>>
+requires element<T>
+void feature_deviation(Context& ctx, const matrix_view<X, Context::space>& x,
+                       const vector_view<double, Context::space>& to,
+                       const vector_view<double, Context::space>& deviations = {}) {
+  constexpr std::string_view op = "feature_deviation";
+  check::batch(op, "x", x, 2);
+  check::diagnostic_output(op, to);
+  check::writable(op, "deviations", deviations);
+  if (!deviations.empty()) check::has_size(op, "deviations", deviations, x.cols(), "one a feature");
+  check::apart(op, "deviations", deviations, "to", to);
+  require_reachable(ctx, op, "x", x);
+  require_reachable(ctx, op, "to", to);
+  require_reachable(ctx, op, "deviations", deviations);
+  detail::feature_deviation_on<Context>::template run<T>(ctx, x, to, deviations);
+}
+
+/// The same as a number.
+template <host_context Context, class X>
+requires element<std::remove_const_t<X>>
+double feature_deviation(Context& ctx, const matrix_view<X>& x) {
+  double value = 0;
+  feature_deviation(ctx, x, scalar(value));
+  return value;
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

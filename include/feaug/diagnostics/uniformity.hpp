@@ -1,9 +1,11 @@
-// What uniformity may be told, and what it refuses, on every backend.
+// Uniformity: how evenly features are spread over the sphere.
 #pragma once
 
 #include <cmath>
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
@@ -21,13 +23,6 @@ struct uniformity_options {
 
 namespace detail {
 
-template <element T, memory_space S>
-void uniformity_arguments(std::string_view op, const matrix_view<const T, S>& x,
-                          const uniformity_options& options) {
-  check::batch(op, "x", x, 2);
-  check::positive(op, "t", options.t);
-}
-
 /// With s_ij = 2t·cos_ij, −t·d²_ij = s_ij − 2t; a pair is counted from both its rows. From
 /// largest + log(sum) = log Σ_i Σ_{j≠i} exp s_ij.
 FEAUG_HD inline double uniformity_of(double largest, double sum, double t, index_t rows) {
@@ -35,5 +30,44 @@ FEAUG_HD inline double uniformity_of(double largest, double sum, double t, index
   return (largest - 2 * t) + std::log(sum) - std::log(n * (n - 1));
 }
 
+/// How a context measures it, for arguments that are checked: run.
+template <class Context>
+struct uniformity_on {
+  static_assert(
+      is_included<Context>,
+      "include feaug/cpu/diagnostics/uniformity.hpp or feaug/cuda/diagnostics/uniformity.cuh");
+};
+
 }  // namespace detail
+
+/// log mean_{i<j} exp(−t · ‖unit(x_i) − unit(x_j)‖²) (Wang and Isola, arXiv 2005.10242): 0 where
+/// all rows point the same way, the lower the more evenly they are spread; −2t at right angles.
+/// Into one element.
+///
+/// x N × D, N ≥ 2. Squared distances are 2 − 2·cos, so that a zero row counts as at right angles to
+/// all. Tile by tile, with a log-sum-exp: no N × N matrix, nothing underflows at any t. NaN or ∞ in
+/// x makes it NaN. No gradient: a diagnostic.
+template <any_context Context, class X, class T = std::remove_const_t<X>>
+requires element<T>
+void uniformity(Context& ctx, const matrix_view<X, Context::space>& x,
+                const vector_view<double, Context::space>& to,
+                const uniformity_options& options = {}) {
+  constexpr std::string_view op = "uniformity";
+  check::batch(op, "x", x, 2);
+  check::positive(op, "t", options.t);
+  check::diagnostic_output(op, to);
+  require_reachable(ctx, op, "x", x);
+  require_reachable(ctx, op, "to", to);
+  detail::uniformity_on<Context>::template run<T>(ctx, x, to, options);
+}
+
+/// The same as a number.
+template <host_context Context, class X>
+requires element<std::remove_const_t<X>>
+double uniformity(Context& ctx, const matrix_view<X>& x, const uniformity_options& options = {}) {
+  double value = 0;
+  uniformity(ctx, x, scalar(value), options);
+  return value;
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,15 +1,17 @@
-// Options and argument checks of assignment_loss, shared by all backends.
+// Predictions held against assignments: what SwAV asks of every pair of crops.
 #pragma once
 
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/loss/assignment.hpp"
-#include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
 
@@ -53,14 +55,83 @@ row_reduction<compute_t<T>, S> assignment_loss_arguments(
   if (target.iterations < 0)
     check::fail(op, "target.iterations", check::text(target.iterations), "at least 0");
   check::positive(op, "temperature", options.temperature);
-  const row_reduction<compute_t<T>, S> reduction = {.reduction = options.reduction,
-                                                    .rows = scores.value.rows(),
-                                                    .weights = options.row_weights,
-                                                    .gradient_scale = options.gradient_scale,
-                                                    .cotangent = cotangent};
-  reduction.validate(op);
-  return reduction;
+  return reduction_of<T>(op, options, scores.value.rows(), cotangent);
 }
 
+/// A validated call, see loss_verbs.hpp.
+template <class Context, element T>
+struct assignment_loss_call {
+  static_assert(
+      is_included<Context>,
+      "include feaug/cpu/loss/assignment_loss.hpp or feaug/cuda/loss/assignment_loss.cuh");
+};
+
 }  // namespace detail
+
+/// loss_i = −Σ_j q_ij log p_ij, p = softmax(scores / temperature), q the target's assignments, a
+/// constant (Caron et al., SwAV, arXiv 2006.09882).
+///
+/// scores N × P, those of the crop that predicts; target: of the same samples, see
+/// assignment_target. loss 1 element or N (reduce::none). The gradient by the scores is (p_ij Σ_k
+/// q_ik − q_ij) / temperature. Where p_ij is 0 because a score is −∞ the loss is ∞, unless q_ij is
+/// 0, too. NaN in a row makes its loss NaN.
+template <any_context Context, class S, class T = std::remove_const_t<S>>
+requires element<T>
+void assignment_loss(
+    Context& ctx, const matrix_view<S, Context::space>& scores,
+    const std::type_identity_t<assignment_target<T, Context::space>>& target,
+    loss_destination<Context, T> loss,
+    const std::type_identity_t<assignment_loss_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "assignment_loss";
+  detail::assignment_loss_call<Context, T> call(ctx, op, stop_gradient(scores), target, options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same loss as a number, for mean and sum.
+template <host_context Context, class S, class T = std::remove_const_t<S>>
+requires element<T> compute_t<T> assignment_loss(
+    Context& ctx, const matrix_view<S>& scores,
+    const std::type_identity_t<assignment_target<T>>& target,
+    const std::type_identity_t<assignment_loss_options<T>>& options = {}) {
+  return detail::returned<T>("assignment_loss", options.reduction, [&](auto loss) {
+    assignment_loss(ctx, scores, target, loss, options);
+  });
+}
+
+/// The gradient for a `cotangent` of one element or N (reduce::none). Needs no statistics but the
+/// target's potentials.
+template <any_context Context, element T>
+void assignment_loss_backward(
+    Context& ctx, const operand<T, 2, Context::space>& scores,
+    const std::type_identity_t<assignment_target<T, Context::space>>& target,
+    loss_source<Context, T> cotangent,
+    const std::type_identity_t<assignment_loss_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "assignment_loss_backward";
+  detail::assignment_loss_call<Context, T> call(ctx, op, scores, target, options, cotangent);
+  detail::run_backward(op, call, cotangent);
+}
+
+/// Loss and gradient in one pass, for a cotangent of options.gradient_scale.
+template <any_context Context, element T>
+void assignment_loss_with_gradients(
+    Context& ctx, const operand<T, 2, Context::space>& scores,
+    const std::type_identity_t<assignment_target<T, Context::space>>& target,
+    loss_destination<Context, T> loss,
+    const std::type_identity_t<assignment_loss_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "assignment_loss_with_gradients";
+  detail::assignment_loss_call<Context, T> call(ctx, op, scores, target, options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same, with the loss as a number, for mean and sum.
+template <host_context Context, element T>
+compute_t<T> assignment_loss_with_gradients(
+    Context& ctx, const operand<T>& scores,
+    const std::type_identity_t<assignment_target<T>>& target,
+    const std::type_identity_t<assignment_loss_options<T>>& options = {}) {
+  return detail::returned<T>("assignment_loss_with_gradients", options.reduction, [&](auto loss) {
+    assignment_loss_with_gradients(ctx, scores, target, loss, options);
+  });
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,16 +1,20 @@
-// What barlow_twins may be told, what it refuses, and its formulas, on every backend.
+// The Barlow Twins loss: every feature agrees with itself across the views, and with no other.
 #pragma once
 
 #include <cmath>
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/columns.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
 
@@ -36,12 +40,7 @@ row_reduction<compute_t<T>, S> barlow_twins_arguments(
   check::two_batches(op, "a", a, "b", b);
   check::finite(op, "lambda", options.lambda);
   check::positive(op, "eps", options.eps);
-  const row_reduction<compute_t<T>, S> reduction = {.reduction = reduce::sum,
-                                                    .rows = a.value.cols(),
-                                                    .gradient_scale = options.gradient_scale,
-                                                    .cotangent = cotangent};
-  reduction.validate(op);
-  return reduction;
+  return reduction_of<T>(op, options, a.value.cols(), cotangent);
 }
 
 /// 1 / σ of a column from its squared deviations, the variance biased.
@@ -85,5 +84,72 @@ struct barlow_twins_gradient {
   }
 };
 
+/// A validated call, see loss_verbs.hpp.
+template <class Context, element T>
+struct barlow_twins_call {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/loss/barlow_twins.hpp or feaug/cuda/loss/barlow_twins.cuh");
+};
+
 }  // namespace detail
+
+/// The Barlow Twins loss (Zbontar et al., arXiv 2103.03230): with C_jk the correlation of feature j
+/// of a and feature k of b over the batch,
+///     loss = Σ_j (1 − C_jj)² + lambda · Σ_{j≠k} C_jk².
+///
+/// a and b N × D, as they are (rows are not normalised), N ≥ 2; loss 1 element. C = âᵀb̂ / N from
+/// features standardised over the batch: (x − mean) / √(variance + eps), the variance biased. The
+/// gradient goes through mean and variance. NaN or ∞ in an input makes the loss NaN.
+template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
+requires same_element<A, B>
+void barlow_twins(Context& ctx, const matrix_view<A, Context::space>& a,
+                  const matrix_view<B, Context::space>& b, loss_destination<Context, T> loss,
+                  const barlow_twins_options& options = {}) {
+  constexpr std::string_view op = "barlow_twins";
+  detail::barlow_twins_call<Context, T> call(ctx, op, stop_gradient(a), stop_gradient(b), options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same loss as a number.
+template <host_context Context, class A, class B, class T = std::remove_const_t<A>>
+requires same_element<A, B> compute_t<T> barlow_twins(Context& ctx, const matrix_view<A>& a,
+                                                      const matrix_view<B>& b,
+                                                      const barlow_twins_options& options = {}) {
+  return detail::returned<T>("barlow_twins", reduce::mean,
+                             [&](auto loss) { barlow_twins(ctx, a, b, loss, options); });
+}
+
+/// The gradients for a `cotangent` of one element. Needs no statistics: C is computed again.
+template <any_context Context, element T>
+void barlow_twins_backward(Context& ctx, const operand<T, 2, Context::space>& a,
+                           const operand<T, 2, Context::space>& b,
+                           loss_source<Context, T> cotangent,
+                           const barlow_twins_options& options = {}) {
+  constexpr std::string_view op = "barlow_twins_backward";
+  detail::barlow_twins_call<Context, T> call(ctx, op, a, b, options, cotangent);
+  check::has_size(op, "cotangent", cotangent, 1, "the elements of the loss");
+  call.run({});
+}
+
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale: two products of N × D ×
+/// D a side.
+template <any_context Context, element T>
+void barlow_twins_with_gradients(Context& ctx, const operand<T, 2, Context::space>& a,
+                                 const operand<T, 2, Context::space>& b,
+                                 loss_destination<Context, T> loss,
+                                 const barlow_twins_options& options = {}) {
+  constexpr std::string_view op = "barlow_twins_with_gradients";
+  detail::barlow_twins_call<Context, T> call(ctx, op, a, b, options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same, with the loss as a number.
+template <host_context Context, element T>
+compute_t<T> barlow_twins_with_gradients(Context& ctx, const operand<T>& a, const operand<T>& b,
+                                         const barlow_twins_options& options = {}) {
+  return detail::returned<T>("barlow_twins_with_gradients", reduce::mean, [&](auto loss) {
+    barlow_twins_with_gradients(ctx, a, b, loss, options);
+  });
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

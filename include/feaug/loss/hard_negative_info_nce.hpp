@@ -1,12 +1,15 @@
-// Synthetic negatives: what a query's hardest negatives are made into, how many of each kind, and
-// by which draws; and what is refused, on every backend.
+// InfoNCE with synthetic hard negatives, which are made from each query's hardest negatives and
+// never stored: MoCHi and SynCo.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/augment/noise.hpp"
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
@@ -15,6 +18,8 @@
 #include "feaug/core/random_normal.hpp"
 #include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/loss/info_nce.hpp"
+#include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
 
@@ -203,6 +208,41 @@ FEAUG_HD constexpr double weight_of(const synthetic_counts& counts, const synthe
   return s < counts.interpolated ? recipe.of_query : recipe.of_first;
 }
 
+/// Where `draw` writes what a synthesis draws, but for the noise.
+template <element T, memory_space Space>
+struct synthesis_outputs {
+  matrix_view<index_t, Space> first;
+  matrix_view<index_t, Space> second;
+  matrix_view<compute_t<T>, Space> weights;
+
+  /// The draws of synthetic negative s of query i. `key` is how.key, resolved.
+  FEAUG_HD void write(const synthetic_negatives<T, Space>& how, const random_key& key, index_t i,
+                      index_t s) const {
+    const synthetic_recipe recipe = recipe_of(how, key, i, s);
+    first(i, s) = recipe.first;
+    if (recipe.second >= 0)
+      second(i, s - how.counts.interpolated - how.counts.extrapolated) = recipe.second;
+    if (s < how.counts.weighted())
+      weights(i, s) = static_cast<compute_t<T>>(weight_of(how.counts, recipe, s));
+  }
+};
+
+/// A validated call, see loss_verbs.hpp.
+template <class Context, element T>
+struct hard_negative_info_nce_call {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/loss/hard_negative_info_nce.hpp or "
+                "feaug/cuda/loss/hard_negative_info_nce.cuh");
+};
+
+/// run(ctx, how, outputs) writes all that outputs.write does.
+template <class Context, element T>
+struct synthesis_draws {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/loss/hard_negative_info_nce.hpp or "
+                "feaug/cuda/loss/hard_negative_info_nce.cuh");
+};
+
 }  // namespace detail
 
 namespace check {
@@ -329,4 +369,108 @@ void synthesis_outputs(const synthetic_negatives<T, S>& how, const matrix_view<i
 }
 
 }  // namespace check
+
+/// InfoNCE whose every query i has S synthetic negatives h of its own besides:
+///     loss_i = −s_i,p(i) + log (Σ_j exp s_ij + Σ_h exp(⟨q_i, h⟩ / temperature)),
+/// s, p(i) and j as in info_nce (with in_batch_negatives = false: MoCo's). They are made from the
+/// `hardest` of options.negatives that are nearest to q_i by cosine, in six ways that
+/// synthetic_counts lists: the mixes of MoCHi (Kalantidis et al., arXiv 2010.01028: interpolated
+/// and mixed) and of SynCo (Giakoumoglou and Stathaki, arXiv 2410.02401: all). q and n are unit
+/// rows there, or with normalize = false the rows as they are; h is a unit row always. A mixture
+/// that cancels to a norm ≤ 1e-12 has no direction: its logit is 0. With all counts 0 this is
+/// info_nce, bit for bit, and nothing is searched for.
+///
+/// Shapes, reduction, statistics and errors as in info_nce. Besides: counts below 0, `hardest`
+/// outside 1 … K, synthetic negatives without negatives, ids for one side only, drawn ranks out of
+/// range. On a GPU ranks are not checked: a negative whose rank is out of range is left out. Never
+/// holds the N × S × D synthetic rows: each is made from the draws when it is met.
+template <any_context Context, class Q, class K, class T = std::remove_const_t<Q>>
+requires same_element<Q, K>
+void hard_negative_info_nce(
+    Context& ctx, const matrix_view<Q, Context::space>& queries,
+    const matrix_view<K, Context::space>& keys,
+    const std::type_identity_t<synthetic_negatives<T, Context::space>>& synthesis,
+    loss_destination<Context, T> loss,
+    const std::type_identity_t<info_nce_options<T, Context::space>>& options = {},
+    loss_destination<Context, T> statistics = {}) {
+  constexpr std::string_view op = "hard_negative_info_nce";
+  detail::hard_negative_info_nce_call<Context, T> call(ctx, op, stop_gradient(queries),
+                                                       stop_gradient(keys), synthesis, options);
+  detail::run_forward(ctx, op, call, loss, statistics);
+}
+
+/// The same loss as a number, for mean and sum.
+template <host_context Context, class Q, class K, class T = std::remove_const_t<Q>>
+requires same_element<Q, K> compute_t<T> hard_negative_info_nce(
+    Context& ctx, const matrix_view<Q>& queries, const matrix_view<K>& keys,
+    const std::type_identity_t<synthetic_negatives<T>>& synthesis,
+    const std::type_identity_t<info_nce_options<T>>& options = {}) {
+  return detail::returned<T>("hard_negative_info_nce", options.reduction, [&](auto loss) {
+    hard_negative_info_nce(ctx, queries, keys, synthesis, loss, options);
+  });
+}
+
+/// The gradients from what hard_negative_info_nce left in `statistics` (N), for a `cotangent` of
+/// one element or N (reduce::none). Neighbours are searched for and draws made again. By a
+/// synthetic logit the gradient is its soft-max weight, and reaches the query as weight · h /
+/// temperature; h itself is a constant.
+template <any_context Context, element T>
+void hard_negative_info_nce_backward(
+    Context& ctx, const operand<T, 2, Context::space>& queries,
+    const operand<T, 2, Context::space>& keys,
+    const std::type_identity_t<synthetic_negatives<T, Context::space>>& synthesis,
+    loss_source<Context, T> statistics, loss_source<Context, T> cotangent,
+    const std::type_identity_t<info_nce_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "hard_negative_info_nce_backward";
+  detail::hard_negative_info_nce_call<Context, T> call(ctx, op, queries, keys, synthesis, options,
+                                                       cotangent);
+  detail::run_backward(ctx, op, call, statistics, cotangent);
+}
+
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale; one search and one pass
+/// over the logits with stopped keys and negatives.
+template <any_context Context, element T>
+void hard_negative_info_nce_with_gradients(
+    Context& ctx, const operand<T, 2, Context::space>& queries,
+    const operand<T, 2, Context::space>& keys,
+    const std::type_identity_t<synthetic_negatives<T, Context::space>>& synthesis,
+    loss_destination<Context, T> loss,
+    const std::type_identity_t<info_nce_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "hard_negative_info_nce_with_gradients";
+  detail::hard_negative_info_nce_call<Context, T> call(ctx, op, queries, keys, synthesis, options);
+  detail::run_with_gradients(ctx, op, call, loss);
+}
+
+/// The same, with the loss as a number, for mean and sum.
+template <host_context Context, element T>
+compute_t<T> hard_negative_info_nce_with_gradients(
+    Context& ctx, const operand<T>& queries, const operand<T>& keys,
+    const std::type_identity_t<synthetic_negatives<T>>& synthesis,
+    const std::type_identity_t<info_nce_options<T>>& options = {}) {
+  return detail::returned<T>(
+      "hard_negative_info_nce_with_gradients", options.reduction, [&](auto loss) {
+        hard_negative_info_nce_with_gradients(ctx, queries, keys, synthesis, loss, options);
+      });
+}
+
+/// What a synthesis draws by its key for first.rows() queries, as drawn_synthesis lists it; views
+/// that its counts leave empty are not needed. `drawn` made of these does what the key does.
+template <any_context Context, element T>
+void draw(Context& ctx, const synthetic_negatives<T, Context::space>& synthesis,
+          const std::type_identity_t<matrix_view<index_t, Context::space>>& first,
+          const std::type_identity_t<matrix_view<index_t, Context::space>>& second,
+          const std::type_identity_t<matrix_view<compute_t<T>, Context::space>>& weights,
+          const std::type_identity_t<matrix_view<compute_t<T>, Context::space>>& noise) {
+  constexpr std::string_view op = "draw";
+  check::synthesis_outputs(synthesis, first, second, weights, noise);
+  require_reachable(ctx, op, "first", first);
+  require_reachable(ctx, op, "second", second);
+  require_reachable(ctx, op, "weights", weights);
+  require_reachable(ctx, op, "noise", noise);
+  if (first.rows() * synthesis.counts.total() == 0) return;
+  detail::synthesis_draws<Context, T>::run(ctx, synthesis, {first, second, weights});
+  if (synthesis.counts.noisy == 0) return;
+  draw(ctx, gaussian_noise{}, detail::noise_key(synthesis.key, synthesis.counts.noisy), noise);
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,13 +1,17 @@
-// What info_nce may be told, and what it refuses, on every backend.
+// InfoNCE: every query is to find its own key among all keys and negatives.
 #pragma once
 
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
 
@@ -62,14 +66,82 @@ row_reduction<compute_t<T>, S> info_nce_arguments(
                     check::text(options.positive_offset) + " (an offset of at least 0)");
   }
   check::temperature(op, options.temperature, options.learnable_temperature);
-  const row_reduction<compute_t<T>, S> reduction = {.reduction = options.reduction,
-                                                    .rows = rows,
-                                                    .weights = options.row_weights,
-                                                    .gradient_scale = options.gradient_scale,
-                                                    .cotangent = cotangent};
-  reduction.validate(op);
-  return reduction;
+  return reduction_of<T>(op, options, rows, cotangent);
 }
 
+/// A validated call, see loss_verbs.hpp.
+template <class Context, element T>
+struct info_nce_call {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/loss/info_nce.hpp or feaug/cuda/loss/info_nce.cuh");
+};
+
 }  // namespace detail
+
+/// InfoNCE (van den Oord et al., arXiv 1807.03748), with s = cos(queries, keys) / temperature and
+/// p(i) = i + positive_offset:
+///     loss_i = −s_i,p(i) + log Σ_j exp s_ij.
+///
+/// queries N × D, keys M × D with M ≥ N + positive_offset, loss 1 element or N (reduce::none).
+/// `statistics`, if given, gets N numbers for info_nce_backward. Writes nothing else; never holds
+/// an N × M matrix. NaN or ∞ in a row makes NaN of every row loss that reads it. Errors:
+/// argument_error, see docs/errors.md.
+template <any_context Context, class Q, class K, class T = std::remove_const_t<Q>>
+requires same_element<Q, K>
+void info_nce(Context& ctx, const matrix_view<Q, Context::space>& queries,
+              const matrix_view<K, Context::space>& keys, loss_destination<Context, T> loss,
+              const std::type_identity_t<info_nce_options<T, Context::space>>& options = {},
+              loss_destination<Context, T> statistics = {}) {
+  constexpr std::string_view op = "info_nce";
+  detail::info_nce_call<Context, T> call(ctx, op, stop_gradient(queries), stop_gradient(keys),
+                                         options);
+  detail::run_forward(ctx, op, call, loss, statistics);
+}
+
+/// The same loss as a number, for mean and sum.
+template <host_context Context, class Q, class K, class T = std::remove_const_t<Q>>
+requires same_element<Q, K> compute_t<T> info_nce(
+    Context& ctx, const matrix_view<Q>& queries, const matrix_view<K>& keys,
+    const std::type_identity_t<info_nce_options<T>>& options = {}) {
+  return detail::returned<T>("info_nce", options.reduction,
+                             [&](auto loss) { info_nce(ctx, queries, keys, loss, options); });
+}
+
+/// The gradients from what info_nce left in `statistics` (N), for a `cotangent` of one element or N
+/// (reduce::none). Logits are computed again; nothing of size N × M was kept. Options as in the
+/// forward call.
+template <any_context Context, element T>
+void info_nce_backward(
+    Context& ctx, const operand<T, 2, Context::space>& queries,
+    const operand<T, 2, Context::space>& keys, loss_source<Context, T> statistics,
+    loss_source<Context, T> cotangent,
+    const std::type_identity_t<info_nce_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "info_nce_backward";
+  detail::info_nce_call<Context, T> call(ctx, op, queries, keys, options, cotangent);
+  detail::run_backward(ctx, op, call, statistics, cotangent);
+}
+
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale: what a trainer calls.
+/// With stopped keys one pass over the logits gives both. The gradient by a row with norm ≤ 1e-12
+/// is zero.
+template <any_context Context, element T>
+void info_nce_with_gradients(
+    Context& ctx, const operand<T, 2, Context::space>& queries,
+    const operand<T, 2, Context::space>& keys, loss_destination<Context, T> loss,
+    const std::type_identity_t<info_nce_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "info_nce_with_gradients";
+  detail::info_nce_call<Context, T> call(ctx, op, queries, keys, options);
+  detail::run_with_gradients(ctx, op, call, loss);
+}
+
+/// The same, with the loss as a number, for mean and sum.
+template <host_context Context, element T>
+compute_t<T> info_nce_with_gradients(
+    Context& ctx, const operand<T>& queries, const operand<T>& keys,
+    const std::type_identity_t<info_nce_options<T>>& options = {}) {
+  return detail::returned<T>("info_nce_with_gradients", options.reduction, [&](auto loss) {
+    info_nce_with_gradients(ctx, queries, keys, loss, options);
+  });
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

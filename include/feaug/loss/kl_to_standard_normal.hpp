@@ -1,15 +1,19 @@
-// What kl_to_standard_normal may be told, what it refuses, and an element of its sum, on every
-// backend.
+// How far learned Gaussians are from the standard normal distribution: the prior's term of a
+// variational auto-encoder.
 #pragma once
 
 #include <cmath>
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
 
@@ -50,14 +54,80 @@ row_reduction<compute_t<T>, S> kl_to_standard_normal_arguments(
     const kl_to_standard_normal_options<T, S>& options,
     const vector_view<const compute_t<T>, S>& cotangent) {
   check::two_views(op, "mean", mean, "log_variance", log_variance);
-  const row_reduction<compute_t<T>, S> reduction = {.reduction = options.reduction,
-                                                    .rows = mean.value.rows(),
-                                                    .weights = options.row_weights,
-                                                    .gradient_scale = options.gradient_scale,
-                                                    .cotangent = cotangent};
-  reduction.validate(op);
-  return reduction;
+  return reduction_of<T>(op, options, mean.value.rows(), cotangent);
 }
 
+/// A validated call, see loss_verbs.hpp.
+template <class Context, element T>
+struct kl_to_standard_normal_call {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/loss/kl_to_standard_normal.hpp or "
+                "feaug/cuda/loss/kl_to_standard_normal.cuh");
+};
+
 }  // namespace detail
+
+/// loss_i = ½ Σ_j (mean² + exp(log_variance) − 1 − log_variance): the Kullback–Leibler divergence
+/// KL(N(mean, exp(log_variance)) ‖ N(0, 1)) of a row's independent Gaussians (Kingma and Welling,
+/// arXiv 1312.6114, appendix B). Summed in double.
+///
+/// mean and log_variance N × D, loss 1 element or N (reduce::none). Gradients: mean, and
+/// ½(exp(log_variance) − 1). Log-variances are taken as they are, whatever bounds latent_noise has:
+/// above 709 the loss is ∞. NaN or ∞ in a row makes its loss NaN or ∞.
+template <any_context Context, class P, class Q, class T = std::remove_const_t<P>>
+requires same_element<P, Q>
+void kl_to_standard_normal(
+    Context& ctx, const matrix_view<P, Context::space>& mean,
+    const matrix_view<Q, Context::space>& log_variance, loss_destination<Context, T> loss,
+    const std::type_identity_t<kl_to_standard_normal_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "kl_to_standard_normal";
+  detail::kl_to_standard_normal_call<Context, T> call(ctx, op, stop_gradient(mean),
+                                                      stop_gradient(log_variance), options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same loss as a number, for mean and sum.
+template <host_context Context, class P, class Q, class T = std::remove_const_t<P>>
+requires same_element<P, Q> compute_t<T> kl_to_standard_normal(
+    Context& ctx, const matrix_view<P>& mean, const matrix_view<Q>& log_variance,
+    const std::type_identity_t<kl_to_standard_normal_options<T>>& options = {}) {
+  return detail::returned<T>("kl_to_standard_normal", options.reduction, [&](auto loss) {
+    kl_to_standard_normal(ctx, mean, log_variance, loss, options);
+  });
+}
+
+/// The gradients for a `cotangent` of one element or N (reduce::none). Needs no statistics.
+template <any_context Context, element T>
+void kl_to_standard_normal_backward(
+    Context& ctx, const operand<T, 2, Context::space>& mean,
+    const operand<T, 2, Context::space>& log_variance, loss_source<Context, T> cotangent,
+    const std::type_identity_t<kl_to_standard_normal_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "kl_to_standard_normal_backward";
+  detail::kl_to_standard_normal_call<Context, T> call(ctx, op, mean, log_variance, options,
+                                                      cotangent);
+  detail::run_backward(op, call, cotangent);
+}
+
+/// Loss and gradients in one pass over memory, for a cotangent of options.gradient_scale.
+template <any_context Context, element T>
+void kl_to_standard_normal_with_gradients(
+    Context& ctx, const operand<T, 2, Context::space>& mean,
+    const operand<T, 2, Context::space>& log_variance, loss_destination<Context, T> loss,
+    const std::type_identity_t<kl_to_standard_normal_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "kl_to_standard_normal_with_gradients";
+  detail::kl_to_standard_normal_call<Context, T> call(ctx, op, mean, log_variance, options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same, with the loss as a number, for mean and sum.
+template <host_context Context, element T>
+compute_t<T> kl_to_standard_normal_with_gradients(
+    Context& ctx, const operand<T>& mean, const operand<T>& log_variance,
+    const std::type_identity_t<kl_to_standard_normal_options<T>>& options = {}) {
+  return detail::returned<T>(
+      "kl_to_standard_normal_with_gradients", options.reduction, [&](auto loss) {
+        kl_to_standard_normal_with_gradients(ctx, mean, log_variance, loss, options);
+      });
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

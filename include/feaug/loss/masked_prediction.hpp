@@ -1,21 +1,24 @@
-// What masked_prediction may be told, what it refuses, and what it asks of one element, on every
-// backend.
+// Masked prediction: what a mask took away is to be predicted, and nothing else counts.
 #pragma once
 
 #include <cmath>
 #include <concepts>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/mask.hpp"
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/reduce.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
 
@@ -74,13 +77,7 @@ row_reduction<compute_t<T>, S> masked_prediction_arguments(
   check::two_views(op, "prediction", prediction, "target", target);
   if (!(std::isfinite(options.beta) && options.beta >= 0))
     check::fail(op, "beta", check::text(options.beta), "a finite number of at least 0");
-  const row_reduction<compute_t<T>, S> reduction = {.reduction = options.reduction,
-                                                    .rows = prediction.value.rows(),
-                                                    .weights = options.row_weights,
-                                                    .gradient_scale = options.gradient_scale,
-                                                    .cotangent = cotangent};
-  reduction.validate(op);
-  return reduction;
+  return reduction_of<T>(op, options, prediction.value.rows(), cotangent);
 }
 
 /// The mask fits and, if it was drawn before, lies apart from where gradients go. Errors of the
@@ -95,5 +92,90 @@ void mask_arguments(std::string_view op, const P& policy, const random_key& key,
   traits::check_backward(policy, target, {});
 }
 
+/// A validated call, see loss_verbs.hpp.
+template <class Context, element T, class P>
+struct masked_prediction_call {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/loss/masked_prediction.hpp or "
+                "feaug/cuda/loss/masked_prediction.cuh");
+};
+
 }  // namespace detail
+
+/// loss_i = Σ ℓ(prediction_ij − target_ij) over the features j that the mask does not keep, ℓ the
+/// smooth L1 loss or the square; or 2 − 2·cos of the masked features of both rows
+/// (prediction_form). As in masked auto-encoders (He et al., arXiv 2111.06377) of features: mask
+/// the input, predict, and ask only for what was hidden.
+///
+/// * prediction, target: N × D.
+/// * policy, key: what `augment` was given: mask{…}, fixed_count_mask{…}, block_mask{…}, drawn
+/// again and not stored; or drawn_mask(keep), keep N × D of 0 (masked) and 1, and any key. Its
+/// rescale plays no part.
+/// * loss: 1 element or N (reduce::none). The mean is over all masked features, for cosine over the
+/// rows that have one; without any the loss is 0.
+///
+/// Gradients are 0 at features that are kept, and those are not read: NaN there stays where it is.
+/// NaN or ∞ at a masked feature makes its row's loss NaN or ∞. Rows of masked features of norm ≤
+/// 1e-12 have cosine 0 and gradient 0.
+template <any_context Context, class Q, class R, class P, class T = std::remove_const_t<Q>>
+requires same_element<Q, R> && mask_policy<P, T, Context::space>
+void masked_prediction(
+    Context& ctx, const matrix_view<Q, Context::space>& prediction,
+    const matrix_view<R, Context::space>& target, const P& policy, const random_key& key,
+    loss_destination<Context, T> loss,
+    const std::type_identity_t<masked_prediction_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "masked_prediction";
+  detail::masked_prediction_call<Context, T, P> call(ctx, op, stop_gradient(prediction),
+                                                     stop_gradient(target), policy, key, options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same loss as a number, for mean and sum.
+template <host_context Context, class Q, class R, class P, class T = std::remove_const_t<Q>>
+requires same_element<Q, R> && mask_policy<P, T, Context::space> compute_t<T> masked_prediction(
+    Context& ctx, const matrix_view<Q>& prediction, const matrix_view<R>& target, const P& policy,
+    const random_key& key, const std::type_identity_t<masked_prediction_options<T>>& options = {}) {
+  return detail::returned<T>("masked_prediction", options.reduction, [&](auto loss) {
+    masked_prediction(ctx, prediction, target, policy, key, loss, options);
+  });
+}
+
+/// The gradients for a `cotangent` of one element or N (reduce::none). Needs no statistics.
+template <any_context Context, element T, class P>
+requires mask_policy<P, T, Context::space>
+void masked_prediction_backward(
+    Context& ctx, const operand<T, 2, Context::space>& prediction,
+    const operand<T, 2, Context::space>& target, const P& policy, const random_key& key,
+    loss_source<Context, T> cotangent,
+    const std::type_identity_t<masked_prediction_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "masked_prediction_backward";
+  detail::masked_prediction_call<Context, T, P> call(ctx, op, prediction, target, policy, key,
+                                                     options, cotangent);
+  detail::run_backward(op, call, cotangent);
+}
+
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale.
+template <any_context Context, element T, class P>
+requires mask_policy<P, T, Context::space>
+void masked_prediction_with_gradients(
+    Context& ctx, const operand<T, 2, Context::space>& prediction,
+    const operand<T, 2, Context::space>& target, const P& policy, const random_key& key,
+    loss_destination<Context, T> loss,
+    const std::type_identity_t<masked_prediction_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "masked_prediction_with_gradients";
+  detail::masked_prediction_call<Context, T, P> call(ctx, op, prediction, target, policy, key,
+                                                     options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same, with the loss as a number, for mean and sum.
+template <host_context Context, element T, class P>
+requires mask_policy<P, T, Context::space> compute_t<T> masked_prediction_with_gradients(
+    Context& ctx, const operand<T>& prediction, const operand<T>& target, const P& policy,
+    const random_key& key, const std::type_identity_t<masked_prediction_options<T>>& options = {}) {
+  return detail::returned<T>("masked_prediction_with_gradients", options.reduction, [&](auto loss) {
+    masked_prediction_with_gradients(ctx, prediction, target, policy, key, loss, options);
+  });
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,14 +1,17 @@
-// What mean_shift may be told, and what it refuses, on every backend.
+// Mean shift: a prediction is drawn to the neighbours of its target.
 #pragma once
 
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/queue/support_rows.hpp"
 #include "feaug/version.hpp"
@@ -33,40 +36,22 @@ struct mean_shift_options {
 
 namespace detail {
 
-/// Checks what all entries take; how the rows are reduced.
+/// The neighbours that a prediction is drawn to.
 template <element T, memory_space S>
-row_reduction<compute_t<T>, S> mean_shift_arguments(
-    std::string_view op, const operand<T, 2, S>& prediction, const support_rows<T, S>& support,
-    const mean_shift_options<T, S>& options, const vector_view<const compute_t<T>, S>& cotangent) {
-  check::valid(op, "prediction", prediction);
-  check::not_empty(op, "prediction", prediction.value);
-  check::valid(op, support, prediction.value.cols(), "prediction");
-  if constexpr (S == memory_space::host) {
-    if (support.filled() == 0) check::fail(op, "queue", "no filled rows", "at least one to find");
-    check::within(op, "k", options.k, 1, support.filled());
-  } else {
-    check::within(op, "k", options.k, 1, support.rows().rows());
-  }
-  if (prediction.wants_gradient()) {
-    check::apart(op, "gradient of prediction", prediction.gradient, support.rows_name(),
-                 support.rows());
-  }
-  const row_reduction<compute_t<T>, S> reduction = {.reduction = options.reduction,
-                                                    .rows = prediction.value.rows(),
-                                                    .weights = options.row_weights,
-                                                    .gradient_scale = options.gradient_scale,
-                                                    .cotangent = cotangent};
-  reduction.validate(op);
-  return reduction;
-}
+struct mean_shift_neighbours {
+  bool are_found = false;                    ///< by a forward pass; else they are searched for
+  matrix_view<const index_t, S> found = {};  ///< their slots
+  matrix_view<const T, S> targets = {};      ///< whose neighbours are searched for
+  matrix_view<index_t, S> indices = {};      ///< where their slots go, if anywhere
+};
 
-/// Checks what a search for the neighbours takes, and where its slots go (if anywhere).
+/// Checks what a search for the neighbours takes, and where their slots go.
 template <element T, memory_space S>
 void mean_shift_search_arguments(std::string_view op, const operand<T, 2, S>& prediction,
-                                 const matrix_view<const T, S>& targets,
                                  const support_rows<T, S>& support,
-                                 const mean_shift_options<T, S>& options,
-                                 const matrix_view<index_t, S>& indices) {
+                                 const matrix_view<const T, S>& targets,
+                                 const matrix_view<index_t, S>& indices,
+                                 const mean_shift_options<T, S>& options) {
   const matrix_view<const T, S>& p = prediction.value;
   check::readable(op, "targets", targets);
   check::has_shape(op, "targets", targets, p.rows(), p.cols(), "prediction");
@@ -82,17 +67,130 @@ void mean_shift_search_arguments(std::string_view op, const operand<T, 2, S>& pr
     check::has_shape(op, "indices", indices, p.rows(), options.k, "prediction and k ask for");
 }
 
-/// Checks the slots that a forward pass found.
+/// Checks a call's arguments; how its rows are reduced.
 template <element T, memory_space S>
-void mean_shift_found_arguments(std::string_view op, const operand<T, 2, S>& prediction,
-                                const support_rows<T, S>& support,
-                                const mean_shift_options<T, S>& options,
-                                const matrix_view<const index_t, S>& indices) {
-  check::readable(op, "indices", indices);
-  check::has_shape(op, "indices", indices, prediction.value.rows(), options.k,
-                   "prediction and k ask for");
-  check::found_slots(op, support, indices, {});
+row_reduction<compute_t<T>, S> mean_shift_arguments(
+    std::string_view op, const operand<T, 2, S>& prediction, const support_rows<T, S>& support,
+    const mean_shift_neighbours<T, S>& neighbours, const mean_shift_options<T, S>& options,
+    const vector_view<const compute_t<T>, S>& cotangent) {
+  check::valid(op, "prediction", prediction);
+  check::not_empty(op, "prediction", prediction.value);
+  check::valid(op, support, prediction.value.cols(), "prediction");
+  if constexpr (S == memory_space::host) {
+    if (support.filled() == 0) check::fail(op, "queue", "no filled rows", "at least one to find");
+    check::within(op, "k", options.k, 1, support.filled());
+  } else {
+    check::within(op, "k", options.k, 1, support.rows().rows());
+  }
+  if (prediction.wants_gradient()) {
+    check::apart(op, "gradient of prediction", prediction.gradient, support.rows_name(),
+                 support.rows());
+  }
+  const auto reduction = reduction_of<T>(op, options, prediction.value.rows(), cotangent);
+  if (neighbours.are_found) {
+    check::readable(op, "indices", neighbours.found);
+    check::has_shape(op, "indices", neighbours.found, prediction.value.rows(), options.k,
+                     "prediction and k ask for");
+    check::found_slots(op, support, neighbours.found, {});
+  } else {
+    mean_shift_search_arguments(op, prediction, support, neighbours.targets, neighbours.indices,
+                                options);
+  }
+  return reduction;
 }
 
+/// A validated call, see loss_verbs.hpp.
+template <class Context, element T>
+struct mean_shift_call {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/loss/mean_shift.hpp or feaug/cuda/loss/mean_shift.cuh");
+};
+
 }  // namespace detail
+
+/// Mean shift (MSF; Koohpayegani et al., arXiv 2105.07269):
+///     loss_i = 1/k Σ_{v ∈ NN_k(target_i)} (2 − 2·cos(prediction_i, v)),
+/// NN_k the k nearest filled rows of a support queue, or rows of a matrix; see nearest for what
+/// nearest means exactly. MSF enqueues the targets first, so that a target is among its neighbours.
+///
+/// prediction and targets N × D, loss 1 element or N (reduce::none). `indices`, if given, gets the
+/// N × k slots for mean_shift_backward, nearest first. Where options.exclude_ids leave fewer than k
+/// rows, the mean is over those, and further slots are −1. NaN or ∞ in a target, which finds
+/// nothing then, or in a row that is read makes a row's loss and gradient NaN. Targets and support
+/// are constants.
+///
+/// Errors: an empty queue, k outside 1 … the filled rows, exclude_ids that leave a target nothing,
+/// shapes, overlaps. On a GPU counters and ids are not checked: k may be more than the filled rows,
+/// whose mean it then is, and a row's loss is NaN beside an empty queue or where its target is left
+/// nothing.
+template <any_context Context, class P, class T = std::remove_const_t<P>>
+requires element<T>
+void mean_shift(Context& ctx, const matrix_view<P, Context::space>& prediction,
+                const std::type_identity_t<matrix_view<const T, Context::space>>& targets,
+                const std::type_identity_t<support_rows<T, Context::space>>& support,
+                loss_destination<Context, T> loss,
+                const std::type_identity_t<mean_shift_options<T, Context::space>>& options = {},
+                const std::type_identity_t<matrix_view<index_t, Context::space>>& indices = {}) {
+  constexpr std::string_view op = "mean_shift";
+  detail::mean_shift_call<Context, T> call(ctx, op, stop_gradient(prediction), support,
+                                           {.targets = targets, .indices = indices}, options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same loss as a number, for mean and sum.
+template <host_context Context, class P, class T = std::remove_const_t<P>>
+requires element<T> compute_t<T> mean_shift(
+    Context& ctx, const matrix_view<P>& prediction,
+    const std::type_identity_t<matrix_view<const T>>& targets,
+    const std::type_identity_t<support_rows<T>>& support,
+    const std::type_identity_t<mean_shift_options<T>>& options = {}) {
+  return detail::returned<T>("mean_shift", options.reduction, [&](auto loss) {
+    mean_shift(ctx, prediction, targets, support, loss, options);
+  });
+}
+
+/// The gradient by the prediction, for a `cotangent` of one element or N (reduce::none), from the
+/// slots that mean_shift (or nearest) found: the support is not searched again, and must be what it
+/// was. A row with no slot but −1 gets NaN. On a GPU slots are not checked: one that the support
+/// does not have counts as −1.
+template <any_context Context, element T>
+void mean_shift_backward(
+    Context& ctx, const operand<T, 2, Context::space>& prediction,
+    const std::type_identity_t<support_rows<T, Context::space>>& support,
+    const std::type_identity_t<matrix_view<const index_t, Context::space>>& indices,
+    loss_source<Context, T> cotangent,
+    const std::type_identity_t<mean_shift_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "mean_shift_backward";
+  detail::mean_shift_call<Context, T> call(
+      ctx, op, prediction, support, {.are_found = true, .found = indices}, options, cotangent);
+  detail::run_backward(op, call, cotangent);
+}
+
+/// Loss and gradient after one search, for a cotangent of options.gradient_scale. The gradient by a
+/// prediction with norm ≤ 1e-12 is zero.
+template <any_context Context, element T>
+void mean_shift_with_gradients(
+    Context& ctx, const operand<T, 2, Context::space>& prediction,
+    const std::type_identity_t<matrix_view<const T, Context::space>>& targets,
+    const std::type_identity_t<support_rows<T, Context::space>>& support,
+    loss_destination<Context, T> loss,
+    const std::type_identity_t<mean_shift_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "mean_shift_with_gradients";
+  detail::mean_shift_call<Context, T> call(ctx, op, prediction, support, {.targets = targets},
+                                           options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same, with the loss as a number, for mean and sum.
+template <host_context Context, element T>
+compute_t<T> mean_shift_with_gradients(
+    Context& ctx, const operand<T>& prediction,
+    const std::type_identity_t<matrix_view<const T>>& targets,
+    const std::type_identity_t<support_rows<T>>& support,
+    const std::type_identity_t<mean_shift_options<T>>& options = {}) {
+  return detail::returned<T>("mean_shift_with_gradients", options.reduction, [&](auto loss) {
+    mean_shift_with_gradients(ctx, prediction, targets, support, loss, options);
+  });
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,16 +1,21 @@
-// What negative_cosine may be told, and what it refuses, on every backend.
+// Negative cosine similarity: the prediction is to point where the target points.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
 
@@ -41,6 +46,13 @@ inline std::string target_name(std::size_t which, std::size_t count) {
   return count == 1 ? "target" : "targets[" + std::to_string(which) + "]";
 }
 
+/// Whether any of them wants a gradient.
+template <element T, memory_space S>
+bool wants_gradient(std::span<const operand<T, 2, S>> targets) {
+  return std::any_of(targets.begin(), targets.end(),
+                     [](const operand<T, 2, S>& target) { return target.wants_gradient(); });
+}
+
 /// Checks a call's arguments; how its rows are reduced.
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> negative_cosine_arguments(
@@ -54,14 +66,106 @@ row_reduction<compute_t<T>, S> negative_cosine_arguments(
     for (std::size_t before = 0; before < k; ++before)
       check::apart(op, target_name(before, targets.size()), targets[before], name, targets[k]);
   }
-  const row_reduction<compute_t<T>, S> reduction = {.reduction = options.reduction,
-                                                    .rows = prediction.value.rows(),
-                                                    .weights = options.row_weights,
-                                                    .gradient_scale = options.gradient_scale,
-                                                    .cotangent = cotangent};
-  reduction.validate(op);
-  return reduction;
+  return reduction_of<T>(op, options, prediction.value.rows(), cotangent);
 }
 
+/// A validated call, see loss_verbs.hpp.
+template <class Context, element T>
+struct negative_cosine_call {
+  static_assert(
+      is_included<Context>,
+      "include feaug/cpu/loss/negative_cosine.hpp or feaug/cuda/loss/negative_cosine.cuh");
+};
+
 }  // namespace detail
+
+/// loss_i = 2 − 2·cos(prediction_i, target_i), or −cos.
+///
+/// prediction and target N × D, loss 1 element or N (reduce::none). A row of norm ≤ 1e-12 has
+/// cosine 0 (up to its size / 1e-12) and gradient 0. NaN or ∞ in a row makes its loss NaN.
+template <any_context Context, class P, class Q, class T = std::remove_const_t<P>>
+requires same_element<P, Q>
+void negative_cosine(
+    Context& ctx, const matrix_view<P, Context::space>& prediction,
+    const matrix_view<Q, Context::space>& target, loss_destination<Context, T> loss,
+    const std::type_identity_t<negative_cosine_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "negative_cosine";
+  const operand<T, 2, Context::space> stopped = stop_gradient(target);
+  detail::negative_cosine_call<Context, T> call(ctx, op, stop_gradient(prediction), {&stopped, 1},
+                                                options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same loss as a number, for mean and sum.
+template <host_context Context, class P, class Q, class T = std::remove_const_t<P>>
+requires same_element<P, Q> compute_t<T> negative_cosine(
+    Context& ctx, const matrix_view<P>& prediction, const matrix_view<Q>& target,
+    const std::type_identity_t<negative_cosine_options<T>>& options = {}) {
+  return detail::returned<T>("negative_cosine", options.reduction, [&](auto loss) {
+    negative_cosine(ctx, prediction, target, loss, options);
+  });
+}
+
+/// Several targets for one prediction: the sum of the losses that a call for each would give, and
+/// the gradients of that sum, in one pass over memory, each rounded once where it is stored. With
+/// every side stopped, the loss alone.
+///
+/// `targets`, a list in host memory, has at least one, of prediction's shape; where two of them are
+/// the same memory neither has a gradient there. On a GPU every target is a pass of its own, and
+/// the gradient by the prediction is rounded once a target.
+template <any_context Context, element T>
+void negative_cosine_with_gradients(
+    Context& ctx, const operand<T, 2, Context::space>& prediction,
+    std::type_identity_t<std::span<const operand<T, 2, Context::space>>> targets,
+    loss_destination<Context, T> loss,
+    const std::type_identity_t<negative_cosine_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "negative_cosine_with_gradients";
+  detail::negative_cosine_call<Context, T> call(ctx, op, prediction, targets, options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The gradients of that sum for a `cotangent` of one element or N (reduce::none).
+template <any_context Context, element T>
+void negative_cosine_backward(
+    Context& ctx, const operand<T, 2, Context::space>& prediction,
+    std::type_identity_t<std::span<const operand<T, 2, Context::space>>> targets,
+    loss_source<Context, T> cotangent,
+    const std::type_identity_t<negative_cosine_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "negative_cosine_backward";
+  detail::negative_cosine_call<Context, T> call(ctx, op, prediction, targets, options, cotangent);
+  detail::run_backward(op, call, cotangent);
+}
+
+/// The gradients for a `cotangent` of one element or N (reduce::none). Needs no statistics: a row's
+/// cosine is cheaper to compute again than to keep.
+template <any_context Context, element T>
+void negative_cosine_backward(
+    Context& ctx, const operand<T, 2, Context::space>& prediction,
+    const operand<T, 2, Context::space>& target, loss_source<Context, T> cotangent,
+    const std::type_identity_t<negative_cosine_options<T, Context::space>>& options = {}) {
+  negative_cosine_backward(ctx, prediction,
+                           std::span<const operand<T, 2, Context::space>>(&target, 1), cotangent,
+                           options);
+}
+
+/// Loss and gradients in one pass over memory, for a cotangent of options.gradient_scale.
+template <any_context Context, element T>
+void negative_cosine_with_gradients(
+    Context& ctx, const operand<T, 2, Context::space>& prediction,
+    const operand<T, 2, Context::space>& target, loss_destination<Context, T> loss,
+    const std::type_identity_t<negative_cosine_options<T, Context::space>>& options = {}) {
+  negative_cosine_with_gradients(
+      ctx, prediction, std::span<const operand<T, 2, Context::space>>(&target, 1), loss, options);
+}
+
+/// The same, with the loss as a number, for mean and sum.
+template <host_context Context, element T>
+compute_t<T> negative_cosine_with_gradients(
+    Context& ctx, const operand<T>& prediction, const operand<T>& target,
+    const std::type_identity_t<negative_cosine_options<T>>& options = {}) {
+  return detail::returned<T>("negative_cosine_with_gradients", options.reduction, [&](auto loss) {
+    negative_cosine_with_gradients(ctx, prediction, target, loss, options);
+  });
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

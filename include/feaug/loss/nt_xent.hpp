@@ -1,9 +1,15 @@
-// What nt_xent may be told, on every backend.
+// NT-Xent: every row of two views is to find its other view among all rows of both.
 #pragma once
 
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/two_view_contrast.hpp"
 #include "feaug/version.hpp"
 
@@ -54,5 +60,69 @@ two_view_problem<T, S> nt_xent_problem(const operand<T, 2, S>& a, const operand<
 }
 
 }  // namespace detail
+
+/// NT-Xent (Chen et al., SimCLR, arXiv 2002.05709) over z = [a; b], 2N rows, positives i ↔ i + N, s
+/// = cos(z, z) / temperature:
+///     loss_i = −s_i,p(i) + log Σ_{j≠i} exp s_ij;   decoupled: j ≠ p(i) as well;
+/// with positive_weighting −w_i s_i,p(i), w a constant.
+///
+/// a and b N × D, loss 1 element (mean or sum over 2N) or 2N (reduce::none; a's rows, then b's).
+/// `statistics`, if given, gets 2N numbers for nt_xent_backward. Never holds a 2N × 2N matrix. NaN
+/// or ∞ in a row makes NaN of every row loss, since all read it.
+template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
+requires same_element<A, B>
+void nt_xent(Context& ctx, const matrix_view<A, Context::space>& a,
+             const matrix_view<B, Context::space>& b, loss_destination<Context, T> loss,
+             const std::type_identity_t<nt_xent_options<T, Context::space>>& options = {},
+             loss_destination<Context, T> statistics = {}) {
+  constexpr std::string_view op = "nt_xent";
+  detail::two_view_call<Context, T> call(
+      ctx, op,
+      detail::nt_xent_problem<T, Context::space>(stop_gradient(a), stop_gradient(b), options));
+  detail::run_forward(ctx, op, call, loss, statistics);
+}
+
+/// The same loss as a number, for mean and sum.
+template <host_context Context, class A, class B, class T = std::remove_const_t<A>>
+requires same_element<A, B> compute_t<T> nt_xent(
+    Context& ctx, const matrix_view<A>& a, const matrix_view<B>& b,
+    const std::type_identity_t<nt_xent_options<T>>& options = {}) {
+  return detail::returned<T>("nt_xent", options.reduction,
+                             [&](auto loss) { nt_xent(ctx, a, b, loss, options); });
+}
+
+/// The gradients from what nt_xent left in `statistics` (2N), for a `cotangent` of one element or
+/// 2N (reduce::none). Logits are computed again.
+template <any_context Context, element T>
+void nt_xent_backward(
+    Context& ctx, const operand<T, 2, Context::space>& a, const operand<T, 2, Context::space>& b,
+    loss_source<Context, T> statistics, loss_source<Context, T> cotangent,
+    const std::type_identity_t<nt_xent_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "nt_xent_backward";
+  detail::two_view_call<Context, T> call(
+      ctx, op, detail::nt_xent_problem<T, Context::space>(a, b, options, cotangent));
+  detail::run_backward(ctx, op, call, statistics, cotangent);
+}
+
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale. The gradient by a row
+/// with norm ≤ 1e-12 is zero.
+template <any_context Context, element T>
+void nt_xent_with_gradients(
+    Context& ctx, const operand<T, 2, Context::space>& a, const operand<T, 2, Context::space>& b,
+    loss_destination<Context, T> loss,
+    const std::type_identity_t<nt_xent_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "nt_xent_with_gradients";
+  detail::two_view_call<Context, T> call(ctx, op,
+                                         detail::nt_xent_problem<T, Context::space>(a, b, options));
+  detail::run_with_gradients(ctx, op, call, loss);
+}
+
+/// The same, with the loss as a number, for mean and sum.
+template <host_context Context, element T>
+compute_t<T> nt_xent_with_gradients(Context& ctx, const operand<T>& a, const operand<T>& b,
+                                    const std::type_identity_t<nt_xent_options<T>>& options = {}) {
+  return detail::returned<T>("nt_xent_with_gradients", options.reduction,
+                             [&](auto loss) { nt_xent_with_gradients(ctx, a, b, loss, options); });
+}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,14 +1,18 @@
-// What relation_distillation may be told, and what it refuses, on every backend.
+// Relational distillation: a query is to stand to a support as its key does.
 #pragma once
 
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/queue/support_rows.hpp"
 #include "feaug/version.hpp"
@@ -62,14 +66,111 @@ row_reduction<compute_t<T>, S> relation_distillation_arguments(
   }
   check::positive(op, "temperature", options.temperature);
   check::positive(op, "teacher_temperature", options.teacher_temperature);
-  const row_reduction<compute_t<T>, S> reduction = {.reduction = options.reduction,
-                                                    .rows = rows,
-                                                    .weights = options.row_weights,
-                                                    .gradient_scale = options.gradient_scale,
-                                                    .cotangent = cotangent};
-  reduction.validate(op);
-  return reduction;
+  return reduction_of<T>(op, options, rows, cotangent);
 }
 
+/// A row's loss and gradient. With m_P and m_T the mean support rows of the query's and the key's
+/// softmax, loss = log Σ exp s − q·m_T / τ, and its gradient with respect to the unit query q is
+/// coefficient · (m_P − m_T).
+struct relation_terms {
+  double loss;
+  double coefficient;
+
+  /// `cosine` is q·m_T, `weight` what the row's gradient is multiplied by.
+  FEAUG_HD relation_terms(double log_sum, double cosine, double temperature, double weight)
+      : loss(log_sum - cosine / temperature), coefficient(weight / temperature) {}
+};
+
+/// A validated call, see loss_verbs.hpp.
+template <class Context, element T>
+struct relation_distillation_call {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/loss/relation_distillation.hpp or "
+                "feaug/cuda/loss/relation_distillation.cuh");
+};
+
 }  // namespace detail
+
+/// Relational self-supervised learning (ReSSL; Zheng et al., arXiv 2107.09282): with v_j the filled
+/// rows of a support queue, or the rows of a matrix,
+///     P_i = softmax_j(cos(query_i, v_j) / temperature),
+///     T_i = softmax_j(cos(key_i, v_j) / teacher_temperature),
+///     loss_i = −Σ_j T_ij log P_ij,
+/// and its gradient by cos(query_i, v_j) is (P_ij − T_ij) / temperature. Keys and support are
+/// constants.
+///
+/// queries and keys N × D, loss 1 element or N (reduce::none). Never holds an N × M matrix. NaN or
+/// ∞ in a query or key makes its row's loss NaN, in a row of the support every loss.
+///
+/// Errors: an empty queue, exclude_ids that leave a query nothing, shapes, overlaps. On a GPU
+/// counters and ids are not checked: a row's loss is NaN beside an empty queue or where its query is
+/// left nothing.
+template <any_context Context, class Q, class T = std::remove_const_t<Q>>
+requires element<T>
+void relation_distillation(
+    Context& ctx, const matrix_view<Q, Context::space>& queries,
+    const std::type_identity_t<matrix_view<const T, Context::space>>& keys,
+    const std::type_identity_t<support_rows<T, Context::space>>& support,
+    loss_destination<Context, T> loss,
+    const std::type_identity_t<relation_distillation_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "relation_distillation";
+  detail::relation_distillation_call<Context, T> call(ctx, op, stop_gradient(queries), keys,
+                                                      support, options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same loss as a number, for mean and sum.
+template <host_context Context, class Q, class T = std::remove_const_t<Q>>
+requires element<T> compute_t<T> relation_distillation(
+    Context& ctx, const matrix_view<Q>& queries,
+    const std::type_identity_t<matrix_view<const T>>& keys,
+    const std::type_identity_t<support_rows<T>>& support,
+    const std::type_identity_t<relation_distillation_options<T>>& options = {}) {
+  return detail::returned<T>("relation_distillation", options.reduction, [&](auto loss) {
+    relation_distillation(ctx, queries, keys, support, loss, options);
+  });
+}
+
+/// The gradient by the queries, for a `cotangent` of one element or N (reduce::none). Needs no
+/// statistics: both soft-maxes are made again with their means, one product more than from known
+/// sums.
+template <any_context Context, element T>
+void relation_distillation_backward(
+    Context& ctx, const operand<T, 2, Context::space>& queries,
+    const std::type_identity_t<matrix_view<const T, Context::space>>& keys,
+    const std::type_identity_t<support_rows<T, Context::space>>& support,
+    loss_source<Context, T> cotangent,
+    const std::type_identity_t<relation_distillation_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "relation_distillation_backward";
+  detail::relation_distillation_call<Context, T> call(ctx, op, queries, keys, support, options,
+                                                      cotangent);
+  detail::run_backward(op, call, cotangent);
+}
+
+/// Loss and gradient in one go, for a cotangent of options.gradient_scale: hardly dearer than the
+/// gradient alone. The gradient by a query with norm ≤ 1e-12 is zero.
+template <any_context Context, element T>
+void relation_distillation_with_gradients(
+    Context& ctx, const operand<T, 2, Context::space>& queries,
+    const std::type_identity_t<matrix_view<const T, Context::space>>& keys,
+    const std::type_identity_t<support_rows<T, Context::space>>& support,
+    loss_destination<Context, T> loss,
+    const std::type_identity_t<relation_distillation_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "relation_distillation_with_gradients";
+  detail::relation_distillation_call<Context, T> call(ctx, op, queries, keys, support, options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same, with the loss as a number, for mean and sum.
+template <host_context Context, element T>
+compute_t<T> relation_distillation_with_gradients(
+    Context& ctx, const operand<T>& queries, const std::type_identity_t<matrix_view<const T>>& keys,
+    const std::type_identity_t<support_rows<T>>& support,
+    const std::type_identity_t<relation_distillation_options<T>>& options = {}) {
+  return detail::returned<T>(
+      "relation_distillation_with_gradients", options.reduction, [&](auto loss) {
+        relation_distillation_with_gradients(ctx, queries, keys, support, loss, options);
+      });
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string_view>
 
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/reduce.hpp"
@@ -66,5 +67,21 @@ struct row_reduction {
     return loss_weight(i) * gradient_scale * upstream;
   }
 };
+
+/// The reduction of a call with these options, checked. A loss without `reduction` among its options
+/// is the sum of `rows` losses, one without `row_weights` weighs them all 1.
+template <element T, memory_space S, class Options>
+row_reduction<compute_t<T>, S> reduction_of(std::string_view op, const Options& options,
+                                            index_t rows,
+                                            const vector_view<const compute_t<T>, S>& cotangent) {
+  row_reduction<compute_t<T>, S> reduction = {.reduction = reduce::sum,
+                                              .rows = rows,
+                                              .gradient_scale = options.gradient_scale,
+                                              .cotangent = cotangent};
+  if constexpr (requires { options.reduction; }) reduction.reduction = options.reduction;
+  if constexpr (requires { options.row_weights; }) reduction.weights = options.row_weights;
+  reduction.validate(op);
+  return reduction;
+}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail

@@ -1,13 +1,18 @@
-// What sigmoid may be told, and what it refuses, on every backend.
+// The sigmoid loss: of every pair of rows alone, do they belong together?
 #pragma once
 
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
 
@@ -44,14 +49,92 @@ row_reduction<compute_t<T>, S> sigmoid_arguments(
   check::two_views(op, "a", a, "b", b);
   check::number(op, "scale", options.scale, options.learnable_scale, check::finite);
   check::number(op, "bias", options.bias, options.learnable_bias, check::finite);
-  const row_reduction<compute_t<T>, S> reduction = {.reduction = options.reduction,
-                                                    .rows = a.value.rows(),
-                                                    .weights = options.row_weights,
-                                                    .gradient_scale = options.gradient_scale,
-                                                    .cotangent = cotangent};
-  reduction.validate(op);
-  return reduction;
+  return reduction_of<T>(op, options, a.value.rows(), cotangent);
 }
 
+/// A pair that belongs together, with logit s = scale · cosine + bias: −log σ(s), and what pulls its
+/// rows to each other, −∂loss/∂s = σ(−s).
+struct matching_pair {
+  double loss;
+  double pull;
+
+  FEAUG_HD matching_pair(double cosine, double scale, double bias) {
+    const double away = -(scale * cosine + bias);
+    loss = softplus(away);
+    pull = sigmoid(away);
+  }
+  /// The pair's part of ∂L/∂scale and ∂L/∂bias, where its loss weighs `weight` in L.
+  [[nodiscard]] FEAUG_HD double by_scale(double weight, double cosine) const {
+    return -weight * pull * cosine;
+  }
+  [[nodiscard]] FEAUG_HD double by_bias(double weight) const { return -weight * pull; }
+};
+
+/// A validated call, see loss_verbs.hpp. Its stop_gradients() makes scale and bias constants.
+template <class Context, element T>
+struct sigmoid_call {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/loss/sigmoid.hpp or feaug/cuda/loss/sigmoid.cuh");
+};
+
 }  // namespace detail
+
+/// The sigmoid loss (Zhai et al., SigLIP, arXiv 2303.15343), with s = scale · cos(a, b) + bias:
+///     loss_i = −log σ(s_ii) − Σ_{j≠i} log σ(−s_ij).
+///
+/// a and b N × D, loss 1 element or N (reduce::none). The gradient by s_ij is σ(s_ij), by s_ii
+/// −σ(−s_ii). Never holds an N × N matrix. NaN or ∞ in a row makes NaN of every row loss that reads
+/// it. On a GPU a learnable scale or bias that is not finite is not refused.
+template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
+requires same_element<A, B>
+void sigmoid(Context& ctx, const matrix_view<A, Context::space>& a,
+             const matrix_view<B, Context::space>& b, loss_destination<Context, T> loss,
+             const std::type_identity_t<sigmoid_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "sigmoid";
+  detail::sigmoid_call<Context, T> call(ctx, op, stop_gradient(a), stop_gradient(b), options);
+  call.stop_gradients();
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same loss as a number, for mean and sum.
+template <host_context Context, class A, class B, class T = std::remove_const_t<A>>
+requires same_element<A, B> compute_t<T> sigmoid(
+    Context& ctx, const matrix_view<A>& a, const matrix_view<B>& b,
+    const std::type_identity_t<sigmoid_options<T>>& options = {}) {
+  return detail::returned<T>("sigmoid", options.reduction,
+                             [&](auto loss) { sigmoid(ctx, a, b, loss, options); });
+}
+
+/// The gradients for a `cotangent` of one element or N (reduce::none). Needs no statistics: a
+/// pair's gradient is a matter of its own logit, which is computed again.
+template <any_context Context, element T>
+void sigmoid_backward(
+    Context& ctx, const operand<T, 2, Context::space>& a, const operand<T, 2, Context::space>& b,
+    loss_source<Context, T> cotangent,
+    const std::type_identity_t<sigmoid_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "sigmoid_backward";
+  detail::sigmoid_call<Context, T> call(ctx, op, a, b, options, cotangent);
+  detail::run_backward(op, call, cotangent);
+}
+
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale. With b stopped one pass
+/// over the logits gives both. The gradient by a row with norm ≤ 1e-12 is zero.
+template <any_context Context, element T>
+void sigmoid_with_gradients(
+    Context& ctx, const operand<T, 2, Context::space>& a, const operand<T, 2, Context::space>& b,
+    loss_destination<Context, T> loss,
+    const std::type_identity_t<sigmoid_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "sigmoid_with_gradients";
+  detail::sigmoid_call<Context, T> call(ctx, op, a, b, options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same, with the loss as a number, for mean and sum.
+template <host_context Context, element T>
+compute_t<T> sigmoid_with_gradients(Context& ctx, const operand<T>& a, const operand<T>& b,
+                                    const std::type_identity_t<sigmoid_options<T>>& options = {}) {
+  return detail::returned<T>("sigmoid_with_gradients", options.reduction,
+                             [&](auto loss) { sigmoid_with_gradients(ctx, a, b, loss, options); });
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,8 +1,10 @@
-// What sinkhorn may be told, and what it refuses, on every backend.
+// Sinkhorn: scores become assignments that use all prototypes alike.
 #pragma once
 
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -21,6 +23,18 @@ struct sinkhorn_options {
   /// a queue of features.
   matrix_view<const T, Space> extra_scores = {};
 };
+
+namespace detail {
+
+/// A validated call of sinkhorn or sinkhorn_potentials. It has
+///   write_assignments(out), write_potentials(potentials)
+template <class Context, element T>
+struct sinkhorn_call {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/loss/sinkhorn.hpp or feaug/cuda/loss/sinkhorn.cuh");
+};
+
+}  // namespace detail
 
 namespace check {
 
@@ -49,7 +63,8 @@ void sinkhorn_inputs(std::string_view op, const matrix_view<const T, S>& scores,
 
 template <class T, memory_space S>
 void sinkhorn_output(std::string_view op, const matrix_view<T, S>& out,
-                     const matrix_view<const T, S>& scores, const sinkhorn_options<T, S>& options) {
+                     const std::type_identity_t<matrix_view<const T, S>>& scores,
+                     const sinkhorn_options<T, S>& options) {
   writable(op, "out", out);
   has_shape(op, "out", out, scores.rows(), scores.cols(), "scores");
   apart_or_same(op, "out", out, "scores", scores);
@@ -58,7 +73,8 @@ void sinkhorn_output(std::string_view op, const matrix_view<T, S>& out,
 
 template <class T, memory_space S>
 void sinkhorn_output(std::string_view op, const vector_view<double, S>& potentials,
-                     const matrix_view<const T, S>& scores, const sinkhorn_options<T, S>& options) {
+                     const std::type_identity_t<matrix_view<const T, S>>& scores,
+                     const sinkhorn_options<T, S>& options) {
   writable(op, "potentials", potentials);
   has_size(op, "potentials", potentials, scores.cols(), "a number a prototype");
   apart(op, "potentials", detail::as_column(potentials), "scores", scores);
@@ -66,4 +82,47 @@ void sinkhorn_output(std::string_view op, const vector_view<double, S>& potentia
 }
 
 }  // namespace check
+
+/// Assignments of N samples to P prototypes, balanced over the prototypes (Cuturi, arXiv 1306.0895,
+/// as SwAV takes it: Caron et al., arXiv 2006.09882). exp(scores / epsilon) is scaled to total 1;
+/// each iteration scales every column to sum 1/P, then every row to sum 1/(N + K); at last all is
+/// multiplied by N + K, so that rows sum to 1. Without iterations only the total is N + K.
+///
+/// * scores, out: N × P. out may be scores itself (same pointer, same strides); any other overlap
+/// is an error.
+/// * extra_scores: K × P of the options: their rows take part and are not written.
+///
+/// A constant: it has no gradient, as in SwAV. Computed with logarithms, so that it is finite while
+/// scores / epsilon are far from double's range, and rows sum to 1 to rounding. A score of −∞ is an
+/// assignment of 0; a row of −∞ alone is 0 throughout, a prototype of −∞ alone takes no part. NaN
+/// or +∞ makes NaN of everything, since every row is read by all through the columns.
+template <any_context Context, class S, class T = std::remove_const_t<S>>
+requires element<T>
+void sinkhorn(Context& ctx, const matrix_view<S, Context::space>& scores,
+              std::type_identity_t<matrix_view<T, Context::space>> out,
+              const std::type_identity_t<sinkhorn_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "sinkhorn";
+  detail::sinkhorn_call<Context, T> call(ctx, op, scores, options);
+  check::sinkhorn_output<T>(op, out, scores, options);
+  require_reachable(ctx, op, "out", out);
+  call.write_assignments(out);
+}
+
+/// What sinkhorn found, one number a prototype: assignment row i is the soft-max of scores_i /
+/// epsilon + potentials. An assignment_target of these and the scores stands for the assignments in
+/// assignment_loss, without a second N × P array. In double for every T: they are as large as
+/// scores / epsilon, and differences of them count.
+template <any_context Context, class S, class T = std::remove_const_t<S>>
+requires element<T>
+void sinkhorn_potentials(
+    Context& ctx, const matrix_view<S, Context::space>& scores,
+    std::type_identity_t<vector_view<double, Context::space>> potentials,
+    const std::type_identity_t<sinkhorn_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "sinkhorn_potentials";
+  detail::sinkhorn_call<Context, T> call(ctx, op, scores, options);
+  check::sinkhorn_output<T>(op, potentials, scores, options);
+  require_reachable(ctx, op, "potentials", potentials);
+  call.write_potentials(potentials);
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,13 +1,17 @@
-// What soft_neighbour_contrast may be told, and what it refuses, on every backend.
+// Contrast with soft neighbours: a query is to find its own key, and its neighbours as far as they
+// are like it.
 #pragma once
 
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
 
@@ -74,14 +78,101 @@ row_reduction<compute_t<T>, S> soft_neighbour_contrast_arguments(
   check::finite(op, "neighbour_weight", options.neighbour_weight);
   if (options.neighbour_weight < 0)
     check::fail(op, "neighbour_weight", check::text(options.neighbour_weight), "at least 0");
-  const row_reduction<compute_t<T>, S> reduction = {.reduction = options.reduction,
-                                                    .rows = rows,
-                                                    .weights = options.row_weights,
-                                                    .gradient_scale = options.gradient_scale,
-                                                    .cotangent = cotangent};
-  reduction.validate(op);
-  return reduction;
+  return reduction_of<T>(op, options, rows, cotangent);
 }
 
+/// A validated call, see loss_verbs.hpp.
+template <class Context, element T>
+struct soft_neighbour_contrast_call {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/loss/soft_neighbour_contrast.hpp or "
+                "feaug/cuda/loss/soft_neighbour_contrast.cuh");
+};
+
 }  // namespace detail
+
+/// Contrastive learning with soft neighbours (SNCLR; Ge et al., arXiv 2303.17142). The columns c
+/// are every sample's own key and its k neighbours, N·(k + 1) of them; s_ic = cos(query_i, c) /
+/// temperature and
+///     loss_i = −Σ_c y_ic log softmax_c s_ic,
+/// where y_ic is 1 for the own key, neighbour_weight · softmax_r(cos(attention_i, n_ir) /
+/// label_temperature) for the own neighbours n_ir, 0 for all others. Labels sum to 1 +
+/// neighbour_weight, SNCLR's 2; its factor 2 · temperature is left to the caller. The gradient by
+/// s_ic is (1 + neighbour_weight) softmax_ic − y_ic.
+///
+/// queries and keys N × D; neighbours N·k × D, those of query 0 first, as nearest writes its
+/// values; loss 1 element or N (reduce::none). Keys and neighbours are constants; queries may have
+/// a gradient, and options.attention, of which labels are constants otherwise. Never holds an N ×
+/// N·(k + 1) matrix. NaN or ∞ in a key or a neighbour makes every loss NaN, in a query or a row of
+/// attention its own. Errors: shapes, numbers, overlaps.
+template <any_context Context, class Q, class T = std::remove_const_t<Q>>
+requires element<T>
+void soft_neighbour_contrast(
+    Context& ctx, const matrix_view<Q, Context::space>& queries,
+    const std::type_identity_t<matrix_view<const T, Context::space>>& keys,
+    const std::type_identity_t<matrix_view<const T, Context::space>>& neighbours,
+    loss_destination<Context, T> loss,
+    const std::type_identity_t<soft_neighbour_contrast_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "soft_neighbour_contrast";
+  soft_neighbour_contrast_options<T, Context::space> constant = options;
+  constant.attention = stop_gradient(options.attention.value);
+  detail::soft_neighbour_contrast_call<Context, T> call(ctx, op, stop_gradient(queries), keys,
+                                                        neighbours, constant);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same loss as a number, for mean and sum.
+template <host_context Context, class Q, class T = std::remove_const_t<Q>>
+requires element<T> compute_t<T> soft_neighbour_contrast(
+    Context& ctx, const matrix_view<Q>& queries,
+    const std::type_identity_t<matrix_view<const T>>& keys,
+    const std::type_identity_t<matrix_view<const T>>& neighbours,
+    const std::type_identity_t<soft_neighbour_contrast_options<T>>& options = {}) {
+  return detail::returned<T>("soft_neighbour_contrast", options.reduction, [&](auto loss) {
+    soft_neighbour_contrast(ctx, queries, keys, neighbours, loss, options);
+  });
+}
+
+/// The gradients for a `cotangent` of one element or N (reduce::none). Needs no statistics: the
+/// soft-max and its mean column come from one pass.
+template <any_context Context, element T>
+void soft_neighbour_contrast_backward(
+    Context& ctx, const operand<T, 2, Context::space>& queries,
+    const std::type_identity_t<matrix_view<const T, Context::space>>& keys,
+    const std::type_identity_t<matrix_view<const T, Context::space>>& neighbours,
+    loss_source<Context, T> cotangent,
+    const std::type_identity_t<soft_neighbour_contrast_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "soft_neighbour_contrast_backward";
+  detail::soft_neighbour_contrast_call<Context, T> call(ctx, op, queries, keys, neighbours, options,
+                                                        cotangent);
+  detail::run_backward(op, call, cotangent);
+}
+
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale. The gradient by a row
+/// with norm ≤ 1e-12 is zero.
+template <any_context Context, element T>
+void soft_neighbour_contrast_with_gradients(
+    Context& ctx, const operand<T, 2, Context::space>& queries,
+    const std::type_identity_t<matrix_view<const T, Context::space>>& keys,
+    const std::type_identity_t<matrix_view<const T, Context::space>>& neighbours,
+    loss_destination<Context, T> loss,
+    const std::type_identity_t<soft_neighbour_contrast_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "soft_neighbour_contrast_with_gradients";
+  detail::soft_neighbour_contrast_call<Context, T> call(ctx, op, queries, keys, neighbours,
+                                                        options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same, with the loss as a number, for mean and sum.
+template <host_context Context, element T>
+compute_t<T> soft_neighbour_contrast_with_gradients(
+    Context& ctx, const operand<T>& queries, const std::type_identity_t<matrix_view<const T>>& keys,
+    const std::type_identity_t<matrix_view<const T>>& neighbours,
+    const std::type_identity_t<soft_neighbour_contrast_options<T>>& options = {}) {
+  return detail::returned<T>(
+      "soft_neighbour_contrast_with_gradients", options.reduction, [&](auto loss) {
+        soft_neighbour_contrast_with_gradients(ctx, queries, keys, neighbours, loss, options);
+      });
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

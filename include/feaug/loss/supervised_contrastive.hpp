@@ -1,14 +1,17 @@
-// What supervised_contrastive may be told, and what it refuses, on every backend.
+// The supervised contrastive loss: every row is to find all others of its label.
 #pragma once
 
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
 
@@ -45,14 +48,87 @@ row_reduction<compute_t<T>, S> supervised_contrastive_arguments(
   check::readable(op, "labels", labels);
   check::has_size(op, "labels", labels, z.value.rows(), "a label a row of z");
   check::temperature(op, options.temperature, options.learnable_temperature);
-  const row_reduction<compute_t<T>, S> reduction = {.reduction = options.reduction,
-                                                    .rows = z.value.rows(),
-                                                    .weights = options.row_weights,
-                                                    .gradient_scale = options.gradient_scale,
-                                                    .cotangent = cotangent};
-  reduction.validate(op);
-  return reduction;
+  return reduction_of<T>(op, options, z.value.rows(), cotangent);
 }
 
+/// A validated call, see loss_verbs.hpp.
+template <class Context, element T>
+struct supervised_contrastive_call {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/loss/supervised_contrastive.hpp or "
+                "feaug/cuda/loss/supervised_contrastive.cuh");
+};
+
 }  // namespace detail
+
+/// The supervised contrastive loss (Khosla et al., arXiv 2004.11362, L_out), with s = cos(z, z) /
+/// temperature and P(i) the other rows of row i's label:
+///     loss_i = −1/|P(i)| Σ_{p∈P(i)} s_ip + log Σ_{j≠i} exp s_ij.
+///
+/// z N × D, labels N, any numbers, loss 1 element or N (reduce::none). A row without positives has
+/// loss 0 and is left out of the mean; where no row has one, loss and gradient are 0. `statistics`,
+/// if given, gets N numbers for supervised_contrastive_backward. Never holds an N × N matrix. NaN
+/// or ∞ in a row makes NaN of the loss of every row that has a positive, since all read it. On a
+/// GPU a learnable temperature that is not above 0 is not refused; it makes NaN of those losses.
+template <any_context Context, class Z, class T = std::remove_const_t<Z>>
+requires element<T>
+void supervised_contrastive(
+    Context& ctx, const matrix_view<Z, Context::space>& z,
+    const std::type_identity_t<vector_view<const index_t, Context::space>>& labels,
+    loss_destination<Context, T> loss,
+    const std::type_identity_t<supervised_contrastive_options<T, Context::space>>& options = {},
+    loss_destination<Context, T> statistics = {}) {
+  constexpr std::string_view op = "supervised_contrastive";
+  detail::supervised_contrastive_call<Context, T> call(ctx, op, stop_gradient(z), labels, options);
+  detail::run_forward(ctx, op, call, loss, statistics);
+}
+
+/// The same loss as a number, for mean and sum.
+template <host_context Context, class Z, class T = std::remove_const_t<Z>>
+requires element<T> compute_t<T> supervised_contrastive(
+    Context& ctx, const matrix_view<Z>& z,
+    const std::type_identity_t<vector_view<const index_t>>& labels,
+    const std::type_identity_t<supervised_contrastive_options<T>>& options = {}) {
+  return detail::returned<T>("supervised_contrastive", options.reduction, [&](auto loss) {
+    supervised_contrastive(ctx, z, labels, loss, options);
+  });
+}
+
+/// The gradients from what supervised_contrastive left in `statistics` (N), for a `cotangent` of
+/// one element or N (reduce::none). Logits are computed again.
+template <any_context Context, element T>
+void supervised_contrastive_backward(
+    Context& ctx, const operand<T, 2, Context::space>& z,
+    const std::type_identity_t<vector_view<const index_t, Context::space>>& labels,
+    loss_source<Context, T> statistics, loss_source<Context, T> cotangent,
+    const std::type_identity_t<supervised_contrastive_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "supervised_contrastive_backward";
+  detail::supervised_contrastive_call<Context, T> call(ctx, op, z, labels, options, cotangent);
+  detail::run_backward(ctx, op, call, statistics, cotangent);
+}
+
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale. The gradient by a row
+/// with norm ≤ 1e-12 is zero.
+template <any_context Context, element T>
+void supervised_contrastive_with_gradients(
+    Context& ctx, const operand<T, 2, Context::space>& z,
+    const std::type_identity_t<vector_view<const index_t, Context::space>>& labels,
+    loss_destination<Context, T> loss,
+    const std::type_identity_t<supervised_contrastive_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "supervised_contrastive_with_gradients";
+  detail::supervised_contrastive_call<Context, T> call(ctx, op, z, labels, options);
+  detail::run_with_gradients(ctx, op, call, loss);
+}
+
+/// The same, with the loss as a number, for mean and sum.
+template <host_context Context, element T>
+compute_t<T> supervised_contrastive_with_gradients(
+    Context& ctx, const operand<T>& z,
+    const std::type_identity_t<vector_view<const index_t>>& labels,
+    const std::type_identity_t<supervised_contrastive_options<T>>& options = {}) {
+  return detail::returned<T>(
+      "supervised_contrastive_with_gradients", options.reduction,
+      [&](auto loss) { supervised_contrastive_with_gradients(ctx, z, labels, loss, options); });
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,16 +1,17 @@
-// Options and argument checks of swapped_assignment, shared by all backends.
+// Swapped assignment: each view is to predict the other's balanced assignment to prototypes.
 #pragma once
 
-#include <string>
 #include <string_view>
 #include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/loss/sinkhorn.hpp"
 #include "feaug/version.hpp"
@@ -55,14 +56,18 @@ row_reduction<compute_t<T>, S> swapped_assignment_arguments(
   };
   extra("extra_scores_a", options.extra_scores_a);
   extra("extra_scores_b", options.extra_scores_b);
-  const row_reduction<compute_t<T>, S> reduction = {.reduction = options.reduction,
-                                                    .rows = a.value.rows(),
-                                                    .weights = options.row_weights,
-                                                    .gradient_scale = options.gradient_scale,
-                                                    .cotangent = cotangent};
-  reduction.validate(op);
-  return reduction;
+  return reduction_of<T>(op, options, a.value.rows(), cotangent);
 }
+
+/// A validated call, as loss_verbs.hpp has it, with statistics of double for every T:
+///   outputs(), prototypes()
+///   forward(loss, statistics), backward(statistics), forward_and_backward(loss)
+template <class Context, element T>
+struct swapped_assignment_call {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/loss/swapped_assignment.hpp or "
+                "feaug/cuda/loss/swapped_assignment.cuh");
+};
 
 }  // namespace detail
 
@@ -82,4 +87,82 @@ void swapped_statistics(std::string_view op, const vector_view<N, S>& statistics
 }
 
 }  // namespace check
+
+/// loss_i = −½ Σ_j (q^b_ij log p^a_ij + q^a_ij log p^b_ij), p = softmax(scores / temperature), q
+/// the assignments that sinkhorn makes of the scores, which are constants (Caron et al., SwAV,
+/// arXiv 2006.09882).
+///
+/// * scores_a, scores_b: N × P, of the samples' two views with the P prototypes.
+/// * loss: 1 element or N (reduce::none).
+/// * statistics: if given, gets the 2P potentials for swapped_assignment_backward.
+///
+/// The gradient by scores_a is ½ (p^a_ij Σ_k q^b_ik − q^b_ij) / temperature. No assignments are
+/// stored: they are made again from the potentials. NaN or +∞ in a score makes every row loss NaN,
+/// since all rows read it; for −∞ see sinkhorn and assignment_loss.
+template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
+requires same_element<A, B>
+void swapped_assignment(
+    Context& ctx, const matrix_view<A, Context::space>& scores_a,
+    const matrix_view<B, Context::space>& scores_b, loss_destination<Context, T> loss,
+    const std::type_identity_t<swapped_assignment_options<T, Context::space>>& options = {},
+    std::type_identity_t<vector_view<double, Context::space>> statistics = {}) {
+  constexpr std::string_view op = "swapped_assignment";
+  detail::swapped_assignment_call<Context, T> call(ctx, op, stop_gradient(scores_a),
+                                                   stop_gradient(scores_b), options);
+  check::loss_outputs(op, loss, call.outputs(), {}, 0);
+  check::swapped_statistics(op, statistics, call.prototypes(), "the potentials of both views");
+  require_reachable(ctx, op, "loss", loss);
+  require_reachable(ctx, op, "statistics", statistics);
+  call.forward(loss, statistics);
+}
+
+/// The same loss as a number, for mean and sum.
+template <host_context Context, class A, class B, class T = std::remove_const_t<A>>
+requires same_element<A, B> compute_t<T> swapped_assignment(
+    Context& ctx, const matrix_view<A>& scores_a, const matrix_view<B>& scores_b,
+    const std::type_identity_t<swapped_assignment_options<T>>& options = {}) {
+  return detail::returned<T>("swapped_assignment", options.reduction, [&](auto loss) {
+    swapped_assignment(ctx, scores_a, scores_b, loss, options);
+  });
+}
+
+/// The gradients from what swapped_assignment left in `statistics` (2P), for a `cotangent` of one
+/// element or N (reduce::none). No iteration is made again.
+template <any_context Context, element T>
+void swapped_assignment_backward(
+    Context& ctx, const operand<T, 2, Context::space>& scores_a,
+    const operand<T, 2, Context::space>& scores_b,
+    std::type_identity_t<vector_view<const double, Context::space>> statistics,
+    loss_source<Context, T> cotangent,
+    const std::type_identity_t<swapped_assignment_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "swapped_assignment_backward";
+  detail::swapped_assignment_call<Context, T> call(ctx, op, scores_a, scores_b, options, cotangent);
+  check::swapped_statistics(op, statistics, call.prototypes(), "as the forward pass wrote them");
+  check::has_cotangent(op, cotangent);
+  require_reachable(ctx, op, "statistics", statistics);
+  call.backward(statistics);
+}
+
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale.
+template <any_context Context, element T>
+void swapped_assignment_with_gradients(
+    Context& ctx, const operand<T, 2, Context::space>& scores_a,
+    const operand<T, 2, Context::space>& scores_b, loss_destination<Context, T> loss,
+    const std::type_identity_t<swapped_assignment_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "swapped_assignment_with_gradients";
+  detail::swapped_assignment_call<Context, T> call(ctx, op, scores_a, scores_b, options);
+  detail::run_with_gradients(ctx, op, call, loss);
+}
+
+/// The same, with the loss as a number, for mean and sum.
+template <host_context Context, element T>
+compute_t<T> swapped_assignment_with_gradients(
+    Context& ctx, const operand<T>& scores_a, const operand<T>& scores_b,
+    const std::type_identity_t<swapped_assignment_options<T>>& options = {}) {
+  return detail::returned<T>(
+      "swapped_assignment_with_gradients", options.reduction, [&](auto loss) {
+        swapped_assignment_with_gradients(ctx, scores_a, scores_b, loss, options);
+      });
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

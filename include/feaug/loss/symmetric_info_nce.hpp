@@ -1,9 +1,15 @@
-// What symmetric_info_nce may be told, on every backend.
+// InfoNCE in both directions: every query is to find its key, and every key its query.
 #pragma once
 
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/two_view_contrast.hpp"
 #include "feaug/version.hpp"
 
@@ -48,5 +54,75 @@ two_view_problem<T, S> symmetric_info_nce_problem(
 }
 
 }  // namespace detail
+
+/// The mean of info_nce(queries, keys) and info_nce(keys, queries), as CLIP trains (Radford et al.,
+/// arXiv 2103.00020):
+///     loss_i = ½ (−s_ii + log Σ_j exp s_ij) + ½ (−s_ii + log Σ_j exp s_ji),   s = cos(queries,
+///     keys) / temperature.
+///
+/// queries and keys N × D, loss 1 element or N (reduce::none). `statistics`, if given, gets 2N
+/// numbers for symmetric_info_nce_backward. Never holds an N × N matrix. NaN or ∞ in a row makes
+/// NaN of every row loss that reads it.
+template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
+requires same_element<A, B>
+void symmetric_info_nce(
+    Context& ctx, const matrix_view<A, Context::space>& queries,
+    const matrix_view<B, Context::space>& keys, loss_destination<Context, T> loss,
+    const std::type_identity_t<symmetric_info_nce_options<T, Context::space>>& options = {},
+    loss_destination<Context, T> statistics = {}) {
+  constexpr std::string_view op = "symmetric_info_nce";
+  detail::two_view_call<Context, T> call(ctx, op,
+                                         detail::symmetric_info_nce_problem<T, Context::space>(
+                                             stop_gradient(queries), stop_gradient(keys), options));
+  detail::run_forward(ctx, op, call, loss, statistics);
+}
+
+/// The same loss as a number, for mean and sum.
+template <host_context Context, class A, class B, class T = std::remove_const_t<A>>
+requires same_element<A, B> compute_t<T> symmetric_info_nce(
+    Context& ctx, const matrix_view<A>& queries, const matrix_view<B>& keys,
+    const std::type_identity_t<symmetric_info_nce_options<T>>& options = {}) {
+  return detail::returned<T>("symmetric_info_nce", options.reduction, [&](auto loss) {
+    symmetric_info_nce(ctx, queries, keys, loss, options);
+  });
+}
+
+/// The gradients from what symmetric_info_nce left in `statistics` (2N), for a `cotangent` of one
+/// element or N (reduce::none). Logits are computed again.
+template <any_context Context, element T>
+void symmetric_info_nce_backward(
+    Context& ctx, const operand<T, 2, Context::space>& queries,
+    const operand<T, 2, Context::space>& keys, loss_source<Context, T> statistics,
+    loss_source<Context, T> cotangent,
+    const std::type_identity_t<symmetric_info_nce_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "symmetric_info_nce_backward";
+  detail::two_view_call<Context, T> call(
+      ctx, op,
+      detail::symmetric_info_nce_problem<T, Context::space>(queries, keys, options, cotangent));
+  detail::run_backward(ctx, op, call, statistics, cotangent);
+}
+
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale. The gradient by a row
+/// with norm ≤ 1e-12 is zero.
+template <any_context Context, element T>
+void symmetric_info_nce_with_gradients(
+    Context& ctx, const operand<T, 2, Context::space>& queries,
+    const operand<T, 2, Context::space>& keys, loss_destination<Context, T> loss,
+    const std::type_identity_t<symmetric_info_nce_options<T, Context::space>>& options = {}) {
+  constexpr std::string_view op = "symmetric_info_nce_with_gradients";
+  detail::two_view_call<Context, T> call(
+      ctx, op, detail::symmetric_info_nce_problem<T, Context::space>(queries, keys, options));
+  detail::run_with_gradients(ctx, op, call, loss);
+}
+
+/// The same, with the loss as a number, for mean and sum.
+template <host_context Context, element T>
+compute_t<T> symmetric_info_nce_with_gradients(
+    Context& ctx, const operand<T>& queries, const operand<T>& keys,
+    const std::type_identity_t<symmetric_info_nce_options<T>>& options = {}) {
+  return detail::returned<T>(
+      "symmetric_info_nce_with_gradients", options.reduction,
+      [&](auto loss) { symmetric_info_nce_with_gradients(ctx, queries, keys, loss, options); });
+}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

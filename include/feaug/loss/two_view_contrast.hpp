@@ -4,6 +4,7 @@
 
 #include <string_view>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
@@ -54,6 +55,14 @@ struct two_view_problem {
     reduction.rows = over_both() ? 2 * rows() : rows();
     reduction.validate(op);
   }
+};
+
+/// A validated call of either loss, see loss_verbs.hpp. Backends specialise it.
+template <class Context, element T>
+struct two_view_call {
+  static_assert(is_included<Context>,
+                "include nt_xent.hpp or symmetric_info_nce.hpp of feaug/cpu/loss, or their .cuh of "
+                "feaug/cuda/loss");
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail

@@ -1,16 +1,20 @@
-// What vicreg may be told, what it refuses, and its formulas, on every backend.
+// VICReg: the views agree, every feature varies, no two features vary together.
 #pragma once
 
 #include <cmath>
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/columns.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
 
@@ -39,12 +43,7 @@ row_reduction<compute_t<T>, S> vicreg_arguments(
   check::finite(op, "variance", options.variance);
   check::finite(op, "covariance", options.covariance);
   check::positive(op, "eps", options.eps);
-  const row_reduction<compute_t<T>, S> reduction = {.reduction = reduce::sum,
-                                                    .rows = a.value.cols(),
-                                                    .gradient_scale = options.gradient_scale,
-                                                    .cotangent = cotangent};
-  reduction.validate(op);
-  return reduction;
+  return reduction_of<T>(op, options, a.value.cols(), cotangent);
 }
 
 /// Feature j's share of the mean squared difference of the views: what its loss begins with.
@@ -108,5 +107,70 @@ struct vicreg_gradient {
   }
 };
 
+/// A validated call, see loss_verbs.hpp.
+template <class Context, element T>
+struct vicreg_call {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/loss/vicreg.hpp or feaug/cuda/loss/vicreg.cuh");
+};
+
 }  // namespace detail
+
+/// VICReg (Bardes et al., arXiv 2105.04906): with V and C a view's unbiased variances and
+/// covariances over the batch,
+///     loss = invariance · mean (a − b)² + variance · ½ Σ_views mean_j max(0, 1 − √(V_j + eps))
+///          + covariance · Σ_views Σ_{j≠k} C_jk² / D.
+///
+/// a and b N × D, as they are (rows are not normalised), N ≥ 2; loss 1 element. The mean of squares
+/// is over all N·D elements. The gradient goes through means and variances; at √(V + eps) = 1 the
+/// hinge's is 0. NaN or ∞ in an input makes the loss NaN.
+template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
+requires same_element<A, B>
+void vicreg(Context& ctx, const matrix_view<A, Context::space>& a,
+            const matrix_view<B, Context::space>& b, loss_destination<Context, T> loss,
+            const vicreg_options& options = {}) {
+  constexpr std::string_view op = "vicreg";
+  detail::vicreg_call<Context, T> call(ctx, op, stop_gradient(a), stop_gradient(b), options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same loss as a number.
+template <host_context Context, class A, class B, class T = std::remove_const_t<A>>
+requires same_element<A, B> compute_t<T> vicreg(Context& ctx, const matrix_view<A>& a,
+                                                const matrix_view<B>& b,
+                                                const vicreg_options& options = {}) {
+  return detail::returned<T>("vicreg", reduce::mean,
+                             [&](auto loss) { vicreg(ctx, a, b, loss, options); });
+}
+
+/// The gradients for a `cotangent` of one element. Needs no statistics: C is computed again.
+template <any_context Context, element T>
+void vicreg_backward(Context& ctx, const operand<T, 2, Context::space>& a,
+                     const operand<T, 2, Context::space>& b, loss_source<Context, T> cotangent,
+                     const vicreg_options& options = {}) {
+  constexpr std::string_view op = "vicreg_backward";
+  detail::vicreg_call<Context, T> call(ctx, op, a, b, options, cotangent);
+  check::has_size(op, "cotangent", cotangent, 1, "the elements of the loss");
+  call.run({});
+}
+
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale: a product of N × D × D
+/// a view, and one more for each gradient.
+template <any_context Context, element T>
+void vicreg_with_gradients(Context& ctx, const operand<T, 2, Context::space>& a,
+                           const operand<T, 2, Context::space>& b,
+                           loss_destination<Context, T> loss, const vicreg_options& options = {}) {
+  constexpr std::string_view op = "vicreg_with_gradients";
+  detail::vicreg_call<Context, T> call(ctx, op, a, b, options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same, with the loss as a number.
+template <host_context Context, element T>
+compute_t<T> vicreg_with_gradients(Context& ctx, const operand<T>& a, const operand<T>& b,
+                                   const vicreg_options& options = {}) {
+  return detail::returned<T>("vicreg_with_gradients", reduce::mean,
+                             [&](auto loss) { vicreg_with_gradients(ctx, a, b, loss, options); });
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,4 +1,4 @@
-// What nearest means, its options and argument checks, shared by all backends.
+// Exact nearest neighbours by cosine, in a support queue or in any matrix.
 //
 // Rows are ranked by the dot product of query and row as stored, accumulated in double in index
 // order (for a queue of raw rows times 1 / max(‖row‖, 1e-12) in double), equal ones by the lower
@@ -11,7 +11,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
+#include "feaug/core/any_context.hpp"
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/queue/similarity_range.hpp"
@@ -89,6 +92,73 @@ void check_nearest(const matrix_view<const T, S>& support, std::string_view supp
   check::apart(op, "values", outputs.values, "similarities", outputs.similarities);
 }
 
+/// The context's processor can reach all but the rows to search.
+template <any_context Context, element T>
+void require_nearest_reachable(const Context& ctx,
+                               const matrix_view<const T, Context::space>& queries,
+                               const nearest_outputs<T, Context::space>& outputs,
+                               const basic_nearest_options<Context::space>& options) {
+  constexpr std::string_view op = "nearest";
+  require_reachable(ctx, op, "queries", queries);
+  require_reachable(ctx, op, "indices", outputs.indices);
+  require_reachable(ctx, op, "similarities", outputs.similarities);
+  require_reachable(ctx, op, "values", outputs.values);
+  require_reachable(ctx, op, "exclude_ids", options.exclude_ids);
+}
+
+/// How a context searches, for arguments that are checked: in_queue and in_rows.
+template <class Context>
+struct nearest_on {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/queue/nearest.hpp or feaug/cuda/queue/nearest.cuh");
+};
+
 }  // namespace detail
+
+/// The k nearest filled rows of the queue by cosine for every query (N × D), nearest first, equal
+/// ones by the lower slot.
+///
+/// Exact: the head of this file says what nearest means. Neighbours are constants: there is no
+/// gradient.
+///
+/// On a GPU how many slots are filled is read in device memory when the search runs; where k is
+/// more than that, the ranks that are left find nothing (index −1, similarity and values NaN), as
+/// all do in an empty queue.
+///
+/// Errors: an empty queue, k outside 1 … the filled slots, a similarity range that is none, shapes,
+/// exclude_ids for a queue without ids, no output at all, an output that overlaps an input or
+/// another output.
+template <any_context Context, element T>
+void nearest(Context& ctx, const support_queue<T, Context::space>& queue,
+             std::type_identity_t<matrix_view<const T, Context::space>> queries,
+             const std::type_identity_t<nearest_outputs<T, Context::space>>& outputs,
+             const basic_nearest_options<Context::space>& options = {}) {
+  constexpr std::string_view op = "nearest";
+  check::valid(op, queue);
+  matrix_view<const T, Context::space> rows = queue.storage;
+  if constexpr (Context::space == memory_space::host) rows = rows.rows_from(0, *queue.size);
+  detail::check_nearest<T, Context::space>(rows, "queue", queue.ids, queries, outputs, options);
+  detail::require_queue_reachable(ctx, op, queue);
+  detail::require_nearest_reachable(ctx, queries, outputs, options);
+  if (queries.rows() == 0) return;
+  detail::nearest_on<Context>::template in_queue<T>(ctx, queue, rows, queries, outputs, options);
+}
+
+/// The same among the rows of any matrix, M × D, of any norm. There are no ids to exclude by.
+template <any_context Context, class S, class T = std::remove_const_t<S>>
+requires element<T>
+void nearest(Context& ctx, const matrix_view<S, Context::space>& support,
+             std::type_identity_t<matrix_view<const T, Context::space>> queries,
+             const std::type_identity_t<nearest_outputs<T, Context::space>>& outputs,
+             const basic_nearest_options<Context::space>& options = {}) {
+  constexpr std::string_view op = "nearest";
+  const matrix_view<const T, Context::space> rows = support;
+  check::readable(op, "support", rows);
+  detail::check_nearest<T, Context::space>(rows, "support", {}, queries, outputs, options);
+  require_reachable(ctx, op, "support", rows);
+  detail::require_nearest_reachable(ctx, queries, outputs, options);
+  if (queries.rows() == 0) return;
+  detail::nearest_on<Context>::template in_rows<T>(ctx, rows, queries, outputs, options);
+}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

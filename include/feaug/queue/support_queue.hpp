@@ -6,6 +6,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include "feaug/core/any_context.hpp"
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/queue/queue_shadow.hpp"
@@ -160,5 +162,83 @@ void gather_arguments(const support_queue<T, S>& queue,
 }
 
 }  // namespace check
+
+namespace detail {
+
+/// visit(name, view) for everything of a queue that both backends keep.
+template <element T, memory_space S, class Visit>
+void for_each_view(const support_queue<T, S>& queue, const Visit& visit) {
+  visit("queue.storage", queue.storage);
+  visit("queue.cursor", vector_view<index_t, S>(queue.cursor, 1));
+  visit("queue.size", vector_view<index_t, S>(queue.size, 1));
+  visit("queue.ids", queue.ids);
+  visit("queue.labels", queue.labels);
+}
+
+/// The context's processor can reach a queue.
+template <any_context Context, element T>
+void require_queue_reachable(const Context& ctx, std::string_view op,
+                             const support_queue<T, Context::space>& queue) {
+  for_each_view(queue, [&](std::string_view name, const auto& view) {
+    require_reachable(ctx, op, name, view);
+  });
+}
+
+/// What a context does with a queue: enqueue and gather, for arguments that are checked.
+template <class Context>
+struct support_queue_on {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/queue/support_queue.hpp or feaug/cuda/queue/support_queue.cuh");
+};
+
+}  // namespace detail
+
+/// Puts the batch's rows (N × D, any N) into the queue, first row first: a row goes to slot
+/// *cursor, which moves on by one and wraps; *size grows up to the capacity. Of a batch larger than
+/// the capacity the last rows survive, where pushing one by one would have left them. Rows are
+/// stored as x / max(‖x‖, 1e-12), or as they are with queue.normalize = false; a row with NaN or ∞
+/// is stored as a unit row of NaN, which no search prefers to a number. A queue holds constants:
+/// there is no gradient. A shadow is kept up.
+///
+/// On a GPU the counters are read and advanced in device memory, so that a captured graph goes on
+/// where its last launch ended; a cursor that no queue can have is not refused, but counts as 0.
+///
+/// Errors: shapes, counters out of range, a shadow of another size, payload that the queue keeps
+/// but the batch lacks or the other way round, a batch or payload that overlaps the queue's own
+/// memory.
+template <any_context Context, element T>
+void enqueue(Context& ctx, const support_queue<T, Context::space>& queue,
+             std::type_identity_t<matrix_view<const T, Context::space>> batch,
+             const basic_enqueue_payload<Context::space>& payload = {}) {
+  constexpr std::string_view op = "enqueue";
+  check::enqueue_arguments<T>(queue, batch, payload);
+  if (batch.rows() == 0) return;
+  detail::require_queue_reachable(ctx, op, queue);
+  require_reachable(ctx, op, "batch", batch);
+  require_reachable(ctx, op, "ids", payload.ids);
+  require_reachable(ctx, op, "labels", payload.labels);
+  detail::support_queue_on<Context>::template enqueue<T>(ctx, queue, batch, payload);
+}
+
+/// What is stored at the given slots (one a row, −1 … *size − 1, repeats allowed), as it is stored.
+/// Slot −1, where nearest found none, gives a row of NaN, and −1 for id and label. On a GPU a slot
+/// that is not filled cannot be refused: it gives what slot −1 gives.
+///
+/// Errors: a slot that is not filled, shapes, ids or labels that the queue does not keep, an output
+/// that overlaps an input.
+template <any_context Context, element T>
+void gather(Context& ctx, const support_queue<T, Context::space>& queue,
+            vector_view<const index_t, Context::space> indices,
+            const std::type_identity_t<gather_outputs<T, Context::space>>& outputs) {
+  constexpr std::string_view op = "gather";
+  check::gather_arguments<T>(queue, indices, outputs);
+  if (indices.empty()) return;
+  detail::require_queue_reachable(ctx, op, queue);
+  require_reachable(ctx, op, "indices", indices);
+  require_reachable(ctx, op, "values", outputs.values);
+  require_reachable(ctx, op, "ids", outputs.ids);
+  require_reachable(ctx, op, "labels", outputs.labels);
+  detail::support_queue_on<Context>::template gather<T>(ctx, queue, indices, outputs);
+}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

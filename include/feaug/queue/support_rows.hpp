@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/row_norm.hpp"
 #include "feaug/core/row_selection.hpp"

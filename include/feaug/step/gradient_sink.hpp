@@ -1,6 +1,7 @@
 // Where the parts of a step put their gradients by one and the same input.
 #pragma once
 
+#include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"

@@ -1,9 +1,8 @@
-// What momentum_update may be given, what it refuses, and its formula, on every backend.
+// The momentum network: parameters that follow the online network's slowly.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <numbers>
@@ -14,6 +13,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
@@ -59,15 +59,15 @@ inline double momentum_at(index_t step, index_t steps, double base) {
 
 namespace detail {
 
-template <class P>
+template <class P, memory_space Space>
 inline constexpr bool is_momentum_pair = false;
 template <element T, element S, memory_space Space>
-inline constexpr bool is_momentum_pair<momentum_pair<T, S, Space>> = true;
+inline constexpr bool is_momentum_pair<momentum_pair<T, S, Space>, Space> = true;
 
-/// A contiguous range of pairs in one memory space: a vector, an array, a span.
-template <class Range>
+/// A contiguous range of pairs in this memory space: a vector, an array, a span.
+template <class Range, memory_space Space>
 concept momentum_pairs = std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range> &&
-    is_momentum_pair<std::remove_cv_t<std::ranges::range_value_t<Range>>>;
+    is_momentum_pair<std::remove_cv_t<std::ranges::range_value_t<Range>>, Space>;
 
 /// target + (1 − momentum) · (online − target), in double: a target that has arrived stays where it
 /// is, whatever 1 − momentum rounds to. With momentum 0 the target is not read, with 1 it is kept.
@@ -146,5 +146,45 @@ momentum_pair<T, S, Space> without_gaps(const momentum_pair<T, S, Space>& pair) 
           matrix_view<const S, Space>(pair.online.data, 1, count)};
 }
 
+/// The pairs, once they are checked.
+template <any_context Context, momentum_pairs<Context::space> Pairs>
+auto checked_pairs(const Context& ctx, std::string_view op, const Pairs& pairs) {
+  using pair_type = std::ranges::range_value_t<Pairs>;
+  const std::span<const pair_type> all(std::ranges::data(pairs), std::ranges::size(pairs));
+  momentum_arguments(op, all);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const std::string name = "pairs[" + std::to_string(i) + "].";
+    require_reachable(ctx, op, name + "target", all[i].target);
+    require_reachable(ctx, op, name + "online", all[i].online);
+  }
+  return all;
+}
+
+/// How a context moves all targets of a span: run, for arguments that are checked.
+template <class Context>
+struct momentum_update_on {
+  static_assert(
+      is_included<Context>,
+      "include feaug/cpu/step/momentum_update.hpp or feaug/cuda/step/momentum_update.cuh");
+};
+
 }  // namespace detail
+
+/// target = momentum · target + (1 − momentum) · online for every pair, in one call for all of a
+/// network's tensors (He et al., MoCo, arXiv 1911.05722; Tarvainen and Valpola, arXiv 1703.01780).
+///
+/// `pairs` is a vector, array or span of momentum_pair: matrices or vectors of any shapes, each
+/// target of its online's shape. momentum from 0 (a copy: the target is not read) to 1 (the target
+/// stays). Computed in double, rounded once to the target's type. There is no gradient: targets are
+/// constants of a step. No target may share memory with any other view of the list. NaN or ∞ in an
+/// element of either makes that element of the target NaN or ∞. On a GPU `pairs` itself lies in
+/// host memory, and may go as soon as the call returns, captured or not.
+template <any_context Context, detail::momentum_pairs<Context::space> Pairs>
+void momentum_update(Context& ctx, const Pairs& pairs, double momentum) {
+  constexpr std::string_view op = "momentum_update";
+  check::within(op, "momentum", momentum, 0, 1);
+  const auto all = detail::checked_pairs(ctx, op, pairs);
+  detail::momentum_update_on<Context>::run(ctx, all, momentum);
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,15 +1,21 @@
-// step and step_direction, for any context. Include feaug/cpu/step/step.hpp for the CPU,
-// feaug/cuda/step/step.cuh for CUDA: they bring what runs there.
+// A training step on features: augment, predict, compare, and all gradients, in one call.
+//
+// Include feaug/cpu/step/step.hpp for the CPU, feaug/cuda/step/step.cuh for CUDA: they bring what
+// step and step_direction call there.
 #pragma once
 
 #include <string_view>
 #include <type_traits>
 
+#include "feaug/augment/augmentation.hpp"
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/step/gradient_sink.hpp"
+#include "feaug/step/predictor.hpp"
 #include "feaug/step/step_direction.hpp"
 #include "feaug/step/step_options.hpp"
 #include "feaug/version.hpp"
@@ -53,6 +59,17 @@ requires(S == Context::space) void step_direction(
   write_total(call, total, loss);
 }
 
+/// The same with the loss as a number.
+template <host_context Context, element T, predictor<T> Predictor, class Augmentation>
+compute_t<T> step_direction(Context& ctx, const std::type_identity_t<step_options<T>>& options,
+                            const operand<T>& a, const std::type_identity_t<operand<T>>& b,
+                            Predictor& h, const Augmentation& augmentation, const random_key& key,
+                            int direction = 0) {
+  compute_t<T> loss{};
+  step_direction(ctx, options, a, b, h, augmentation, key, scalar(loss), direction);
+  return loss;
+}
+
 /// The loss of two views of N × D features, into one element, and all its gradients: the mean of
 /// both directions, or z1 → z2 alone with options.symmetric = false. Each view is differentiated as
 /// a prediction and, with target_gradient::flowing, as a target.
@@ -88,6 +105,17 @@ requires(S == Context::space) void step(Context& ctx,
   sinks[0].finish(call);
   sinks[1].finish(call);
   write_total(call, total, loss);
+}
+
+/// The same with the loss as a number.
+template <host_context Context, element T, predictor<T> Predictor, class Augmentation>
+compute_t<T> step(Context& ctx, const std::type_identity_t<step_options<T>>& options,
+                  const operand<T>& z1, const operand<T>& z2, Predictor& h,
+                  const Augmentation& augmentation, const random_key& key,
+                  target_gradient targets = target_gradient::stopped) {
+  compute_t<T> loss{};
+  step(ctx, options, z1, z2, h, augmentation, key, scalar(loss), targets);
+  return loss;
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,5 +1,5 @@
 // One direction of a step: the prediction comes from one view, the target from the other. The same
-// for every context; what it calls is found by the context's type.
+// for every context.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +10,15 @@
 #include <utility>
 
 #include "feaug/augment/augmentation.hpp"
+#include "feaug/augment/l2_normalize.hpp"
+#include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/loss/info_nce.hpp"
+#include "feaug/loss/negative_cosine.hpp"
+#include "feaug/loss/nt_xent.hpp"
+#include "feaug/step/architecture.hpp"
 #include "feaug/step/gradient_sink.hpp"
 #include "feaug/step/step_options.hpp"
 #include "feaug/version.hpp"

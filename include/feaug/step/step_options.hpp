@@ -7,6 +7,7 @@
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/step/architecture.hpp"
 #include "feaug/step/predictor.hpp"
 #include "feaug/version.hpp"

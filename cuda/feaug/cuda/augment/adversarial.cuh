@@ -1,16 +1,20 @@
-// Adversarial steps on a GPU; see feaug/augment/adversarial.hpp for what they compute.
+// How a GPU carries out adversarial_step and adversarial_backward.
 #pragma once
 
-#include <string_view>
-#include <type_traits>
+#include <cmath>
 
 #include "feaug/augment/adversarial.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
 #include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/augment/elementwise.cuh"
 #include "feaug/cuda/augment/noise.cuh"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
+#include "feaug/cuda/core/quads.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/version.hpp"
 
@@ -72,41 +76,27 @@ __global__ void __launch_bounds__(256, 3)
 
 }  // namespace cuda
 
-/// As on the CPU. Scratch: none.
-template <element T>
-void adversarial_step(cuda_context& ctx, std::type_identity_t<device_matrix<const T>> original,
-                      std::type_identity_t<device_matrix<const T>> current,
-                      std::type_identity_t<device_matrix<const T>> gradient,
-                      const adversarial_options& options, device_matrix<T> out) {
-  constexpr std::string_view op = "adversarial_step";
-  check::adversarial_step_arguments<T>(original, current, gradient, options, out);
-  if (out.empty()) return;
-  cuda::on_device(op, "original", original);
-  cuda::on_device(op, "current", current);
-  cuda::on_device(op, "gradient", gradient);
-  cuda::on_device(op, "out", out);
-  const cuda::operation call(ctx, op);
-  const dim3 block(cuda::warp_lanes, 8);
-  call.launch(cuda::adversarial_step_kernel<T>, cuda::grid_size(out.rows(), block.y), block, 0,
-              original, current, gradient, options, out);
-}
+template <>
+struct detail::adversarial_on<cuda_context> {
+  template <element T>
+  static void step(cuda_context& ctx, const device_matrix<const T>& original,
+                   const device_matrix<const T>& current, const device_matrix<const T>& gradient,
+                   const adversarial_options& options, const device_matrix<T>& out) {
+    const cuda::operation call(ctx, "adversarial_step");
+    const dim3 block(cuda::warp_lanes, 8);
+    call.launch(cuda::adversarial_step_kernel<T>, cuda::grid_size(out.rows(), block.y), block, 0,
+                original, current, gradient, options, out);
+  }
 
-/// As on the CPU. Scratch: none.
-template <element T>
-void adversarial_backward(cuda_context& ctx, const operand<T, 2, memory_space::device>& original,
-                          std::type_identity_t<device_matrix<const T>> grad_out,
-                          const adversarial_options& options = {}) {
-  constexpr std::string_view op = "adversarial_backward";
-  check::backward_views<T>(op, original, grad_out, /*may_be_same=*/true);
-  check::adversarial_numbers(op, options);
-  if (original.value.empty() || !original.wants_gradient()) return;
-  cuda::on_device(op, "original", original);
-  cuda::on_device(op, "grad_out", grad_out);
-  const cuda::operation call(ctx, op);
-  const bool through = options.gradient == adversarial_gradient::straight_through;
-  cuda::for_each_quad(
-      call, original.value.rows(), original.value.cols(), {},
-      cuda::pass_gradient<T>{original, grad_out, static_cast<compute_t<T>>(through ? 1 : 0)});
-}
+  template <element T>
+  static void backward(cuda_context& ctx, const operand<T, 2, memory_space::device>& original,
+                       const device_matrix<const T>& grad_out, const adversarial_options& options) {
+    const cuda::operation call(ctx, "adversarial_backward");
+    const bool through = options.gradient == adversarial_gradient::straight_through;
+    cuda::for_each_quad(
+        call, original.value.rows(), original.value.cols(), {},
+        cuda::pass_gradient<T>{original, grad_out, static_cast<compute_t<T>>(through ? 1 : 0)});
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

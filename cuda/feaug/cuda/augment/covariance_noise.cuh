@@ -3,15 +3,21 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
-#include <type_traits>
 
 #include "feaug/augment/covariance_noise.hpp"
 #include "feaug/core/bit_cast.hpp"
 #include "feaug/core/draws.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/augment/noise.cuh"
 #include "feaug/cuda/augment/running_covariance.cuh"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/quads.cuh"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -188,7 +194,7 @@ struct covariance_noise_on_device : passes_gradient_on_device<covariance_noise_p
   static void forward(cuda_context& ctx, const policy_type& policy, device_matrix<const T> x,
                       const random_key& key, const row_selection& selection, device_matrix<T> out) {
     const operation call(ctx, name);
-    state_on_device(name, policy.state);
+    feaug::detail::require_state_reachable(ctx, name, policy.state);
     add_covariance_noise(call, policy.state, key, selection, x, policy.scale, out);
   }
 };
@@ -203,20 +209,13 @@ template <>
 struct augmentation_on<cuda_context, covariance_noise_policy<device_running_variance>>
     : cuda::covariance_noise_on_device<device_running_variance> {};
 
-/// L·n before scaling, N × D, from the CPU's draws.
-template <class State, element T>
-void draw(cuda_context& ctx, const covariance_noise_policy<State>& policy, const random_key& key,
-          const device_matrix<T>& noise) {
-  using traits = augmentation_traits<covariance_noise_policy<State>>;
-  check::writable("draw", "noise", noise);
-  check::usable("draw", key, noise.rows(), noise.cols(), traits::streams, memory_space::device);
-  traits::validate(policy, noise.rows(), noise.cols());
-  traits::check_forward(policy, noise, true);
-  if (noise.empty()) return;
-  cuda::on_device("draw", "noise", noise);
-  cuda::state_on_device("draw", policy.state);
-  const cuda::operation call(ctx, "draw");
-  cuda::write_covariance_noise(call, policy.state, key, noise);
-}
+template <>
+struct detail::covariance_noise_on<cuda_context> {
+  template <element T, class State>
+  static void draw(cuda_context& ctx, const State& state, const random_key& key,
+                   const device_matrix<T>& noise) {
+    cuda::write_covariance_noise(cuda::operation(ctx, "draw"), state, key, noise);
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

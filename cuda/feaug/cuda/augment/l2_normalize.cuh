@@ -1,12 +1,13 @@
-// l2_normalize on a GPU; see feaug/augment/l2_normalize.hpp for what it computes.
+// How a GPU carries out l2_normalize.
 #pragma once
 
-#include <string_view>
-#include <type_traits>
-
 #include "feaug/augment/l2_normalize.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/quads.cuh"
 #include "feaug/cuda/core/row_norms.cuh"
@@ -36,35 +37,28 @@ struct scale_rows {
 
 }  // namespace cuda
 
-/// As on the CPU, to the last bit. Scratch: 8 bytes a row.
-template <element T>
-void l2_normalize(cuda_context& ctx, device_matrix<const std::type_identity_t<T>> x,
-                  device_matrix<T> out, const l2_normalize_options& options = {}) {
-  constexpr std::string_view op = "l2_normalize";
-  check::l2_normalize_arguments<T>(x, out, options);
-  if (x.empty()) return;
-  cuda::on_device(op, "x", x);
-  cuda::on_device(op, "out", out);
-  cuda::operation call(ctx, op);
-  auto* factor = call.take<double>(x.rows());
-  cuda::row_norms(call, x, cuda::norm_output::inverse, options.eps, factor);
-  cuda::for_each_quad(call, x.rows(), x.cols(), {}, cuda::scale_rows<T>{x, factor, out});
-}
+/// Scratch: 8 bytes a row.
+template <>
+struct detail::l2_normalize_on<cuda_context> {
+  /// The CPU's results, to the last bit.
+  template <element T>
+  static void forward(cuda_context& ctx, const device_matrix<const T>& x,
+                      const device_matrix<T>& out, const l2_normalize_options& options) {
+    cuda::operation call(ctx, "l2_normalize");
+    auto* factor = call.take<double>(x.rows());
+    cuda::row_norms(call, x, cuda::norm_output::inverse, options.eps, factor);
+    cuda::for_each_quad(call, x.rows(), x.cols(), {}, cuda::scale_rows<T>{x, factor, out});
+  }
 
-/// As on the CPU. Scratch: 8 bytes a row.
-template <element T>
-void l2_normalize_backward(cuda_context& ctx, const operand<T, 2, memory_space::device>& x,
-                           device_matrix<const std::type_identity_t<T>> grad_out,
-                           const l2_normalize_options& options = {}) {
-  constexpr std::string_view op = "l2_normalize_backward";
-  check::l2_normalize_backward_arguments<T>(x, grad_out, options);
-  if (x.value.empty() || !x.wants_gradient()) return;
-  cuda::on_device(op, "x", x);
-  cuda::on_device(op, "grad_out", grad_out);
-  cuda::operation call(ctx, op);
-  auto* inverse = call.take<double>(x.value.rows());
-  cuda::row_norms(call, x.value, cuda::norm_output::inverse, options.eps, inverse);
-  cuda::unit_backward(call, x, inverse, options.eps, cuda::element_gradient<T>{grad_out});
-}
+  template <element T>
+  static void backward(cuda_context& ctx, const operand<T, 2, memory_space::device>& x,
+                       const device_matrix<const T>& grad_out,
+                       const l2_normalize_options& options) {
+    cuda::operation call(ctx, "l2_normalize_backward");
+    auto* inverse = call.take<double>(x.value.rows());
+    cuda::row_norms(call, x.value, cuda::norm_output::inverse, options.eps, inverse);
+    cuda::unit_backward(call, x, inverse, options.eps, cuda::element_gradient<T>{grad_out});
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

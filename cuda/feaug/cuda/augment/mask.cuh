@@ -2,13 +2,21 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 #include <type_traits>
 
 #include "feaug/augment/mask.hpp"
 #include "feaug/core/draws.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/augment/keep_threshold.cuh"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/quads.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/version.hpp"
 
@@ -202,22 +210,17 @@ template <element U>
 struct augmentation_on<cuda_context, drawn_mask_policy<U, memory_space::device>>
     : cuda::mask_on_device<drawn_mask_policy<U, memory_space::device>> {};
 
-/// The keep matrix that a mask draws from the key, as on the CPU.
-template <class P, element T>
-requires std::same_as<P, mask> || std::same_as<P, fixed_count_mask> || std::same_as<P, block_mask>
-void draw(cuda_context& ctx, const P& policy, const random_key& key, device_matrix<T> keep) {
-  constexpr std::string_view op = "draw";
-  check::writable(op, "keep", keep);
-  check::usable(op, key, keep.rows(), keep.cols(), augmentation_traits<P>::streams,
-                memory_space::device);
-  augmentation_traits<P>::validate(policy, keep.rows(), keep.cols());
-  if (keep.empty()) return;
-  cuda::on_device(op, "keep", keep);
-  cuda::operation call(ctx, op);
-  const auto rule = cuda::rule_of(call, policy, key, keep.rows(), keep.cols());
-  using rule_type = std::remove_const_t<decltype(rule)>;
-  cuda::for_each_quad(call, keep.rows(), keep.cols(), {},
-                      cuda::write_keep<rule_type, T>{rule, keep});
-}
+template <>
+struct detail::mask_on<cuda_context> {
+  template <element T, class P>
+  static void draw(cuda_context& ctx, const P& policy, const random_key& key,
+                   const device_matrix<T>& keep) {
+    cuda::operation call(ctx, "draw");
+    const auto rule = cuda::rule_of(call, policy, key, keep.rows(), keep.cols());
+    using rule_type = std::remove_const_t<decltype(rule)>;
+    cuda::for_each_quad(call, keep.rows(), keep.cols(), {},
+                        cuda::write_keep<rule_type, T>{rule, keep});
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,14 +1,21 @@
 // interpolate and extrapolate on a GPU; see feaug/augment/mix.hpp for what they compute.
 #pragma once
 
-#include <concepts>
-#include <string_view>
-#include <type_traits>
-
 #include "feaug/augment/extrapolate.hpp"
 #include "feaug/augment/interpolate.hpp"
+#include "feaug/augment/mix.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/permutation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/pointers.cuh"
+#include "feaug/cuda/core/quads.cuh"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -29,7 +36,6 @@ __global__ void __launch_bounds__(256)
 template <class Mix, class C>
 void draw_weights(const operation& call, const Mix& mix, const random_key& key,
                   const device_vector<C>& weights) {
-  if (weights.empty()) return;
   call.launch(draw_weights_kernel<Mix, C>, grid_size(weights.size(), 256), 256, 0, mix, key,
               weights);
 }
@@ -107,12 +113,6 @@ struct partnered_mix_gradient {
     if (selected) put_quad(x, q, own);
   }
 };
-
-/// draw writes a permutation by a sort, which wants plain arrays.
-inline void check_contiguous_permutation(const device_vector<index_t>& permutation) {
-  if (permutation.size() <= 1 || permutation.strides[0] == 1) return;
-  check::fail("draw", "permutation", "stride " + check::text(permutation.strides[0]), "stride 1");
-}
 
 /// The partner is a permutation of the batch.
 template <class Mix>
@@ -201,25 +201,19 @@ struct augmentation_on<cuda_context, partnered<Mix, U, memory_space::device>>
   }
 };
 
-/// What a mix draws from the key for a batch: N weights and N partners, as on the CPU.
-template <weighted_mix Mix, class C>
-requires(std::same_as<C, float> ||
-         std::same_as<C, double>) void draw(cuda_context& ctx, const Mix& mix,
-                                            const random_key& key, device_vector<C> weights,
-                                            device_vector<index_t> permutation) {
-  check::writable("draw", "weights", weights);
-  check::writable("draw", "permutation", permutation);
-  check::has_size("draw", "permutation", permutation, weights.size(), "one a weight");
-  check::usable("draw", key, weights.size(), 1, augmentation_traits<Mix>::streams,
-                memory_space::device);
-  augmentation_traits<Mix>::validate(mix, weights.size(), 1);
-  if (weights.empty()) return;
-  cuda::on_device("draw", "weights", weights);
-  cuda::on_device("draw", "permutation", permutation);
-  cuda::check_contiguous_permutation(permutation);
-  cuda::operation call(ctx, "draw");
-  cuda::draw_weights(call, mix, key, weights);
-  cuda::draw_permutation(call, key.streams_later(1), permutation.data, weights.size());
-}
+template <>
+struct detail::mix_on<cuda_context> {
+  template <class Mix, class C>
+  static void draw_weights(cuda_context& ctx, const Mix& mix, const random_key& key,
+                           const device_vector<C>& weights) {
+    cuda::draw_weights(cuda::operation(ctx, "draw"), mix, key, weights);
+  }
+
+  static void draw_partners(cuda_context& ctx, const random_key& key,
+                            const device_vector<index_t>& permutation) {
+    cuda::operation call(ctx, "draw");
+    cuda::draw_permutation(call, key, permutation.data, permutation.size());
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,12 +1,22 @@
 // Noise on a GPU; see feaug/augment/noise.hpp for what it computes.
 #pragma once
 
-#include <string_view>
+#include <cstdint>
 #include <type_traits>
 
 #include "feaug/augment/noise.hpp"
 #include "feaug/core/draws.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/quads.cuh"
 #include "feaug/cuda/core/row_norms.cuh"
 #include "feaug/version.hpp"
 
@@ -151,21 +161,16 @@ template <element U>
 struct augmentation_on<cuda_context, drawn_noise_policy<U, memory_space::device>>
     : cuda::noise_on_device<drawn_noise_policy<U, memory_space::device>> {};
 
-/// The ε that a noise draws from the key, N × D, before scaling, as on the CPU.
-template <class P, element T>
-requires std::same_as<P, gaussian_noise> || std::same_as<P, uniform_noise>
-void draw(cuda_context& ctx, const P& policy, const random_key& key, device_matrix<T> epsilon) {
-  constexpr std::string_view op = "draw";
-  check::writable(op, "epsilon", epsilon);
-  check::usable(op, key, epsilon.rows(), epsilon.cols(), augmentation_traits<P>::streams,
-                memory_space::device);
-  augmentation_traits<P>::validate(policy, epsilon.rows(), epsilon.cols());
-  if (epsilon.empty()) return;
-  cuda::on_device(op, "epsilon", epsilon);
-  const cuda::operation call(ctx, op);
-  const auto source = cuda::epsilon_of(policy, key);
-  using body = cuda::write_epsilon<std::remove_const_t<decltype(source)>, T>;
-  cuda::for_each_quad(call, epsilon.rows(), epsilon.cols(), {}, body{source, epsilon});
-}
+template <>
+struct detail::noise_on<cuda_context> {
+  template <element T, class P>
+  static void draw(cuda_context& ctx, const P& policy, const random_key& key,
+                   const device_matrix<T>& epsilon) {
+    const cuda::operation call(ctx, "draw");
+    const auto source = cuda::epsilon_of(policy, key);
+    using body = cuda::write_epsilon<std::remove_const_t<decltype(source)>, T>;
+    cuda::for_each_quad(call, epsilon.rows(), epsilon.cols(), {}, body{source, epsilon});
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -2,14 +2,23 @@
 // what they compute.
 #pragma once
 
-#include <string_view>
 #include <type_traits>
 
 #include "feaug/augment/exchange_moments.hpp"
 #include "feaug/augment/slerp.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/random.hpp"
+#include "feaug/core/row_selection.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/augment/mix.cuh"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/permutation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/pointers.cuh"
+#include "feaug/cuda/core/quads.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/version.hpp"
 
@@ -313,21 +322,5 @@ struct augmentation_on<cuda_context, partnered<Mix, U, memory_space::device>>
     return cuda::weights_of<U>(call, policy.mix, key, rows);
   }
 };
-
-/// The partners that a mix without weights draws from the key, as on the CPU.
-template <row_mix Mix>
-requires(!weighted_mix<Mix>) void draw(cuda_context& ctx, const Mix& mix, const random_key& key,
-                                       device_vector<index_t> permutation) {
-  check::writable("draw", "permutation", permutation);
-  check::usable("draw", key, permutation.size(), 1, augmentation_traits<Mix>::streams,
-                memory_space::device);
-  augmentation_traits<Mix>::validate(mix, permutation.size(), 1);
-  if (permutation.empty()) return;
-  cuda::on_device("draw", "permutation", permutation);
-  cuda::check_contiguous_permutation(permutation);
-  cuda::operation call(ctx, "draw");
-  cuda::draw_permutation(call, detail::permutation_key<Mix>(key), permutation.data,
-                         permutation.size());
-}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

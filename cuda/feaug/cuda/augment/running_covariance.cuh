@@ -1,13 +1,15 @@
-// Running covariances on a GPU; see feaug/augment/running_covariance.hpp for what they are.
+// How a GPU carries out update_covariance.
 #pragma once
 
-#include <string_view>
-#include <type_traits>
+#include <cmath>
 
 #include "feaug/augment/running_covariance.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/cholesky.cuh"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/square_tiles.cuh"
 #include "feaug/cuda/core/warps.cuh"
@@ -160,71 +162,44 @@ struct relative_ridge {
   __device__ double operator()() const { return ridge * *mean_variance; }
 };
 
-inline void state_on_device(std::string_view op, const device_running_covariance& state) {
-  on_device(op, "state.mean", state.mean);
-  on_device(op, "state.covariance", state.covariance);
-  on_device(op, "state.factor", state.factor);
-  on_device(op, "state.count", device_vector<index_t>(state.count, 1));
-}
-inline void state_on_device(std::string_view op, const device_running_variance& state) {
-  on_device(op, "state.mean", state.mean);
-  on_device(op, "state.variance", state.variance);
-  on_device(op, "state.deviation", state.deviation);
-  on_device(op, "state.count", device_vector<index_t>(state.count, 1));
-}
-
 }  // namespace cuda
 
-/// As on the CPU. Scratch: 8 bytes a column.
-template <element T>
-void update_covariance(cuda_context& ctx, const device_running_covariance& state,
-                       const device_matrix<const T>& x, const covariance_options& options = {}) {
-  constexpr std::string_view op = "update_covariance";
-  check::update_covariance_arguments(state, x, options);
-  if (x.empty()) return;
-  cuda::on_device(op, "x", x);
-  cuda::state_on_device(op, state);
-  cuda::operation call(ctx, op);
-  const index_t cols = x.cols();
-  auto* means = call.take<double>(cols);
-  auto* mean_variance = call.take<double>(1);
-  const cuda::share_rule rule{options.momentum.has_value(), options.momentum.value_or(0),
-                              state.count, x.rows()};
-  cuda::column_means(call, x, cuda::plain_term{}, means);
-  const unsigned tiles = cuda::grid_size(cols, cuda::square_tile);
-  call.launch(cuda::merge_covariance_kernel<T>, dim3(tiles, tiles), cuda::square_threads, 0, x,
-              means, rule, state);
-  call.launch(cuda::finish_covariance_kernel<index_t>, 1, cuda::warp_lanes, 0, means, rule, state,
-              mean_variance, state.count);
-  cuda::cholesky(call, state.covariance, cuda::relative_ridge{options.ridge, mean_variance},
-                 state.factor);
-}
+template <>
+struct detail::running_covariance_on<cuda_context> {
+  /// Scratch: 8 bytes a column.
+  template <element T>
+  static void update(cuda_context& ctx, const device_running_covariance& state,
+                     const device_matrix<const T>& x, const covariance_options& options) {
+    cuda::operation call(ctx, "update_covariance");
+    const index_t cols = x.cols();
+    auto* means = call.take<double>(cols);
+    auto* mean_variance = call.take<double>(1);
+    const cuda::share_rule rule{options.momentum.has_value(), options.momentum.value_or(0),
+                                state.count, x.rows()};
+    cuda::column_means(call, x, cuda::plain_term{}, means);
+    const unsigned tiles = cuda::grid_size(cols, cuda::square_tile);
+    call.launch(cuda::merge_covariance_kernel<T>, dim3(tiles, tiles), cuda::square_threads, 0, x,
+                means, rule, state);
+    call.launch(cuda::finish_covariance_kernel<index_t>, 1, cuda::warp_lanes, 0, means, rule, state,
+                mean_variance, state.count);
+    cuda::cholesky(call, state.covariance, cuda::relative_ridge{options.ridge, mean_variance},
+                   state.factor);
+  }
 
-/// As on the CPU. Scratch: 16 bytes a column.
-template <element T>
-void update_covariance(cuda_context& ctx, const device_running_variance& state,
-                       const device_matrix<const T>& x, const covariance_options& options = {}) {
-  constexpr std::string_view op = "update_covariance";
-  check::update_covariance_arguments(state, x, options);
-  if (x.empty()) return;
-  cuda::on_device(op, "x", x);
-  cuda::state_on_device(op, state);
-  cuda::operation call(ctx, op);
-  auto* means = call.take<double>(x.cols());
-  auto* squares = call.take<double>(x.cols());
-  const cuda::share_rule rule{options.momentum.has_value(), options.momentum.value_or(0),
-                              state.count, x.rows()};
-  cuda::column_means(call, x, cuda::plain_term{}, means);
-  cuda::column_means(call, x, cuda::squared_distance{means}, squares);
-  call.launch(cuda::merge_variance_kernel<index_t>, 1, cuda::warp_lanes, 0, means, squares, rule,
-              state, options.ridge, state.count);
-}
-
-/// x as a view that may write, too.
-template <class State, element T>
-void update_covariance(cuda_context& ctx, const State& state, const device_matrix<T>& x,
-                       const covariance_options& options = {}) {
-  update_covariance(ctx, state, device_matrix<const T>(x), options);
-}
+  /// Scratch: 16 bytes a column.
+  template <element T>
+  static void update(cuda_context& ctx, const device_running_variance& state,
+                     const device_matrix<const T>& x, const covariance_options& options) {
+    cuda::operation call(ctx, "update_covariance");
+    auto* means = call.take<double>(x.cols());
+    auto* squares = call.take<double>(x.cols());
+    const cuda::share_rule rule{options.momentum.has_value(), options.momentum.value_or(0),
+                                state.count, x.rows()};
+    cuda::column_means(call, x, cuda::plain_term{}, means);
+    cuda::column_means(call, x, cuda::squared_distance{means}, squares);
+    call.launch(cuda::merge_variance_kernel<index_t>, 1, cuda::warp_lanes, 0, means, squares, rule,
+                state, options.ridge, state.count);
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

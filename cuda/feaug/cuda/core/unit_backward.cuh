@@ -3,6 +3,7 @@
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
+#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
@@ -35,8 +36,8 @@ __device__ void put_element(const operand<T, 2, memory_space::device>& x, index_
 // ptxas would take fewer on sm_80, and spill).
 template <element T, class Gradient>
 __global__ void __launch_bounds__(256, 3)
-    unit_backward_kernel(operand<T, 2, memory_space::device> x, const double* inverse,
-                         double no_direction_from, Gradient gradient) {
+    unit_backward_kernel(operand<T, 2, memory_space::device> x, const double* inverse, double eps,
+                         Gradient gradient) {
   const index_t cols = x.value.cols();
   const int lane = static_cast<int>(threadIdx.x);
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < x.value.rows();
@@ -53,17 +54,17 @@ __global__ void __launch_bounds__(256, 3)
     for (index_t j = lane; j < cols; j += warp_lanes)
       along += static_cast<double>(load(row[j])) * factor * gradient(i, j);
     along = warp_sum(along);
-    const bool no_direction = factor >= no_direction_from;
+    const bool no_direction = has_no_direction(factor, eps);
     for (index_t j = lane; j < cols; j += warp_lanes) {
       const double unit = static_cast<double>(load(row[j])) * factor;
-      const double through = no_direction ? 0.0 : (gradient(i, j) - unit * along) * factor;
-      put_element(x, i, j, static_cast<compute_t<T>>(through));
+      const double by_row = no_direction ? 0.0 : through_unit(gradient(i, j), unit, along, factor);
+      put_element(x, i, j, static_cast<compute_t<T>>(by_row));
     }
   }
 }
 
-/// The gradient by unit(x), gradient(i, j), becomes the gradient by x where x wants it: (g −
-/// u(u·g)) / ‖x‖, zero for rows of norm ≤ eps. `inverse` holds 1 / max(‖x_i‖, eps); null: x was not
+/// The gradient by unit(x), gradient(i, j), becomes the gradient by x where x wants it, zero for
+/// rows of norm ≤ eps. `inverse` holds 1 / max(‖x_i‖, eps); null: x was not
 /// normalised and g goes through.
 template <element T, class Gradient>
 void unit_backward(const operation& call, const operand<T, 2, memory_space::device>& x,
@@ -71,7 +72,7 @@ void unit_backward(const operation& call, const operand<T, 2, memory_space::devi
   if (!x.wants_gradient() || x.value.empty()) return;
   const dim3 block(warp_lanes, 8);
   call.launch(unit_backward_kernel<T, Gradient>, grid_size(x.value.rows(), block.y), block, 0, x,
-              inverse, 1.0 / eps, gradient);
+              inverse, eps, gradient);
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda

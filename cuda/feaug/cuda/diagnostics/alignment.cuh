@@ -1,21 +1,17 @@
-// alignment on a GPU; see feaug/cpu/diagnostics/alignment.hpp for what it computes.
+// How a GPU carries out alignment.
 #pragma once
-
-#include <concepts>
-#include <string_view>
-#include <type_traits>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/reduce.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/compare_rows.cuh"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/warps.cuh"
-#include "feaug/cuda/loss/negative_cosine.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/diagnostics/alignment.hpp"
-#include "feaug/diagnostics/diagnostic_checks.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -44,24 +40,20 @@ __global__ void __launch_bounds__(256, 2)
 
 }  // namespace cuda
 
-/// The number, as on the CPU, into one element of device memory. Scratch: 8 bytes a row.
-template <class A, class B, class T = std::remove_const_t<A>>
-requires element<T> && std::same_as<T, std::remove_const_t<B>>
-void alignment(cuda_context& ctx, const device_matrix<A>& a, const device_matrix<B>& b,
-               const device_vector<double>& to, const alignment_options& options = {}) {
-  constexpr std::string_view op = "alignment";
-  detail::alignment_arguments<T, memory_space::device>(op, a, b, options);
-  check::diagnostic_output(op, to);
-  cuda::on_device(op, "a", a);
-  cuda::on_device(op, "b", b);
-  cuda::on_device(op, "to", to);
-  cuda::operation call(ctx, op);
-  auto* const distances = call.take<double>(a.rows());
-  const dim3 block(cuda::warp_lanes, 8);
-  call.launch(cuda::alignment_kernel<T>, cuda::grid_size(a.rows(), block.y), block, 0, a, b,
-              options.alpha, distances);
-  cuda::write_loss<double>(call, {.reduction = reduce::mean, .rows = a.rows()},
-                           {distances, nullptr}, to);
-}
+template <>
+struct detail::alignment_on<cuda_context> {
+  template <element T>
+  static void run(cuda_context& ctx, const device_matrix<const T>& a,
+                  const device_matrix<const T>& b, const device_vector<double>& to,
+                  const alignment_options& options) {
+    cuda::operation call(ctx, "alignment");
+    auto* const distances = call.take<double>(a.rows());
+    const dim3 block(cuda::warp_lanes, 8);
+    call.launch(cuda::alignment_kernel<T>, cuda::grid_size(a.rows(), block.y), block, 0, a, b,
+                options.alpha, distances);
+    cuda::write_loss<double>(call, {.reduction = reduce::mean, .rows = a.rows()},
+                             {distances, nullptr}, to);
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,13 +1,12 @@
-// effective_rank on a GPU; see feaug/cpu/diagnostics/effective_rank.hpp for what it computes.
+// How a GPU carries out effective_rank.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
-#include <string_view>
-#include <type_traits>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
@@ -80,28 +79,26 @@ __global__ void effective_rank_kernel(device_vector<const double> eigenvalues,
 
 }  // namespace cuda
 
-/// The number, as on the CPU, into one element of device memory. Scratch: 8·min(N, D)² bytes;
-/// 2·min(N, D) launches, and time that grows with min(N, D)³.
-template <class X, class T = std::remove_const_t<X>>
-requires element<T>
-void effective_rank(cuda_context& ctx, const device_matrix<X>& x, const device_vector<double>& to) {
-  constexpr std::string_view op = "effective_rank";
-  detail::effective_rank_arguments<T, memory_space::device>(op, x, to);
-  cuda::on_device(op, "x", x);
-  cuda::on_device(op, "to", to);
-  cuda::operation call(ctx, op);
-  const index_t side = std::min(x.rows(), x.cols());
-  const index_t depth = std::max(x.rows(), x.cols());
-  const device_matrix<double> gram(call.take<double>(side * side), side, side);
-  const device_vector<double> eigenvalues(call.take<double>(side), side);
-  auto* const largest = call.take<double>(1);
-  const unsigned tiles = cuda::grid_size(side, cuda::square_tile);
-  call.launch(cuda::small_gram_kernel<T>, dim3(tiles, tiles), cuda::square_threads, 0,
-              cuda::shorter_side<T>{x, x.cols() <= x.rows()}, depth, gram);
-  call.launch(cuda::largest_of_diagonal_kernel<double>, 1, cuda::sum_threads, 0, gram, largest);
-  cuda::symmetric_eigenvalues(call, gram, largest, eigenvalues);
-  call.launch(cuda::effective_rank_kernel<device_vector<double>>, 1, 1, 0, eigenvalues, largest,
-              detail::eigenvalue_rounding(x.rows(), x.cols()), to);
-}
+/// Scratch: 8·min(N, D)² bytes; 2·min(N, D) launches.
+template <>
+struct detail::effective_rank_on<cuda_context> {
+  template <element T>
+  static void run(cuda_context& ctx, const device_matrix<const T>& x,
+                  const device_vector<double>& to) {
+    cuda::operation call(ctx, "effective_rank");
+    const index_t side = std::min(x.rows(), x.cols());
+    const index_t depth = std::max(x.rows(), x.cols());
+    const device_matrix<double> gram(call.take<double>(side * side), side, side);
+    const device_vector<double> eigenvalues(call.take<double>(side), side);
+    auto* const largest = call.take<double>(1);
+    const unsigned tiles = cuda::grid_size(side, cuda::square_tile);
+    call.launch(cuda::small_gram_kernel<T>, dim3(tiles, tiles), cuda::square_threads, 0,
+                cuda::shorter_side<T>{x, x.cols() <= x.rows()}, depth, gram);
+    call.launch(cuda::largest_of_diagonal_kernel<double>, 1, cuda::sum_threads, 0, gram, largest);
+    cuda::symmetric_eigenvalues(call, gram, largest, eigenvalues);
+    call.launch(cuda::effective_rank_kernel<device_vector<double>>, 1, 1, 0, eigenvalues, largest,
+                eigenvalue_rounding(x.rows(), x.cols()), to);
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

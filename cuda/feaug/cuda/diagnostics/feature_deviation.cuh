@@ -1,13 +1,11 @@
-// feature_deviation on a GPU; see feaug/cpu/diagnostics/feature_deviation.hpp for what it computes.
+// How a GPU carries out feature_deviation.
 #pragma once
-
-#include <string_view>
-#include <type_traits>
 
 #include "feaug/core/columns.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/columns.cuh"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
@@ -32,31 +30,25 @@ __global__ void __launch_bounds__(256) feature_deviation_kernel(index_t features
 
 }  // namespace cuda
 
-/// The number, as on the CPU, into one element of device memory; `deviations`, if given, gets the D
-/// features'. Scratch: 8 bytes a row, 24 a feature.
-template <class X, class T = std::remove_const_t<X>>
-requires element<T>
-void feature_deviation(cuda_context& ctx, const device_matrix<X>& x,
-                       const device_vector<double>& to,
-                       const device_vector<double>& deviations = {}) {
-  constexpr std::string_view op = "feature_deviation";
-  detail::feature_deviation_arguments<T, memory_space::device>(op, x, to, deviations);
-  cuda::on_device(op, "x", x);
-  cuda::on_device(op, "to", to);
-  cuda::on_device(op, "deviations", deviations);
-  cuda::operation call(ctx, op);
-  const index_t features = x.cols();
-  auto* const inverse = call.take<double>(x.rows());
-  auto* const mean = call.take<double>(features);
-  auto* const squares = call.take<double>(features);
-  auto* const scaled = call.take<double>(features);
-  cuda::row_norms<T>(call, x, cuda::norm_output::inverse, default_norm_eps, inverse);
-  cuda::column_moments<T>(call, {.x = x, .inverse_norm = inverse}, mean, squares);
-  using finish = detail::feature_deviation_of<memory_space::device>;
-  call.launch(cuda::feature_deviation_kernel<finish>, cuda::grid_size(features, 256), 256, 0,
-              features, finish{squares, x.rows(), features, deviations, scaled});
-  cuda::write_loss<double>(call, {.reduction = reduce::mean, .rows = features}, {scaled, nullptr},
-                           to);
-}
+template <>
+struct detail::feature_deviation_on<cuda_context> {
+  template <element T>
+  static void run(cuda_context& ctx, const device_matrix<const T>& x,
+                  const device_vector<double>& to, const device_vector<double>& deviations) {
+    cuda::operation call(ctx, "feature_deviation");
+    const index_t features = x.cols();
+    auto* const inverse = call.take<double>(x.rows());
+    auto* const mean = call.take<double>(features);
+    auto* const squares = call.take<double>(features);
+    auto* const scaled = call.take<double>(features);
+    cuda::row_norms<T>(call, x, cuda::norm_output::inverse, default_norm_eps, inverse);
+    cuda::column_moments<T>(call, {.x = x, .inverse_norm = inverse}, mean, squares);
+    using finish = feature_deviation_of<memory_space::device>;
+    call.launch(cuda::feature_deviation_kernel<finish>, cuda::grid_size(features, 256), 256, 0,
+                features, finish{squares, x.rows(), features, deviations, scaled});
+    cuda::write_loss<double>(call, {.reduction = reduce::mean, .rows = features}, {scaled, nullptr},
+                             to);
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,5 +1,4 @@
-// neighbour_accuracy and same_sample_share on a GPU; see feaug/cpu/diagnostics/neighbour_share.hpp
-// for what they compute.
+// How a GPU carries out neighbour_accuracy and same_sample_share.
 #pragma once
 
 #include <cmath>
@@ -11,7 +10,6 @@
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/diagnostics/diagnostic_checks.hpp"
 #include "feaug/diagnostics/neighbour_share.hpp"
 #include "feaug/version.hpp"
 
@@ -44,43 +42,22 @@ __global__ void __launch_bounds__(sum_threads)
   if (threadIdx.x == 0) to[0] = same / all;
 }
 
-inline void neighbour_share(cuda_context& ctx, std::string_view op, std::string_view queue_name,
-                            std::string_view queries_name, const device_neighbour_numbers& numbers,
-                            const device_vector<double>& to) {
-  numbers.validate(op, queue_name, queries_name);
-  check::diagnostic_output(op, to);
-  on_device(op, "indices", numbers.indices);
-  on_device(op, queue_name, numbers.of_queue);
-  on_device(op, queries_name, numbers.of_queries);
-  on_device(op, "to", to);
-  operation call(ctx, op);
-  const index_t queries = numbers.indices.rows();
-  auto* const found = call.take<double>(queries);
-  auto* const equal = call.take<double>(queries);
-  call.launch(count_neighbours_kernel<device_neighbour_numbers>, grid_size(queries, 256), 256, 0,
-              numbers, found, equal);
-  call.launch(neighbour_share_kernel<double>, 1, sum_threads, 0, found, equal, queries, to);
-}
-
 }  // namespace cuda
 
-/// The share, as on the CPU, into one element of device memory. An index beyond the queue makes it
-/// NaN. Scratch: 16 bytes a query.
-inline void neighbour_accuracy(cuda_context& ctx, const device_matrix<const index_t>& indices,
-                               const device_vector<const index_t>& queue_labels,
-                               const device_vector<const index_t>& labels,
-                               const device_vector<double>& to) {
-  cuda::neighbour_share(ctx, "neighbour_accuracy", "queue_labels", "labels",
-                        {indices, queue_labels, labels}, to);
-}
-
-/// Likewise, with ids for labels.
-inline void same_sample_share(cuda_context& ctx, const device_matrix<const index_t>& indices,
-                              const device_vector<const index_t>& queue_ids,
-                              const device_vector<const index_t>& ids,
-                              const device_vector<double>& to) {
-  cuda::neighbour_share(ctx, "same_sample_share", "queue_ids", "ids", {indices, queue_ids, ids},
-                        to);
-}
+/// Scratch: 16 bytes a query.
+template <>
+struct detail::neighbour_share_on<cuda_context> {
+  static void run(cuda_context& ctx, std::string_view op,
+                  const cuda::device_neighbour_numbers& numbers, const device_vector<double>& to) {
+    cuda::operation call(ctx, op);
+    const index_t queries = numbers.indices.rows();
+    auto* const found = call.take<double>(queries);
+    auto* const equal = call.take<double>(queries);
+    call.launch(cuda::count_neighbours_kernel<cuda::device_neighbour_numbers>,
+                cuda::grid_size(queries, 256), 256, 0, numbers, found, equal);
+    call.launch(cuda::neighbour_share_kernel<double>, 1, cuda::sum_threads, 0, found, equal,
+                queries, to);
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,12 +1,11 @@
-// uniformity on a GPU; see feaug/cpu/diagnostics/uniformity.hpp for what it computes.
+// How a GPU carries out uniformity.
 #pragma once
 
 #include <cmath>
-#include <concepts>
 #include <string_view>
-#include <type_traits>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
@@ -15,7 +14,6 @@
 #include "feaug/cuda/loss/contrast.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/row_stack.cuh"
-#include "feaug/diagnostics/diagnostic_checks.hpp"
 #include "feaug/diagnostics/uniformity.hpp"
 #include "feaug/version.hpp"
 
@@ -45,32 +43,29 @@ __global__ void __launch_bounds__(sum_threads)
 
 }  // namespace cuda
 
-/// The number, as on the CPU, into one element of device memory. Scratch: a packed copy of x, 16
-/// bytes a row, and what soft_max_pass takes.
-template <class X, class T = std::remove_const_t<X>>
-requires element<T>
-void uniformity(cuda_context& ctx, const device_matrix<X>& x, const device_vector<double>& to,
-                const uniformity_options& options = {}) {
-  constexpr std::string_view op = "uniformity";
-  detail::uniformity_arguments<T, memory_space::device>(op, x, options);
-  check::diagnostic_output(op, to);
-  cuda::on_device(op, "x", x);
-  cuda::on_device(op, "to", to);
-  cuda::operation call(ctx, op);
-  const index_t rows = x.rows();
-  const auto stack = cuda::make_stack<T>(call, true, x, {}, false);
-  auto* const log_sums = call.take<double>(rows);
-  cuda::soft_max_pass<T>(ctx, op,
-                         {.rows = stack,
-                          .columns = stack,
-                          .positives = stack,
-                          .pairs = {.self = true},
-                          .positives_are_columns = false,
-                          .cols = x.cols(),
-                          .temperature = {.given = {.option = 1 / (2 * options.t)}}},
-                         {.log_sum = log_sums});
-  call.launch(cuda::uniformity_kernel<double>, 1, cuda::sum_threads, 0, log_sums, rows, options.t,
-              to);
-}
+/// Scratch: a packed copy of x, 16 bytes a row, and what soft_max_pass takes.
+template <>
+struct detail::uniformity_on<cuda_context> {
+  template <element T>
+  static void run(cuda_context& ctx, const device_matrix<const T>& x,
+                  const device_vector<double>& to, const uniformity_options& options) {
+    constexpr std::string_view op = "uniformity";
+    cuda::operation call(ctx, op);
+    const index_t rows = x.rows();
+    const auto stack = cuda::make_stack<T>(call, true, x, {}, false);
+    auto* const log_sums = call.take<double>(rows);
+    cuda::soft_max_pass<T>(ctx, op,
+                           {.rows = stack,
+                            .columns = stack,
+                            .positives = stack,
+                            .pairs = {.self = true},
+                            .positives_are_columns = false,
+                            .cols = x.cols(),
+                            .temperature = {.given = {.option = 1 / (2 * options.t)}}},
+                           {.log_sum = log_sums});
+    call.launch(cuda::uniformity_kernel<double>, 1, cuda::sum_threads, 0, log_sums, rows, options.t,
+                to);
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,11 +1,12 @@
-// assignment_loss on a GPU; see feaug/cpu/loss/assignment_loss.hpp for what it computes.
+// How a GPU carries out assignment_loss.
 #pragma once
 
+#include <cmath>
 #include <string_view>
-#include <type_traits>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
@@ -14,7 +15,6 @@
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/sinkhorn.cuh"
 #include "feaug/loss/assignment_loss.hpp"
-#include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -81,6 +81,7 @@ void run(const operation& call, const assignment_direction<T>& direction, double
               0, direction, row_losses);
 }
 
+/// A validated call. Scratch: 8 bytes a row.
 template <element T>
 class assignment_loss_call {
  public:
@@ -106,6 +107,7 @@ class assignment_loss_call {
   [[nodiscard]] index_t outputs() const { return direction_.reduction.outputs(); }
 
   void run(const device_vector<C>& loss) {
+    if (loss.empty() && !direction_.scores.wants_gradient()) return;
     auto* const losses = loss.empty() ? nullptr : call_.take<double>(direction_.reduction.rows);
     cuda::run(call_, direction_, losses);
     if (!loss.empty()) write_loss(call_, direction_.reduction, {losses, nullptr}, loss);
@@ -118,45 +120,9 @@ class assignment_loss_call {
 
 }  // namespace cuda
 
-/// The loss, as on the CPU, into one element or N of device memory. Scratch: 8 bytes a row.
-template <class S, class T = std::remove_const_t<S>>
-requires element<T>
-void assignment_loss(cuda_context& ctx, const device_matrix<S>& scores,
-                     const std::type_identity_t<device_assignment_target<T>>& target,
-                     std::type_identity_t<device_vector<compute_t<T>>> loss,
-                     const std::type_identity_t<device_assignment_loss_options<T>>& options = {}) {
-  constexpr std::string_view op = "assignment_loss";
-  cuda::assignment_loss_call<T> call(ctx, op, stop_gradient(scores), target, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
-}
-
-/// The gradient for a cotangent of one element or N in device memory.
 template <element T>
-void assignment_loss_backward(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& scores,
-    const std::type_identity_t<device_assignment_target<T>>& target,
-    std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
-    const std::type_identity_t<device_assignment_loss_options<T>>& options = {}) {
-  constexpr std::string_view op = "assignment_loss_backward";
-  cuda::assignment_loss_call<T> call(ctx, op, scores, target, options, cotangent);
-  check::has_cotangent(op, cotangent);
-  if (scores.wants_gradient()) call.run({});
-}
-
-/// Loss and gradient in one pass, for a cotangent of options.gradient_scale.
-template <element T>
-void assignment_loss_with_gradients(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& scores,
-    const std::type_identity_t<device_assignment_target<T>>& target,
-    std::type_identity_t<device_vector<compute_t<T>>> loss,
-    const std::type_identity_t<device_assignment_loss_options<T>>& options = {}) {
-  constexpr std::string_view op = "assignment_loss_with_gradients";
-  cuda::assignment_loss_call<T> call(ctx, op, scores, target, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
-}
+struct detail::assignment_loss_call<cuda_context, T> : cuda::assignment_loss_call<T> {
+  using cuda::assignment_loss_call<T>::assignment_loss_call;
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

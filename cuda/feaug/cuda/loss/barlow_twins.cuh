@@ -1,13 +1,12 @@
-// barlow_twins on a GPU; see feaug/cpu/loss/barlow_twins.hpp for what it computes.
+// How a GPU carries out barlow_twins.
 #pragma once
 
-#include <concepts>
 #include <string_view>
-#include <type_traits>
 
 #include "feaug/core/columns.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/columns.cuh"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
@@ -16,7 +15,6 @@
 #include "feaug/cuda/loss/cross_moments.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/loss/barlow_twins.hpp"
-#include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -33,7 +31,7 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-/// A validated call.
+/// A validated call. Scratch: 56 bytes a feature and what cross_moments_pass takes.
 template <element T>
 class barlow_twins_call {
  public:
@@ -49,6 +47,8 @@ class barlow_twins_call {
     on_device(op, "b", b);
     on_device(op, reduction_);
   }
+
+  [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
   /// Writes the loss, if there is somewhere to, and the gradients that are wanted.
   void run(const device_vector<C>& loss) {
@@ -105,43 +105,9 @@ class barlow_twins_call {
 
 }  // namespace cuda
 
-/// The loss, as on the CPU, into one element of device memory. Scratch: 56 bytes a feature and what
-/// cross_moments_pass takes.
-template <class A, class B, class T = std::remove_const_t<A>>
-requires element<T> && std::same_as<T, std::remove_const_t<B>>
-void barlow_twins(cuda_context& ctx, const device_matrix<A>& a, const device_matrix<B>& b,
-                  std::type_identity_t<device_vector<compute_t<T>>> loss,
-                  const barlow_twins_options& options = {}) {
-  constexpr std::string_view op = "barlow_twins";
-  cuda::barlow_twins_call<T> call(ctx, op, stop_gradient(a), stop_gradient(b), options);
-  check::loss_outputs(op, loss, 1, {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
-}
-
-/// The gradients for a cotangent of one element in device memory.
 template <element T>
-void barlow_twins_backward(cuda_context& ctx, const operand<T, 2, memory_space::device>& a,
-                           const operand<T, 2, memory_space::device>& b,
-                           std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
-                           const barlow_twins_options& options = {}) {
-  constexpr std::string_view op = "barlow_twins_backward";
-  cuda::barlow_twins_call<T> call(ctx, op, a, b, options, cotangent);
-  check::has_size(op, "cotangent", cotangent, 1, "the elements of the loss");
-  call.run({});
-}
-
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale.
-template <element T>
-void barlow_twins_with_gradients(cuda_context& ctx, const operand<T, 2, memory_space::device>& a,
-                                 const operand<T, 2, memory_space::device>& b,
-                                 std::type_identity_t<device_vector<compute_t<T>>> loss,
-                                 const barlow_twins_options& options = {}) {
-  constexpr std::string_view op = "barlow_twins_with_gradients";
-  cuda::barlow_twins_call<T> call(ctx, op, a, b, options);
-  check::loss_outputs(op, loss, 1, {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
-}
+struct detail::barlow_twins_call<cuda_context, T> : cuda::barlow_twins_call<T> {
+  using cuda::barlow_twins_call<T>::barlow_twins_call;
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

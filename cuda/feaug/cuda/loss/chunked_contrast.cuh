@@ -263,7 +263,7 @@ void chunked_soft_max(operation& call, const contrast<T>& problem,
 template <element T>
 __global__ void __launch_bounds__(tile_threads)
     gradient_tile_kernel(contrast<T> problem, logit_tile<compute_t<T>> tile,
-                         soft_max_weights of_rows, soft_max_weights of_columns) {
+                         softmax_weights of_rows, softmax_weights of_columns) {
   using C = compute_t<T>;
   const C scale = static_cast<C>(1.0 / problem.temperature.value());
   const left_out_columns left_out = problem.left_out();
@@ -279,12 +279,11 @@ __global__ void __launch_bounds__(tile_threads)
       const index_t j = tile.first_column + c;
       C sum = 0;
       if (!left_out.contain(i, j)) {
-        if (of_rows.given())
-          sum += weight(cosines[c], of_rows.scaled_coefficient[i], of_rows.log_sum[i]);
+        if (of_rows.given()) sum += weight(cosines[c], of_rows.coefficient[i], of_rows.log_sum[i]);
         if (of_columns.given())
-          sum += weight(cosines[c], of_columns.scaled_coefficient[j], of_columns.log_sum[j]);
+          sum += weight(cosines[c], of_columns.coefficient[j], of_columns.log_sum[j]);
         if (labels.given() && labels.label[i] == labels.label[j]) {
-          const double pull = of_rows.scaled_coefficient[i] + of_columns.scaled_coefficient[j];
+          const double pull = of_rows.coefficient[i] + of_columns.coefficient[j];
           sum -= static_cast<C>(pull * labels.positive_share[i]);
         }
       }
@@ -296,7 +295,7 @@ __global__ void __launch_bounds__(tile_threads)
 /// sums = Σ_j weight_ij column_j, rows × cols, by chunks. Scratch: 16 MiB (32 for doubles).
 template <element T>
 void chunked_weighted_sums(operation& call, const contrast<T>& problem,
-                           const soft_max_weights& of_rows, const soft_max_weights& of_columns,
+                           const softmax_weights& of_rows, const softmax_weights& of_columns,
                            compute_t<T>* sums) {
   call.set_zero(sums, problem.rows.rows() * problem.cols);
   for_each_tile(call, problem, [&](const logit_tile<compute_t<T>>& tile) {

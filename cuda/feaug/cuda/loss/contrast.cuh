@@ -40,7 +40,7 @@ void soft_max_pass(cuda_context& ctx, std::string_view op, const contrast<T>& pr
 /// by the columns. Scratch: rows × cols, and see the two ways.
 template <element T>
 void gradient_pass(cuda_context& ctx, std::string_view op, const contrast<T>& problem,
-                   const soft_max_weights& of_rows, const soft_max_weights& of_columns,
+                   const softmax_weights& of_rows, const softmax_weights& of_columns,
                    const operand<T, 2, memory_space::device>& x) {
   using C = compute_t<T>;
   operation call(ctx, op);

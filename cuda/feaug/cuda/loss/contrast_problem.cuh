@@ -12,6 +12,7 @@
 #include "feaug/cuda/loss/row_stack.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
 #include "feaug/loss/pairing.hpp"
+#include "feaug/loss/softmax_weights.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
@@ -71,21 +72,7 @@ struct soft_max_rows {
   double* positive_sum = nullptr;
 };
 
-/// What the rows of one side weigh in a gradient: scaled_coefficient_i · exp(s_ij − log_sum_i).
-/// Null: this side has no soft-max.
-struct soft_max_weights {
-  const double* scaled_coefficient = nullptr;  ///< coefficient / τ
-  const double* log_sum = nullptr;
-  const double* positive_weight = nullptr;  ///< of the positive's logit; null: 1
-
-  [[nodiscard]] FEAUG_HD bool given() const { return scaled_coefficient != nullptr; }
-  /// What row i pulls its positive with.
-  [[nodiscard]] FEAUG_HD double pull(index_t i) const {
-    if (scaled_coefficient == nullptr) return 0;
-    return positive_weight == nullptr ? scaled_coefficient[i]
-                                      : scaled_coefficient[i] * positive_weight[i];
-  }
-};
+using feaug::detail::softmax_weights;
 
 namespace detail {
 
@@ -103,13 +90,13 @@ __device__ C exponent_shift(double log_sum) {
 
 }  // namespace detail
 
-/// The gradient by the unit rows: Σ_j weight_ij column_j − (a_i + b_p(i)) positive_p(i).
+/// The gradient by the unit rows: (Σ_j weight_ij column_j − (a_i + b_p(i)) positive_p(i)) / τ.
 template <element T>
 struct contrast_gradient {
   contrast<T> problem;
   const compute_t<T>* sums;  ///< Σ_j weight_ij column_j
-  soft_max_weights of_rows;
-  soft_max_weights of_columns;
+  softmax_weights of_rows;
+  softmax_weights of_columns;
 
   __device__ double operator()(index_t i, index_t j) const {
     auto gradient = static_cast<double>(sums[i * problem.cols + j]);
@@ -118,7 +105,7 @@ struct contrast_gradient {
       const double pull = of_rows.pull(i) + of_columns.pull(positive);
       gradient -= pull * problem.positives.element(positive, j);
     }
-    return gradient;
+    return gradient / problem.temperature.value();
   }
 };
 

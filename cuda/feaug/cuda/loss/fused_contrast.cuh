@@ -179,8 +179,8 @@ class gradient_weigher {
     float shift[2][tile_columns];
   };
   struct sources {
-    soft_max_weights of_rows;
-    soft_max_weights of_columns;
+    softmax_weights of_rows;
+    softmax_weights of_columns;
   };
 
   __device__ gradient_weigher(const fused_problem& problem, const sources& from, index_t first_row)
@@ -190,7 +190,7 @@ class gradient_weigher {
       shift_[r] = 0;
       const index_t row = first_row + row_in_warp(2 * r);
       if (from.of_rows.given() && row < problem.rows.count) {
-        coefficient_[r] = static_cast<float>(from.of_rows.scaled_coefficient[row]);
+        coefficient_[r] = static_cast<float>(from.of_rows.coefficient[row]);
         shift_[r] = base_2_shift(from.of_rows.log_sum[row]);
       }
     }
@@ -201,7 +201,7 @@ class gradient_weigher {
     if (!from_.of_columns.given() || c >= tile_columns) return;
     const bool is_there = first + c < problem_.columns.count;
     numbers.coefficient[which][c] =
-        is_there ? static_cast<float>(from_.of_columns.scaled_coefficient[first + c]) : 0.0F;
+        is_there ? static_cast<float>(from_.of_columns.coefficient[first + c]) : 0.0F;
     numbers.shift[which][c] = is_there ? base_2_shift(from_.of_columns.log_sum[first + c]) : 0.0F;
   }
 
@@ -411,7 +411,7 @@ void fused_soft_max(operation& call, const contrast<T>& problem, const soft_max_
 /// sums = Σ_j weight_ij column_j, rows × cols, fused. Scratch: 4 · features bytes a row and part.
 template <element T>
 void fused_weighted_sums(operation& call, const contrast<T>& problem,
-                         const soft_max_weights& of_rows, const soft_max_weights& of_columns,
+                         const softmax_weights& of_rows, const softmax_weights& of_columns,
                          float* sums) {
   const fused_problem fused = fuse(problem);
   const index_t rows = fused.rows.count;

@@ -1,4 +1,4 @@
-// info_nce on a GPU; see feaug/cpu/loss/info_nce.hpp for what it computes.
+// How a GPU carries out info_nce.
 #pragma once
 
 #include <concepts>
@@ -24,22 +24,23 @@ using device_info_nce_options = info_nce_options<T, memory_space::device>;
 namespace cuda {
 
 /// The gradient by a unit query where the soft-max pass left the mean of its columns: Σ_j ∂L/∂s_ij
-/// k_j / τ = c·(mean − positive), c = ∂L/∂(log_sum − s_positive) / τ: the soft-max over the
-/// negatives against the positive.
+/// k_j / τ = c·(mean − positive) / τ, c = ∂L/∂(log_sum − s_positive): the softmax over the negatives
+/// against the positive.
 template <element T>
 struct mean_gradient {
   contrast<T> logits;
   const compute_t<T>* mean;
-  const double* scaled_coefficient;
+  const double* coefficient;
 
   __device__ double operator()(index_t i, index_t j) const {
     const double pulled = static_cast<double>(mean[i * logits.cols + j]) -
                           logits.positives.element(logits.pairs.positive(i), j);
-    return scaled_coefficient[i] * pulled;
+    return coefficient[i] * pulled / logits.temperature.value();
   }
 };
 
-/// A validated call: everything the passes need.
+/// A validated call: everything the passes need. Scratch: packed copies of queries, keys and
+/// negatives, and what soft_max_pass takes.
 template <element T>
 class info_nce_call {
  public:
@@ -59,6 +60,31 @@ class info_nce_call {
     on_device(op, reduction_);
   }
 
+  [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
+  [[nodiscard]] index_t statistics_size() const { return reduction_.rows; }
+
+  void forward(const device_vector<C>& loss, const device_vector<C>& statistics) {
+    prepare();
+    soft_max(false);
+    write(loss, statistics);
+  }
+  /// With stopped keys one pass over the logits gives both.
+  void forward_and_backward(const device_vector<C>& loss) {
+    prepare();
+    soft_max(true);
+    key_gradients();
+    write(loss, {});
+  }
+  /// All gradients, from the statistics that forward gave out.
+  void backward(const device_vector<const C>& statistics) {
+    prepare();
+    restore(statistics);
+    query_gradient();
+    key_gradients();
+  }
+
+  // The steps, for a loss whose softmaxes take in more.
+
   /// Norms, packed rows, and scratch for what every row leaves. After all checks.
   void prepare() {
     query_stack_ = make_stack<T>(call_, options_.normalize, queries_.value);
@@ -68,14 +94,14 @@ class info_nce_call {
 
   /// The soft-max of every query; with `gradients` also the gradient by queries and temperature
   /// from the same pass.
-  void forward(bool gradients) {
-    forward(gradients, [](const row_results&, C*) {});
+  void soft_max(bool gradients) {
+    soft_max(gradients, [](const row_results&, C*) {});
   }
 
   /// The same, with join(results, mean) taking what else is in the soft-maxes into log_sum,
   /// mean_cosine and mean, as far as they are wanted (else null).
   template <class Join>
-  void forward(bool gradients, const Join& join) {
+  void soft_max(bool gradients, const Join& join) {
     const contrast<T> logits = queries_against_keys();
     const bool by_queries = gradients && queries_.wants_gradient();
     C* const mean = by_queries ? call_.take<C>(reduction_.rows * logits.cols) : nullptr;
@@ -87,34 +113,9 @@ class info_nce_call {
     row_losses<T>(call_, {.logits = logits, .reduction = reduction_}, results_);
     if (by_queries) {
       unit_backward(call_, queries_, query_stack_.inverse, default_norm_eps,
-                    mean_gradient<T>{logits, mean, results_.scaled_coefficient});
+                    mean_gradient<T>{logits, mean, results_.coefficient});
     }
     if (gradients) write_temperature_gradient();
-  }
-
-  /// All gradients, from the statistics that forward gave out.
-  void backward(const device_vector<const C>& statistics) {
-    restore(statistics);
-    query_gradient();
-    key_gradients();
-  }
-
-  /// Row losses as forward left them, from the statistics that it gave out.
-  void restore(const device_vector<const C>& statistics) {
-    const contrast<T> logits = queries_against_keys();
-    if (by_temperature()) {
-      soft_max_pass(call_.context(), call_.name(), logits,
-                    {.log_sum = results_.log_sum, .mean_cosine = results_.mean_cosine});
-    }
-    copy_vector(call_, statistics, device_vector<double>(results_.log_sum, reduction_.rows));
-    row_losses<T>(call_, {.logits = logits, .reduction = reduction_}, results_);
-    write_temperature_gradient();
-  }
-
-  void query_gradient() {
-    if (!queries_.wants_gradient()) return;
-    gradient_pass(call_.context(), call_.name(), queries_against_keys(), results_.weights(), {},
-                  queries_);
   }
 
   /// The gradients by keys and negatives: the same pass with the sides exchanged.
@@ -146,7 +147,6 @@ class info_nce_call {
   }
 
   [[nodiscard]] operation& call() { return call_; }
-  [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
   [[nodiscard]] const row_stack<T>& query_stack() const { return query_stack_; }
   [[nodiscard]] row_stack<T> negative_stack() const { return key_stack_.only_second(); }
   [[nodiscard]] cuda::temperature<C> temperature() const {
@@ -154,6 +154,24 @@ class info_nce_call {
   }
 
  private:
+  /// Row losses as forward left them, from the statistics that it gave out.
+  void restore(const device_vector<const C>& statistics) {
+    const contrast<T> logits = queries_against_keys();
+    if (by_temperature()) {
+      soft_max_pass(call_.context(), call_.name(), logits,
+                    {.log_sum = results_.log_sum, .mean_cosine = results_.mean_cosine});
+    }
+    copy_vector(call_, statistics, device_vector<double>(results_.log_sum, reduction_.rows));
+    row_losses<T>(call_, {.logits = logits, .reduction = reduction_}, results_);
+    write_temperature_gradient();
+  }
+
+  void query_gradient() {
+    if (!queries_.wants_gradient()) return;
+    gradient_pass(call_.context(), call_.name(), queries_against_keys(), results_.weights(), {},
+                  queries_);
+  }
+
   [[nodiscard]] bool by_temperature() const {
     return options_.learnable_temperature.wants_gradient();
   }
@@ -185,54 +203,9 @@ class info_nce_call {
 
 }  // namespace cuda
 
-/// The loss, as on the CPU, into one element or N of device memory. Scratch: packed copies of
-/// queries, keys and negatives, and what soft_max_pass takes.
-template <class Q, class K, class T = std::remove_const_t<Q>>
-requires element<T> && std::same_as<T, std::remove_const_t<K>>
-void info_nce(cuda_context& ctx, const device_matrix<Q>& queries, const device_matrix<K>& keys,
-              std::type_identity_t<device_vector<compute_t<T>>> loss,
-              const std::type_identity_t<device_info_nce_options<T>>& options = {},
-              std::type_identity_t<device_vector<compute_t<T>>> statistics = {}) {
-  cuda::info_nce_call<T> call(ctx, "info_nce", stop_gradient(queries), stop_gradient(keys),
-                              options);
-  check::loss_outputs("info_nce", loss, call.outputs(), statistics, queries.rows());
-  cuda::on_device("info_nce", "loss", loss);
-  cuda::on_device("info_nce", "statistics", statistics);
-  call.prepare();
-  call.forward(false);
-  call.write(loss, statistics);
-}
-
-/// The gradients from what info_nce left in `statistics`, for a cotangent in device memory.
 template <element T>
-void info_nce_backward(cuda_context& ctx, const operand<T, 2, memory_space::device>& queries,
-                       const operand<T, 2, memory_space::device>& keys,
-                       std::type_identity_t<device_vector<const compute_t<T>>> statistics,
-                       std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
-                       const std::type_identity_t<device_info_nce_options<T>>& options = {}) {
-  constexpr std::string_view op = "info_nce_backward";
-  cuda::info_nce_call<T> call(ctx, op, queries, keys, options, cotangent);
-  check::backward_inputs(op, statistics, queries.value.rows(), cotangent);
-  cuda::on_device(op, "statistics", statistics);
-  call.prepare();
-  call.backward(statistics);
-}
-
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale. With stopped keys one
-/// pass over the logits gives both.
-template <element T>
-void info_nce_with_gradients(cuda_context& ctx, const operand<T, 2, memory_space::device>& queries,
-                             const operand<T, 2, memory_space::device>& keys,
-                             std::type_identity_t<device_vector<compute_t<T>>> loss,
-                             const std::type_identity_t<device_info_nce_options<T>>& options = {}) {
-  constexpr std::string_view op = "info_nce_with_gradients";
-  cuda::info_nce_call<T> call(ctx, op, queries, keys, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, queries.value.rows());
-  cuda::on_device(op, "loss", loss);
-  call.prepare();
-  call.forward(true);
-  call.key_gradients();
-  call.write(loss, {});
-}
+struct detail::info_nce_call<cuda_context, T> : cuda::info_nce_call<T> {
+  using cuda::info_nce_call<T>::info_nce_call;
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,19 +1,19 @@
-// kl_to_standard_normal on a GPU; see feaug/cpu/loss/kl_to_standard_normal.hpp for what it
-// computes.
+// How a GPU carries out kl_to_standard_normal.
 #pragma once
 
-#include <concepts>
 #include <string_view>
-#include <type_traits>
 
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/unit_backward.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/loss/kl_to_standard_normal.hpp"
-#include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -52,6 +52,7 @@ __global__ void __launch_bounds__(256, 3)
   }
 }
 
+/// A validated call. Scratch: 8 bytes a row.
 template <element T>
 class kl_to_standard_normal_call {
  public:
@@ -72,7 +73,9 @@ class kl_to_standard_normal_call {
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
+  /// One launch: the loss, if there is somewhere to, and the gradients that are wanted.
   void run(const device_vector<C>& loss) {
+    if (loss.empty() && !mean_.wants_gradient() && !log_variance_.wants_gradient()) return;
     const index_t rows = reduction_.rows;
     auto* losses = loss.empty() ? nullptr : call_.take<double>(rows);
     const dim3 block(warp_lanes, 8);
@@ -90,46 +93,9 @@ class kl_to_standard_normal_call {
 
 }  // namespace cuda
 
-/// The loss, as on the CPU, into one element or N of device memory. Scratch: 8 bytes a row.
-template <class P, class Q, class T = std::remove_const_t<P>>
-requires element<T> && std::same_as<T, std::remove_const_t<Q>>
-void kl_to_standard_normal(
-    cuda_context& ctx, const device_matrix<P>& mean, const device_matrix<Q>& log_variance,
-    std::type_identity_t<device_vector<compute_t<T>>> loss,
-    const std::type_identity_t<device_kl_to_standard_normal_options<T>>& options = {}) {
-  constexpr std::string_view op = "kl_to_standard_normal";
-  cuda::kl_to_standard_normal_call<T> call(ctx, op, stop_gradient(mean),
-                                           stop_gradient(log_variance), options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
-}
-
-/// The gradients for a cotangent of one element or N in device memory.
 template <element T>
-void kl_to_standard_normal_backward(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& mean,
-    const operand<T, 2, memory_space::device>& log_variance,
-    std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
-    const std::type_identity_t<device_kl_to_standard_normal_options<T>>& options = {}) {
-  constexpr std::string_view op = "kl_to_standard_normal_backward";
-  cuda::kl_to_standard_normal_call<T> call(ctx, op, mean, log_variance, options, cotangent);
-  check::has_cotangent(op, cotangent);
-  call.run({});
-}
-
-/// Loss and gradients in one pass, for a cotangent of options.gradient_scale.
-template <element T>
-void kl_to_standard_normal_with_gradients(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& mean,
-    const operand<T, 2, memory_space::device>& log_variance,
-    std::type_identity_t<device_vector<compute_t<T>>> loss,
-    const std::type_identity_t<device_kl_to_standard_normal_options<T>>& options = {}) {
-  constexpr std::string_view op = "kl_to_standard_normal_with_gradients";
-  cuda::kl_to_standard_normal_call<T> call(ctx, op, mean, log_variance, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
-}
+struct detail::kl_to_standard_normal_call<cuda_context, T> : cuda::kl_to_standard_normal_call<T> {
+  using cuda::kl_to_standard_normal_call<T>::kl_to_standard_normal_call;
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -15,6 +15,7 @@
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
 #include "feaug/loss/row_reduction.hpp"
+#include "feaug/loss/sigmoid.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
@@ -50,14 +51,13 @@ __global__ void __launch_bounds__(256, 4)
     const double cosine =
         warp_dot(pairs.rows, i, pairs.positives, pairs.pairs.positive(i), pairs.cols, lane);
     if (lane != 0) continue;
-    const double away = -(problem.scale.value() * cosine + problem.bias.value());
+    const feaug::detail::matching_pair pair(cosine, problem.scale.value(), problem.bias.value());
     const double weight = reduction.gradient_weight(i);
-    const double pull = weight * feaug::detail::sigmoid(away);
     rows.weight[i] = weight;
-    rows.pull[i] = pull;
-    rows.row_loss[i] = feaug::detail::softplus(away);
-    rows.scale_term[i] = -pull * cosine;
-    rows.bias_term[i] = -pull;
+    rows.pull[i] = weight * pair.pull;
+    rows.row_loss[i] = pair.loss;
+    rows.scale_term[i] = pair.by_scale(weight, cosine);
+    rows.bias_term[i] = pair.by_bias(weight);
   }
 }
 

@@ -1,14 +1,16 @@
-// masked_prediction on a GPU; see feaug/cpu/loss/masked_prediction.hpp for what it computes.
+// How a GPU carries out masked_prediction.
 #pragma once
 
-#include <concepts>
+#include <cmath>
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
+#include "feaug/core/reduce.hpp"
 #include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/augment/mask.cuh"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
@@ -16,7 +18,6 @@
 #include "feaug/cuda/core/quads.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/masked_prediction.hpp"
 #include "feaug/version.hpp"
 
@@ -246,6 +247,7 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
+/// A validated call. Scratch: 8 bytes a row, 16 more with fixed_count_mask.
 template <element T, class P>
 class masked_prediction_call {
  public:
@@ -273,6 +275,8 @@ class masked_prediction_call {
   [[nodiscard]] index_t outputs() const { return problem_.reduction.outputs(); }
 
   void run(const device_vector<C>& loss) {
+    if (loss.empty() && !problem_.prediction.wants_gradient() && !problem_.target.wants_gradient())
+      return;
     const index_t rows = problem_.reduction.rows;
     const index_t cols = problem_.prediction.value.cols();
     const auto rule = rule_of(call_, policy_, key_, rows, cols);
@@ -301,51 +305,9 @@ class masked_prediction_call {
 
 }  // namespace cuda
 
-/// The loss, as on the CPU, into one element or N of device memory. Scratch: 8 bytes a row, 16 more
-/// with fixed_count_mask.
-template <class Q, class R, class P, class T = std::remove_const_t<Q>>
-requires element<T> && std::same_as<T, std::remove_const_t<R>> &&
-    mask_policy<P, T, memory_space::device>
-void masked_prediction(
-    cuda_context& ctx, const device_matrix<Q>& prediction, const device_matrix<R>& target,
-    const P& policy, const random_key& key, std::type_identity_t<device_vector<compute_t<T>>> loss,
-    const std::type_identity_t<device_masked_prediction_options<T>>& options = {}) {
-  constexpr std::string_view op = "masked_prediction";
-  cuda::masked_prediction_call<T, P> call(ctx, op, stop_gradient(prediction), stop_gradient(target),
-                                          policy, key, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
-}
-
-/// The gradients for a cotangent of one element or N in device memory.
 template <element T, class P>
-requires mask_policy<P, T, memory_space::device>
-void masked_prediction_backward(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& prediction,
-    const operand<T, 2, memory_space::device>& target, const P& policy, const random_key& key,
-    std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
-    const std::type_identity_t<device_masked_prediction_options<T>>& options = {}) {
-  constexpr std::string_view op = "masked_prediction_backward";
-  cuda::masked_prediction_call<T, P> call(ctx, op, prediction, target, policy, key, options,
-                                          cotangent);
-  check::has_cotangent(op, cotangent);
-  if (prediction.wants_gradient() || target.wants_gradient()) call.run({});
-}
-
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale.
-template <element T, class P>
-requires mask_policy<P, T, memory_space::device>
-void masked_prediction_with_gradients(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& prediction,
-    const operand<T, 2, memory_space::device>& target, const P& policy, const random_key& key,
-    std::type_identity_t<device_vector<compute_t<T>>> loss,
-    const std::type_identity_t<device_masked_prediction_options<T>>& options = {}) {
-  constexpr std::string_view op = "masked_prediction_with_gradients";
-  cuda::masked_prediction_call<T, P> call(ctx, op, prediction, target, policy, key, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
-}
+struct detail::masked_prediction_call<cuda_context, T, P> : cuda::masked_prediction_call<T, P> {
+  using cuda::masked_prediction_call<T, P>::masked_prediction_call;
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,10 +1,12 @@
-// mean_shift on a GPU; see feaug/cpu/loss/mean_shift.hpp for what it computes.
+// How a GPU carries out mean_shift.
 #pragma once
 
 #include <cmath>
 #include <string_view>
-#include <type_traits>
 
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
@@ -12,7 +14,6 @@
 #include "feaug/cuda/core/quads.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/queue/compare_neighbours.cuh"
-#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/mean_shift.hpp"
 #include "feaug/version.hpp"
 
@@ -46,43 +47,41 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
+/// A validated call. Scratch: 32 bytes a row, 24 a neighbour, and what nearest takes.
 template <element T>
 class mean_shift_call {
  public:
   using C = compute_t<T>;
   using operand_type = operand<T, 2, memory_space::device>;
-  using slots_type = device_matrix<const index_t>;
+  using neighbours_type = feaug::detail::mean_shift_neighbours<T, memory_space::device>;
 
   mean_shift_call(cuda_context& ctx, std::string_view op, const operand_type& prediction,
-                  const device_support_rows<T>& support,
+                  const device_support_rows<T>& support, const neighbours_type& neighbours,
                   const device_mean_shift_options<T>& options,
                   const device_vector<const C>& cotangent = {})
-      : call_(ctx, op), prediction_(prediction), support_(support), options_(options) {
+      : call_(ctx, op),
+        prediction_(prediction),
+        support_(support),
+        neighbours_(neighbours),
+        options_(options) {
     reduction_ = feaug::detail::mean_shift_arguments<T, memory_space::device>(
-        op, prediction, support, options, cotangent);
+        op, prediction, support, neighbours, options, cotangent);
     on_device(op, "prediction", prediction);
     on_device(op, support);
     on_device(op, reduction_);
+    on_device(op, "targets", neighbours.targets);
+    on_device(op, "exclude_ids", options.exclude_ids);
+    on_device(op, "indices", neighbours.indices);
+    on_device(op, "indices", neighbours.found);
   }
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// The targets' neighbours; their slots go to `indices` if that is there.
-  slots_type search(const device_matrix<const T>& targets, const device_matrix<index_t>& indices) {
-    const std::string_view op = call_.name();
-    feaug::detail::mean_shift_search_arguments<T, memory_space::device>(
-        op, prediction_, targets, support_, options_, indices);
-    on_device(op, "targets", targets);
-    on_device(op, "exclude_ids", options_.exclude_ids);
-    on_device(op, "indices", indices);
-    return find_neighbours<T>(call_, support_, targets, options_.exclude_ids, options_.k, indices);
-  }
-
-  /// Row losses where a loss is wanted, and the gradient if it is.
-  void run(const slots_type& slots, const device_vector<C>& loss) {
+  void run(const device_vector<C>& loss) {
+    if (loss.empty() && !prediction_.wants_gradient()) return;
     const index_t rows = reduction_.rows;
     const compared_neighbours<T> found =
-        compare_neighbours<T>(call_, prediction_.value, support_.rows(), slots);
+        compare_neighbours<T>(call_, prediction_.value, support_.rows(), slots());
     auto* const along = call_.take<double>(rows);
     auto* const losses = call_.take<double>(rows);
     call_.launch(mean_shift_rows_kernel<T>, grid_size(rows, 256), 256, 0, found, reduction_, along,
@@ -95,63 +94,25 @@ class mean_shift_call {
   }
 
  private:
+  device_matrix<const index_t> slots() {
+    if (neighbours_.are_found) return neighbours_.found;
+    return find_neighbours<T>(call_, support_, neighbours_.targets, options_.exclude_ids,
+                              options_.k, neighbours_.indices);
+  }
+
   operation call_;
   operand_type prediction_;
   device_support_rows<T> support_;
+  neighbours_type neighbours_;
   device_mean_shift_options<T> options_;
   row_reduction<C> reduction_;
 };
 
 }  // namespace cuda
 
-/// The loss, as on the CPU, into one element or N of device memory. A target that exclude_ids leave
-/// nothing, and every row beside an empty queue, has loss NaN; k may be more than the filled rows,
-/// whose mean it then is. Scratch: 32 bytes a row, 24 a neighbour, and what nearest takes.
-template <class P, class T = std::remove_const_t<P>>
-requires element<T>
-void mean_shift(cuda_context& ctx, const device_matrix<P>& prediction,
-                const std::type_identity_t<device_matrix<const T>>& targets,
-                const std::type_identity_t<device_support_rows<T>>& support,
-                std::type_identity_t<device_vector<compute_t<T>>> loss,
-                const std::type_identity_t<device_mean_shift_options<T>>& options = {},
-                const device_matrix<index_t>& indices = {}) {
-  constexpr std::string_view op = "mean_shift";
-  cuda::mean_shift_call<T> call(ctx, op, stop_gradient(prediction), support, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(call.search(targets, indices), loss);
-}
-
-/// The gradient from the slots that mean_shift (or nearest) found, for a cotangent in device
-/// memory. A slot that no row has counts as −1.
 template <element T>
-void mean_shift_backward(cuda_context& ctx, const operand<T, 2, memory_space::device>& prediction,
-                         const std::type_identity_t<device_support_rows<T>>& support,
-                         const std::type_identity_t<device_matrix<const index_t>>& indices,
-                         std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
-                         const std::type_identity_t<device_mean_shift_options<T>>& options = {}) {
-  constexpr std::string_view op = "mean_shift_backward";
-  cuda::mean_shift_call<T> call(ctx, op, prediction, support, options, cotangent);
-  feaug::detail::mean_shift_found_arguments<T, memory_space::device>(op, prediction, support,
-                                                                     options, indices);
-  check::has_cotangent(op, cotangent);
-  cuda::on_device(op, "indices", indices);
-  if (prediction.wants_gradient()) call.run(indices, {});
-}
-
-/// Loss and gradient after one search, for a cotangent of options.gradient_scale.
-template <element T>
-void mean_shift_with_gradients(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& prediction,
-    const std::type_identity_t<device_matrix<const T>>& targets,
-    const std::type_identity_t<device_support_rows<T>>& support,
-    std::type_identity_t<device_vector<compute_t<T>>> loss,
-    const std::type_identity_t<device_mean_shift_options<T>>& options = {}) {
-  constexpr std::string_view op = "mean_shift_with_gradients";
-  cuda::mean_shift_call<T> call(ctx, op, prediction, support, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(call.search(targets, {}), loss);
-}
+struct detail::mean_shift_call<cuda_context, T> : cuda::mean_shift_call<T> {
+  using cuda::mean_shift_call<T>::mean_shift_call;
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

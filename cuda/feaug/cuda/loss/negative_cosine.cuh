@@ -1,21 +1,22 @@
-// negative_cosine on a GPU; see feaug/cpu/loss/negative_cosine.hpp for what it computes.
+// How a GPU carries out negative_cosine.
 #pragma once
 
-#include <concepts>
 #include <cstddef>
 #include <span>
 #include <string_view>
-#include <type_traits>
 
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
 #include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/compare_rows.cuh"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/unit_backward.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/negative_cosine.hpp"
 #include "feaug/version.hpp"
 
@@ -61,6 +62,7 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
+/// A validated call. Scratch: 8 bytes a row.
 template <element T>
 class negative_cosine_call {
  public:
@@ -83,9 +85,11 @@ class negative_cosine_call {
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// Row losses where a loss is wanted, and the gradients that are wanted: a launch a target, each
+  /// The loss, if there is somewhere to, and the gradients that are wanted: a launch a target, each
   /// on top of those before.
   void run(const device_vector<C>& loss) {
+    if (loss.empty() && !prediction_.wants_gradient() && !feaug::detail::wants_gradient(targets_))
+      return;
     const index_t rows = reduction_.rows;
     auto* losses = loss.empty() ? nullptr : call_.take<double>(rows);
     const dim3 block(warp_lanes, 8);
@@ -110,71 +114,9 @@ class negative_cosine_call {
 
 }  // namespace cuda
 
-/// The loss, as on the CPU, into one element or N of device memory. Scratch: 8 bytes a row.
-template <class P, class Q, class T = std::remove_const_t<P>>
-requires element<T> && std::same_as<T, std::remove_const_t<Q>>
-void negative_cosine(cuda_context& ctx, const device_matrix<P>& prediction,
-                     const device_matrix<Q>& target,
-                     std::type_identity_t<device_vector<compute_t<T>>> loss,
-                     const std::type_identity_t<device_negative_cosine_options<T>>& options = {}) {
-  constexpr std::string_view op = "negative_cosine";
-  const operand<T, 2, memory_space::device> stopped = stop_gradient(target);
-  cuda::negative_cosine_call<T> call(ctx, op, stop_gradient(prediction), {&stopped, 1}, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
-}
-
-/// Several targets for one prediction, as on the CPU, a launch each: the sum of their losses and
-/// its gradients. The list lies in host memory. Scratch: 8 bytes a row.
 template <element T>
-void negative_cosine_with_gradients(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& prediction,
-    std::type_identity_t<std::span<const operand<T, 2, memory_space::device>>> targets,
-    std::type_identity_t<device_vector<compute_t<T>>> loss,
-    const std::type_identity_t<device_negative_cosine_options<T>>& options = {}) {
-  constexpr std::string_view op = "negative_cosine_with_gradients";
-  cuda::negative_cosine_call<T> call(ctx, op, prediction, targets, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
-}
-
-/// The gradients of that sum for a cotangent of one element or N in device memory.
-template <element T>
-void negative_cosine_backward(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& prediction,
-    std::type_identity_t<std::span<const operand<T, 2, memory_space::device>>> targets,
-    std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
-    const std::type_identity_t<device_negative_cosine_options<T>>& options = {}) {
-  constexpr std::string_view op = "negative_cosine_backward";
-  cuda::negative_cosine_call<T> call(ctx, op, prediction, targets, options, cotangent);
-  check::has_cotangent(op, cotangent);
-  call.run({});
-}
-
-/// The gradients for a cotangent of one element or N in device memory.
-template <element T>
-void negative_cosine_backward(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& prediction,
-    const operand<T, 2, memory_space::device>& target,
-    std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
-    const std::type_identity_t<device_negative_cosine_options<T>>& options = {}) {
-  negative_cosine_backward(ctx, prediction,
-                           std::span<const operand<T, 2, memory_space::device>>(&target, 1),
-                           cotangent, options);
-}
-
-/// Loss and gradients in one pass, for a cotangent of options.gradient_scale.
-template <element T>
-void negative_cosine_with_gradients(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& prediction,
-    const operand<T, 2, memory_space::device>& target,
-    std::type_identity_t<device_vector<compute_t<T>>> loss,
-    const std::type_identity_t<device_negative_cosine_options<T>>& options = {}) {
-  negative_cosine_with_gradients(ctx, prediction,
-                                 std::span<const operand<T, 2, memory_space::device>>(&target, 1),
-                                 loss, options);
-}
+struct detail::negative_cosine_call<cuda_context, T> : cuda::negative_cosine_call<T> {
+  using cuda::negative_cosine_call<T>::negative_cosine_call;
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,12 +1,13 @@
-// relation_distillation on a GPU; see feaug/cpu/loss/relation_distillation.hpp for what it
-// computes.
+// How a GPU carries out relation_distillation.
 #pragma once
 
 #include <cmath>
 #include <string_view>
-#include <type_traits>
 
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
 #include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
@@ -16,8 +17,8 @@
 #include "feaug/cuda/loss/contrast.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/row_stack.cuh"
+#include "feaug/cuda/loss/temperature.cuh"
 #include "feaug/cuda/queue/compare_neighbours.cuh"
-#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/relation_distillation.hpp"
 #include "feaug/version.hpp"
 
@@ -67,12 +68,17 @@ __global__ void __launch_bounds__(256)
     if (lane != 0) continue;
     const bool is_empty = log_sum[i] == detail::minus_infinity<double>();
     const double left = is_empty ? static_cast<double>(NAN) : 1.0;
-    losses[i] = (log_sum[i] - cosine / temperature) * left;
-    coefficient[i] = reduction.gradient_weight(i) / temperature * left;
+    const feaug::detail::relation_terms terms(log_sum[i], cosine, temperature,
+                                              reduction.gradient_weight(i));
+    losses[i] = terms.loss * left;
+    coefficient[i] = terms.coefficient * left;
   }
 }
 
-/// A validated call: two soft-max passes with means.
+/// A validated call: two soft-max passes with means. Products are made by chunks, not fused.
+/// Scratch: packed copies of queries, keys and support (4 bytes an element), as much again of
+/// queries and keys for their means, 40 bytes a row, 8 a row of the support, and what soft_max_pass
+/// takes.
 template <element T>
 class relation_distillation_call {
  public:
@@ -96,8 +102,8 @@ class relation_distillation_call {
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// The loss where it is wanted, and the gradient if it is.
   void run(const device_vector<C>& loss) {
+    if (loss.empty() && !queries_.wants_gradient()) return;
     const index_t rows = reduction_.rows;
     const index_t cols = keys_.cols();
     const bool by_queries = queries_.wants_gradient();
@@ -152,53 +158,9 @@ class relation_distillation_call {
 
 }  // namespace cuda
 
-/// The loss, as on the CPU, into one element or N of device memory. A query that exclude_ids leave
-/// nothing, and every one beside an empty queue, has loss NaN. Products are made by chunks, not
-/// fused. Scratch: packed copies of queries, keys and support (4 bytes an element), as much again
-/// of queries and keys for their means, 40 bytes a row, 8 a row of the support, and what
-/// soft_max_pass takes.
-template <class Q, class T = std::remove_const_t<Q>>
-requires element<T>
-void relation_distillation(
-    cuda_context& ctx, const device_matrix<Q>& queries,
-    const std::type_identity_t<device_matrix<const T>>& keys,
-    const std::type_identity_t<device_support_rows<T>>& support,
-    std::type_identity_t<device_vector<compute_t<T>>> loss,
-    const std::type_identity_t<device_relation_distillation_options<T>>& options = {}) {
-  constexpr std::string_view op = "relation_distillation";
-  cuda::relation_distillation_call<T> call(ctx, op, stop_gradient(queries), keys, support, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
-}
-
-/// The gradient by the queries, for a cotangent in device memory.
 template <element T>
-void relation_distillation_backward(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& queries,
-    const std::type_identity_t<device_matrix<const T>>& keys,
-    const std::type_identity_t<device_support_rows<T>>& support,
-    std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
-    const std::type_identity_t<device_relation_distillation_options<T>>& options = {}) {
-  constexpr std::string_view op = "relation_distillation_backward";
-  cuda::relation_distillation_call<T> call(ctx, op, queries, keys, support, options, cotangent);
-  check::has_cotangent(op, cotangent);
-  if (queries.wants_gradient()) call.run({});
-}
-
-/// Loss and gradient in one go, for a cotangent of options.gradient_scale.
-template <element T>
-void relation_distillation_with_gradients(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& queries,
-    const std::type_identity_t<device_matrix<const T>>& keys,
-    const std::type_identity_t<device_support_rows<T>>& support,
-    std::type_identity_t<device_vector<compute_t<T>>> loss,
-    const std::type_identity_t<device_relation_distillation_options<T>>& options = {}) {
-  constexpr std::string_view op = "relation_distillation_with_gradients";
-  cuda::relation_distillation_call<T> call(ctx, op, queries, keys, support, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
-}
+struct detail::relation_distillation_call<cuda_context, T> : cuda::relation_distillation_call<T> {
+  using cuda::relation_distillation_call<T>::relation_distillation_call;
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

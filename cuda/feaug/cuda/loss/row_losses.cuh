@@ -16,6 +16,7 @@
 #include "feaug/cuda/loss/row_stack.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
 #include "feaug/loss/row_reduction.hpp"
+#include "feaug/loss/softmax_weights.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
@@ -31,9 +32,9 @@ void on_device(std::string_view op, const row_reduction<C>& reduction) {
 
 /// What is known of every row of a loss, arrays in device memory.
 struct row_results {
-  double* log_sum = nullptr;             ///< of the soft-max pass, or the statistics it gave out
-  double* mean_cosine = nullptr;         ///< null where no gradient by the temperature is wanted
-  double* scaled_coefficient = nullptr;  ///< ∂L/∂(log_sum − s_positive) / τ
+  double* log_sum = nullptr;      ///< of the soft-max pass, or the statistics it gave out
+  double* mean_cosine = nullptr;  ///< null where no gradient by the temperature is wanted
+  double* coefficient = nullptr;  ///< ∂L/∂(log_sum − s_positive)
   double* row_loss = nullptr;
   double* scale_term = nullptr;             ///< ∂L/∂(1/τ)
   const double* positive_weight = nullptr;  ///< of the positive's logit; null: 1
@@ -41,22 +42,20 @@ struct row_results {
   [[nodiscard]] row_results from(index_t row) const {
     return {.log_sum = log_sum + row,
             .mean_cosine = mean_cosine == nullptr ? nullptr : mean_cosine + row,
-            .scaled_coefficient = scaled_coefficient + row,
+            .coefficient = coefficient + row,
             .row_loss = row_loss + row,
             .scale_term = scale_term + row,
             .positive_weight = positive_weight == nullptr ? nullptr : positive_weight + row};
   }
-  [[nodiscard]] soft_max_weights weights() const {
-    return {.scaled_coefficient = scaled_coefficient,
-            .log_sum = log_sum,
-            .positive_weight = positive_weight};
+  [[nodiscard]] softmax_weights weights() const {
+    return {.coefficient = coefficient, .log_sum = log_sum, .positive_weight = positive_weight};
   }
 };
 
 inline row_results take_row_results(operation& call, index_t rows, bool by_temperature) {
   return {.log_sum = call.take<double>(rows),
           .mean_cosine = by_temperature ? call.take_zeros<double>(rows) : nullptr,
-          .scaled_coefficient = call.take<double>(rows),
+          .coefficient = call.take<double>(rows),
           .row_loss = call.take<double>(rows),
           .scale_term = call.take_zeros<double>(rows)};
 }
@@ -85,15 +84,14 @@ __global__ void __launch_bounds__(256)
         warp_dot(logits.rows, i, logits.positives, logits.pairs.positive(i), logits.cols, lane);
     if (lane != 0) continue;
     if (results.positive_weight != nullptr) cosine *= results.positive_weight[i];
-    const double margin = results.log_sum[i] - cosine / temperature;
     const double weight =
         problem.weight_factor * problem.reduction.gradient_weight(i + problem.first_weight);
-    // Decoupled, the loss is the margin itself; its NaN reaches the gradient through the soft-max.
-    const double coefficient = problem.decoupled ? weight : weight * feaug::detail::sigmoid(margin);
-    results.row_loss[i] = problem.decoupled ? margin : feaug::detail::softplus(margin);
-    results.scaled_coefficient[i] = coefficient / temperature;
+    const feaug::detail::margin_terms terms(results.log_sum[i], cosine, temperature, weight,
+                                            problem.decoupled);
+    results.row_loss[i] = terms.loss;
+    results.coefficient[i] = terms.coefficient;
     if (results.mean_cosine != nullptr)
-      results.scale_term[i] = coefficient * (results.mean_cosine[i] - cosine);
+      results.scale_term[i] = terms.by_inverse_temperature(results.mean_cosine[i], cosine);
   }
 }
 
@@ -182,13 +180,13 @@ void write_loss(const operation& call, const row_reduction<C>& reduction,
   }
 }
 
-/// ∂L/∂(1/τ) becomes ∂L/∂τ: s = cos/τ, so ∂L/∂τ = −1/τ² Σ ∂L/∂s · cos.
+/// ∂L/∂(1/τ) becomes ∂L/∂τ.
 template <class C>
 struct by_temperature {
   temperature<C> tau;
 
   [[nodiscard]] __device__ double operator()(double sum) const {
-    return -sum / (tau.value() * tau.value());
+    return feaug::detail::by_temperature(sum, tau.value());
   }
 };
 

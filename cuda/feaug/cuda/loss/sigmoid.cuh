@@ -1,18 +1,20 @@
-// sigmoid on a GPU; see feaug/cpu/loss/sigmoid.hpp for what it computes.
+// How a GPU carries out sigmoid.
 #pragma once
 
-#include <concepts>
 #include <string_view>
-#include <type_traits>
 
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
 #include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/unit_backward.cuh"
 #include "feaug/cuda/loss/logistic.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/loss/loss_checks.hpp"
+#include "feaug/cuda/loss/row_stack.cuh"
+#include "feaug/cuda/loss/temperature.cuh"
 #include "feaug/loss/sigmoid.hpp"
 #include "feaug/version.hpp"
 
@@ -23,7 +25,8 @@ using device_sigmoid_options = sigmoid_options<T, memory_space::device>;
 
 namespace cuda {
 
-/// A validated call: everything the passes need.
+/// A validated call: everything the passes need. Scratch: packed copies of a and b, 40 bytes a row,
+/// and what logistic_pass takes.
 template <element T>
 class sigmoid_call {
  public:
@@ -45,7 +48,26 @@ class sigmoid_call {
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// Norms, packed rows, and the positives' share of everything. After all checks.
+  void stop_gradients() {
+    options_.learnable_scale.mode = gradient_mode::none;
+    options_.learnable_bias.mode = gradient_mode::none;
+  }
+
+  /// Writes the loss, if there is somewhere to, and the gradients that are wanted.
+  void run(const device_vector<C>& loss) {
+    if (loss.empty() && !a_.wants_gradient() && !b_.wants_gradient() && !by_numbers()) return;
+    prepare();
+    run_rows(!loss.empty());
+    run_columns();
+    if (!loss.empty()) write_loss(call_, reduction_, {rows_.row_loss, nullptr}, loss);
+  }
+
+ private:
+  [[nodiscard]] bool by_numbers() const {
+    return options_.learnable_scale.wants_gradient() || options_.learnable_bias.wants_gradient();
+  }
+
+  /// Norms, packed rows, and the positives' share of everything.
   void prepare() {
     const row_stack<T> a = make_stack<T>(call_, options_.normalize, a_.value, {}, false);
     const row_stack<T> b = make_stack<T>(call_, options_.normalize, b_.value, {}, false);
@@ -62,17 +84,14 @@ class sigmoid_call {
       sums_ = call_.take<C>(reduction_.rows * a_.value.cols());
   }
 
-  /// All rows of a against b: the losses if wanted; with `gradients` also the gradients by a, scale
-  /// and bias.
-  void run_rows(bool losses, bool gradients) {
-    const bool by_a = gradients && a_.wants_gradient();
-    const bool by_numbers = gradients && (options_.learnable_scale.wants_gradient() ||
-                                          options_.learnable_bias.wants_gradient());
-    if (!losses && !by_a && !by_numbers) return;
+  /// All rows of a against b: the losses if wanted, and the gradients by a, scale and bias.
+  void run_rows(bool losses) {
+    const bool by_a = a_.wants_gradient();
+    if (!losses && !by_a && !by_numbers()) return;
     logistic_pass(call_.context(), call_.name(), problem_, rows_.weight, nullptr,
-                  losses || by_numbers ? rows_ : logistic_rows{}, by_a ? sums_ : nullptr);
+                  losses || by_numbers() ? rows_ : logistic_rows{}, by_a ? sums_ : nullptr);
     if (by_a) write_gradient(a_, problem_);
-    if (!by_numbers) return;
+    if (!by_numbers()) return;
     write_scalar_gradient(call_, rows_.scale_term, reduction_.rows, by_the_number_itself{},
                           options_.learnable_scale);
     write_scalar_gradient(call_, rows_.bias_term, reduction_.rows, by_the_number_itself{},
@@ -88,11 +107,6 @@ class sigmoid_call {
     write_gradient(b_, swapped);
   }
 
-  void write(const device_vector<C>& loss) const {
-    write_loss(call_, reduction_, {rows_.row_loss, nullptr}, loss);
-  }
-
- private:
   void write_gradient(const operand_type& x, const logistic_problem<T>& problem) const {
     unit_backward(call_, x, problem.pairs.rows.inverse, default_norm_eps,
                   logistic_gradient<T>{problem, sums_, rows_.pull});
@@ -110,51 +124,9 @@ class sigmoid_call {
 
 }  // namespace cuda
 
-/// The loss, as on the CPU, into one element or N of device memory. Scratch: packed copies of a and
-/// b, 40 bytes a row, and what logistic_pass takes.
-template <class A, class B, class T = std::remove_const_t<A>>
-requires element<T> && std::same_as<T, std::remove_const_t<B>>
-void sigmoid(cuda_context& ctx, const device_matrix<A>& a, const device_matrix<B>& b,
-             std::type_identity_t<device_vector<compute_t<T>>> loss,
-             const std::type_identity_t<device_sigmoid_options<T>>& options = {}) {
-  constexpr std::string_view op = "sigmoid";
-  cuda::sigmoid_call<T> call(ctx, op, stop_gradient(a), stop_gradient(b), options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.prepare();
-  call.run_rows(true, false);
-  call.write(loss);
-}
-
-/// The gradients for a cotangent of one element or N in device memory.
 template <element T>
-void sigmoid_backward(cuda_context& ctx, const operand<T, 2, memory_space::device>& a,
-                      const operand<T, 2, memory_space::device>& b,
-                      std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
-                      const std::type_identity_t<device_sigmoid_options<T>>& options = {}) {
-  constexpr std::string_view op = "sigmoid_backward";
-  cuda::sigmoid_call<T> call(ctx, op, a, b, options, cotangent);
-  check::has_cotangent(op, cotangent);
-  call.prepare();
-  call.run_rows(false, true);
-  call.run_columns();
-}
-
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale. With b stopped one pass
-/// over the logits gives both.
-template <element T>
-void sigmoid_with_gradients(cuda_context& ctx, const operand<T, 2, memory_space::device>& a,
-                            const operand<T, 2, memory_space::device>& b,
-                            std::type_identity_t<device_vector<compute_t<T>>> loss,
-                            const std::type_identity_t<device_sigmoid_options<T>>& options = {}) {
-  constexpr std::string_view op = "sigmoid_with_gradients";
-  cuda::sigmoid_call<T> call(ctx, op, a, b, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.prepare();
-  call.run_rows(true, true);
-  call.run_columns();
-  call.write(loss);
-}
+struct detail::sigmoid_call<cuda_context, T> : cuda::sigmoid_call<T> {
+  using cuda::sigmoid_call<T>::sigmoid_call;
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

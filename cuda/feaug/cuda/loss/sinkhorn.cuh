@@ -1,11 +1,12 @@
-// sinkhorn on a GPU; see feaug/cpu/loss/sinkhorn.hpp for what it computes.
+// How a GPU carries out sinkhorn.
 #pragma once
 
 #include <cmath>
 #include <string_view>
-#include <type_traits>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/macros.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
@@ -206,49 +207,47 @@ __global__ void __launch_bounds__(256)
   }
 }
 
+/// A validated call. Scratch: 8 bytes a row and a prototype.
+template <element T>
+class sinkhorn_call {
+ public:
+  sinkhorn_call(cuda_context& ctx, std::string_view op, const device_matrix<const T>& scores,
+                const device_sinkhorn_options<T>& options)
+      : call_(ctx, op), scores_(scores), options_(options) {
+    check::sinkhorn_inputs(op, scores, options);
+    on_device(op, "scores", scores);
+    on_device(op, "extra_scores", options.extra_scores);
+  }
+
+  void write_assignments(const device_matrix<T>& out) {
+    const device_vector<const double> potentials = iterate();
+    const dim3 block(warp_lanes, 8);
+    call_.launch(write_assignments_kernel<T>, grid_size(scores_.rows(), block.y), block, 0, scores_,
+                 1.0 / options_.epsilon, potentials, options_.iterations > 0, out);
+  }
+
+  void write_potentials(const device_vector<double>& potentials) {
+    copy_vector(call_, iterate(), potentials);
+  }
+
+ private:
+  device_vector<const double> iterate() {
+    auto* const potentials = call_.take<double>(scores_.cols());
+    sinkhorn_iterations<T>(call_, {scores_, options_.extra_scores}, options_.epsilon,
+                           options_.iterations, potentials);
+    return {potentials, scores_.cols()};
+  }
+
+  operation call_;
+  device_matrix<const T> scores_;
+  device_sinkhorn_options<T> options_;
+};
+
 }  // namespace cuda
 
-/// The assignments, as on the CPU. Scratch: 8 bytes a row and a prototype.
-template <class S, class T = std::remove_const_t<S>>
-requires element<T>
-void sinkhorn(cuda_context& ctx, const device_matrix<S>& scores,
-              std::type_identity_t<device_matrix<T>> out,
-              const std::type_identity_t<device_sinkhorn_options<T>>& options = {}) {
-  constexpr std::string_view op = "sinkhorn";
-  const device_matrix<const T> read = scores;
-  check::sinkhorn_inputs<T>(op, read, options);
-  check::sinkhorn_output<T>(op, out, read, options);
-  cuda::on_device(op, "scores", read);
-  cuda::on_device(op, "extra_scores", options.extra_scores);
-  cuda::on_device(op, "out", out);
-  cuda::operation call(ctx, op);
-  auto* const potentials = call.take<double>(scores.cols());
-  cuda::sinkhorn_iterations<T>(call, {read, options.extra_scores}, options.epsilon,
-                               options.iterations, potentials);
-  const dim3 block(cuda::warp_lanes, 8);
-  call.launch(cuda::write_assignments_kernel<T>, cuda::grid_size(scores.rows(), block.y), block, 0,
-              read, 1.0 / options.epsilon, device_vector<const double>(potentials, scores.cols()),
-              options.iterations > 0, out);
-}
-
-/// One number a prototype in device memory, as on the CPU.
-template <class S, class T = std::remove_const_t<S>>
-requires element<T>
-void sinkhorn_potentials(cuda_context& ctx, const device_matrix<S>& scores,
-                         device_vector<double> potentials,
-                         const std::type_identity_t<device_sinkhorn_options<T>>& options = {}) {
-  constexpr std::string_view op = "sinkhorn_potentials";
-  const device_matrix<const T> read = scores;
-  check::sinkhorn_inputs<T>(op, read, options);
-  check::sinkhorn_output<T>(op, potentials, read, options);
-  cuda::on_device(op, "scores", read);
-  cuda::on_device(op, "extra_scores", options.extra_scores);
-  cuda::on_device(op, "potentials", potentials);
-  cuda::operation call(ctx, op);
-  auto* const found = call.take<double>(scores.cols());
-  cuda::sinkhorn_iterations<T>(call, {read, options.extra_scores}, options.epsilon,
-                               options.iterations, found);
-  cuda::copy_vector(call, device_vector<const double>(found, scores.cols()), potentials);
-}
+template <element T>
+struct detail::sinkhorn_call<cuda_context, T> : cuda::sinkhorn_call<T> {
+  using cuda::sinkhorn_call<T>::sinkhorn_call;
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

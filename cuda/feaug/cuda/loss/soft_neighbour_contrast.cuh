@@ -1,11 +1,12 @@
-// soft_neighbour_contrast on a GPU; see feaug/cpu/loss/soft_neighbour_contrast.hpp for what it
-// computes.
+// How a GPU carries out soft_neighbour_contrast.
 #pragma once
 
 #include <string_view>
-#include <type_traits>
 
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
 #include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
@@ -16,7 +17,7 @@
 #include "feaug/cuda/loss/contrast.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/row_stack.cuh"
-#include "feaug/loss/loss_checks.hpp"
+#include "feaug/cuda/loss/temperature.cuh"
 #include "feaug/loss/soft_neighbour_contrast.hpp"
 #include "feaug/queue/neighbour_soft_max.hpp"
 #include "feaug/version.hpp"
@@ -137,7 +138,9 @@ struct soft_neighbour_attention_gradient {
   }
 };
 
-/// A validated call: one soft-max pass with means.
+/// A validated call: one soft-max pass with means. Scratch: packed copies of queries, keys and
+/// neighbours (4 bytes an element), N × D for the gradient, 48 + 24·k bytes a row, and what
+/// soft_max_pass takes.
 template <element T>
 class soft_neighbour_contrast_call {
  public:
@@ -162,8 +165,8 @@ class soft_neighbour_contrast_call {
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// The loss where it is wanted, and the gradients that are.
   void run(const device_vector<C>& loss) {
+    if (loss.empty() && !queries_.wants_gradient() && !options_.attention.wants_gradient()) return;
     const index_t rows = reduction_.rows;
     const index_t k = neighbours_.rows() / rows;
     const soft_neighbour_rows<T> what = {
@@ -227,55 +230,10 @@ class soft_neighbour_contrast_call {
 
 }  // namespace cuda
 
-/// The loss, as on the CPU, into one element or N of device memory. Scratch: packed copies of
-/// queries, keys and neighbours (4 bytes an element), N × D for the gradient, 48 + 24·k bytes a
-/// row, and what soft_max_pass takes.
-template <class Q, class T = std::remove_const_t<Q>>
-requires element<T>
-void soft_neighbour_contrast(
-    cuda_context& ctx, const device_matrix<Q>& queries,
-    const std::type_identity_t<device_matrix<const T>>& keys,
-    const std::type_identity_t<device_matrix<const T>>& neighbours,
-    std::type_identity_t<device_vector<compute_t<T>>> loss,
-    const std::type_identity_t<device_soft_neighbour_contrast_options<T>>& options = {}) {
-  constexpr std::string_view op = "soft_neighbour_contrast";
-  device_soft_neighbour_contrast_options<T> constant = options;
-  constant.attention = stop_gradient(options.attention.value);
-  cuda::soft_neighbour_contrast_call<T> call(ctx, op, stop_gradient(queries), keys, neighbours,
-                                             constant);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
-}
-
-/// The gradients for a cotangent in device memory.
 template <element T>
-void soft_neighbour_contrast_backward(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& queries,
-    const std::type_identity_t<device_matrix<const T>>& keys,
-    const std::type_identity_t<device_matrix<const T>>& neighbours,
-    std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
-    const std::type_identity_t<device_soft_neighbour_contrast_options<T>>& options = {}) {
-  constexpr std::string_view op = "soft_neighbour_contrast_backward";
-  cuda::soft_neighbour_contrast_call<T> call(ctx, op, queries, keys, neighbours, options,
-                                             cotangent);
-  check::has_cotangent(op, cotangent);
-  if (queries.wants_gradient() || options.attention.wants_gradient()) call.run({});
-}
-
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale.
-template <element T>
-void soft_neighbour_contrast_with_gradients(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& queries,
-    const std::type_identity_t<device_matrix<const T>>& keys,
-    const std::type_identity_t<device_matrix<const T>>& neighbours,
-    std::type_identity_t<device_vector<compute_t<T>>> loss,
-    const std::type_identity_t<device_soft_neighbour_contrast_options<T>>& options = {}) {
-  constexpr std::string_view op = "soft_neighbour_contrast_with_gradients";
-  cuda::soft_neighbour_contrast_call<T> call(ctx, op, queries, keys, neighbours, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
-}
+struct detail::soft_neighbour_contrast_call<cuda_context, T>
+    : cuda::soft_neighbour_contrast_call<T> {
+  using cuda::soft_neighbour_contrast_call<T>::soft_neighbour_contrast_call;
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,11 +1,11 @@
-// supervised_contrastive on a GPU; see feaug/cpu/loss/supervised_contrastive.hpp for what it
-// computes.
+// How a GPU carries out supervised_contrastive.
 #pragma once
 
-#include <concepts>
 #include <string_view>
-#include <type_traits>
 
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
@@ -14,8 +14,9 @@
 #include "feaug/cuda/loss/contrast.cuh"
 #include "feaug/cuda/loss/labels.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
+#include "feaug/cuda/loss/row_stack.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
-#include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/pairing.hpp"
 #include "feaug/loss/supervised_contrastive.hpp"
 #include "feaug/version.hpp"
 
@@ -39,7 +40,7 @@ __global__ void __launch_bounds__(256, 4)
        i += static_cast<index_t>(gridDim.x) * blockDim.x) {
     const double share = labels.positive_share[i];
     const double weight = share > 0 ? reduction.gradient_weight(i) : 0.0;
-    results.scaled_coefficient[i] = weight / tau.value();
+    results.coefficient[i] = weight;
     if (positive_sum == nullptr) continue;
     const double logit = positive_sum[i] * share;
     results.row_loss[i] = share > 0 ? results.log_sum[i] - logit : 0.0;
@@ -49,7 +50,8 @@ __global__ void __launch_bounds__(256, 4)
   }
 }
 
-/// A validated call: everything the passes need.
+/// A validated call: everything the passes need. Scratch: a packed copy of z, 88 bytes a row, and
+/// what soft_max_pass takes.
 template <element T>
 class supervised_contrastive_call {
  public:
@@ -71,6 +73,31 @@ class supervised_contrastive_call {
   }
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
+  [[nodiscard]] index_t statistics_size() const { return reduction_.rows; }
+
+  void forward(const device_vector<C>& loss, const device_vector<C>& statistics) {
+    prepare();
+    row_losses(false);
+    copy_vector(call_, device_vector<const double>(results_.log_sum, reduction_.rows), statistics);
+    write(loss);
+  }
+  void forward_and_backward(const device_vector<C>& loss) {
+    prepare();
+    row_losses(true);
+    write_temperature_gradient();
+    row_gradient();
+    write(loss);
+  }
+  void backward(const device_vector<const C>& statistics) {
+    prepare();
+    restore(statistics);
+    row_gradient();
+  }
+
+ private:
+  [[nodiscard]] bool by_temperature() const {
+    return options_.learnable_temperature.wants_gradient();
+  }
 
   /// Norms, packed rows, who has positives, and scratch for what every row leaves.
   void prepare() {
@@ -89,11 +116,9 @@ class supervised_contrastive_call {
     positive_sum_ = call_.take<double>(reduction_.rows);
   }
 
-  void forward(bool gradients, const device_vector<C>& statistics) {
+  void row_losses(bool gradients) {
     soft_max(gradients);
     finish_rows(positive_sum_);
-    copy_vector(call_, device_vector<const double>(results_.log_sum, reduction_.rows), statistics);
-    if (gradients) write_temperature_gradient();
   }
 
   void restore(const device_vector<const C>& statistics) {
@@ -112,11 +137,6 @@ class supervised_contrastive_call {
 
   void write(const device_vector<C>& loss) const {
     write_loss(call_, reduction_, {results_.row_loss, nullptr}, loss);
-  }
-
- private:
-  [[nodiscard]] bool by_temperature() const {
-    return options_.learnable_temperature.wants_gradient();
   }
 
   void soft_max(bool gradients) {
@@ -148,59 +168,9 @@ class supervised_contrastive_call {
 
 }  // namespace cuda
 
-/// The loss, as on the CPU, into one element or N of device memory. Scratch: a packed copy of z, 88
-/// bytes a row, and what soft_max_pass takes.
-template <class Z, class T = std::remove_const_t<Z>>
-requires element<T>
-void supervised_contrastive(
-    cuda_context& ctx, const device_matrix<Z>& z,
-    const std::type_identity_t<device_vector<const index_t>>& labels,
-    std::type_identity_t<device_vector<compute_t<T>>> loss,
-    const std::type_identity_t<device_supervised_contrastive_options<T>>& options = {},
-    std::type_identity_t<device_vector<compute_t<T>>> statistics = {}) {
-  constexpr std::string_view op = "supervised_contrastive";
-  cuda::supervised_contrastive_call<T> call(ctx, op, stop_gradient(z), labels, options);
-  check::loss_outputs(op, loss, call.outputs(), statistics, z.rows());
-  cuda::on_device(op, "loss", loss);
-  cuda::on_device(op, "statistics", statistics);
-  call.prepare();
-  call.forward(false, statistics);
-  call.write(loss);
-}
-
-/// The gradients from what supervised_contrastive left in `statistics`, for a cotangent in device
-/// memory.
 template <element T>
-void supervised_contrastive_backward(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& z,
-    const std::type_identity_t<device_vector<const index_t>>& labels,
-    std::type_identity_t<device_vector<const compute_t<T>>> statistics,
-    std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
-    const std::type_identity_t<device_supervised_contrastive_options<T>>& options = {}) {
-  constexpr std::string_view op = "supervised_contrastive_backward";
-  cuda::supervised_contrastive_call<T> call(ctx, op, z, labels, options, cotangent);
-  check::backward_inputs(op, statistics, z.value.rows(), cotangent);
-  cuda::on_device(op, "statistics", statistics);
-  call.prepare();
-  call.restore(statistics);
-  call.row_gradient();
-}
-
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale.
-template <element T>
-void supervised_contrastive_with_gradients(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& z,
-    const std::type_identity_t<device_vector<const index_t>>& labels,
-    std::type_identity_t<device_vector<compute_t<T>>> loss,
-    const std::type_identity_t<device_supervised_contrastive_options<T>>& options = {}) {
-  constexpr std::string_view op = "supervised_contrastive_with_gradients";
-  cuda::supervised_contrastive_call<T> call(ctx, op, z, labels, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, z.value.rows());
-  cuda::on_device(op, "loss", loss);
-  call.prepare();
-  call.forward(true, {});
-  call.row_gradient();
-  call.write(loss);
-}
+struct detail::supervised_contrastive_call<cuda_context, T> : cuda::supervised_contrastive_call<T> {
+  using cuda::supervised_contrastive_call<T>::supervised_contrastive_call;
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

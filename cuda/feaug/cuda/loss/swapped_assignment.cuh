@@ -1,12 +1,11 @@
-// swapped_assignment on a GPU; see feaug/cpu/loss/swapped_assignment.hpp for what it computes.
+// How a GPU carries out swapped_assignment.
 #pragma once
 
-#include <concepts>
 #include <string_view>
-#include <type_traits>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
@@ -14,7 +13,6 @@
 #include "feaug/cuda/loss/assignment_loss.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/sinkhorn.cuh"
-#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/swapped_assignment.hpp"
 #include "feaug/version.hpp"
 
@@ -25,6 +23,7 @@ using device_swapped_assignment_options = swapped_assignment_options<T, memory_s
 
 namespace cuda {
 
+/// A validated call. Scratch: 32 bytes a row, 16 a prototype.
 template <element T>
 class swapped_assignment_call {
  public:
@@ -48,6 +47,20 @@ class swapped_assignment_call {
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
   [[nodiscard]] index_t prototypes() const { return views_[0].value.cols(); }
 
+  void forward(const device_vector<C>& loss, const device_vector<double>& statistics) {
+    forward_and_backward(loss);
+    copy_vector(call_, potentials_, statistics);
+  }
+  void forward_and_backward(const device_vector<C>& loss) {
+    balance();
+    run(loss);
+  }
+  void backward(const device_vector<const double>& statistics) {
+    potentials_ = statistics;
+    run({});
+  }
+
+ private:
   /// The potentials of both views.
   void balance() {
     auto* const found = call_.take<double>(2 * prototypes());
@@ -59,11 +72,10 @@ class swapped_assignment_call {
     }
     potentials_ = {found, 2 * prototypes()};
   }
-  void restore(const device_vector<const double>& statistics) { potentials_ = statistics; }
 
   /// Each view against the other's assignments; a direction that nobody asks anything of is left
   /// out.
-  void run(const device_vector<C>& loss, const device_vector<double>& statistics) {
+  void run(const device_vector<C>& loss) {
     const index_t rows = reduction_.rows;
     auto* const losses = loss.empty() ? nullptr : call_.take<double>(2 * rows);
     for (int view = 0; view < 2; ++view) {
@@ -76,10 +88,8 @@ class swapped_assignment_call {
       cuda::run(call_, direction, loss.empty() ? nullptr : losses + view * rows);
     }
     if (!loss.empty()) write_loss(call_, reduction_, {losses, losses + rows}, loss);
-    copy_vector(call_, potentials_, statistics);
   }
 
- private:
   [[nodiscard]] device_assignment_target<T> assignments_of(int view) const {
     device_vector<const double> own = potentials_;
     own.data += view * prototypes() * own.strides[0];
@@ -99,56 +109,9 @@ class swapped_assignment_call {
 
 }  // namespace cuda
 
-/// The loss, as on the CPU, into one element or N of device memory. Scratch: 32 bytes a row, 16 a
-/// prototype.
-template <class A, class B, class T = std::remove_const_t<A>>
-requires element<T> && std::same_as<T, std::remove_const_t<B>>
-void swapped_assignment(
-    cuda_context& ctx, const device_matrix<A>& scores_a, const device_matrix<B>& scores_b,
-    std::type_identity_t<device_vector<compute_t<T>>> loss,
-    const std::type_identity_t<device_swapped_assignment_options<T>>& options = {},
-    device_vector<double> statistics = {}) {
-  constexpr std::string_view op = "swapped_assignment";
-  cuda::swapped_assignment_call<T> call(ctx, op, stop_gradient(scores_a), stop_gradient(scores_b),
-                                        options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  check::swapped_statistics(op, statistics, call.prototypes(), "the potentials of both views");
-  cuda::on_device(op, "loss", loss);
-  cuda::on_device(op, "statistics", statistics);
-  call.balance();
-  call.run(loss, statistics);
-}
-
-/// The gradients from what swapped_assignment left in `statistics` (2P), for a cotangent in device
-/// memory.
 template <element T>
-void swapped_assignment_backward(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& scores_a,
-    const operand<T, 2, memory_space::device>& scores_b, device_vector<const double> statistics,
-    std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
-    const std::type_identity_t<device_swapped_assignment_options<T>>& options = {}) {
-  constexpr std::string_view op = "swapped_assignment_backward";
-  cuda::swapped_assignment_call<T> call(ctx, op, scores_a, scores_b, options, cotangent);
-  check::swapped_statistics(op, statistics, call.prototypes(), "as the forward pass wrote them");
-  check::has_cotangent(op, cotangent);
-  cuda::on_device(op, "statistics", statistics);
-  call.restore(statistics);
-  call.run({}, {});
-}
-
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale.
-template <element T>
-void swapped_assignment_with_gradients(
-    cuda_context& ctx, const operand<T, 2, memory_space::device>& scores_a,
-    const operand<T, 2, memory_space::device>& scores_b,
-    std::type_identity_t<device_vector<compute_t<T>>> loss,
-    const std::type_identity_t<device_swapped_assignment_options<T>>& options = {}) {
-  constexpr std::string_view op = "swapped_assignment_with_gradients";
-  cuda::swapped_assignment_call<T> call(ctx, op, scores_a, scores_b, options);
-  check::loss_outputs(op, loss, call.outputs(), {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.balance();
-  call.run(loss, {});
-}
+struct detail::swapped_assignment_call<cuda_context, T> : cuda::swapped_assignment_call<T> {
+  using cuda::swapped_assignment_call<T>::swapped_assignment_call;
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

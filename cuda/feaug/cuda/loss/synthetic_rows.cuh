@@ -240,30 +240,15 @@ void join_synthetic(operation& call, const synthesis_problem<T>& problem,
   }
 }
 
-/// What `draw` writes of a synthesis, but for the noise.
-template <element T>
-struct synthesis_outputs {
-  device_matrix<index_t> first;
-  device_matrix<index_t> second;
-  device_matrix<compute_t<T>> weights;
-};
-
 template <element T>
 __global__ void __launch_bounds__(256)
-    draw_synthesis_kernel(device_synthetic_negatives<T> how, synthesis_outputs<T> to) {
+    draw_synthesis_kernel(device_synthetic_negatives<T> how,
+                          feaug::detail::synthesis_outputs<T, memory_space::device> outputs) {
   const random_key key = how.key.resolved();
   const index_t each = how.counts.total();
   for (index_t at = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-       at < to.first.rows() * each; at += static_cast<index_t>(gridDim.x) * blockDim.x) {
-    const index_t i = at / each;
-    const index_t s = at % each;
-    const auto recipe = feaug::detail::recipe_of(how, key, i, s);
-    to.first(i, s) = recipe.first;
-    if (recipe.second >= 0)
-      to.second(i, s - how.counts.interpolated - how.counts.extrapolated) = recipe.second;
-    if (s < how.counts.weighted()) {
-      to.weights(i, s) = static_cast<compute_t<T>>(feaug::detail::weight_of(how.counts, recipe, s));
-    }
+       at < outputs.first.rows() * each; at += static_cast<index_t>(gridDim.x) * blockDim.x) {
+    outputs.write(how, key, at / each, at % each);
   }
 }
 

@@ -14,7 +14,9 @@
 #include "feaug/loss/two_view_contrast.hpp"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+namespace cuda {
 
 // cos(a_i, b_i) / σ of the pairs, a warp each. Registers: at most 64.
 template <element T>
@@ -29,7 +31,7 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-// From the pairs' logits to 2 − N·softmax_i, written for both rows of a pair. One block.
+// From the pairs' logits to their weights, written for both rows of a pair. One block.
 template <class Number>
 __global__ void __launch_bounds__(sum_threads)
     positive_weights_kernel(index_t pairs, Number* weights) {
@@ -38,7 +40,7 @@ __global__ void __launch_bounds__(sum_threads)
   const Number sum = block_sum(pairs, [&](index_t i) { return std::exp(weights[i] - largest); });
   for (index_t i = thread; i < pairs; i += sum_threads) {
     const Number weight =
-        Number{2} - static_cast<Number>(pairs) * std::exp(weights[i] - largest) / sum;
+        feaug::detail::positive_weight(pairs, std::exp(weights[i] - largest), sum);
     weights[i] = weight;
     weights[pairs + i] = weight;
   }
@@ -54,7 +56,8 @@ void weigh_positives(const operation& call, const row_stack<T>& both, index_t pa
   call.launch(positive_weights_kernel<double>, 1, sum_threads, 0, pairs, weights);
 }
 
-/// One call. Side s has rows 0 … N − 1; its numbers lie at s·N in every array of 2N.
+/// One call. Side s has rows 0 … N − 1; its numbers lie at s·N in every array of 2N. Scratch:
+/// packed copies of both views, and what soft_max_pass takes.
 template <element T>
 class two_view_call {
  public:
@@ -73,6 +76,25 @@ class two_view_call {
   [[nodiscard]] index_t outputs() const { return problem_.reduction.outputs(); }
   [[nodiscard]] index_t statistics_size() const { return 2 * rows_; }
 
+  void forward(const device_vector<C>& loss, const device_vector<C>& statistics) {
+    prepare();
+    row_losses(false);
+    copy_vector(call_, device_vector<const double>(results_.log_sum, 2 * rows_), statistics);
+    write(loss);
+  }
+  void forward_and_backward(const device_vector<C>& loss) {
+    prepare();
+    row_losses(true);
+    view_gradients();
+    write(loss);
+  }
+  void backward(const device_vector<const C>& statistics) {
+    prepare();
+    restore(statistics);
+    view_gradients();
+  }
+
+ private:
   void prepare() {
     both_ =
         make_stack<T>(call_, problem_.normalize, problem_.views[0].value, problem_.views[1].value);
@@ -84,12 +106,11 @@ class two_view_call {
     }
   }
 
-  void forward(bool gradients, const device_vector<C>& statistics) {
+  void row_losses(bool gradients) {
     for (int side = 0; side < 2; ++side) {
       soft_max(side, gradients);
       side_losses(side);
     }
-    copy_vector(call_, device_vector<const double>(results_.log_sum, 2 * rows_), statistics);
     if (gradients) write_temperature_gradient();
   }
 
@@ -116,7 +137,6 @@ class two_view_call {
     write_loss(call_, problem_.reduction, {results_.row_loss, second}, loss);
   }
 
- private:
   [[nodiscard]] bool by_temperature() const {
     return problem_.learnable_temperature.wants_gradient();
   }
@@ -151,13 +171,13 @@ class two_view_call {
 
   void side_losses(int side) {
     const bool over_both = problem_.over_both();
-    row_losses<T>(call_,
-                  {.logits = contrast_of(side),
-                   .reduction = problem_.reduction,
-                   .first_weight = over_both ? side * rows_ : 0,
-                   .weight_factor = over_both ? 1.0 : 0.5,
-                   .decoupled = problem_.decoupled},
-                  results_.from(side * rows_));
+    cuda::row_losses<T>(call_,
+                        {.logits = contrast_of(side),
+                         .reduction = problem_.reduction,
+                         .first_weight = over_both ? side * rows_ : 0,
+                         .weight_factor = over_both ? 1.0 : 0.5,
+                         .decoupled = problem_.decoupled},
+                        results_.from(side * rows_));
   }
 
   void write_temperature_gradient() const {
@@ -172,4 +192,11 @@ class two_view_call {
   row_results results_;
 };
 
-}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+}  // namespace cuda
+
+template <element T>
+struct detail::two_view_call<cuda_context, T> : cuda::two_view_call<T> {
+  using cuda::two_view_call<T>::two_view_call;
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,20 +1,18 @@
-// vicreg on a GPU; see feaug/cpu/loss/vicreg.hpp for what it computes.
+// How a GPU carries out vicreg.
 #pragma once
 
-#include <concepts>
 #include <string_view>
-#include <type_traits>
 
 #include "feaug/core/columns.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/columns.cuh"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/loss/cross_moments.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/vicreg.hpp"
 #include "feaug/version.hpp"
 
@@ -22,7 +20,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-/// A validated call.
+/// A validated call. Scratch: 32 bytes a feature and what cross_moments_pass takes.
 template <element T>
 class vicreg_call {
  public:
@@ -37,6 +35,8 @@ class vicreg_call {
     on_device(op, "b", b);
     on_device(op, reduction_);
   }
+
+  [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
   /// Writes the loss, if there is somewhere to, and the gradients that are wanted.
   void run(const device_vector<C>& loss) {
@@ -90,43 +90,9 @@ class vicreg_call {
 
 }  // namespace cuda
 
-/// The loss, as on the CPU, into one element of device memory. Scratch: 32 bytes a feature and what
-/// cross_moments_pass takes.
-template <class A, class B, class T = std::remove_const_t<A>>
-requires element<T> && std::same_as<T, std::remove_const_t<B>>
-void vicreg(cuda_context& ctx, const device_matrix<A>& a, const device_matrix<B>& b,
-            std::type_identity_t<device_vector<compute_t<T>>> loss,
-            const vicreg_options& options = {}) {
-  constexpr std::string_view op = "vicreg";
-  cuda::vicreg_call<T> call(ctx, op, stop_gradient(a), stop_gradient(b), options);
-  check::loss_outputs(op, loss, 1, {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
-}
-
-/// The gradients for a cotangent of one element in device memory.
 template <element T>
-void vicreg_backward(cuda_context& ctx, const operand<T, 2, memory_space::device>& a,
-                     const operand<T, 2, memory_space::device>& b,
-                     std::type_identity_t<device_vector<const compute_t<T>>> cotangent,
-                     const vicreg_options& options = {}) {
-  constexpr std::string_view op = "vicreg_backward";
-  cuda::vicreg_call<T> call(ctx, op, a, b, options, cotangent);
-  check::has_size(op, "cotangent", cotangent, 1, "the elements of the loss");
-  call.run({});
-}
-
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale.
-template <element T>
-void vicreg_with_gradients(cuda_context& ctx, const operand<T, 2, memory_space::device>& a,
-                           const operand<T, 2, memory_space::device>& b,
-                           std::type_identity_t<device_vector<compute_t<T>>> loss,
-                           const vicreg_options& options = {}) {
-  constexpr std::string_view op = "vicreg_with_gradients";
-  cuda::vicreg_call<T> call(ctx, op, a, b, options);
-  check::loss_outputs(op, loss, 1, {}, 0);
-  cuda::on_device(op, "loss", loss);
-  call.run(loss);
-}
+struct detail::vicreg_call<cuda_context, T> : cuda::vicreg_call<T> {
+  using cuda::vicreg_call<T>::vicreg_call;
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

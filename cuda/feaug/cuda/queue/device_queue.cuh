@@ -5,7 +5,6 @@
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/queue/support_queue.hpp"
 #include "feaug/version.hpp"
@@ -21,11 +20,8 @@ namespace cuda {
 
 template <element T>
 void on_device(std::string_view op, const device_support_queue<T>& queue) {
-  on_device(op, "queue.storage", queue.storage);
-  on_device(op, "queue.cursor", device_vector<index_t>(queue.cursor, 1));
-  on_device(op, "queue.size", device_vector<index_t>(queue.size, 1));
-  on_device(op, "queue.ids", queue.ids);
-  on_device(op, "queue.labels", queue.labels);
+  feaug::detail::for_each_view(
+      queue, [op](std::string_view name, const auto& view) { on_device(op, name, view); });
 }
 
 }  // namespace cuda

@@ -1,11 +1,11 @@
-// Exact nearest neighbours on a GPU; see feaug/queue/nearest.hpp for what they are.
+// How a GPU carries out nearest.
 #pragma once
 
-#include <cstdint>
 #include <limits>
-#include <string_view>
-#include <type_traits>
 
+#include "feaug/core/element.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
@@ -46,19 +46,12 @@ void find_rows(operation& call, search_space<T> space, bool normalized,
   }
 }
 
-/// The search, after the checks. `normalized`: the rows are stored unit.
+/// The search for `nearest`.
 template <element T>
 void search(cuda_context& ctx, const search_space<T>& space, bool normalized,
             const device_matrix<const T>& queries, const device_nearest_outputs<T>& outputs,
             const device_nearest_options& options) {
-  constexpr std::string_view op = "nearest";
-  on_device(op, "queries", queries);
-  on_device(op, "indices", outputs.indices);
-  on_device(op, "similarities", outputs.similarities);
-  on_device(op, "values", outputs.values);
-  on_device(op, "exclude_ids", options.exclude_ids);
-  if (queries.rows() == 0) return;
-  operation call(ctx, op);
+  operation call(ctx, "nearest");
   find_rows(call, space, normalized, queries,
             {.rows = space.rows,
              .outputs = outputs,
@@ -68,46 +61,35 @@ void search(cuda_context& ctx, const search_space<T>& space, bool normalized,
 
 }  // namespace cuda
 
-/// The k nearest filled rows of the queue by cosine for every query, as on the CPU: the same slots,
-/// and similarities to the last bit. How many slots are filled is read in device memory when the
-/// search runs; where k is more than that, the ranks that are left find nothing (index −1,
-/// similarity and values NaN), as all do in an empty queue. Scratch: 8 bytes a query, for raw rows
-/// 8 bytes a row, and see exact_scan, or with tensor cores screened_scan.
-template <element T>
-void nearest(cuda_context& ctx, const device_support_queue<T>& queue,
-             std::type_identity_t<device_matrix<const T>> queries,
-             const std::type_identity_t<device_nearest_outputs<T>>& outputs,
-             const device_nearest_options& options = {}) {
-  check::valid("nearest", queue);
-  const device_matrix<const T> rows = queue.storage;
-  feaug::detail::check_nearest<T, memory_space::device>(rows, "queue", queue.ids, queries, outputs,
-                                                        options);
-  cuda::on_device("nearest", queue);
-  cuda::search<T>(ctx,
-                  {.rows = rows,
-                   .filter = {.capacity = rows.rows(),
-                              .filled = queue.size,
-                              .ids = queue.ids,
-                              .exclude_ids = options.exclude_ids},
-                   .similarity = options.similarity},
-                  queue.normalize, queries, outputs, options);
-}
+/// The CPU's slots, and its similarities to the last bit. Scratch: 8 bytes a query, for raw rows 8
+/// bytes a row, and see exact_scan, or with tensor cores screened_scan.
+template <>
+struct detail::nearest_on<cuda_context> {
+  /// `rows` are all that the queue has room for.
+  template <element T>
+  static void in_queue(cuda_context& ctx, const device_support_queue<T>& queue,
+                       const device_matrix<const T>& rows, const device_matrix<const T>& queries,
+                       const device_nearest_outputs<T>& outputs,
+                       const device_nearest_options& options) {
+    cuda::search<T>(ctx,
+                    {.rows = rows,
+                     .filter = {.capacity = rows.rows(),
+                                .filled = queue.size,
+                                .ids = queue.ids,
+                                .exclude_ids = options.exclude_ids},
+                     .similarity = options.similarity},
+                    queue.normalize, queries, outputs, options);
+  }
 
-/// The same among the rows of any matrix, M × D, of any norm. There are no ids to exclude by.
-template <class S, class T = std::remove_const_t<S>>
-requires element<T>
-void nearest(cuda_context& ctx, const device_matrix<S>& support,
-             std::type_identity_t<device_matrix<const T>> queries,
-             const std::type_identity_t<device_nearest_outputs<T>>& outputs,
-             const device_nearest_options& options = {}) {
-  check::readable("nearest", "support", support);
-  feaug::detail::check_nearest<T, memory_space::device>(support, "support", {}, queries, outputs,
-                                                        options);
-  cuda::on_device("nearest", "support", support);
-  cuda::search<T>(
-      ctx,
-      {.rows = support, .filter = {.capacity = support.rows()}, .similarity = options.similarity},
-      false, queries, outputs, options);
-}
+  template <element T>
+  static void in_rows(cuda_context& ctx, const device_matrix<const T>& rows,
+                      const device_matrix<const T>& queries,
+                      const device_nearest_outputs<T>& outputs,
+                      const device_nearest_options& options) {
+    cuda::search<T>(
+        ctx, {.rows = rows, .filter = {.capacity = rows.rows()}, .similarity = options.similarity},
+        false, queries, outputs, options);
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,13 +1,16 @@
-// The support queue in device memory; see feaug/queue/support_queue.hpp for what it is.
+// How a GPU carries out enqueue and gather.
 #pragma once
 
 #include <algorithm>
-#include <cstdint>
-#include <string_view>
-#include <type_traits>
+#include <limits>
 
+#include "feaug/core/element.hpp"
+#include "feaug/core/macros.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/quads.cuh"
 #include "feaug/cuda/core/row_norms.cuh"
@@ -95,53 +98,36 @@ struct gather_rows {
 
 }  // namespace cuda
 
-/// As on the CPU, slots and bits. The counters are read and advanced in device memory, so that a
-/// captured graph goes on where its last launch ended. Counters that no queue can have are not
-/// refused: such a cursor counts as 0. Scratch: 8 bytes a row of the batch.
-template <element T>
-void enqueue(cuda_context& ctx, const device_support_queue<T>& queue,
-             std::type_identity_t<device_matrix<const T>> batch,
-             const device_enqueue_payload& payload = {}) {
-  constexpr std::string_view op = "enqueue";
-  check::enqueue_arguments<T>(queue, batch, payload);
-  const index_t rows = batch.rows();
-  if (rows == 0) return;
-  cuda::on_device(op, queue);
-  cuda::on_device(op, "batch", batch);
-  cuda::on_device(op, "ids", payload.ids);
-  cuda::on_device(op, "labels", payload.labels);
-  cuda::operation call(ctx, op);
-  double* inverse = nullptr;
-  if (queue.normalize) {
-    inverse = call.take<double>(rows);
-    cuda::row_norms(call, batch, cuda::norm_output::inverse, default_norm_eps, inverse);
+/// The CPU's slots and bits. Scratch: 8 bytes a row of the batch.
+template <>
+struct detail::support_queue_on<cuda_context> {
+  template <element T>
+  static void enqueue(cuda_context& ctx, const device_support_queue<T>& queue,
+                      const device_matrix<const T>& batch, const device_enqueue_payload& payload) {
+    const index_t rows = batch.rows();
+    cuda::operation call(ctx, "enqueue");
+    double* inverse = nullptr;
+    if (queue.normalize) {
+      inverse = call.take<double>(rows);
+      cuda::row_norms(call, batch, cuda::norm_output::inverse, default_norm_eps, inverse);
+    }
+    const index_t skipped = std::max<index_t>(0, rows - queue.capacity());
+    cuda::for_each_quad(
+        call, rows, batch.cols(), {},
+        cuda::enqueue_rows<T>{queue, batch, payload, inverse, skipped, skipped % queue.capacity()});
+    call.launch(cuda::advance_counters_kernel<index_t>, 1, 1, 0, queue.cursor, queue.size,
+                queue.capacity(), rows);
   }
-  const index_t skipped = std::max<index_t>(0, rows - queue.capacity());
-  cuda::for_each_quad(
-      call, rows, batch.cols(), {},
-      cuda::enqueue_rows<T>{queue, batch, payload, inverse, skipped, skipped % queue.capacity()});
-  call.launch(cuda::advance_counters_kernel<index_t>, 1, 1, 0, queue.cursor, queue.size,
-              queue.capacity(), rows);
-}
 
-/// As on the CPU, but that a slot which is not filled cannot be refused: it gives what slot −1
-/// gives, a row of NaN and −1.
-template <element T>
-void gather(cuda_context& ctx, const device_support_queue<T>& queue,
-            device_vector<const index_t> indices,
-            const std::type_identity_t<gather_outputs<T, memory_space::device>>& outputs) {
-  constexpr std::string_view op = "gather";
-  check::gather_arguments<T>(queue, indices, outputs);
-  if (indices.empty()) return;
-  cuda::on_device(op, queue);
-  cuda::on_device(op, "indices", indices);
-  cuda::on_device(op, "values", outputs.values);
-  cuda::on_device(op, "ids", outputs.ids);
-  cuda::on_device(op, "labels", outputs.labels);
-  const T nan = store<T>(std::numeric_limits<compute_t<T>>::quiet_NaN());
-  const cuda::operation call(ctx, op);
-  cuda::for_each_quad(call, indices.size(), queue.storage.cols(), {},
-                      cuda::gather_rows<T>{queue, indices, outputs, nan});
-}
+  template <element T>
+  static void gather(cuda_context& ctx, const device_support_queue<T>& queue,
+                     const device_vector<const index_t>& indices,
+                     const gather_outputs<T, memory_space::device>& outputs) {
+    const T nan = store<T>(std::numeric_limits<compute_t<T>>::quiet_NaN());
+    const cuda::operation call(ctx, "gather");
+    cuda::for_each_quad(call, indices.size(), queue.storage.cols(), {},
+                        cuda::gather_rows<T>{queue, indices, outputs, nan});
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

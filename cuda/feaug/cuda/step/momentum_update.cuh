@@ -1,13 +1,9 @@
-// momentum_update on a GPU; see feaug/cpu/step/momentum_update.hpp for what it computes.
+// How a GPU carries out momentum_update; and its form with a momentum in device memory.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <concepts>
-#include <cstddef>
-#include <ranges>
 #include <span>
-#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -116,35 +112,23 @@ void follow(const operation& call, std::span<const device_momentum_pair<T, S>> p
   launch();
 }
 
-template <class Pairs>
-void momentum_update(cuda_context& ctx, const Pairs& pairs, const momentum_number& momentum) {
-  constexpr std::string_view op = "momentum_update";
-  using pair_type = std::ranges::range_value_t<Pairs>;
-  const std::span<const pair_type> all(std::ranges::data(pairs), std::ranges::size(pairs));
-  feaug::detail::momentum_arguments(op, all);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    const std::string name = "pairs[" + std::to_string(i) + "].";
-    on_device(op, name + "target", all[i].target);
-    on_device(op, name + "online", all[i].online);
-  }
-  follow(operation(ctx, op), all, momentum);
-}
-
 }  // namespace cuda
 
-/// target = momentum · target + (1 − momentum) · online for every pair, as on the CPU: one launch
-/// for every 64 tensors. `pairs` itself lies in host memory and may go as soon as the call returns,
-/// captured or not. No scratch.
-template <detail::momentum_pairs Pairs>
-void momentum_update(cuda_context& ctx, const Pairs& pairs, double momentum) {
-  check::within("momentum_update", "momentum", momentum, 0, 1);
-  cuda::momentum_update(ctx, pairs, {.given = momentum, .in_float = nullptr, .in_double = nullptr});
-}
+/// One launch for every 64 tensors. No scratch.
+template <>
+struct detail::momentum_update_on<cuda_context> {
+  template <element T, element S>
+  static void run(cuda_context& ctx, std::span<const device_momentum_pair<T, S>> pairs,
+                  double momentum) {
+    cuda::follow(cuda::operation(ctx, "momentum_update"), pairs,
+                 {.given = momentum, .in_float = nullptr, .in_double = nullptr});
+  }
+};
 
-/// The same with a momentum of one element in device memory, which a graph's launches may find
-/// changed. One that is not from 0 to 1 makes all targets NaN. (A float holds 1 − 10⁻⁵ to three
+/// momentum_update with the momentum in one element of device memory, which a graph's launches may
+/// find changed. One that is not from 0 to 1 makes all targets NaN. (A float holds 1 − 10⁻⁵ to three
 /// digits of the 10⁻⁵, a double to eleven.)
-template <detail::momentum_pairs Pairs, std::floating_point M>
+template <detail::momentum_pairs<memory_space::device> Pairs, std::floating_point M>
 void momentum_update(cuda_context& ctx, const Pairs& pairs, const device_vector<M>& momentum) {
   constexpr std::string_view op = "momentum_update";
   check::readable(op, "momentum", momentum);
@@ -156,7 +140,8 @@ void momentum_update(cuda_context& ctx, const Pairs& pairs, const device_vector<
   } else {
     number.in_double = momentum.data;
   }
-  cuda::momentum_update(ctx, pairs, number);
+  const auto all = detail::checked_pairs(ctx, op, pairs);
+  cuda::follow(cuda::operation(ctx, op), all, number);
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

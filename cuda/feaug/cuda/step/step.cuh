@@ -1,10 +1,16 @@
-// step and step_direction on a GPU: those of feaug/step/step.hpp, and what runs them there.
+// What step and step_direction call on a GPU.
 #pragma once
 
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/augment/l2_normalize.cuh"
 #include "feaug/cuda/augment/noise.cuh"
+#include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/quads.cuh"
 #include "feaug/cuda/loss/info_nce.cuh"
 #include "feaug/cuda/loss/negative_cosine.cuh"
 #include "feaug/cuda/loss/nt_xent.cuh"

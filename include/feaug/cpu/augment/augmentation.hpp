@@ -3,8 +3,6 @@
 // The verbs augment and augment_backward are those of feaug/augment/augmentation.hpp.
 #pragma once
 
-#include <string_view>
-
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"

@@ -6,7 +6,6 @@
 #include "feaug/augment/covariance_noise.hpp"
 #include "feaug/core/draws.hpp"
 #include "feaug/core/element.hpp"
-#include "feaug/core/error.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -15,6 +14,7 @@
 #include "feaug/cpu/augment/noise.hpp"
 #include "feaug/cpu/augment/running_covariance.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/core/rows.hpp"
 #include "feaug/cpu/core/scaled_rows.hpp"
 #include "feaug/cpu/core/workspace.hpp"
@@ -83,8 +83,7 @@ void for_each_covariance_noise(cpu_context& ctx, const running_variance<>& state
 
 }  // namespace cpu
 
-template <class State>
-requires std::same_as<State, running_covariance<>> || std::same_as<State, running_variance<>>
+template <running_statistics State>
 struct augmentation_on<cpu_context, covariance_noise_policy<State>>
     : cpu::passes_gradient_on_host<covariance_noise_policy<State>> {
   using policy_type = covariance_noise_policy<State>;
@@ -102,21 +101,18 @@ struct augmentation_on<cpu_context, covariance_noise_policy<State>>
   }
 };
 
-/// L·n before scaling, N × D: drawn_noise(noise, scale) then does what covariance_noise would.
-template <class State, element T>
-void draw(cpu_context& ctx, const covariance_noise_policy<State>& policy, const random_key& key,
-          const matrix_view<T>& noise) {
-  using traits = augmentation_traits<covariance_noise_policy<State>>;
-  check::writable("draw", "noise", noise);
-  check::usable("draw", key, noise.rows(), noise.cols(), traits::streams);
-  traits::validate(policy, noise.rows(), noise.cols());
-  traits::check_forward(policy, noise, true);
-  if (noise.empty()) return;
-  cpu::for_each_covariance_noise<compute_t<T>>(ctx, policy.state, key, noise.rows(), noise.cols(),
-                                               {}, [&](index_t i, const compute_t<T>* row) {
-                                                 for (index_t j = 0; j < noise.cols(); ++j)
-                                                   noise(i, j) = store<T>(row[j]);
-                                               });
-}
+template <>
+struct detail::covariance_noise_on<cpu_context> {
+  template <element T, class State>
+  static void draw(cpu_context& ctx, const State& state, const random_key& key,
+                   const matrix_view<T>& noise) {
+    const index_t cols = noise.cols();
+    cpu::for_each_covariance_noise<compute_t<T>>(ctx, state, key, noise.rows(), cols, {},
+                                                 [&](index_t i, const compute_t<T>* row) {
+                                                   for (index_t j = 0; j < cols; ++j)
+                                                     noise(i, j) = store<T>(row[j]);
+                                                 });
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
-#include <string_view>
 #include <vector>
 
 #include "feaug/augment/mask.hpp"
@@ -142,23 +142,20 @@ template <element U>
 struct augmentation_on<cpu_context, drawn_mask_policy<U>>
     : cpu::mask_on_host<drawn_mask_policy<U>> {};
 
-/// The keep matrix that a mask draws from the key, N × D of 0 and 1: drawn_mask(keep) then does
-/// what the mask would.
-template <class P, element T>
-requires std::same_as<P, mask> || std::same_as<P, fixed_count_mask> || std::same_as<P, block_mask>
-void draw(cpu_context& ctx, const P& policy, const random_key& key, matrix_view<T> keep) {
-  constexpr std::string_view op = "draw";
-  check::writable(op, "keep", keep);
-  check::usable(op, key, keep.rows(), keep.cols(), augmentation_traits<P>::streams);
-  augmentation_traits<P>::validate(policy, keep.rows(), keep.cols());
-  workspace::scope scope(ctx.workspace);
-  const cpu::row_buffers<float> rows(ctx, scope, keep.cols());
-  cpu::for_each_row(ctx, keep.rows(), keep.cols(), {}, [&](index_t i, int worker) {
-    float* row = rows.of(worker);
-    cpu::keep_row(ctx, policy, key, i, keep.cols(), row);
-    cpu::write_elements(keep.row(i), keep.cols(), false,
-                        [row](index_t j) { return static_cast<compute_t<T>>(row[j]); });
-  });
-}
+template <>
+struct detail::mask_on<cpu_context> {
+  template <element T, class P>
+  static void draw(cpu_context& ctx, const P& policy, const random_key& key,
+                   const matrix_view<T>& keep) {
+    workspace::scope scope(ctx.workspace);
+    const cpu::row_buffers<float> rows(ctx, scope, keep.cols());
+    cpu::for_each_row(ctx, keep.rows(), keep.cols(), {}, [&](index_t i, int worker) {
+      float* row = rows.of(worker);
+      cpu::keep_row(ctx, policy, key, i, keep.cols(), row);
+      cpu::write_elements(keep.row(i), keep.cols(), false,
+                          [row](index_t j) { return static_cast<compute_t<T>>(row[j]); });
+    });
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

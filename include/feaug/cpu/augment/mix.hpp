@@ -2,14 +2,13 @@
 // partner for every row.
 #pragma once
 
-#include <concepts>
+#include <cstddef>
 #include <vector>
 
 #include "feaug/augment/extrapolate.hpp"
 #include "feaug/augment/interpolate.hpp"
 #include "feaug/augment/mix.hpp"
 #include "feaug/core/element.hpp"
-#include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/random_permutation.hpp"
@@ -153,24 +152,22 @@ struct augmentation_on<cpu_context, partnered<Mix, U>> : augmentation_traits<par
   }
 };
 
-/// What a mix draws from the key for a batch: N weights and N partners (row i is mixed with row
-/// permutation[i]). with_weights over the rows so permuted then does what the mix would.
-template <weighted_mix Mix, class C>
-requires(std::same_as<C, float> ||
-         std::same_as<C, double>) void draw(cpu_context& /*ctx*/, const Mix& mix,
-                                            const random_key& key, vector_view<C> weights,
-                                            vector_view<index_t> permutation) {
-  check::writable("draw", "weights", weights);
-  check::writable("draw", "permutation", permutation);
-  check::has_size("draw", "permutation", permutation, weights.size(), "one a weight");
-  check::usable("draw", key, weights.size(), 1, augmentation_traits<Mix>::streams);
-  augmentation_traits<Mix>::validate(mix, weights.size(), 1);
-  for (index_t i = 0; i < weights.size(); ++i)
-    weights[i] = static_cast<C>(detail::draw_weight(mix, key, i));
-  std::vector<index_t> order(static_cast<std::size_t>(weights.size()));
-  draw_permutation(key.streams_later(1), order.data(), weights.size());
-  for (index_t i = 0; i < permutation.size(); ++i)
-    permutation[i] = order[static_cast<std::size_t>(i)];
-}
+template <>
+struct detail::mix_on<cpu_context> {
+  template <class Mix, class C>
+  static void draw_weights(cpu_context& /*ctx*/, const Mix& mix, const random_key& key,
+                           const vector_view<C>& weights) {
+    for (index_t i = 0; i < weights.size(); ++i)
+      weights[i] = static_cast<C>(draw_weight(mix, key, i));
+  }
+
+  static void draw_partners(cpu_context& /*ctx*/, const random_key& key,
+                            const vector_view<index_t>& permutation) {
+    std::vector<index_t> order(static_cast<std::size_t>(permutation.size()));
+    draw_permutation(key, order.data(), permutation.size());
+    for (index_t i = 0; i < permutation.size(); ++i)
+      permutation[i] = order[static_cast<std::size_t>(i)];
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

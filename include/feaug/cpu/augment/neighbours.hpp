@@ -9,16 +9,19 @@
 #include <string_view>
 
 #include "feaug/augment/neighbour_plan.hpp"
+#include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/row_norm.hpp"
 #include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/core/rows.hpp"
 #include "feaug/cpu/core/workspace.hpp"
 #include "feaug/cpu/queue/nearest.hpp"
 #include "feaug/cpu/queue/support_queue.hpp"
+#include "feaug/queue/support_queue.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {

@@ -2,12 +2,10 @@
 #pragma once
 
 #include <concepts>
-#include <string_view>
 
 #include "feaug/augment/noise.hpp"
 #include "feaug/core/draws.hpp"
 #include "feaug/core/element.hpp"
-#include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/row_norm.hpp"
@@ -116,21 +114,20 @@ template <element U>
 struct augmentation_on<cpu_context, drawn_noise_policy<U>>
     : cpu::noise_on_host<drawn_noise_policy<U>> {};
 
-/// The ε that a noise draws from the key, N × D, before scaling: drawn_noise(epsilon, scale) then
-/// does what the noise would.
-template <class P, element T>
-requires std::same_as<P, gaussian_noise> || std::same_as<P, uniform_noise>
-void draw(cpu_context& ctx, const P& policy, const random_key& key, matrix_view<T> epsilon) {
-  check::writable("draw", "epsilon", epsilon);
-  check::usable("draw", key, epsilon.rows(), epsilon.cols(), augmentation_traits<P>::streams);
-  augmentation_traits<P>::validate(policy, epsilon.rows(), epsilon.cols());
-  cpu::for_each_row(ctx, epsilon.rows(), epsilon.cols(), {}, [&](index_t i, int) {
-    cpu::noise_row(
-        ctx, policy, key, i, epsilon.cols(), [&](index_t first, index_t count, const auto& drawn) {
-          cpu::write_elements(epsilon.row(i) + first, count, false,
-                              [&](index_t j) { return static_cast<compute_t<T>>(drawn(j)); });
-        });
-  });
-}
+template <>
+struct detail::noise_on<cpu_context> {
+  template <element T, class P>
+  static void draw(cpu_context& ctx, const P& policy, const random_key& key,
+                   const matrix_view<T>& epsilon) {
+    const index_t cols = epsilon.cols();
+    cpu::for_each_row(ctx, epsilon.rows(), cols, {}, [&](index_t i, int) {
+      cpu::noise_row(
+          ctx, policy, key, i, cols, [&](index_t first, index_t count, const auto& drawn) {
+            cpu::write_elements(epsilon.row(i) + first, count, false,
+                                [&](index_t j) { return static_cast<compute_t<T>>(drawn(j)); });
+          });
+    });
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -2,14 +2,11 @@
 // the loops on the CPU.
 #pragma once
 
-#include <vector>
-
 #include "feaug/augment/exchange_moments.hpp"
 #include "feaug/augment/mix.hpp"
 #include "feaug/augment/row_mix.hpp"
 #include "feaug/augment/slerp.hpp"
 #include "feaug/core/element.hpp"
-#include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/random_permutation.hpp"
@@ -189,19 +186,5 @@ struct augmentation_on<cpu_context, partnered<Mix, U>> : augmentation_traits<par
     return 0;
   }
 };
-
-/// The partners that a mix without weights draws from the key for a batch of N rows: row i is mixed
-/// with row permutation[i]. with_partner over the rows so permuted then does what the mix would.
-template <row_mix Mix>
-requires(!weighted_mix<Mix>) void draw(cpu_context& /*ctx*/, const Mix& mix, const random_key& key,
-                                       vector_view<index_t> permutation) {
-  check::writable("draw", "permutation", permutation);
-  check::usable("draw", key, permutation.size(), 1, augmentation_traits<Mix>::streams);
-  augmentation_traits<Mix>::validate(mix, permutation.size(), 1);
-  std::vector<index_t> order(static_cast<std::size_t>(permutation.size()));
-  draw_permutation(detail::permutation_key<Mix>(key), order.data(), permutation.size());
-  for (index_t i = 0; i < permutation.size(); ++i)
-    permutation[i] = order[static_cast<std::size_t>(i)];
-}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,4 +1,4 @@
-// Takes a batch of features into their running statistics, on the CPU.
+// How the CPU carries out update_covariance.
 #pragma once
 
 #include <algorithm>
@@ -58,108 +58,87 @@ inline double mean_of(const double* values, index_t stride, index_t count) {
 
 }  // namespace cpu
 
-/// Takes the rows of x (N × D) into the state, and factors its covariance:
-///
-///   mean ← mean + w·δ,  Σ ← (1 − w)(Σ + w·δδᵀ) + w·Σ_batch,  δ = mean_batch − mean,
-///   w = N / (count + N), or 1 − momentum;  count ← count + N
-///   factor ← L, L·Lᵀ = Σ + ridge · trace(Σ)/D · identity
-///
-/// Where Σ with its ridge is only semi-definite, L has columns of zeros there, and L·Lᵀ is right
-/// still. The state is a constant: there is no gradient. No rows: nothing changes. NaN or ∞ in x
-/// makes what it touches of the state NaN, for good.
-///
-/// Throws argument_error, before anything is written, for shapes, overlaps, a negative count,
-/// momentum outside [0, 1], a negative ridge. Scratch: 32·D numbers and rows of D, at most 4 MiB of
-/// rows. Source: the running covariances of ISDA (Wang et al., arXiv 1909.12220), of all rows
-/// instead of a class each.
-template <element T>
-void update_covariance(cpu_context& ctx, const running_covariance<>& state,
-                       const matrix_view<const T>& x, const covariance_options& options = {}) {
-  check::update_covariance_arguments(state, x, options);
-  const index_t rows = x.rows();
-  const index_t cols = x.cols();
-  if (x.empty()) return;
-  const detail::batch_share share(options.momentum.has_value(), options.momentum.value_or(0),
-                                  *state.count, rows);
-  workspace::scope scope(ctx.workspace);
-  auto* means = scope.take<double>(cols);
-  auto* shift = scope.take<double>(cols);
-  cpu::column_means(ctx, x, means);
-  for (index_t j = 0; j < cols; ++j) shift[j] = share.weight == 1 ? 0 : means[j] - state.mean[j];
+template <>
+struct detail::running_covariance_on<cpu_context> {
+  /// Scratch: 32·D numbers and rows of D, at most 4 MiB of rows.
+  template <element T>
+  static void update(cpu_context& ctx, const running_covariance<>& state,
+                     const matrix_view<const T>& x, const covariance_options& options) {
+    const index_t rows = x.rows();
+    const index_t cols = x.cols();
+    const detail::batch_share share(options.momentum.has_value(), options.momentum.value_or(0),
+                                    *state.count, rows);
+    workspace::scope scope(ctx.workspace);
+    auto* means = scope.take<double>(cols);
+    auto* shift = scope.take<double>(cols);
+    cpu::column_means(ctx, x, means);
+    for (index_t j = 0; j < cols; ++j) shift[j] = share.weight == 1 ? 0 : means[j] - state.mean[j];
 
-  // Rows are centred a few MiB at a time; each block of Σ's rows then adds its products, the lower
-  // half alone.
-  constexpr index_t chunk_elements = index_t{1} << 19;
-  const index_t chunk = std::clamp<index_t>(chunk_elements / cols, 1, rows);
-  auto* centred = scope.take<double>(chunk * cols);
-  const index_t blocks = (cols + 7) / 8;
-  for (index_t begin = 0; begin < rows; begin += chunk) {
-    const index_t count = std::min(chunk, rows - begin);
-    cpu::for_each_row_block(ctx, count, cols, [&](index_t first, index_t some, int) {
-      for (index_t i = first; i < first + some; ++i) {
-        for (index_t j = 0; j < cols; ++j)
-          centred[i * cols + j] = static_cast<double>(load(x(begin + i, j))) - means[j];
-      }
-    });
-    cpu::for_each_block(ctx, blocks, [&](index_t block, int) {
-      for (index_t i = 8 * block; i < std::min(8 * block + 8, cols); ++i) {
-        double* sums = state.factor.row(i);  // until the end it holds the batch's sums
-        if (begin == 0) std::fill_n(sums, i + 1, 0.0);
-        cpu::add_scaled_rows(sums, i + 1, centred + i, cols, centred, cols, count);
-        if (begin + count < rows) continue;
-        for (index_t j = 0; j <= i; ++j) {
-          double& element = state.covariance(i, j);
-          element =
-              share.covariance(element, sums[j] / static_cast<double>(rows), shift[i], shift[j]);
+    // Rows are centred a few MiB at a time; each block of Σ's rows then adds its products, the
+    // lower half alone.
+    constexpr index_t chunk_elements = index_t{1} << 19;
+    const index_t chunk = std::clamp<index_t>(chunk_elements / cols, 1, rows);
+    auto* centred = scope.take<double>(chunk * cols);
+    const index_t blocks = (cols + 7) / 8;
+    for (index_t begin = 0; begin < rows; begin += chunk) {
+      const index_t count = std::min(chunk, rows - begin);
+      cpu::for_each_row_block(ctx, count, cols, [&](index_t first, index_t some, int) {
+        for (index_t i = first; i < first + some; ++i) {
+          for (index_t j = 0; j < cols; ++j)
+            centred[i * cols + j] = static_cast<double>(load(x(begin + i, j))) - means[j];
         }
-      }
-    });
+      });
+      cpu::for_each_block(ctx, blocks, [&](index_t block, int) {
+        for (index_t i = 8 * block; i < std::min(8 * block + 8, cols); ++i) {
+          double* sums = state.factor.row(i);  // until the end it holds the batch's sums
+          if (begin == 0) std::fill_n(sums, i + 1, 0.0);
+          cpu::add_scaled_rows(sums, i + 1, centred + i, cols, centred, cols, count);
+          if (begin + count < rows) continue;
+          for (index_t j = 0; j <= i; ++j) {
+            double& element = state.covariance(i, j);
+            element =
+                share.covariance(element, sums[j] / static_cast<double>(rows), shift[i], shift[j]);
+          }
+        }
+      });
+    }
+    for (index_t i = 0; i < cols; ++i) {
+      for (index_t j = i + 1; j < cols; ++j) state.covariance(i, j) = state.covariance(j, i);
+    }
+    for (index_t j = 0; j < cols; ++j) state.mean[j] = share.mean(state.mean[j], means[j]);
+    *state.count += rows;
+    const double variance =
+        cpu::mean_of(state.covariance.data, state.covariance.row_stride() + 1, cols);
+    cpu::cholesky(ctx, state.covariance, options.ridge * variance, state.factor);
   }
-  for (index_t i = 0; i < cols; ++i) {
-    for (index_t j = i + 1; j < cols; ++j) state.covariance(i, j) = state.covariance(j, i);
-  }
-  for (index_t j = 0; j < cols; ++j) state.mean[j] = share.mean(state.mean[j], means[j]);
-  *state.count += rows;
-  const double variance =
-      cpu::mean_of(state.covariance.data, state.covariance.row_stride() + 1, cols);
-  cpu::cholesky(ctx, state.covariance, options.ridge * variance, state.factor);
-}
 
-/// The same for variances alone: deviation_j ← √(variance_j + ridge · the mean variance). Scratch:
-/// two numbers a column.
-template <element T>
-void update_covariance(cpu_context& ctx, const running_variance<>& state,
-                       const matrix_view<const T>& x, const covariance_options& options = {}) {
-  check::update_covariance_arguments(state, x, options);
-  const index_t rows = x.rows();
-  const index_t cols = x.cols();
-  if (x.empty()) return;
-  const detail::batch_share share(options.momentum.has_value(), options.momentum.value_or(0),
-                                  *state.count, rows);
-  workspace::scope scope(ctx.workspace);
-  auto* means = scope.take<double>(cols);
-  auto* squares = scope.take<double>(cols);
-  cpu::column_means(ctx, x, means);
-  cpu::column_sums(
-      ctx, x, [means](double value, index_t j) { return (value - means[j]) * (value - means[j]); },
-      squares);
-  for (index_t j = 0; j < cols; ++j) {
-    const double shift = share.weight == 1 ? 0 : means[j] - state.mean[j];
-    state.variance[j] =
-        share.covariance(state.variance[j], squares[j] / static_cast<double>(rows), shift, shift);
-    state.mean[j] = share.mean(state.mean[j], means[j]);
+  /// Scratch: two numbers a column.
+  template <element T>
+  static void update(cpu_context& ctx, const running_variance<>& state,
+                     const matrix_view<const T>& x, const covariance_options& options) {
+    const index_t rows = x.rows();
+    const index_t cols = x.cols();
+    const detail::batch_share share(options.momentum.has_value(), options.momentum.value_or(0),
+                                    *state.count, rows);
+    workspace::scope scope(ctx.workspace);
+    auto* means = scope.take<double>(cols);
+    auto* squares = scope.take<double>(cols);
+    cpu::column_means(ctx, x, means);
+    cpu::column_sums(
+        ctx, x,
+        [means](double value, index_t j) { return (value - means[j]) * (value - means[j]); },
+        squares);
+    for (index_t j = 0; j < cols; ++j) {
+      const double shift = share.weight == 1 ? 0 : means[j] - state.mean[j];
+      state.variance[j] =
+          share.covariance(state.variance[j], squares[j] / static_cast<double>(rows), shift, shift);
+      state.mean[j] = share.mean(state.mean[j], means[j]);
+    }
+    *state.count += rows;
+    const double ridge =
+        options.ridge * cpu::mean_of(state.variance.data, state.variance.strides[0], cols);
+    for (index_t j = 0; j < cols; ++j) state.deviation[j] = std::sqrt(state.variance[j] + ridge);
   }
-  *state.count += rows;
-  const double ridge =
-      options.ridge * cpu::mean_of(state.variance.data, state.variance.strides[0], cols);
-  for (index_t j = 0; j < cols; ++j) state.deviation[j] = std::sqrt(state.variance[j] + ridge);
-}
-
-/// x as a view that may write, too.
-template <class State, element T>
-void update_covariance(cpu_context& ctx, const State& state, const matrix_view<T>& x,
-                       const covariance_options& options = {}) {
-  update_covariance(ctx, state, matrix_view<const T>(x), options);
-}
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

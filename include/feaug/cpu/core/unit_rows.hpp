@@ -45,13 +45,12 @@ void write_gradient(const operand<T>& x, index_t i, const compute_t<T>* gradient
   }
 }
 
-/// The gradient by unit(x_i) becomes the gradient by x_i, in place: (g − u(u·g)) / ‖x‖; zero where
-/// ‖x‖ ≤ eps, since there unit(x) has no direction (others return g/eps, some 1e12·g).
+/// The gradient by unit(x_i) becomes the gradient by x_i, in place; zero where ‖x‖ ≤ eps.
 template <element T>
 void unit_backward_row(const T* row, index_t cols, double inverse, double eps,
                        compute_t<T>* gradient) {
   using C = compute_t<T>;
-  if (inverse >= 1.0 / eps) {
+  if (has_no_direction(inverse, eps)) {
     std::fill_n(gradient, cols, C{0});
     return;
   }
@@ -61,7 +60,8 @@ void unit_backward_row(const T* row, index_t cols, double inverse, double eps,
   }
   for (index_t j = 0; j < cols; ++j) {
     const double unit = static_cast<double>(load(row[j])) * inverse;
-    gradient[j] = static_cast<C>((static_cast<double>(gradient[j]) - unit * along) * inverse);
+    gradient[j] =
+        static_cast<C>(through_unit(static_cast<double>(gradient[j]), unit, along, inverse));
   }
 }
 

@@ -69,16 +69,12 @@ struct running_sum {
 
 }  // namespace detail
 
-/// The soft-max of every row over its columns, the positive left out. For every row, once and in
-/// any order,
-///     finish(i, row_statistics, mean, features)
-/// where mean = Σ softmax_j · column_j over those columns, an array of `cols` numbers to keep or to
-/// change at will if `with_mean`, else null. One product a logit, two with the mean: with stopped
-/// columns this is the loss and all its gradient.
-template <element T, class Finish>
-void soft_max_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
-                   bool with_mean_cosine, const Finish& finish) {
-  using C = compute_t<T>;
+/// The softmax of every row over its columns, the positive left out, for `finish` (see row_finish;
+/// with the mean if `with_mean`). One product a logit, two with the mean: with stopped columns this
+/// is the loss and all its gradient.
+template <class C>
+void soft_max_pass(cpu_context& ctx, const contrast<C>& problem, bool with_mean,
+                   bool with_mean_cosine, const row_finish<C>& finish) {
   if (!problem.labels.given() && detail::has_fixed_shift(problem)) {
     detail::fixed_shift_pass(ctx, problem, with_mean, with_mean_cosine, finish);
     return;
@@ -88,13 +84,13 @@ void soft_max_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
   const index_t stride = packed_stride(problem.cols);
   workspace::scope scratch(ctx.workspace);
   struct worker_scratch {
-    detail::logit_tile<T> tile;
+    detail::logit_tile<C> tile;
     C* means;
     C* cosines;
     detail::running_sum<C>* sums;
   };
   const auto make = [&] {
-    return worker_scratch{.tile = detail::logit_tile<T>(ctx, scratch, problem, cut),
+    return worker_scratch{.tile = detail::logit_tile<C>(ctx, scratch, problem, cut),
                           .means = with_mean ? scratch.take<C>(cut.block_rows * stride) : nullptr,
                           .cosines = with_mean_cosine ? scratch.take<C>(cut.chunk_cols) : nullptr,
                           .sums = scratch.take<detail::running_sum<C>>(cut.block_rows)};
@@ -132,8 +128,8 @@ void soft_max_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
             found.positive_logit = sum.positive_sum * problem.labels.positive_share[row];
             found.positive_cosine = found.positive_logit / static_cast<double>(scale);
           } else if (problem.pairs.positive(row) >= 0) {
-            found.positive_cosine = dot(problem.rows, row, problem.positives,
-                                        problem.pairs.positive(row), problem.cols);
+            found.positive_cosine =
+                problem.rows.dot(row, problem.positives, problem.pairs.positive(row), problem.cols);
           }
           finish(row, found, mean);
         }
@@ -161,10 +157,9 @@ C finite_or_infinite_shift(double log_sum) {
 /// with j over the columns that are not left out. For every row, once and in any order, finish(i,
 /// sum_i); sum_i may be changed at will. With the sides exchanged it gives the gradient by the
 /// columns: no atomics, no order of adding to depend on.
-template <element T, class Finish>
-void gradient_pass(cpu_context& ctx, const contrast<T>& problem, const soft_max_weights& of_rows,
-                   const soft_max_weights& of_columns, const Finish& finish) {
-  using C = compute_t<T>;
+template <class C>
+void gradient_pass(cpu_context& ctx, const contrast<C>& problem, const softmax_weights& of_rows,
+                   const softmax_weights& of_columns, const sum_finish<C>& finish) {
   const detail::tiling cut(problem.rows.rows(), problem.cols);
   const auto scale = static_cast<C>(problem.scale);
   const bool row_side = of_rows.coefficient != nullptr;
@@ -176,14 +171,14 @@ void gradient_pass(cpu_context& ctx, const contrast<T>& problem, const soft_max_
   const C fixed = fixed_shift<C>(problem.scale);
   workspace::scope scratch(ctx.workspace);
   struct worker_scratch {
-    detail::logit_tile<T> tile;
+    detail::logit_tile<C> tile;
     C* sums;
     C* second;  // the columns' weights, where both sides have some
     C* shift;   // the columns' log sums …
     C* factor;  // … and coefficients, in the tile's type
   };
   const auto make = [&] {
-    return worker_scratch{.tile = detail::logit_tile<T>(ctx, scratch, problem, cut),
+    return worker_scratch{.tile = detail::logit_tile<C>(ctx, scratch, problem, cut),
                           .sums = scratch.take<C>(cut.block_rows * stride),
                           .second = scratch.take<C>(cut.chunk_cols),
                           .shift = scratch.take<C>(cut.chunk_cols),
@@ -197,9 +192,9 @@ void gradient_pass(cpu_context& ctx, const contrast<T>& problem, const soft_max_
           if (has_fixed_shift) {
             std::fill_n(my.factor, padded_columns(width), C{0});
             for (index_t j = 0; column_side && j < width; ++j)
-              my.factor[j] = of_columns.template with_shift<C>(first + j, fixed);
+              my.factor[j] = weight_with_shift<C>(of_columns, first + j, fixed);
             for (index_t i = 0; i < count; ++i) {
-              const C own = row_side ? of_rows.template with_shift<C>(begin + i, fixed) : C{0};
+              const C own = row_side ? weight_with_shift<C>(of_rows, begin + i, fixed) : C{0};
               my.tile.weigh_row(i, scale, fixed, own, my.factor);
             }
             my.tile.add_weighted_columns(my.sums);

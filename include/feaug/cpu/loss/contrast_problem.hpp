@@ -2,23 +2,26 @@
 #pragma once
 
 #include <cmath>
+#include <concepts>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
-#include "feaug/core/element.hpp"
+#include "feaug/core/function_ref.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
+#include "feaug/cpu/loss/row_reader.hpp"
 #include "feaug/loss/pairing.hpp"
+#include "feaug/loss/softmax_weights.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// Rows against columns: s_ij = scale · row_i · column_j.
-template <element T>
+/// Rows against columns: s_ij = scale · row_i · column_j, computed in C.
+template <std::floating_point C>
 struct contrast {
-  row_stack<T> rows;
-  row_stack<T> columns;
-  row_stack<T> positives;  ///< what pairs points into
+  row_reader<C> rows;
+  row_reader<C> columns;
+  row_reader<C> positives;  ///< what pairs points into
   feaug::detail::pairing pairs = {};
   bool positives_are_columns =
       true;          ///< column positive(i) is row i's positive, to be left out of its sum
@@ -46,25 +49,24 @@ struct row_statistics {
   double positive_logit = 0;
 };
 
-/// What the rows of one side weigh in a gradient: coefficient_i · exp(s_ij − log_sum_i). Null: this
-/// side has no soft-max.
-struct soft_max_weights {
-  const double* coefficient = nullptr;
-  const double* log_sum = nullptr;
-  const double* positive_weight = nullptr;  ///< of the positive's logit; null: 1
+/// What a pass calls for every row, once and in any order: finish(row, what its softmax leaves, mean),
+/// where mean = Σ softmax_j · column_j over those columns, an array of `cols` numbers to keep or to
+/// change at will, or null where it is not asked for.
+template <class C>
+using row_finish = std::type_identity_t<
+    feaug::detail::function_ref<void(index_t row, const row_statistics& found, C* mean)>>;
+/// The same with a row's weighted sum of columns: finish(row, sum).
+template <class C>
+using sum_finish = std::type_identity_t<feaug::detail::function_ref<void(index_t row, C* sum)>>;
 
-  /// What row i pulls its positive with.
-  [[nodiscard]] double pull(index_t i) const {
-    if (coefficient == nullptr) return 0;
-    return positive_weight == nullptr ? coefficient[i] : coefficient[i] * positive_weight[i];
-  }
+using feaug::detail::softmax_weights;
 
-  /// What row i multiplies exp(s − shift) with; 0 where its sum was empty.
-  template <class C>
-  [[nodiscard]] C with_shift(index_t i, C shift) const {
-    if (log_sum[i] == -std::numeric_limits<double>::infinity()) return C{0};
-    return static_cast<C>(coefficient[i] * std::exp(static_cast<double>(shift) - log_sum[i]));
-  }
-};
+/// What row i multiplies exp(s − shift) with; 0 where its sum was empty.
+template <class C>
+C weight_with_shift(const softmax_weights& weights, index_t i, C shift) {
+  if (weights.log_sum[i] == -std::numeric_limits<double>::infinity()) return C{0};
+  return static_cast<C>(weights.coefficient[i] *
+                        std::exp(static_cast<double>(shift) - weights.log_sum[i]));
+}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

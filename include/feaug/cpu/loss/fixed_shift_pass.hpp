@@ -7,12 +7,12 @@
 #include <limits>
 #include <vector>
 
-#include "feaug/core/element.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/loss/contrast_problem.hpp"
 #include "feaug/cpu/loss/logit_tile.hpp"
 #include "feaug/cpu/loss/logit_weights.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
 #include "feaug/cpu/loss/tile_packing.hpp"
 #include "feaug/version.hpp"
 
@@ -24,10 +24,10 @@ inline double log_of_sum(double sum, double shift) {
 }
 
 /// Whether all logits are cosines times a scale that is small enough.
-template <element T>
-bool has_fixed_shift(const contrast<T>& problem) {
-  return problem.rows.inverse != nullptr && problem.columns.inverse != nullptr &&
-         can_fix_shift<compute_t<T>>(problem.scale);
+template <class C>
+bool has_fixed_shift(const contrast<C>& problem) {
+  return problem.rows.is_normalized() && problem.columns.is_normalized() &&
+         can_fix_shift<C>(problem.scale);
 }
 
 /// How columns are cut as well as rows, until there is enough to share out: few queries against
@@ -65,10 +65,9 @@ struct part_sums {
 
 /// Adds up the parts of a block, whose rows begin at `begin`, in their order, and finishes row
 /// begin + i as soft_max_pass does.
-template <element T, class Finish>
-void finish_fixed_row(const contrast<T>& problem, index_t begin, index_t i,
-                      const part_sums<compute_t<T>>* of, index_t parts, const Finish& finish) {
-  using C = compute_t<T>;
+template <class C>
+void finish_fixed_row(const contrast<C>& problem, index_t begin, index_t i, const part_sums<C>* of,
+                      index_t parts, const row_finish<C>& finish) {
   const index_t stride = packed_stride(problem.cols);
   exponential_sums all;
   C* const mean = of[0].means == nullptr ? nullptr : of[0].means + i * stride;
@@ -88,15 +87,14 @@ void finish_fixed_row(const contrast<T>& problem, index_t begin, index_t i,
       .mean_cosine = all.cosine_sum * share};
   const index_t positive = problem.pairs.positive(row);
   if (positive >= 0)
-    found.positive_cosine = dot(problem.rows, row, problem.positives, positive, problem.cols);
+    found.positive_cosine = problem.rows.dot(row, problem.positives, positive, problem.cols);
   finish(row, found, mean);
 }
 
 /// soft_max_pass of such logits.
-template <element T, class Finish>
-void fixed_shift_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
-                      bool with_mean_cosine, const Finish& finish) {
-  using C = compute_t<T>;
+template <class C>
+void fixed_shift_pass(cpu_context& ctx, const contrast<C>& problem, bool with_mean,
+                      bool with_mean_cosine, const row_finish<C>& finish) {
   const tiling cut(problem.cols);
   const auto scale = static_cast<C>(problem.scale);
   const C shift = fixed_shift<C>(problem.scale);
@@ -108,14 +106,14 @@ void fixed_shift_pass(cpu_context& ctx, const contrast<T>& problem, bool with_me
   const parts_of_columns by(cut, blocks, problem.columns.rows(), cut.block_rows * row_bytes);
   workspace::scope scratch(ctx.workspace);
   struct worker_scratch {
-    logit_tile<T> tile;
+    logit_tile<C> tile;
     C* cosines;  ///< null: not wanted
   };
   const int workers = worker_count(ctx, blocks * by.parts);
   std::vector<worker_scratch> of_workers;
   for (int worker = 0; worker < workers; ++worker) {
     C* const cosines = with_mean_cosine ? scratch.take<C>(padded_columns(cut.chunk_cols)) : nullptr;
-    of_workers.push_back({.tile = logit_tile<T>(ctx, scratch, problem, cut), .cosines = cosines});
+    of_workers.push_back({.tile = logit_tile<C>(ctx, scratch, problem, cut), .cosines = cosines});
   }
   // A block of one part is finished at once, so that only the workers' are kept.
   std::vector<part_sums<C>> of_parts;

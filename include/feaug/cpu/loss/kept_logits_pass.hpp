@@ -6,15 +6,14 @@
 #include <algorithm>
 #include <vector>
 
-#include "feaug/core/element.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/core/tile_product.hpp"
-#include "feaug/cpu/loss/contrast.hpp"
+#include "feaug/cpu/loss/contrast_problem.hpp"
 #include "feaug/cpu/loss/fixed_shift_pass.hpp"
 #include "feaug/cpu/loss/logit_tile.hpp"
 #include "feaug/cpu/loss/logit_weights.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
 #include "feaug/cpu/loss/tile_packing.hpp"
 #include "feaug/version.hpp"
 
@@ -23,9 +22,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 namespace detail {
 
 /// How much scratch kept logits take: what a block keeps, and the columns' sums.
-template <element T>
+template <class C>
 struct kept_logits_size {
-  using C = compute_t<T>;
   static constexpr index_t most_parts = 8;  ///< of the columns, which threads share out
 
   tiling cut;
@@ -35,7 +33,7 @@ struct kept_logits_size {
   index_t chunk_numbers;  ///< that a block keeps of a chunk
   index_t column_numbers;
 
-  explicit kept_logits_size(const contrast<T>& problem)
+  explicit kept_logits_size(const contrast<C>& problem)
       : cut(problem.cols),
         stride(packed_stride(problem.cols)),
         chunks((problem.columns.rows() + cut.chunk_cols - 1) / cut.chunk_cols),
@@ -53,25 +51,24 @@ struct kept_logits_size {
 
 /// Whether kept_logits_pass may be used, and is worth it: one shift for all logits, columns enough
 /// to share out, and scratch of a size that no one minds.
-template <element T>
-bool can_keep_logits(const contrast<T>& problem) {
+template <class C>
+bool can_keep_logits(const contrast<C>& problem) {
   constexpr index_t fewest_columns = 1024;
   constexpr index_t most_bytes = index_t{14} << 20;
   return !problem.labels.given() && detail::has_fixed_shift(problem) &&
          problem.columns.rows() >= fewest_columns &&
-         detail::kept_logits_size<T>(problem).bytes() <= most_bytes;
+         detail::kept_logits_size<C>(problem).bytes() <= most_bytes;
 }
 
 /// soft_max_pass, and, for every column, once and in any order, finish_column(j, sum_j) with
 ///     sum_j = Σ_i coefficient_i · exp(s_ij − log_sum_i) row_i
 /// over the rows that do not leave column j out; sum_j may be changed at will. What
 /// `weights` points to need not be there before `finish` has been called for a row.
-template <element T, class Finish, class FinishColumn>
-void kept_logits_pass(cpu_context& ctx, const contrast<T>& problem, bool with_mean,
-                      bool with_mean_cosine, const soft_max_weights& weights, const Finish& finish,
-                      const FinishColumn& finish_column) {
-  using C = compute_t<T>;
-  const detail::kept_logits_size<T> size(problem);
+template <class C>
+void kept_logits_pass(cpu_context& ctx, const contrast<C>& problem, bool with_mean,
+                      bool with_mean_cosine, const softmax_weights& weights,
+                      const row_finish<C>& finish, const sum_finish<C>& finish_column) {
+  const detail::kept_logits_size<C> size(problem);
   const detail::tiling& cut = size.cut;
   const index_t rows = problem.rows.rows();
   const index_t columns = problem.columns.rows();
@@ -89,14 +86,14 @@ void kept_logits_pass(cpu_context& ctx, const contrast<T>& problem, bool with_me
          .means = with_mean ? scratch.take<C>(cut.block_rows * size.stride) : nullptr});
   }
   struct worker_scratch {
-    detail::logit_tile<T> tile;
+    detail::logit_tile<C> tile;
     C* cosines;  ///< null: not wanted
   };
   std::vector<worker_scratch> of_workers;
   for (int worker = 0; worker < worker_count(ctx, size.parts); ++worker) {
     C* const cosines = with_mean_cosine ? scratch.take<C>(padded_columns(cut.chunk_cols)) : nullptr;
     of_workers.push_back(
-        {.tile = detail::logit_tile<T>(ctx, scratch, problem, cut), .cosines = cosines});
+        {.tile = detail::logit_tile<C>(ctx, scratch, problem, cut), .cosines = cosines});
   }
   const auto width_of = [&](index_t chunk) {
     return std::min(cut.chunk_cols, columns - chunk * cut.chunk_cols);
@@ -124,11 +121,11 @@ void kept_logits_pass(cpu_context& ctx, const contrast<T>& problem, bool with_me
       }
     });
     // With the sums known, what the rows weigh is taken into the rows themselves.
-    pack_rows(usable(ctx.instructions), problem.rows, begin, count, problem.cols, weighted_rows);
+    problem.rows.pack(usable(ctx.instructions), begin, count, problem.cols, weighted_rows);
     for_each_row_block(ctx, count, problem.cols, [&](index_t first, index_t some, int) {
       for (index_t i = first; i < first + some; ++i) {
         detail::finish_fixed_row(problem, begin, i, of_parts.data(), size.parts, finish);
-        const C weight = weights.with_shift(begin + i, shift);
+        const C weight = weight_with_shift(weights, begin + i, shift);
         C* const row = weighted_rows + i * size.stride;
         for (index_t d = 0; d < problem.cols; ++d) row[d] *= weight;
       }

@@ -3,12 +3,16 @@
 
 #include <algorithm>
 #include <concepts>
+#include <type_traits>
 
-#include "feaug/core/element.hpp"
+#include "feaug/core/function_ref.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/exponential.hpp"
 #include "feaug/cpu/core/lanes.hpp"
-#include "feaug/cpu/loss/contrast.hpp"
+#include "feaug/cpu/loss/contrast_problem.hpp"
+#include "feaug/cpu/loss/logit_tile.hpp"
+#include "feaug/cpu/loss/tile_packing.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
@@ -45,22 +49,26 @@ struct logistic_sums {
   double weighted_cosine;  ///< Σ σ(s_j) · (row · column_j)
 };
 
+/// What logistic_pass calls for every row.
+template <class C>
+using logistic_finish = std::type_identity_t<
+    feaug::detail::function_ref<void(index_t row, const logistic_sums& found, C* sums)>>;
+
 /// For every row, once and in any order, finish(i, logistic_sums, sums) with s_ij = problem.scale ·
 /// row_i · column_j + bias and sums = Σ_j w_j σ(s_ij) column_j (w_j = 1 if `column_weight` is
 /// null), `cols` numbers to change at will if `with_columns`, else null; j over the columns but the
 /// positive. `losses_wanted` no: logistic_sums are 0. One product a logit, two with the columns.
-template <element T, class Finish>
-void logistic_pass(cpu_context& ctx, const contrast<T>& problem, double bias,
+template <class C>
+void logistic_pass(cpu_context& ctx, const contrast<C>& problem, double bias,
                    const double* column_weight, bool losses_wanted, bool with_columns,
-                   const Finish& finish) {
-  using C = compute_t<T>;
+                   const logistic_finish<C>& finish) {
   const detail::tiling cut(problem.rows.rows(), problem.cols);
   const auto scale = static_cast<C>(problem.scale);
   const auto offset = static_cast<C>(bias);
   const index_t stride = packed_stride(problem.cols);
   workspace::scope scratch(ctx.workspace);
   struct worker_scratch {
-    detail::logit_tile<T> tile;
+    detail::logit_tile<C> tile;
     C* columns;
     C* losses;
     C* cosines;
@@ -69,7 +77,7 @@ void logistic_pass(cpu_context& ctx, const contrast<T>& problem, double bias,
   };
   const auto make = [&] {
     return worker_scratch{
-        .tile = detail::logit_tile<T>(ctx, scratch, problem, cut),
+        .tile = detail::logit_tile<C>(ctx, scratch, problem, cut),
         .columns = with_columns ? scratch.take<C>(cut.block_rows * stride) : nullptr,
         .losses = scratch.take<C>(cut.chunk_cols),
         .cosines = scratch.take<C>(cut.chunk_cols),

@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include "feaug/core/element.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/lanes.hpp"
@@ -13,7 +13,6 @@
 #include "feaug/cpu/core/tile_product.hpp"
 #include "feaug/cpu/loss/contrast_problem.hpp"
 #include "feaug/cpu/loss/logit_weights.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
 #include "feaug/cpu/loss/tile_packing.hpp"
 #include "feaug/loss/pairing.hpp"
 #include "feaug/version.hpp"
@@ -57,12 +56,10 @@ double sum_of_weighted(const C* weights, const C* cosines, index_t count) {
 }
 
 /// One worker's tile: packed rows, packed columns, their products.
-template <element T>
+template <class C>
 class logit_tile {
  public:
-  using C = compute_t<T>;
-
-  logit_tile(const cpu_context& ctx, workspace::scope& scratch, const contrast<T>& problem,
+  logit_tile(const cpu_context& ctx, workspace::scope& scratch, const contrast<C>& problem,
              const tiling& cut)
       : problem_(&problem),
         instructions_(usable(ctx.instructions)),
@@ -81,7 +78,7 @@ class logit_tile {
   void load_rows(index_t begin, index_t count) {
     first_row_ = begin;
     row_count_ = count;
-    pack_rows(instructions_, problem_->rows, begin, count, problem_->cols, rows_);
+    problem_->rows.pack(instructions_, begin, count, problem_->cols, rows_);
   }
 
   /// products = rows · columnsᵀ for columns begin … begin + count − 1.
@@ -89,7 +86,7 @@ class logit_tile {
     first_column_ = begin;
     column_count_ = count;
     const index_t features = problem_->cols;
-    pack_rows(instructions_, problem_->columns, begin, count, features, columns_);
+    problem_->columns.pack(instructions_, begin, count, features, columns_);
     turn_into_panels(instructions_, columns_, count, features, panels_);
     cpu::multiply<C>(instructions_, {.a = rows_,
                                      .a_row = packed_stride(features),
@@ -207,7 +204,7 @@ class logit_tile {
   }
 
  private:
-  const contrast<T>* problem_;
+  const contrast<C>* problem_;
   instruction_set instructions_;
   C* rows_;
   C* columns_;

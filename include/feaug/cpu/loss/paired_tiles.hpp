@@ -9,11 +9,12 @@
 #pragma once
 
 #include <algorithm>
-#include <concepts>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
-#include "feaug/core/element.hpp"
+#include "feaug/core/function_ref.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/add_row.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
@@ -22,7 +23,7 @@
 #include "feaug/cpu/core/tile_product.hpp"
 #include "feaug/cpu/loss/logit_tile.hpp"
 #include "feaug/cpu/loss/logit_weights.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
+#include "feaug/cpu/loss/row_reader.hpp"
 #include "feaug/cpu/loss/tile_packing.hpp"
 #include "feaug/version.hpp"
 
@@ -94,10 +95,10 @@ void for_each_meeting(cpu_context& ctx, index_t blocks, bool is_one_side, const 
 /// or, where `is_one_side`, all rows of `a` against all others, row i and row i ± N each other's
 /// positives, N half of them. Positives are left out of all sums. scale must satisfy
 /// can_fix_shift.
-template <element T>
+template <class C>
 struct paired_contrast {
-  row_stack<T> a;
-  row_stack<T> b;
+  row_reader<C> a;
+  row_reader<C> b;
   bool is_one_side = false;
   index_t cols = 0;
   double scale = 1;
@@ -113,21 +114,20 @@ struct paired_contrast {
 namespace detail {
 
 /// One worker's tiles of a meeting.
-template <element T>
+template <class C>
 class meeting_tile {
  public:
-  using C = compute_t<T>;
   static constexpr index_t strip = 64;  ///< rows of logits at a time, which stay close
 
   /// Rows of a block: three packed blocks fit the second-level cache, and a batch of some hundred
   /// rows is still eight blocks to share out.
-  static index_t block_rows(const paired_contrast<T>& problem) {
+  static index_t block_rows(const paired_contrast<C>& problem) {
     const index_t fitting = (1 << 15) / std::max<index_t>(1, problem.cols) / strip * strip;
     const index_t eighth = padded_columns((problem.rows() + 7) / 8);
     return std::min(std::clamp<index_t>(fitting, strip, 256), std::max<index_t>(eighth, 32));
   }
 
-  meeting_tile(const cpu_context& ctx, workspace::scope& scratch, const paired_contrast<T>& problem)
+  meeting_tile(const cpu_context& ctx, workspace::scope& scratch, const paired_contrast<C>& problem)
       : problem_(&problem),
         instructions_(usable(ctx.instructions)),
         size_(block_rows(problem)),
@@ -139,13 +139,13 @@ class meeting_tile {
   void load_rows(index_t block) {
     first_row_ = block * size_;
     row_count_ = std::min(size_, problem_->rows() - first_row_);
-    pack_rows(instructions_, problem_->a, first_row_, row_count_, problem_->cols, rows_);
+    problem_->a.pack(instructions_, first_row_, row_count_, problem_->cols, rows_);
   }
   void load_columns(index_t block) {
     first_column_ = block * size_;
     column_count_ = std::min(size_, problem_->rows() - first_column_);
-    const row_stack<T>& columns = problem_->is_one_side ? problem_->a : problem_->b;
-    pack_rows(instructions_, columns, first_column_, column_count_, problem_->cols, columns_);
+    const row_reader<C>& columns = problem_->is_one_side ? problem_->a : problem_->b;
+    columns.pack(instructions_, first_column_, column_count_, problem_->cols, columns_);
     turn_into_panels(instructions_, columns_, column_count_, problem_->cols, panels_);
   }
 
@@ -231,7 +231,7 @@ class meeting_tile {
     cpu::multiply<C>(instructions_, product);
   }
 
-  const paired_contrast<T>* problem_;
+  const paired_contrast<C>* problem_;
   instruction_set instructions_;
   index_t size_;
   C* rows_;
@@ -245,22 +245,20 @@ class meeting_tile {
 };
 
 /// A tile and what else one worker needs, for all workers.
-template <element T>
+template <class C>
 struct meeting_workers {
-  using C = compute_t<T>;
-
   struct one {
-    meeting_tile<T> tile;
+    meeting_tile<C> tile;
     C* of_rows;
     C* of_columns;
   };
   std::vector<one> all;
 
   /// `numbers` for the rows of a block, and as many for the columns.
-  meeting_workers(cpu_context& ctx, workspace::scope& scratch, const paired_contrast<T>& problem,
+  meeting_workers(cpu_context& ctx, workspace::scope& scratch, const paired_contrast<C>& problem,
                   index_t blocks, index_t numbers) {
     for (int worker = 0; worker < worker_count(ctx, blocks); ++worker)
-      all.push_back({.tile = meeting_tile<T>(ctx, scratch, problem),
+      all.push_back({.tile = meeting_tile<C>(ctx, scratch, problem),
                      .of_rows = scratch.take<C>(numbers),
                      .of_columns = scratch.take<C>(numbers)});
   }
@@ -277,15 +275,14 @@ struct paired_exponentials {
 
 /// Fills `sums`, N each, with the sums of products with cosines if they are wanted. Scratch: three
 /// blocks of rows a worker.
-template <element T>
-void paired_sums(cpu_context& ctx, const paired_contrast<T>& problem, bool with_cosines,
+template <class C>
+void paired_sums(cpu_context& ctx, const paired_contrast<C>& problem, bool with_cosines,
                  const detail::paired_exponentials& sums) {
-  using C = compute_t<T>;
-  const index_t size = detail::meeting_tile<T>::block_rows(problem);
+  const index_t size = detail::meeting_tile<C>::block_rows(problem);
   const index_t blocks = (problem.rows() + size - 1) / size;
   const index_t width = padded_columns(size);
   workspace::scope scratch(ctx.workspace);
-  detail::meeting_workers<T> workers(ctx, scratch, problem, blocks, 2 * width);
+  detail::meeting_workers<C> workers(ctx, scratch, problem, blocks, 2 * width);
   std::fill_n(sums.of_a, problem.rows(), detail::exponential_sums{});
   std::fill_n(sums.of_b, problem.rows(), detail::exponential_sums{});
   const auto add_with_cosines = [&](const logit_row<C>& row, instruction_set instructions, C* copy,
@@ -302,7 +299,7 @@ void paired_sums(cpu_context& ctx, const paired_contrast<T>& problem, bool with_
   detail::for_each_meeting(
       ctx, blocks, problem.is_one_side, [&](const detail::meeting& pair, int worker) {
         auto& my = workers.all[static_cast<std::size_t>(worker)];
-        detail::meeting_tile<T>& tile = my.tile;
+        detail::meeting_tile<C>& tile = my.tile;
         const instruction_set instructions = tile.instructions();
         C* const of_columns = my.of_columns;
         tile.load_rows(pair.first);
@@ -340,43 +337,46 @@ struct paired_weights {
   const C* of_b;
 };
 
+/// Where row i's gradient is summed up.
+template <class C>
+using row_destination = std::type_identity_t<feaug::detail::function_ref<C*(index_t i)>>;
+
 /// gradients += Σ_j exp(s_ij − shift) (u_i + v_j) b_j for every row of a, and the same for every
 /// row of b; where there is one side, its rows play both parts. Rows of the destinations are `cols`
 /// long. Scratch: five blocks of rows a worker.
-template <element T>
-requires std::same_as<T, compute_t<T>>
-void paired_gradients(cpu_context& ctx, const paired_contrast<T>& problem,
-                      const paired_weights<T>& weights, const auto& row_of_a,
-                      const auto& row_of_b) {
-  const index_t size = detail::meeting_tile<T>::block_rows(problem);
+template <class C>
+void paired_gradients(cpu_context& ctx, const paired_contrast<C>& problem,
+                      const paired_weights<C>& weights, const row_destination<C>& row_of_a,
+                      const row_destination<C>& row_of_b) {
+  const index_t size = detail::meeting_tile<C>::block_rows(problem);
   const index_t blocks = (problem.rows() + size - 1) / size;
   const index_t stride = packed_stride(problem.cols);
   const instruction_set instructions = usable(ctx.instructions);
   workspace::scope scratch(ctx.workspace);
-  detail::meeting_workers<T> workers(ctx, scratch, problem, blocks, size * stride);
-  std::vector<T*> others;
+  detail::meeting_workers<C> workers(ctx, scratch, problem, blocks, size * stride);
+  std::vector<C*> others;
   for (std::size_t worker = 0; worker < workers.all.size(); ++worker)
-    others.push_back(scratch.take<T>(padded_columns(size)));
-  const auto add = [&](const T* from, index_t count, const auto& row_at) {
+    others.push_back(scratch.take<C>(padded_columns(size)));
+  const auto add = [&](const C* from, index_t count, const auto& row_at) {
     for (index_t i = 0; i < count; ++i)
-      add_row<T>(instructions, from + i * stride, problem.cols, row_at(i));
+      add_row<C>(instructions, from + i * stride, problem.cols, row_at(i));
   };
   detail::for_each_meeting(
       ctx, blocks, problem.is_one_side, [&](const detail::meeting& pair, int worker) {
         auto& my = workers.all[static_cast<std::size_t>(worker)];
-        T* const of_columns = others[static_cast<std::size_t>(worker)];
-        detail::meeting_tile<T>& tile = my.tile;
+        C* const of_columns = others[static_cast<std::size_t>(worker)];
+        detail::meeting_tile<C>& tile = my.tile;
         tile.load_rows(pair.first);
-        std::fill_n(my.of_rows, tile.row_count() * stride, T{0});
+        std::fill_n(my.of_rows, tile.row_count() * stride, C{0});
         for (index_t second = 0; second < pair.seconds; ++second) {
           tile.load_columns(pair.second + second);
-          std::fill_n(of_columns, padded_columns(tile.column_count()), T{0});
+          std::fill_n(of_columns, padded_columns(tile.column_count()), C{0});
           std::copy_n(weights.of_b + tile.first_column(), tile.column_count(), of_columns);
-          std::fill_n(my.of_columns, tile.column_count() * stride, T{0});
+          std::fill_n(my.of_columns, tile.column_count() * stride, C{0});
           tile.for_each_strip([&](index_t first, index_t count) {
             for (index_t i = 0; i < count; ++i) {
-              const T own = weights.of_a[tile.first_row() + first + i];
-              weigh<T>(tile.instructions(), tile.logits(i), own, of_columns);
+              const C own = weights.of_a[tile.first_row() + first + i];
+              weigh<C>(tile.instructions(), tile.logits(i), own, of_columns);
             }
             tile.add_columns(count, my.of_rows + first * stride);
             if (!tile.is_diagonal()) tile.add_rows(first, count, my.of_columns);

@@ -1,8 +1,7 @@
-// Sinkhorn: scores become assignments that use all prototypes alike.
+// How the CPU carries out sinkhorn.
 #pragma once
 
 #include <string_view>
-#include <type_traits>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -15,68 +14,62 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Assignments of N samples to P prototypes, balanced over the prototypes (Cuturi, arXiv 1306.0895,
-/// as SwAV takes it: Caron et al., arXiv 2006.09882). exp(scores / epsilon) is scaled to total 1;
-/// each iteration scales every column to sum 1/P, then every row to sum 1/(N + K); at last all is
-/// multiplied by N + K, so that rows sum to 1. Without iterations only the total is N + K.
-///
-/// * scores, out: N × P. out may be scores itself (same pointer, same strides); any other overlap
-/// is an error.
-/// * extra_scores: K × P of the options: their rows take part and are not written.
-///
-/// A constant: it has no gradient, as in SwAV. Computed with logarithms, so that it is finite while
-/// scores / epsilon are far from double's range, and rows sum to 1 to rounding. A score of −∞ is an
-/// assignment of 0; a row of −∞ alone is 0 throughout, a prototype of −∞ alone takes no part. NaN
-/// or +∞ makes NaN of everything, since every row is read by all through the columns.
-/// Scratch: 8 bytes a row and a prototype, and 16 a prototype and thread.
-template <class S, class T = std::remove_const_t<S>>
-requires element<T>
-void sinkhorn(cpu_context& ctx, const matrix_view<S>& scores,
-              std::type_identity_t<matrix_view<T>> out,
-              const std::type_identity_t<sinkhorn_options<T>>& options = {}) {
-  using C = compute_t<T>;
-  constexpr std::string_view op = "sinkhorn";
-  const matrix_view<const T> read = scores;
-  check::sinkhorn_inputs<T>(op, read, options);
-  check::sinkhorn_output<T>(op, out, read, options);
-  const index_t cols = scores.cols();
-  workspace::scope scratch(ctx.workspace);
-  auto* const potentials = scratch.take<double>(cols);
-  cpu::sinkhorn_iterations<T>(ctx, {.first = read, .second = options.extra_scores}, cols,
-                              options.epsilon, options.iterations, potentials);
-  const cpu::row_soft_maxes<C> soft_maxes(ctx, scratch, cols);
-  cpu::for_each_row_block(ctx, scores.rows(), cols, [&](index_t begin, index_t count, int worker) {
-    cpu::row_soft_max<C>& row = soft_maxes.of(worker);
-    for (index_t i = begin; i < begin + count; ++i) {
-      row.take(
-          detail::row_exponents<T, memory_space::host>{
-              read.row(i), 1.0 / options.epsilon, {potentials, cols}},
-          cols);
-      const auto factor = static_cast<C>(row.factor(options.iterations > 0));
-      for (index_t j = 0; j < cols; ++j) out(i, j) = store<T>(row.weights[j] * factor);
-    }
-  });
-}
+namespace cpu {
 
-/// What sinkhorn found, one number a prototype: assignment row i is the soft-max of scores_i /
-/// epsilon + potentials. An assignment_target of these and the scores stands for the assignments in
-/// assignment_loss, without a second N × P array. In double for every T: they are as large as
-/// scores / epsilon, and differences of them count.
-template <class S, class T = std::remove_const_t<S>>
-requires element<T>
-void sinkhorn_potentials(cpu_context& ctx, const matrix_view<S>& scores,
-                         vector_view<double> potentials,
-                         const std::type_identity_t<sinkhorn_options<T>>& options = {}) {
-  constexpr std::string_view op = "sinkhorn_potentials";
-  const matrix_view<const T> read = scores;
-  check::sinkhorn_inputs<T>(op, read, options);
-  check::sinkhorn_output<T>(op, potentials, read, options);
-  const index_t cols = scores.cols();
-  workspace::scope scratch(ctx.workspace);
-  auto* const found = scratch.take<double>(cols);
-  cpu::sinkhorn_iterations<T>(ctx, {.first = read, .second = options.extra_scores}, cols,
-                              options.epsilon, options.iterations, found);
-  for (index_t j = 0; j < cols; ++j) potentials[j] = found[j];
-}
+/// A validated call. Scratch: 8 bytes a row and a prototype, and 16 a prototype and thread.
+template <element T>
+class sinkhorn_call {
+ public:
+  using C = compute_t<T>;
+
+  sinkhorn_call(cpu_context& ctx, std::string_view op, const matrix_view<const T>& scores,
+                const sinkhorn_options<T>& options)
+      : ctx_(ctx), scratch_(ctx.workspace), scores_(scores), options_(options) {
+    check::sinkhorn_inputs(op, scores, options);
+  }
+
+  void write_assignments(const matrix_view<T>& out) {
+    const index_t cols = scores_.cols();
+    const vector_view<const double> potentials = iterate();
+    const row_soft_maxes<C> soft_maxes(ctx_, scratch_, cols);
+    for_each_row_block(ctx_, scores_.rows(), cols, [&](index_t begin, index_t count, int worker) {
+      row_soft_max<C>& row = soft_maxes.of(worker);
+      for (index_t i = begin; i < begin + count; ++i) {
+        row.take(
+            feaug::detail::row_exponents<T, memory_space::host>{scores_.row(i),
+                                                                1.0 / options_.epsilon, potentials},
+            cols);
+        const auto factor = static_cast<C>(row.factor(options_.iterations > 0));
+        for (index_t j = 0; j < cols; ++j) out(i, j) = store<T>(row.weights[j] * factor);
+      }
+    });
+  }
+
+  void write_potentials(const vector_view<double>& potentials) {
+    const vector_view<const double> found = iterate();
+    for (index_t j = 0; j < found.size(); ++j) potentials[j] = found[j];
+  }
+
+ private:
+  vector_view<const double> iterate() {
+    const index_t cols = scores_.cols();
+    auto* const potentials = scratch_.template take<double>(cols);
+    sinkhorn_iterations<T>(ctx_, {.first = scores_, .second = options_.extra_scores}, cols,
+                           options_.epsilon, options_.iterations, potentials);
+    return {potentials, cols};
+  }
+
+  cpu_context& ctx_;
+  workspace::scope scratch_;
+  matrix_view<const T> scores_;
+  sinkhorn_options<T> options_;
+};
+
+}  // namespace cpu
+
+template <element T>
+struct detail::sinkhorn_call<cpu_context, T> : cpu::sinkhorn_call<T> {
+  using cpu::sinkhorn_call<T>::sinkhorn_call;
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

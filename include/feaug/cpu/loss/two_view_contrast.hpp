@@ -19,7 +19,9 @@
 #include "feaug/loss/two_view_contrast.hpp"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+namespace cpu {
 
 /// One call. Side s has rows 0 … N − 1; its numbers lie at s·N in every array of 2N.
 template <element T>
@@ -27,20 +29,40 @@ class two_view_call {
  public:
   using C = compute_t<T>;
 
-  two_view_call(cpu_context& ctx, std::string_view op, const two_view_problem<T>& problem)
+  two_view_call(cpu_context& ctx, std::string_view op,
+                const feaug::detail::two_view_problem<T>& problem)
       : ctx_(ctx), scratch_(ctx.workspace), problem_(problem) {
     problem_.validate(op);
     rows_ = problem.rows();
     cols_ = problem.cols();
-    problem_.temperature = cpu::number_of(problem.temperature, problem.learnable_temperature);
+    problem_.temperature = number_of(problem.temperature, problem.learnable_temperature);
   }
 
   [[nodiscard]] index_t outputs() const { return problem_.reduction.outputs(); }
   [[nodiscard]] index_t statistics_size() const { return 2 * rows_; }
 
+  void forward(vector_view<C> loss, vector_view<C> statistics) {
+    prepare();
+    row_losses(false);
+    write(loss, statistics);
+  }
+  void forward_and_backward(vector_view<C> loss) {
+    prepare();
+    row_losses(true);
+    view_gradients();
+    write(loss, {});
+  }
+  void backward(vector_view<const C> statistics) {
+    prepare();
+    restore(statistics);
+    view_gradients();
+    temperature_gradient();
+  }
+
+ private:
   void prepare() {
-    both_ = cpu::make_stack<T>(ctx_, scratch_, problem_.normalize, problem_.views[0].value,
-                               problem_.views[1].value);
+    both_ = make_stack<T>(ctx_, scratch_, problem_.normalize, problem_.views[0].value,
+                          problem_.views[1].value);
     coefficients_ = scratch_.template take<double>(2 * rows_);
     log_sums_ = scratch_.template take<double>(2 * rows_);
     row_losses_ = scratch_.template take<double>(2 * rows_);
@@ -48,27 +70,28 @@ class two_view_call {
     if (problem_.positive_weighting != 0) weigh_positives();
   }
 
-  void forward(bool gradients) {
+  void row_losses(bool gradients) {
     const bool by_temperature = gradients && problem_.learnable_temperature.wants_gradient();
-    soft_maxes(by_temperature, [&](int side, index_t i, const cpu::row_statistics& row) {
+    soft_maxes(by_temperature, [&](int side, index_t i, const row_statistics& row) {
       const index_t at = side * rows_ + i;
+      const feaug::detail::margin_terms terms = terms_of(side, i, row.log_sum, row.positive_cosine);
       log_sums_[at] = row.log_sum;
-      const double margin = margin_of(at, row.log_sum, row.positive_cosine);
-      row_losses_[at] = problem_.decoupled ? margin : softplus(margin);
-      set_coefficient(side, i, margin);
-      set_scale_term(at, row);
+      row_losses_[at] = terms.loss;
+      coefficients_[at] = terms.coefficient;
+      scale_terms_[at] =
+          terms.by_inverse_temperature(row.mean_cosine, weighed(at, row.positive_cosine));
     });
     if (by_temperature) write_temperature_gradient();
   }
 
   void restore(vector_view<const C> statistics) {
     for (int side = 0; side < 2; ++side) {
-      cpu::for_each_row_block(ctx_, rows_, cols_, [&](index_t begin, index_t count, int) {
+      for_each_row_block(ctx_, rows_, cols_, [&](index_t begin, index_t count, int) {
         for (index_t i = begin; i < begin + count; ++i) {
           const index_t at = side * rows_ + i;
           log_sums_[at] = static_cast<double>(statistics[at]);
-          const double cosine = cpu::dot(both_, i, both_, rows_ + i, cols_);
-          set_coefficient(side, i, margin_of(at, log_sums_[at], cosine));
+          const double cosine = dot(both_, i, both_, rows_ + i, cols_);
+          coefficients_[at] = terms_of(side, i, log_sums_[at], cosine).coefficient;
         }
       });
     }
@@ -85,20 +108,22 @@ class two_view_call {
     for (int side = 0; side < 2; ++side) {
       const operand<T>& view = problem_.views[side];
       if (!view.wants_gradient()) continue;
-      const cpu::contrast<T> problem = contrast_of(side);
+      const row_stack<T> rows = view_stack(side);
       const index_t rows_at = side * rows_;
       const index_t columns_at = problem_.over_both() ? 0 : (1 - side) * rows_;
-      cpu::gradient_pass(
-          ctx_, problem, weights_from(rows_at), weights_from(columns_at), [&](index_t i, C* sum) {
-            cpu::finish_gradient(view, problem.rows, i, i, 1.0 / problem_.temperature, sum);
-          });
+      gradient_pass<C>(ctx_, contrast_of(side), weights_from(rows_at), weights_from(columns_at),
+                       [&](index_t i, C* sum) {
+                         finish_gradient(view, rows, i, i, 1.0 / problem_.temperature, sum);
+                       });
     }
   }
 
   void temperature_gradient() {
     if (!problem_.learnable_temperature.wants_gradient()) return;
-    soft_maxes(true, [&](int side, index_t i, const cpu::row_statistics& row) {
-      set_scale_term(side * rows_ + i, row);
+    soft_maxes(true, [&](int side, index_t i, const row_statistics& row) {
+      const index_t at = side * rows_ + i;
+      // With the statistics that restore was given, not those of this pass.
+      scale_terms_[at] = coefficients_[at] * (row.mean_cosine - weighed(at, row.positive_cosine));
     });
     write_temperature_gradient();
   }
@@ -108,12 +133,11 @@ class two_view_call {
       for (index_t i = 0; i < rows_; ++i)
         row_losses_[i] = 0.5 * (row_losses_[i] + row_losses_[rows_ + i]);
     }
-    cpu::write_loss(problem_.reduction, row_losses_, loss);
+    write_loss(problem_.reduction, row_losses_, loss);
     for (index_t i = 0; !statistics.empty() && i < 2 * rows_; ++i)
       statistics[i] = static_cast<C>(log_sums_[i]);
   }
 
- private:
   /// finish(side, i, row_statistics) for every row of both sides.
   template <class Finish>
   void soft_maxes(bool with_mean_cosine, const Finish& finish) {
@@ -122,20 +146,19 @@ class two_view_call {
       return;
     }
     for (int side = 0; side < 2; ++side) {
-      cpu::soft_max_pass(
-          ctx_, contrast_of(side), false, with_mean_cosine,
-          [&](index_t i, const cpu::row_statistics& row, C*) { finish(side, i, row); });
+      soft_max_pass<C>(ctx_, contrast_of(side), false, with_mean_cosine,
+                       [&](index_t i, const row_statistics& row, C*) { finish(side, i, row); });
     }
   }
 
   [[nodiscard]] bool has_fixed_shift() const {
-    return problem_.normalize && cpu::can_fix_shift<C>(1.0 / problem_.temperature);
+    return problem_.normalize && can_fix_shift<C>(1.0 / problem_.temperature);
   }
 
-  [[nodiscard]] cpu::paired_contrast<T> all_pairs() const {
+  [[nodiscard]] paired_contrast<C> all_pairs() const {
     const bool is_one_side = problem_.over_both();
     return {.a = is_one_side ? both_ : view_stack(0),
-            .b = is_one_side ? cpu::row_stack<T>{} : view_stack(1),
+            .b = is_one_side ? row_stack<T>{} : view_stack(1),
             .is_one_side = is_one_side,
             .cols = cols_,
             .scale = 1.0 / problem_.temperature};
@@ -145,19 +168,19 @@ class two_view_call {
   template <class Finish>
   void paired_soft_maxes(bool with_mean_cosine, const Finish& finish) {
     workspace::scope scratch(ctx_.workspace);
-    auto* const sums = scratch.template take<cpu::detail::exponential_sums>(2 * rows_);
-    cpu::paired_sums(ctx_, all_pairs(), with_mean_cosine,
-                     {sums, problem_.over_both() ? sums : sums + rows_});
-    const auto shift = static_cast<double>(cpu::fixed_shift<C>(1.0 / problem_.temperature));
-    cpu::for_each_row_block(ctx_, rows_, cols_, [&](index_t begin, index_t count, int) {
+    auto* const sums = scratch.template take<detail::exponential_sums>(2 * rows_);
+    paired_sums<C>(ctx_, all_pairs(), with_mean_cosine,
+                   {sums, problem_.over_both() ? sums : sums + rows_});
+    const auto shift = static_cast<double>(fixed_shift<C>(1.0 / problem_.temperature));
+    for_each_row_block(ctx_, rows_, cols_, [&](index_t begin, index_t count, int) {
       for (index_t i = begin; i < begin + count; ++i) {
-        const double positive_cosine = cpu::dot(both_, i, both_, rows_ + i, cols_);
+        const double positive_cosine = dot(both_, i, both_, rows_ + i, cols_);
         for (int side = 0; side < 2; ++side) {
-          const cpu::detail::exponential_sums& sum = sums[side * rows_ + i];
+          const detail::exponential_sums& sum = sums[side * rows_ + i];
           finish(side, i,
-                 cpu::row_statistics{.log_sum = cpu::detail::log_of_sum(sum.sum, shift),
-                                     .positive_cosine = positive_cosine,
-                                     .mean_cosine = sum.sum == 0 ? 0.0 : sum.cosine_sum / sum.sum});
+                 row_statistics{.log_sum = detail::log_of_sum(sum.sum, shift),
+                                .positive_cosine = positive_cosine,
+                                .mean_cosine = sum.sum == 0 ? 0.0 : sum.cosine_sum / sum.sum});
         }
       }
     });
@@ -169,36 +192,36 @@ class two_view_call {
     const double scale = 1.0 / problem_.temperature;
     workspace::scope scratch(ctx_.workspace);
     auto* const weights = scratch.template take<T>(2 * rows_);
-    const cpu::soft_max_weights all = weights_from(0);
+    const softmax_weights all = weights_from(0);
     for (index_t at = 0; at < 2 * rows_; ++at)
-      weights[at] = all.template with_shift<T>(at, cpu::fixed_shift<T>(scale));
+      weights[at] = weight_with_shift<T>(all, at, fixed_shift<T>(scale));
     const auto row = [&](index_t at) {
       return at < rows_ ? problem_.views[0].gradient.row(at)
                         : problem_.views[1].gradient.row(at - rows_);
     };
     for (index_t at = 0; at < 2 * rows_; ++at) std::fill_n(row(at), cols_, T{0});
     const index_t second = problem_.over_both() ? 0 : rows_;
-    cpu::paired_gradients(ctx_, all_pairs(), {weights, weights + second}, row,
-                          [&](index_t at) { return row(second + at); });
-    cpu::for_each_row_block(ctx_, 2 * rows_, cols_, [&](index_t begin, index_t count, int) {
+    paired_gradients<C>(ctx_, all_pairs(), {weights, weights + second}, row,
+                        [&](index_t at) { return row(second + at); });
+    for_each_row_block(ctx_, 2 * rows_, cols_, [&](index_t begin, index_t count, int) {
       for (index_t at = begin; at < begin + count; ++at) {
         const index_t positive = at < rows_ ? at + rows_ : at - rows_;
         const operand<T>& view = problem_.views[at < rows_ ? 0 : 1];
         both_.add_row(positive, -(all.pull(at) + all.pull(positive)), cols_, row(at));
-        cpu::finish_gradient(view, both_, at, at < rows_ ? at : at - rows_, scale, row(at));
+        finish_gradient(view, both_, at, at < rows_ ? at : at - rows_, scale, row(at));
       }
     });
   }
 
   /// One view's rows as a stack.
-  [[nodiscard]] cpu::row_stack<T> view_stack(int side) const {
+  [[nodiscard]] row_stack<T> view_stack(int side) const {
     return {.first = problem_.views[side].value,
             .second = {},
             .inverse = both_.inverse == nullptr ? nullptr : both_.inverse + side * rows_};
   }
 
-  [[nodiscard]] cpu::contrast<T> contrast_of(int side) const {
-    const cpu::row_stack<T> columns = problem_.over_both() ? both_ : view_stack(1 - side);
+  [[nodiscard]] contrast<C> contrast_of(int side) const {
+    const row_stack<T> columns = problem_.over_both() ? both_ : view_stack(1 - side);
     const index_t others_at = problem_.over_both() ? (1 - side) * rows_ : 0;
     return {.rows = view_stack(side),
             .columns = columns,
@@ -212,59 +235,53 @@ class two_view_call {
             .scale = 1.0 / problem_.temperature};
   }
 
-  /// DCLW's weights, the same for a pair's two rows: 2 − N·softmax_i(cos_i / σ).
+  /// DCLW's weights, the same for a pair's two rows.
   void weigh_positives() {
     positive_weights_ = scratch_.template take<double>(2 * rows_);
-    cpu::for_each_row_block(ctx_, rows_, cols_, [&](index_t begin, index_t count, int) {
+    for_each_row_block(ctx_, rows_, cols_, [&](index_t begin, index_t count, int) {
       for (index_t i = begin; i < begin + count; ++i)
-        positive_weights_[i] =
-            cpu::dot(both_, i, both_, rows_ + i, cols_) / problem_.positive_weighting;
+        positive_weights_[i] = dot(both_, i, both_, rows_ + i, cols_) / problem_.positive_weighting;
     });
-    const double largest = cpu::largest_of(positive_weights_, rows_);
+    const double largest = largest_of(positive_weights_, rows_);
     double sum = 0;
     for (index_t i = 0; i < rows_; ++i)
       sum += positive_weights_[i] = std::exp(positive_weights_[i] - largest);
     for (index_t i = 0; i < rows_; ++i) {
-      positive_weights_[i] = 2.0 - static_cast<double>(rows_) * positive_weights_[i] / sum;
+      positive_weights_[i] = feaug::detail::positive_weight(rows_, positive_weights_[i], sum);
       positive_weights_[rows_ + i] = positive_weights_[i];
     }
   }
   [[nodiscard]] double weighed(index_t at, double positive_cosine) const {
     return positive_weights_ == nullptr ? positive_cosine : positive_weights_[at] * positive_cosine;
   }
-  [[nodiscard]] double margin_of(index_t at, double log_sum, double positive_cosine) const {
-    return log_sum - weighed(at, positive_cosine) / problem_.temperature;
-  }
-  void set_scale_term(index_t at, const cpu::row_statistics& row) {
-    scale_terms_[at] = coefficients_[at] * (row.mean_cosine - weighed(at, row.positive_cosine));
+  /// `positive_cosine` as it is, not weighed.
+  [[nodiscard]] feaug::detail::margin_terms terms_of(int side, index_t i, double log_sum,
+                                                     double positive_cosine) const {
+    const index_t at = side * rows_ + i;
+    const double weight = problem_.over_both() ? problem_.reduction.gradient_weight(at)
+                                               : 0.5 * problem_.reduction.gradient_weight(i);
+    return {log_sum, weighed(at, positive_cosine), problem_.temperature, weight,
+            problem_.decoupled};
   }
   /// What the rows from `at` on weigh in a gradient.
-  [[nodiscard]] cpu::soft_max_weights weights_from(index_t at) const {
+  [[nodiscard]] softmax_weights weights_from(index_t at) const {
     return {.coefficient = coefficients_ + at,
             .log_sum = log_sums_ + at,
             .positive_weight = positive_weights_ == nullptr ? nullptr : positive_weights_ + at};
   }
 
-  void set_coefficient(int side, index_t i, double margin) {
-    const index_t at = side * rows_ + i;
-    const double weight = problem_.over_both() ? problem_.reduction.gradient_weight(at)
-                                               : 0.5 * problem_.reduction.gradient_weight(i);
-    // Decoupled, the loss is the margin itself; its NaN reaches the gradient through the soft-max.
-    coefficients_[at] = problem_.decoupled ? weight : weight * sigmoid(margin);
-  }
-
   void write_temperature_gradient() {
-    cpu::write_scalar_gradient(problem_.learnable_temperature,
-                               -cpu::sum_in_order(scale_terms_, 2 * rows_) /
-                                   (problem_.temperature * problem_.temperature));
+    write_scalar_gradient(
+        problem_.learnable_temperature,
+        feaug::detail::by_temperature(sum_in_order(scale_terms_, 2 * rows_), problem_.temperature));
   }
 
   cpu_context& ctx_;
   workspace::scope scratch_;
-  two_view_problem<T> problem_;
+  feaug::detail::two_view_problem<T> problem_;
   index_t rows_ = 0;
   index_t cols_ = 0;
-  cpu::row_stack<T> both_;  // view 0, then view 1
+  row_stack<T> both_;  // view 0, then view 1
   double* coefficients_ = nullptr;
   double* positive_weights_ = nullptr;  // null: all are 1
   double* log_sums_ = nullptr;
@@ -272,4 +289,11 @@ class two_view_call {
   double* scale_terms_ = nullptr;
 };
 
-}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail
+}  // namespace cpu
+
+template <element T>
+struct detail::two_view_call<cpu_context, T> : cpu::two_view_call<T> {
+  using cpu::two_view_call<T>::two_view_call;
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 
+#include "feaug/core/element.hpp"
+#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/parallel.hpp"
-#include "feaug/cpu/core/unit_rows.hpp"
+#include "feaug/cpu/core/workspace.hpp"
 #include "feaug/cpu/queue/score_rows.hpp"
 #include "feaug/cpu/queue/top_k.hpp"
 #include "feaug/queue/queue_shadow.hpp"

@@ -1,13 +1,14 @@
-// Exact nearest neighbours by cosine, in a support queue or in any matrix.
+// How the CPU carries out nearest.
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <span>
-#include <type_traits>
 
-#include "feaug/core/error.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/unit_rows.hpp"
@@ -22,7 +23,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace detail {
+namespace cpu {
 
 /// One query's found rows, into whichever outputs there are.
 template <element T>
@@ -53,16 +54,15 @@ void write_neighbours(const matrix_view<const T>& rows, index_t query, index_t k
 }
 
 template <element T>
-void search(cpu_context& ctx, const cpu::search_space<T>& space,
-            const matrix_view<const T>& queries, const nearest_outputs<T>& outputs,
-            const nearest_options& options) {
+void search(cpu_context& ctx, const search_space<T>& space, const matrix_view<const T>& queries,
+            const nearest_outputs<T>& outputs, const nearest_options& options) {
   const auto found = [&](index_t query, std::span<const candidate> best, double norm) {
     write_neighbours(space.rows, query, options.k, best, norm, outputs);
   };
-  if (cpu::is_worth_screening(ctx, space, queries.rows(), options.k)) {
-    cpu::screened_scan(ctx, space, queries, options.k, options.exclude_ids, found);
+  if (is_worth_screening(ctx, space, queries.rows(), options.k)) {
+    screened_scan(ctx, space, queries, options.k, options.exclude_ids, found);
   } else {
-    cpu::exact_scan(ctx, space, queries, options.k, options.exclude_ids, found);
+    exact_scan(ctx, space, queries, options.k, options.exclude_ids, found);
   }
 }
 
@@ -77,66 +77,50 @@ void search_raw(cpu_context& ctx, const matrix_view<const T>& rows,
                 const nearest_outputs<T>& outputs, const nearest_options& options,
                 const queue_shadow& shadow = {}) {
   workspace::scope scratch(ctx.workspace);
-  cpu::search_space<T> space = {
+  search_space<T> space = {
       .rows = rows, .ids = ids, .similarity = options.similarity, .shadow = shadow};
   if (rows.rows() <= most_kept_norms) {
     auto* inverse = scratch.take<double>(rows.rows());
-    cpu::inverse_norms(ctx, rows, default_norm_eps, inverse);
+    inverse_norms(ctx, rows, default_norm_eps, inverse);
     space.inverse_norms = inverse;
   }
   search(ctx, space, queries, outputs, options);
 }
 
-}  // namespace detail
+}  // namespace cpu
 
-/// The k nearest filled rows of the queue by cosine for every query (N × D), nearest first, equal
-/// ones by the lower slot.
-///
-/// Exact: queue/nearest.hpp says what nearest means. Neighbours are constants: there is no
-/// gradient.
-///
-/// Errors: an empty queue, k outside 1 … the filled slots, a similarity range that is none, shapes,
-/// exclude_ids for a queue without ids, no output at all, an output that overlaps an input or
-/// another output.
-///
 /// Most rows are passed over without being scored, by products of 8 bits and a proved bound, where
 /// the machine has instructions for them, k ≤ 32, and the queue has a shadow or there are enough
 /// queries to make one for.
 ///
 /// Scratch: at most 4 MiB, and 352 KiB a thread (96 KiB + 16·k bytes for k > 16384); for raw rows 8
 /// bytes a row besides.
-template <element T>
-void nearest(cpu_context& ctx, const support_queue<T>& queue,
-             std::type_identity_t<matrix_view<const T>> queries,
-             const std::type_identity_t<nearest_outputs<T>>& outputs,
-             const nearest_options& options = {}) {
-  check::valid("nearest", queue);
-  const matrix_view<const T> filled = queue.storage.rows_from(0, *queue.size);
-  detail::check_nearest<T, memory_space::host>(filled, "queue", queue.ids, queries, outputs,
-                                               options);
-  if (queue.normalize) {
-    detail::search<T>(ctx,
-                      {.rows = filled,
-                       .unit = true,
-                       .ids = queue.ids,
-                       .similarity = options.similarity,
-                       .shadow = queue.shadow},
-                      queries, outputs, options);
-  } else {
-    detail::search_raw<T>(ctx, filled, queue.ids, queries, outputs, options, queue.shadow);
+template <>
+struct detail::nearest_on<cpu_context> {
+  /// `rows` are the queue's filled ones.
+  template <element T>
+  static void in_queue(cpu_context& ctx, const support_queue<T>& queue,
+                       const matrix_view<const T>& rows, const matrix_view<const T>& queries,
+                       const nearest_outputs<T>& outputs, const nearest_options& options) {
+    if (queue.normalize) {
+      cpu::search<T>(ctx,
+                     {.rows = rows,
+                      .unit = true,
+                      .ids = queue.ids,
+                      .similarity = options.similarity,
+                      .shadow = queue.shadow},
+                     queries, outputs, options);
+    } else {
+      cpu::search_raw<T>(ctx, rows, queue.ids, queries, outputs, options, queue.shadow);
+    }
   }
-}
 
-/// The same among the rows of any matrix, M × D, of any norm. There are no ids to exclude by.
-template <class S, class T = std::remove_const_t<S>>
-requires element<T>
-void nearest(cpu_context& ctx, const matrix_view<S>& support,
-             std::type_identity_t<matrix_view<const T>> queries,
-             const std::type_identity_t<nearest_outputs<T>>& outputs,
-             const nearest_options& options = {}) {
-  check::readable("nearest", "support", support);
-  detail::check_nearest<T, memory_space::host>(support, "support", {}, queries, outputs, options);
-  detail::search_raw<T>(ctx, support, {}, queries, outputs, options);
-}
+  template <element T>
+  static void in_rows(cpu_context& ctx, const matrix_view<const T>& rows,
+                      const matrix_view<const T>& queries, const nearest_outputs<T>& outputs,
+                      const nearest_options& options) {
+    cpu::search_raw<T>(ctx, rows, {}, queries, outputs, options);
+  }
+};
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

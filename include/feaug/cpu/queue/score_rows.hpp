@@ -2,6 +2,8 @@
 // promises.
 #pragma once
 
+#include <concepts>
+
 #include "feaug/core/element.hpp"
 #include "feaug/core/exact_dot.hpp"
 #include "feaug/core/tensor_view.hpp"

@@ -3,23 +3,27 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 
+#include "feaug/core/element.hpp"
+#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
-#include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/workspace.hpp"
 #include "feaug/cpu/queue/exact_scan.hpp"
+#include "feaug/cpu/queue/score_rows.hpp"
 #include "feaug/cpu/queue/screened_query.hpp"
 #include "feaug/cpu/queue/screening/codes.hpp"
 #include "feaug/cpu/queue/screening/screening_tile.hpp"
 #include "feaug/cpu/queue/screening/tile_shape.hpp"
 #include "feaug/queue/queue_shadow.hpp"
+#include "feaug/queue/ranking.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/workspace.hpp"

@@ -1,6 +1,9 @@
 // What a step adds up besides what its operators do, on the CPU. cuda/step/step.cuh has the same.
 #pragma once
 
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/operation.hpp"
 #include "feaug/cpu/core/put_gradient.hpp"
 #include "feaug/cpu/core/rows.hpp"

@@ -1,0 +1,90 @@
+// Rows to contrast, read as numbers whatever they are stored as.
+#pragma once
+
+#include <concepts>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/loss/row_stack.hpp"
+#include "feaug/cpu/loss/tile_packing.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+/// The rows of a row_stack of any type that computes in C. The passes over logits read rows through
+/// three functions of O(cols) work each, so that rows of float, half and bfloat16 share one compiled
+/// pass.
+template <std::floating_point C>
+class row_reader {
+ public:
+  row_reader() = default;
+  template <element T>
+  requires std::same_as<compute_t<T>, C>
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  row_reader(const row_stack<T>& stack)
+      : first_(matrix_of(stack.first)),
+        second_(matrix_of(stack.second)),
+        inverse_(stack.inverse),
+        functions_(&functions_of<T>) {}
+
+  [[nodiscard]] index_t rows() const { return first_.rows + second_.rows; }
+  /// Whether rows are unit rows.
+  [[nodiscard]] bool is_normalized() const { return inverse_ != nullptr; }
+
+  /// Writes rows begin … begin + count − 1 as pack_rows does.
+  void pack(instruction_set instructions, index_t begin, index_t count, index_t cols, C* to) const {
+    functions_->pack(*this, instructions, begin, count, cols, to);
+  }
+  /// The dot product of row i and the other's row j, in double. Both are stored as the same type.
+  [[nodiscard]] double dot(index_t i, const row_reader& other, index_t j, index_t cols) const {
+    return functions_->dot(*this, i, other, j, cols);
+  }
+  /// target += weight · row i
+  void add_row(index_t i, double weight, index_t cols, C* target) const {
+    functions_->add_row(*this, i, weight, cols, target);
+  }
+
+ private:
+  struct matrix {
+    const void* data = nullptr;
+    index_t rows = 0;
+    index_t cols = 0;
+    index_t row_stride = 0;
+  };
+  struct functions {
+    void (*pack)(const row_reader&, instruction_set, index_t, index_t, index_t, C*);
+    double (*dot)(const row_reader&, index_t, const row_reader&, index_t, index_t);
+    void (*add_row)(const row_reader&, index_t, double, index_t, C*);
+  };
+
+  template <element T>
+  static matrix matrix_of(const matrix_view<const T>& view) {
+    return {view.data, view.rows(), view.cols(), view.row_stride()};
+  }
+  template <element T>
+  static matrix_view<const T> view_of(const matrix& m) {
+    return {static_cast<const T*>(m.data), m.rows, m.cols, m.row_stride};
+  }
+  template <element T>
+  [[nodiscard]] row_stack<T> stack() const {
+    return {.first = view_of<T>(first_), .second = view_of<T>(second_), .inverse = inverse_};
+  }
+
+  template <element T>
+  static constexpr functions functions_of = {
+      .pack = [](const row_reader& from, instruction_set instructions, index_t begin, index_t count,
+                 index_t cols,
+                 C* to) { pack_rows(instructions, from.stack<T>(), begin, count, cols, to); },
+      .dot = [](const row_reader& a, index_t i, const row_reader& b, index_t j,
+                index_t cols) { return cpu::dot(a.stack<T>(), i, b.stack<T>(), j, cols); },
+      .add_row = [](const row_reader& from, index_t i, double weight, index_t cols,
+                    C* target) { from.stack<T>().add_row(i, weight, cols, target); }};
+
+  matrix first_;
+  matrix second_;
+  const double* inverse_ = nullptr;
+  const functions* functions_ = nullptr;  // null: there are no rows
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

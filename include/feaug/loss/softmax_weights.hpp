@@ -1,0 +1,62 @@
+// From the softmax of a row of logits to the row's loss, and to what the row weighs in the gradients.
+#pragma once
+
+#include "feaug/core/macros.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/loss/row_reduction.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
+
+/// A row that is to find its positive p. With n = log Σ_{j≠p} exp s_j and margin = n − s_p,
+///     loss = log Σ_j exp s_j − s_p = log(1 + exp(margin));   decoupled: loss = margin.
+/// ∂loss/∂margin = 1 − softmax_p = σ(margin), decoupled 1. Both are exact where the positive wins by
+/// far; 1 − softmax_p formed by subtraction would lose every digit there.
+struct margin_terms {
+  double loss;
+  double coefficient;  ///< weight · ∂loss/∂margin
+
+  /// s_p = positive_cosine / temperature. `weight` is what the row's gradient is multiplied by.
+  FEAUG_HD margin_terms(double log_sum, double positive_cosine, double temperature, double weight,
+                        bool decoupled = false) {
+    const double margin = log_sum - positive_cosine / temperature;
+    loss = decoupled ? margin : softplus(margin);
+    // Decoupled, a NaN of the margin reaches the gradient through the softmax.
+    coefficient = decoupled ? weight : weight * sigmoid(margin);
+  }
+
+  /// The row's part of ∂L/∂(1/temperature): s = cosine / temperature.
+  [[nodiscard]] FEAUG_HD double by_inverse_temperature(double mean_cosine,
+                                                       double positive_cosine) const {
+    return coefficient * (mean_cosine - positive_cosine);
+  }
+};
+
+/// ∂L/∂temperature from ∂L/∂(1/temperature).
+FEAUG_HD inline double by_temperature(double by_inverse, double temperature) {
+  return -by_inverse / (temperature * temperature);
+}
+
+/// DCLW's weight of a pair's positive: 2 − N·softmax_i, from exp(logit_i − largest) and its sum over
+/// the N pairs.
+FEAUG_HD inline double positive_weight(index_t pairs, double exponential, double sum) {
+  return 2.0 - static_cast<double>(pairs) * exponential / sum;
+}
+
+/// What the rows of one side weigh in a gradient by the logits: coefficient_i · exp(s_ij − log_sum_i)
+/// by s_ij, and −pull(i) by the logit of row i's positive. 1/temperature is not in it: it multiplies
+/// the gradient by a row when that is complete. Arrays in the context's memory.
+struct softmax_weights {
+  const double* coefficient = nullptr;  ///< null: this side has no softmax
+  const double* log_sum = nullptr;
+  const double* positive_weight = nullptr;  ///< of the positive's logit; null: 1
+
+  [[nodiscard]] FEAUG_HD bool given() const { return coefficient != nullptr; }
+  /// What row i pulls its positive with.
+  [[nodiscard]] FEAUG_HD double pull(index_t i) const {
+    if (coefficient == nullptr) return 0;
+    return positive_weight == nullptr ? coefficient[i] : coefficient[i] * positive_weight[i];
+  }
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail
