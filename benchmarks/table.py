@@ -7,7 +7,7 @@ import pathlib
 
 BEGIN, END = "<!-- scripts/bench writes this -->", "<!-- until here -->"
 ORDER = ["W1", "W2", "W2/one-way", "W3", "W3/search", "W3/search/256", "W4/256", "W4/4096", "W5/mask", "W5/noise",
-         "W5/interpolate", "W6"]
+         "W5/interpolate", "W6", "W7"]
 
 
 def fastest(runs):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""W1 … W6 in PyTorch, eager, by torch.compile and, on the CPU, of lightly's modules where it is installed: what the
+"""W1 … W7 in PyTorch, eager, by torch.compile and, on the CPU, of lightly's modules where it is installed: what the
 benchmarks are compared with.
 
     peers.py --workload W1 --out peers_W1.json            on a GPU
@@ -77,6 +77,12 @@ def byol(prediction, targets):
     return sum((2 - 2 * (p * unit(t)).sum(1)).mean() for t in targets) / len(targets)
 
 
+def hypersphere(a, b):
+    x, y = unit(a), unit(b)
+    uniformity = [torch.pdist(rows).square().neg().exp().mean().log() for rows in (x, y)]
+    return (x - y).norm(dim=1).square().mean() + sum(uniformity) / 2
+
+
 def mask(x):
     return x * torch.empty_like(x).bernoulli_(0.8)
 
@@ -97,12 +103,14 @@ def of_lightly(key, rows_of_bank=None):
         # memory banks do without.
         for module in ("torchvision", "torchvision.ops"):
             sys.modules.setdefault(module, unittest.mock.MagicMock(__spec__=None))
-        from lightly.loss import NTXentLoss, NegativeCosineSimilarity
+        from lightly.loss import HypersphereLoss, NTXentLoss, NegativeCosineSimilarity
         from lightly.models.modules import NNMemoryBankModule
     except ImportError:
         return None
     if key == "W1":
         return NTXentLoss(temperature=TEMPERATURE), lambda: None
+    if key == "W7":
+        return HypersphereLoss(), lambda: None
     if key == "W6":
         criterion = NegativeCosineSimilarity()
         return lambda p, targets: sum(2 + 2 * criterion(p, t) for t in targets) / len(targets), lambda: None
@@ -163,6 +171,10 @@ def workloads(name, place, size, cpu):
         targets = [place(other_view(p, 2 + k)) for k in range(4)]
         p = place(p)
         yield "W6", byol, (p, targets), (p,)
+    elif name == "W7":
+        a = features(size(4096), 128, 1)
+        a, b = place(a), place(other_view(a, 2))
+        yield "W7", hypersphere, (a, b), (a, b)
 
 
 def measure(call, reset, device, calls, flush):

@@ -58,6 +58,16 @@ Tensor negative_cosine(const tensors& in, double /*temperature*/) {
   return loss / static_cast<double>(in.size() - 1);
 }
 
+/// lightly's HypersphereLoss.
+Tensor hypersphere(const tensors& in, double /*temperature*/) {
+  const Tensor x = unit(in[0]);
+  const Tensor y = unit(in[1]);
+  const auto uniformity = [](const Tensor& rows) {
+    return torch::pdist(rows).square().neg().exp().mean().log();
+  };
+  return (x - y).norm(2, 1).square().mean() + (uniformity(x) + uniformity(y)) / 2;
+}
+
 /// Everybody's copies, and the thread's number of threads.
 class on_tensors : public bench::contestant {
  public:
@@ -203,6 +213,7 @@ const std::map<std::string_view, maker>& operations() {
       {"symmetric_info_nce", loss<symmetric_info_nce, 0, 1>},
       {"moco", loss<moco, 0>},
       {"negative_cosine", loss<negative_cosine, 0>},
+      {"hypersphere", loss<hypersphere, 0, 1>},
       {"nnclr", make<nnclr>},
       {"search", make<search>},
       {"mask", make<augmented, mask>},

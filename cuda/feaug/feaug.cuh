@@ -28,6 +28,7 @@
 #include "feaug/cuda/loss/assignment_loss.cuh"
 #include "feaug/cuda/loss/barlow_twins.cuh"
 #include "feaug/cuda/loss/hard_negative_info_nce.cuh"
+#include "feaug/cuda/loss/hypersphere.cuh"
 #include "feaug/cuda/loss/info_nce.cuh"
 #include "feaug/cuda/loss/kl_to_standard_normal.cuh"
 #include "feaug/cuda/loss/masked_prediction.cuh"

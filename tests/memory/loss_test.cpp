@@ -7,6 +7,7 @@
 
 #include "feaug/cpu/loss/barlow_twins.hpp"
 #include "feaug/cpu/loss/hard_negative_info_nce.hpp"
+#include "feaug/cpu/loss/hypersphere.hpp"
 #include "feaug/cpu/loss/info_nce.hpp"
 #include "feaug/cpu/loss/nt_xent.hpp"
 #include "feaug/cpu/loss/relation_distillation.hpp"
@@ -66,6 +67,11 @@ TEST_CASE("losses of 20000 rows raise the peak by less than 32 MiB", "[memory]")
   SECTION("sigmoid, gradients on both sides") {
     feaug::cpu_context ctx{.threads = 2};
     CHECK(growth([&] { feaug::sigmoid_with_gradients(ctx, x, y); }) < 32);
+    CHECK(ctx.workspace.peak() < (16U << 20U));
+  }
+  SECTION("hypersphere, gradients on both sides") {
+    feaug::cpu_context ctx{.threads = 2};
+    CHECK(growth([&] { feaug::hypersphere_with_gradients(ctx, x, y); }) < 32);
     CHECK(ctx.workspace.peak() < (16U << 20U));
   }
   SECTION("supervised_contrastive") {

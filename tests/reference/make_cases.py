@@ -325,6 +325,10 @@ def uniformity(x, t=2.0):
     return torch.pdist(unit(x)).pow(2).mul(-t).exp().mean().log()
 
 
+def hypersphere(a, b, t=1.0, lam=1.0, alpha=2.0):
+    return alignment(a, b, alpha) + lam * (uniformity(a, t) + uniformity(b, t)) / 2
+
+
 def neighbour_share(indices, queue_numbers, numbers):
     found = indices >= 0
     same = queue_numbers[indices.clamp(min=0).long()] == numbers[:, None]
@@ -1568,6 +1572,15 @@ def vicreg_cases():
     yield from batch_loss_cases("vicreg", vicreg, defaults, variants)
 
 
+def hypersphere_cases():
+    variants = {
+        "alignment_alone": {"lam": 0.0},
+        "linear_distance": {"alpha": 1.0, "lam": 0.5},
+        "steep": {"t": 30.0, "alpha": 3.5},
+    }
+    yield from batch_loss_cases("hypersphere", hypersphere, {"t": 1.0, "lam": 1.0, "alpha": 2.0}, variants)
+
+
 def momentum_update_cases():
     for count, rows, columns in [(1, 3, 5), (3, 2, 4), (2, 1, 7), (70, 2, 1)]:
         for momentum in [0.0, 0.5, 0.996, 1.0]:
@@ -1841,6 +1854,7 @@ FILES = {
     "swapped_assignment": swapped_assignment_cases,
     "barlow_twins": barlow_twins_cases,
     "vicreg": vicreg_cases,
+    "hypersphere": hypersphere_cases,
     "momentum_update": momentum_update_cases,
     "alignment": alignment_cases,
     "uniformity": uniformity_cases,

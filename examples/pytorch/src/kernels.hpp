@@ -58,6 +58,7 @@ void negative_cosine(const caller& from, const loss_call& call, bool simsiam);
 void barlow_twins(const caller& from, const loss_call& call, double lambda, double eps);
 void vicreg(const caller& from, const loss_call& call, double invariance, double variance,
             double covariance, double eps);
+void hypersphere(const caller& from, const loss_call& call, double t, double lam, double alpha);
 
 /// What an augmentation draws from: `step` is an element in the caller's memory, or in the host's.
 struct draw_key {

@@ -161,6 +161,13 @@ auto vicreg_operator(const Tensor& a, const Tensor& b, double invariance, double
                         });
 }
 
+auto hypersphere_operator(const Tensor& a, const Tensor& b, double t, double lam, double alpha,
+                          std::array<bool, 2> wanted, const optional_tensor& by_loss) {
+  return run_loss<2, 0>(
+      "hypersphere", {{{"a", a}, {"b", b}}}, no_numbers, {}, wanted, by_loss,
+      [&](const caller& from, const loss_call& call) { hypersphere(from, call, t, lam, alpha); });
+}
+
 /// gradient · by_loss, of an x that it is the gradient by; 16 bits are multiplied in float, which
 /// holds a GradScaler's factor.
 Tensor scaled_operator(const Tensor& gradient, const Tensor& by_loss, const Tensor& /*x*/) {
@@ -396,6 +403,9 @@ TORCH_LIBRARY(feaug, m) {
   m.def(
       "vicreg(Tensor a, Tensor b, float invariance, float variance, float covariance, float eps, "
       "bool[2] wanted, Tensor? by_loss) -> (Tensor, Tensor, Tensor)");
+  m.def(
+      "hypersphere(Tensor a, Tensor b, float t, float lam, float alpha, bool[2] wanted, Tensor? "
+      "by_loss) -> (Tensor, Tensor, Tensor)");
   m.def("scaled(Tensor gradient, Tensor by_loss, Tensor x) -> Tensor");
   m.def(
       "augment(Tensor x, Tensor? partner, Tensor step, str kind, int option, float first, float "
@@ -428,6 +438,7 @@ TORCH_LIBRARY_IMPL(feaug, CUDA, m) {
   m.impl("negative_cosine", negative_cosine_operator);
   m.impl("barlow_twins", barlow_twins_operator);
   m.impl("vicreg", vicreg_operator);
+  m.impl("hypersphere", hypersphere_operator);
   m.impl("scaled", scaled_operator);
   m.impl("augment", augment_operator);
   m.impl("augment_backward", augment_backward_operator);

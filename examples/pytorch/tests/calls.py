@@ -19,6 +19,7 @@ def functions(rows):
         "negative_cosine": lambda x, y: ft.negative_cosine(x, y),
         "barlow_twins": lambda x, y: ft.barlow_twins(x, y),
         "vicreg": lambda x, y: ft.vicreg(x, y),
+        "hypersphere": lambda x, y: ft.hypersphere(x, y),
     }
     draw = {"seed": 3, "step": torch.tensor(5)}
     augmentations = {

@@ -98,6 +98,14 @@ def vicreg(a, b, lambda_param=25.0, mu_param=25.0, nu_param=1.0, eps=1e-4):
     )
 
 
+def hypersphere(a, b, t=1.0, lam=1.0, alpha=2.0):
+    def uniformity(x):
+        return torch.pdist(unit(x)).square().mul(-t).exp().mean().log()
+
+    alignment = (unit(a) - unit(b)).norm(dim=1).pow(alpha).mean()
+    return alignment + lam * (uniformity(a) + uniformity(b)) / 2
+
+
 def nearest(rows, queries, k):
     """Slots of the k rows of the largest cosine, in float64, ties by the lowest slot."""
     cosines = unit(queries.double()) @ unit(rows.double()).T

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 PAIRS = ["info_nce", "symmetric_info_nce", "nt_xent", "sigmoid", "negative_cosine"]
-PAIRS += ["barlow_twins", "vicreg"]
+PAIRS += ["barlow_twins", "vicreg", "hypersphere"]
 
 
 @pytest.mark.parametrize("name", PAIRS)

@@ -34,6 +34,7 @@ PAIRS = [
     pytest.param(ft.sigmoid, formulas.sigmoid, id="sigmoid"),
     pytest.param(ft.negative_cosine, formulas.negative_cosine, id="negative_cosine"),
     pytest.param(ft.barlow_twins, formulas.barlow_twins, id="barlow_twins"),
+    pytest.param(ft.hypersphere, formulas.hypersphere, id="hypersphere"),
     pytest.param(ft.vicreg, formulas.vicreg, id="vicreg"),
 ]
 LOSSES = [pytest.param(pair.values[0], id=pair.id) for pair in PAIRS]

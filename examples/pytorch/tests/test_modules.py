@@ -37,6 +37,12 @@ MODULES = [
         lambda a, b: formulas.vicreg(a, b, 1.0, 2.0, 3.0, 1e-2),
         id="VICRegLoss of other weights",
     ),
+    pytest.param(ft.HypersphereLoss(), formulas.hypersphere, id="HypersphereLoss"),
+    pytest.param(
+        ft.HypersphereLoss(t=2.0, lam=0.5, alpha=1.0),
+        lambda a, b: formulas.hypersphere(a, b, 2.0, 0.5, 1.0),
+        id="HypersphereLoss of other weights",
+    ),
 ]
 
 
@@ -61,6 +67,7 @@ def test_the_order_of_arguments_is_lightlys():
     ft.NegativeCosineSimilarity(1, 1e-8)
     ft.BarlowTwinsLoss(5e-3, False)
     ft.VICRegLoss(25.0, 25.0, 1.0, False, 1e-4)
+    assert ft.HypersphereLoss(2.0, 0.5, 1.0).lam == 0.5
 
 
 def test_supcon_takes_views_as_its_authors_code_does(rows):

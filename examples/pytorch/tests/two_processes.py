@@ -16,6 +16,7 @@ LOSSES = {
     "DCLWLoss": lambda gather: ft.DCLWLoss(0.3, gather_distributed=gather),
     "BarlowTwinsLoss": lambda gather: ft.BarlowTwinsLoss(gather_distributed=gather),
     "VICRegLoss": lambda gather: ft.VICRegLoss(gather_distributed=gather),
+    "HypersphereLoss": lambda gather: ft.HypersphereLoss(gather_distributed=gather),
 }
 
 

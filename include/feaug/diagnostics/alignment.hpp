@@ -1,14 +1,12 @@
 // Alignment: how far apart the two views of a sample are.
 #pragma once
 
-#include <cmath>
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
-#include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/diagnostics/diagnostic_checks.hpp"
 #include "feaug/version.hpp"
@@ -22,11 +20,6 @@ struct alignment_options {
 };
 
 namespace detail {
-
-/// distance^alpha from the distance's square.
-FEAUG_HD inline double distance_to_the(double alpha, double squared) {
-  return alpha == 2 ? squared : std::pow(squared, 0.5 * alpha);
-}
 
 /// How a context measures it, for arguments that are checked: run.
 template <class Context>
@@ -42,8 +35,8 @@ struct alignment_on {
 /// agree; with alpha = 2, 2 where they are at right angles. Into one element.
 ///
 /// a and b N × D. unit(x) = x / max(‖x‖, 1e-12), so that a zero row is at distance 1 from others.
-/// NaN or ∞ in a row makes it NaN. No gradient: a diagnostic; negative_cosine is the loss. Scratch:
-/// 8 bytes a row.
+/// NaN or ∞ in a row makes it NaN. No gradient: a diagnostic; hypersphere is the loss. Scratch: 8
+/// bytes a row.
 template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B>
 void alignment(Context& ctx, const matrix_view<A, Context::space>& a,

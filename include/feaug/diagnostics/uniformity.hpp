@@ -1,14 +1,12 @@
 // Uniformity: how evenly features are spread over the sphere.
 #pragma once
 
-#include <cmath>
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
-#include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/diagnostics/diagnostic_checks.hpp"
 #include "feaug/version.hpp"
@@ -22,13 +20,6 @@ struct uniformity_options {
 };
 
 namespace detail {
-
-/// With s_ij = 2t·cos_ij, −t·d²_ij = s_ij − 2t; a pair is counted from both its rows. From
-/// largest + log(sum) = log Σ_i Σ_{j≠i} exp s_ij.
-FEAUG_HD inline double uniformity_of(double largest, double sum, double t, index_t rows) {
-  const double n = static_cast<double>(rows);
-  return (largest - 2 * t) + std::log(sum) - std::log(n * (n - 1));
-}
 
 /// How a context measures it, for arguments that are checked: run.
 template <class Context>
@@ -46,7 +37,7 @@ struct uniformity_on {
 ///
 /// x N × D, N ≥ 2. Squared distances are 2 − 2·cos, so that a zero row counts as at right angles to
 /// all. Tile by tile, with a log-sum-exp: no N × N matrix, nothing underflows at any t. NaN or ∞ in
-/// x makes it NaN. No gradient: a diagnostic.
+/// x makes it NaN. No gradient: a diagnostic; hypersphere is the loss.
 template <any_context Context, class X, class T = std::remove_const_t<X>>
 requires element<T>
 void uniformity(Context& ctx, const matrix_view<X, Context::space>& x,

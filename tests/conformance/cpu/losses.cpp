@@ -1,5 +1,6 @@
 #include "feaug/cpu/loss/barlow_twins.hpp"
 #include "feaug/cpu/loss/hard_negative_info_nce.hpp"
+#include "feaug/cpu/loss/hypersphere.hpp"
 #include "feaug/cpu/loss/info_nce.hpp"
 #include "feaug/cpu/loss/kl_to_standard_normal.hpp"
 #include "feaug/cpu/loss/masked_prediction.hpp"

@@ -1,10 +1,12 @@
-// barlow_twins and vicreg, as run_loss wants them: one number from statistics over the batch.
+// barlow_twins, vicreg and hypersphere, as run_loss wants them: one number from statistics over the
+// batch.
 #pragma once
 
 #include <string>
 
 #include "arguments.hpp"
 #include "feaug/loss/barlow_twins.hpp"
+#include "feaug/loss/hypersphere.hpp"
 #include "feaug/loss/vicreg.hpp"
 #include "operators/operand_input.hpp"
 #include "operators/run_loss.hpp"
@@ -89,6 +91,32 @@ class vicreg_loss : public batch_loss<Backend, T> {
 
  private:
   feaug::vicreg_options options_;
+};
+
+template <class Backend, class T>
+class hypersphere_loss : public batch_loss<Backend, T> {
+ public:
+  using base = batch_loss<Backend, T>;
+
+  explicit hypersphere_loss(arguments& given) : base(given) {
+    options_.t = given.option("t", options_.t);
+    options_.lam = given.option("lam", options_.lam);
+    options_.alpha = given.option("alpha", options_.alpha);
+  }
+
+  void forward(typename base::context& ctx, typename base::vector loss) {
+    feaug::hypersphere(ctx, this->a_.value(), this->b_.value(), loss, options_);
+  }
+  void backward(typename base::context& ctx, typename base::const_vector cotangent) {
+    feaug::hypersphere_backward(ctx, this->a_.operand(), this->b_.operand(), cotangent, options_);
+  }
+  void with_gradients(typename base::context& ctx, typename base::vector loss,
+                      typename base::const_vector /*row_weights*/) {
+    feaug::hypersphere_with_gradients(ctx, this->a_.operand(), this->b_.operand(), loss, options_);
+  }
+
+ private:
+  feaug::hypersphere_options options_;
 };
 
 }  // namespace conformance

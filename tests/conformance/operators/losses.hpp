@@ -1,6 +1,6 @@
 // info_nce, hard_negative_info_nce, symmetric_info_nce, nt_xent, negative_cosine, sigmoid,
 // supervised_contrastive, kl_to_standard_normal, masked_prediction, sinkhorn,
-// swapped_assignment, barlow_twins, vicreg, mean_shift, relation_distillation,
+// swapped_assignment, barlow_twins, vicreg, hypersphere, mean_shift, relation_distillation,
 // soft_neighbour_contrast.
 #pragma once
 
@@ -36,6 +36,7 @@ void add_losses(registry& operators) {
   operators["swapped_assignment"] = run_loss<swapped_assignment_loss<Backend, T>>;
   operators["barlow_twins"] = run_loss<barlow_twins_loss<Backend, T>>;
   operators["vicreg"] = run_loss<vicreg_loss<Backend, T>>;
+  operators["hypersphere"] = run_loss<hypersphere_loss<Backend, T>>;
   operators["mean_shift"] = run_loss<mean_shift_loss<Backend, T>>;
   operators["relation_distillation"] = run_loss<relation_distillation_loss<Backend, T>>;
   operators["soft_neighbour_contrast"] = run_loss<soft_neighbour_contrast_loss<Backend, T>>;

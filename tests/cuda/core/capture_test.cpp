@@ -260,6 +260,12 @@ std::vector<named_call> all_calls() {
         feaug::vicreg_backward(ctx, a, b, cotangent);
       },
       [](auto& ctx, const auto&... x) { feaug::vicreg_with_gradients(ctx, x...); });
+  loss(
+      "hypersphere", 0, [](auto& ctx, const auto&... x) { feaug::hypersphere(ctx, x...); },
+      [](auto& ctx, const auto& a, const auto& b, const auto& /*none*/, const auto& cotangent) {
+        feaug::hypersphere_backward(ctx, a, b, cotangent);
+      },
+      [](auto& ctx, const auto&... x) { feaug::hypersphere_with_gradients(ctx, x...); });
   calls.push_back({"supervised_contrastive", [](ctx_type& ctx, const memory& m) {
                      const feaug::device_vector<const index_t> labels(m.labels.data(), rows);
                      feaug::supervised_contrastive_with_gradients(ctx, m.both().first, labels,

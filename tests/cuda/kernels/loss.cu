@@ -45,6 +45,9 @@ void kernels::compile_losses(feaug::cuda_context& ctx) {
     feaug::vicreg(c, v.input, v.input, v.loss);
     feaug::vicreg_backward(c, x, x, v.numbers);
     feaug::vicreg_with_gradients(c, x, x, v.loss);
+    feaug::hypersphere(c, v.input, v.input, v.loss);
+    feaug::hypersphere_backward(c, x, x, v.numbers);
+    feaug::hypersphere_with_gradients(c, x, x, v.loss);
     feaug::mean_shift(c, v.input, v.input, v.queue, v.loss);
     feaug::mean_shift_backward(c, x, v.input, {}, v.numbers);
     feaug::mean_shift_with_gradients(c, x, v.input, v.queue, v.loss);

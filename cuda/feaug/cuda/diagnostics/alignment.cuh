@@ -12,6 +12,7 @@
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/diagnostics/alignment.hpp"
+#include "feaug/loss/alignment_and_uniformity.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -210,6 +210,25 @@ class VICRegLoss(_Loss):
         )
 
 
+class HypersphereLoss(_Loss):
+    """Alignment of the views, and lam times the mean of their uniformities."""
+
+    def __init__(
+        self,
+        t: float = 1.0,
+        lam: float = 1.0,
+        alpha: float = 2.0,
+        gather_distributed: bool = False,
+    ):
+        super().__init__(gather_distributed)
+        self.t = t
+        self.lam = lam
+        self.alpha = alpha
+
+    def forward(self, z_a: Tensor, z_b: Tensor) -> Tensor:
+        return losses.hypersphere(*self._all(z_a, z_b), t=self.t, lam=self.lam, alpha=self.alpha)
+
+
 class SupConLoss(_Loss):
     """SupCon's loss, as its authors' code calls it: features N × D, or N × views × D, and N labels.
     Without labels every sample is a class of its own. The loss is scaled by

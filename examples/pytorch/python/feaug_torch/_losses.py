@@ -20,6 +20,7 @@ _DIFFERENTIABLE = {
     "negative_cosine": 2,
     "barlow_twins": 2,
     "vicreg": 2,
+    "hypersphere": 2,
 }
 
 
@@ -267,3 +268,17 @@ def vicreg(
     return _run(
         _ops.vicreg, [z0, z1], [], lambda_param, mu_param, nu_param, eps, recompute=recompute
     )
+
+
+def hypersphere(
+    z0: Tensor,
+    z1: Tensor,
+    *,
+    t: float = 1.0,
+    lam: float = 1.0,
+    alpha: float = 2.0,
+    recompute: bool | None = None,
+) -> Tensor:
+    """mean ‖û0 − û1‖^alpha + lam·½ the uniformity of both views, log mean exp(−t·‖û_i − û_j‖²) over
+    pairs of unit rows."""
+    return _run(_ops.hypersphere, [z0, z1], [], t, lam, alpha, recompute=recompute)

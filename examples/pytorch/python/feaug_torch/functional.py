@@ -12,6 +12,7 @@ from ._augmentations import (
 )
 from ._losses import (
     barlow_twins,
+    hypersphere,
     info_nce,
     negative_cosine,
     nt_xent,
@@ -29,6 +30,7 @@ __all__ = [
     "exchange_moments",
     "extrapolate",
     "gaussian_noise",
+    "hypersphere",
     "info_nce",
     "interpolate",
     "l2_normalize",

@@ -7,8 +7,10 @@
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/core/workspace.hpp"
+#include "feaug/cpu/loss/alignment_and_uniformity.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/diagnostics/alignment.hpp"
+#include "feaug/loss/alignment_and_uniformity.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -24,12 +26,7 @@ struct detail::alignment_on<cpu_context> {
       for (index_t i = begin; i < begin + count; ++i) {
         const double of_a = inverse_norm(row_norm(a.row(i), a.cols()), default_norm_eps);
         const double of_b = inverse_norm(row_norm(b.row(i), b.cols()), default_norm_eps);
-        double squared = 0;
-        for (index_t j = 0; j < a.cols(); ++j) {
-          const double difference =
-              static_cast<double>(load(a(i, j))) * of_a - static_cast<double>(load(b(i, j))) * of_b;
-          squared += difference * difference;
-        }
+        const double squared = cpu::squared_distance(a.row(i), of_a, b.row(i), of_b, a.cols());
         distances[i] = distance_to_the(options.alpha, squared);
       }
     });

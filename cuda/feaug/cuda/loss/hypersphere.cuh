@@ -1,0 +1,149 @@
+// How a GPU carries out hypersphere.
+#pragma once
+
+#include <string_view>
+
+#include "feaug/core/element.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/row_norm.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/operation.cuh"
+#include "feaug/cuda/core/platform.cuh"
+#include "feaug/cuda/core/pointers.cuh"
+#include "feaug/cuda/core/unit_backward.cuh"
+#include "feaug/cuda/core/warps.cuh"
+#include "feaug/cuda/loss/alignment_and_uniformity.cuh"
+#include "feaug/cuda/loss/row_losses.cuh"
+#include "feaug/cuda/loss/row_stack.cuh"
+#include "feaug/loss/alignment_and_uniformity.hpp"
+#include "feaug/loss/hypersphere.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+namespace cuda {
+
+// A warp a row: its share of the alignment, and what its difference to the other view is multiplied
+// by in the gradient.
+template <element T>
+__global__ void __launch_bounds__(256)
+    aligned_rows_kernel(row_stack<T> a, row_stack<T> b, double alpha, double* terms,
+                        double* slopes) {
+  const index_t rows = a.rows();
+  const index_t cols = a.first.cols();
+  const double share = 1.0 / static_cast<double>(rows);
+  const int lane = static_cast<int>(threadIdx.x);
+  for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < rows;
+       i += static_cast<index_t>(gridDim.x) * blockDim.y) {
+    double squared = 0;
+    for (index_t j = lane; j < cols; j += warp_lanes) {
+      const double difference = a.element(i, j) - b.element(i, j);
+      squared += difference * difference;
+    }
+    squared = warp_sum(squared);
+    if (lane != 0) continue;
+    terms[i] = share * feaug::detail::distance_to_the(alpha, squared);
+    slopes[i] = share * feaug::detail::slope_of_distance(alpha, squared);
+  }
+}
+
+/// The gradient by one view's unit rows.
+template <element T>
+struct hypersphere_gradient {
+  row_stack<T> own;
+  row_stack<T> other;
+  row_reduction<compute_t<T>> reduction;
+  const double* alignment_slopes;
+  const double* uniformity_slopes;
+  const compute_t<T>* means;  ///< Σ_{j≠i} softmax_ij · unit_j
+
+  __device__ double operator()(index_t i, index_t j) const {
+    const auto mean = static_cast<double>(means[i * own.first.cols() + j]);
+    const double difference = own.element(i, j) - other.element(i, j);
+    return reduction.gradient_weight(0) *
+           (uniformity_slopes[i] * mean + alignment_slopes[i] * difference);
+  }
+};
+
+/// A validated call. Scratch: packed copies of both sides, 48 bytes a row, N × D for gradients, and
+/// what soft_max_pass takes.
+template <element T>
+class hypersphere_call {
+ public:
+  using C = compute_t<T>;
+  using operand_type = operand<T, 2, memory_space::device>;
+
+  hypersphere_call(cuda_context& ctx, std::string_view op, const operand_type& a,
+                   const operand_type& b, const hypersphere_options& options,
+                   const device_vector<const C>& cotangent = {})
+      : call_(ctx, op), a_(a), b_(b), options_(options) {
+    reduction_ = feaug::detail::hypersphere_arguments(op, a, b, options, cotangent);
+    on_device(op, "a", a);
+    on_device(op, "b", b);
+    on_device(op, reduction_);
+  }
+
+  [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
+
+  /// Writes the loss, if there is somewhere to, and the gradients that are wanted.
+  void run(const device_vector<C>& loss) {
+    if (loss.empty() && !a_.wants_gradient() && !b_.wants_gradient()) return;
+    align();
+    const index_t rows = a_.value.rows();
+    spread(a_, a_stack_, b_stack_, loss.empty(), terms_ + rows);
+    spread(b_, b_stack_, a_stack_, loss.empty(), terms_ + rows + 1);
+    if (!loss.empty()) write_loss(call_, reduction_, {terms_, nullptr}, loss);
+  }
+
+ private:
+  /// Norms, packed rows, scratch, and every row's share of the alignment.
+  void align() {
+    const index_t rows = a_.value.rows();
+    a_stack_ = make_stack<T>(call_, true, a_.value);
+    b_stack_ = make_stack<T>(call_, true, b_.value);
+    terms_ = call_.take<double>(rows + 2);
+    alignment_slopes_ = call_.take<double>(rows);
+    uniformity_slopes_ = call_.take<double>(rows);
+    log_sums_ = call_.take<double>(rows);
+    if (a_.wants_gradient() || b_.wants_gradient()) means_ = call_.take<C>(rows * a_.value.cols());
+    const dim3 block(warp_lanes, 8);
+    call_.launch(aligned_rows_kernel<T>, grid_size(rows, block.y), block, 0, a_stack_, b_stack_,
+                 options_.alpha, terms_, alignment_slopes_);
+  }
+
+  /// x's share of the uniformity, and all of the gradient by x.
+  void spread(const operand_type& x, const row_stack<T>& own, const row_stack<T>& other,
+              bool gradient_alone, double* term) const {
+    if (gradient_alone && !x.wants_gradient()) return;
+    soft_max_over_others(call_, own, options_.t,
+                         {.log_sum = log_sums_, .mean = x.wants_gradient() ? means_ : nullptr});
+    write_uniformity(call_, log_sums_, own.rows(), options_.t, 0.5 * options_.lam, term,
+                     uniformity_slopes_);
+    unit_backward(call_, x, own.inverse, default_norm_eps,
+                  hypersphere_gradient<T>{own, other, reduction_, alignment_slopes_,
+                                          uniformity_slopes_, means_});
+  }
+
+  operation call_;
+  operand_type a_;
+  operand_type b_;
+  hypersphere_options options_;
+  row_reduction<C> reduction_;
+  row_stack<T> a_stack_;
+  row_stack<T> b_stack_;
+  double* terms_ = nullptr;  // of the loss: N rows of the alignment, two views of the uniformity
+  double* alignment_slopes_ = nullptr;
+  double* uniformity_slopes_ = nullptr;  // these and the next two: of one view at a time
+  double* log_sums_ = nullptr;
+  C* means_ = nullptr;
+};
+
+}  // namespace cuda
+
+template <element T>
+struct detail::hypersphere_call<cuda_context, T> : cuda::hypersphere_call<T> {
+  using cuda::hypersphere_call<T>::hypersphere_call;
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,41 @@
+// Alignment and uniformity on the unit sphere (Wang and Isola, arXiv 2005.10242): the formulas that
+// the loss and the diagnostics share.
+#pragma once
+
+#include <cmath>
+
+#include "feaug/core/macros.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
+
+/// distance^alpha from the distance's square.
+FEAUG_HD inline double distance_to_the(double alpha, double squared) {
+  return alpha == 2 ? squared : std::pow(squared, 0.5 * alpha);
+}
+
+/// What a − b is multiplied by in ∂‖a − b‖^alpha / ∂a, from the distance's square; 0 at distance 0.
+FEAUG_HD inline double slope_of_distance(double alpha, double squared) {
+  if (squared == 0) return 0;
+  return alpha == 2 ? 2.0 : alpha * std::pow(squared, 0.5 * alpha - 1);
+}
+
+/// Σ_i Σ_{j≠i} exp s_ij with s_ij = 2t·cos_ij, from the rows' log sums n_i = log Σ_{j≠i} exp s_ij.
+struct pair_sum {
+  double largest;  ///< of the n_i
+  double sum;      ///< Σ_i exp(n_i − largest)
+
+  /// log mean_{i≠j} exp(−t·‖u_i − u_j‖²): −t·‖u_i − u_j‖² = s_ij − 2t.
+  [[nodiscard]] FEAUG_HD double uniformity(double t, index_t rows) const {
+    const double n = static_cast<double>(rows);
+    return (largest - 2 * t) + std::log(sum) - std::log(n * (n - 1));
+  }
+  /// What row i's soft-max mean is multiplied by in the gradient of the uniformity by unit row i: a
+  /// pair is in the sum from both its rows, and s_ij has the slope 2t.
+  [[nodiscard]] FEAUG_HD double slope(double t, double log_sum) const {
+    return 4 * t * std::exp(log_sum - largest) / sum;
+  }
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail

@@ -1,0 +1,116 @@
+// The hypersphere loss: views of a sample are close, all samples are spread evenly over the sphere.
+#pragma once
+
+#include <string_view>
+#include <type_traits>
+
+#include "feaug/core/any_context.hpp"
+#include "feaug/core/element.hpp"
+#include "feaug/core/error.hpp"
+#include "feaug/core/operand.hpp"
+#include "feaug/core/reduce.hpp"
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/loss/loss_checks.hpp"
+#include "feaug/loss/loss_verbs.hpp"
+#include "feaug/loss/row_reduction.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// Options of hypersphere. The names are lightly's.
+struct hypersphere_options {
+  /// How fast a pair's weight in the uniformity falls with its squared distance.
+  double t = 1;
+  /// What the uniformity weighs.
+  double lam = 1;
+  /// The power that distances of the alignment are taken to.
+  double alpha = 2;
+  /// Multiplies every gradient, not the loss: a loss scaler.
+  double gradient_scale = 1;
+};
+
+namespace detail {
+
+/// Checks a call's arguments; the sum of N rows' shares of the alignment and two views' of the
+/// uniformity.
+template <element T, memory_space S>
+row_reduction<compute_t<T>, S> hypersphere_arguments(
+    std::string_view op, const operand<T, 2, S>& a, const operand<T, 2, S>& b,
+    const hypersphere_options& options, const vector_view<const compute_t<T>, S>& cotangent) {
+  check::two_batches(op, "a", a, "b", b);
+  check::positive(op, "t", options.t);
+  check::finite(op, "lam", options.lam);
+  check::positive(op, "alpha", options.alpha);
+  return reduction_of<T>(op, options, a.value.rows() + 2, cotangent);
+}
+
+/// A validated call, see loss_verbs.hpp.
+template <class Context, element T>
+struct hypersphere_call {
+  static_assert(is_included<Context>,
+                "include feaug/cpu/loss/hypersphere.hpp or feaug/cuda/loss/hypersphere.cuh");
+};
+
+}  // namespace detail
+
+/// Alignment and uniformity (Wang and Isola, arXiv 2005.10242), as lightly's HypersphereLoss has
+/// them:
+///     L = mean_i ‖unit(a_i) − unit(b_i)‖^alpha + lam / 2 · (U(a) + U(b)),
+///     U(x) = log mean_{i<j} exp(−t · ‖unit(x_i) − unit(x_j)‖²).
+///
+/// a and b N × D, N ≥ 2, loss 1 element. Squared distances in U are 2 − 2·cos, so that a zero row
+/// counts as at right angles to all others of its view (lightly: at distance 1). Never holds an
+/// N × N matrix. NaN or ∞ anywhere makes the loss NaN.
+template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
+requires same_element<A, B>
+void hypersphere(Context& ctx, const matrix_view<A, Context::space>& a,
+                 const matrix_view<B, Context::space>& b, loss_destination<Context, T> loss,
+                 const hypersphere_options& options = {}) {
+  constexpr std::string_view op = "hypersphere";
+  detail::hypersphere_call<Context, T> call(ctx, op, stop_gradient(a), stop_gradient(b), options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same loss as a number.
+template <host_context Context, class A, class B, class T = std::remove_const_t<A>>
+requires same_element<A, B> compute_t<T> hypersphere(Context& ctx, const matrix_view<A>& a,
+                                                     const matrix_view<B>& b,
+                                                     const hypersphere_options& options = {}) {
+  return detail::returned<T>("hypersphere", reduce::sum,
+                             [&](auto loss) { hypersphere(ctx, a, b, loss, options); });
+}
+
+/// The gradients for a `cotangent` of one element. Needs no statistics: the soft-max that the
+/// gradient by a row is a mean of is taken again.
+template <any_context Context, element T>
+void hypersphere_backward(Context& ctx, const operand<T, 2, Context::space>& a,
+                          const operand<T, 2, Context::space>& b, loss_source<Context, T> cotangent,
+                          const hypersphere_options& options = {}) {
+  constexpr std::string_view op = "hypersphere_backward";
+  detail::hypersphere_call<Context, T> call(ctx, op, a, b, options, cotangent);
+  check::has_size(op, "cotangent", cotangent, 1, "the elements of the loss");
+  call.run({});
+}
+
+/// Loss and gradients in one go, for a cotangent of options.gradient_scale. The gradient of the
+/// alignment is 0 where views agree, for every alpha; by a row of norm ≤ 1e-12 it is 0 altogether.
+template <any_context Context, element T>
+void hypersphere_with_gradients(Context& ctx, const operand<T, 2, Context::space>& a,
+                                const operand<T, 2, Context::space>& b,
+                                loss_destination<Context, T> loss,
+                                const hypersphere_options& options = {}) {
+  constexpr std::string_view op = "hypersphere_with_gradients";
+  detail::hypersphere_call<Context, T> call(ctx, op, a, b, options);
+  detail::run_loss(ctx, op, call, loss);
+}
+
+/// The same, with the loss as a number.
+template <host_context Context, element T>
+compute_t<T> hypersphere_with_gradients(Context& ctx, const operand<T>& a, const operand<T>& b,
+                                        const hypersphere_options& options = {}) {
+  return detail::returned<T>("hypersphere_with_gradients", reduce::sum, [&](auto loss) {
+    hypersphere_with_gradients(ctx, a, b, loss, options);
+  });
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
