@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "backends.hpp"
-#include "results.hpp"
-#include "test_case.hpp"
+#include "support/operators/results.hpp"
+#include "support/operators/test_case.hpp"
 
 namespace conformance {
 

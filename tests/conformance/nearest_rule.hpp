@@ -4,7 +4,7 @@
 #include <string>
 
 #include "backends.hpp"
-#include "test_case.hpp"
+#include "support/operators/test_case.hpp"
 
 namespace conformance {
 

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "arguments.hpp"
 #include "case_file.hpp"
 #include "comparison.hpp"
-#include "test_case.hpp"
+#include "support/operators/arguments.hpp"
+#include "support/operators/test_case.hpp"
 
 namespace conformance {
 

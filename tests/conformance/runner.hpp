@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "backends.hpp"
-#include "registry.hpp"
+#include "support/operators/registry.hpp"
 
 namespace conformance {
 

@@ -8,9 +8,9 @@
 #include "feaug/cpu/augment/soft_neighbour.hpp"
 
 // After what they call: names are looked up where these templates are written.
-#include "cpu/cpu_backend.hpp"
 #include "cpu/cpu_operators.hpp"
 #include "operators/augmentations.hpp"
+#include "support/operators/cpu_backend.hpp"
 
 namespace conformance {
 

@@ -4,9 +4,9 @@
 #include "feaug/cpu/diagnostics/uniformity.hpp"
 
 // After what they call: names are looked up where these templates are written.
-#include "cpu/cpu_backend.hpp"
 #include "cpu/cpu_operators.hpp"
 #include "operators/diagnostics.hpp"
+#include "support/operators/cpu_backend.hpp"
 
 namespace conformance {
 

@@ -17,15 +17,17 @@
 #include "feaug/cpu/loss/vicreg.hpp"
 
 // After what they call: names are looked up where these templates are written.
-#include "cpu/cpu_backend.hpp"
 #include "cpu/cpu_operators.hpp"
-#include "operators/losses.hpp"
+#include "operators/run_loss.hpp"
+#include "support/operators/cpu_backend.hpp"
+#include "support/operators/losses.hpp"
 
 namespace conformance {
 
 template <class T>
 void add_cpu_losses(registry& operators) {
-  add_losses<cpu_backend, T>(operators);
+  add_losses<by_both_routes, cpu_backend, T>(operators);
+  operators["sinkhorn"] = run_sinkhorn<cpu_backend, T>;
 }
 
 template void add_cpu_losses<double>(registry&);

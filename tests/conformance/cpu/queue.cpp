@@ -3,10 +3,10 @@
 #include "feaug/cpu/queue/support_queue.hpp"
 
 // After what they call: names are looked up where these templates are written.
-#include "cpu/cpu_backend.hpp"
 #include "cpu/cpu_operators.hpp"
 #include "operators/neighbours.hpp"
 #include "operators/queue.hpp"
+#include "support/operators/cpu_backend.hpp"
 
 namespace conformance {
 

@@ -6,10 +6,10 @@
 #include "feaug/cpu/step/momentum_update.hpp"
 
 // After what they call: names are looked up where these templates are written.
-#include "cpu/cpu_backend.hpp"
 #include "cpu/cpu_operators.hpp"
 #include "operators/momentum.hpp"
 #include "operators/step.hpp"
+#include "support/operators/cpu_backend.hpp"
 
 namespace conformance {
 

@@ -8,9 +8,9 @@
 #include "feaug/cuda/augment/soft_neighbour.cuh"
 
 // After what they call: names are looked up where these templates are written.
-#include "cuda/cuda_backend.hpp"
 #include "cuda/cuda_operators.hpp"
 #include "operators/augmentations.hpp"
+#include "support/operators/cuda_backend.hpp"
 
 namespace conformance {
 

@@ -2,7 +2,7 @@
 // they compile side by side.
 #pragma once
 
-#include "registry.hpp"
+#include "support/operators/registry.hpp"
 
 namespace conformance {
 

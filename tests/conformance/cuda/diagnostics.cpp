@@ -4,9 +4,9 @@
 #include "feaug/cuda/diagnostics/uniformity.cuh"
 
 // After what they call: names are looked up where these templates are written.
-#include "cuda/cuda_backend.hpp"
 #include "cuda/cuda_operators.hpp"
 #include "operators/diagnostics.hpp"
+#include "support/operators/cuda_backend.hpp"
 
 namespace conformance {
 

@@ -17,15 +17,17 @@
 #include "feaug/cuda/loss/vicreg.cuh"
 
 // After what they call: names are looked up where these templates are written.
-#include "cuda/cuda_backend.hpp"
 #include "cuda/cuda_operators.hpp"
-#include "operators/losses.hpp"
+#include "operators/run_loss.hpp"
+#include "support/operators/cuda_backend.hpp"
+#include "support/operators/losses.hpp"
 
 namespace conformance {
 
 template <class T>
 void add_cuda_losses(registry& operators) {
-  add_losses<cuda_backend, T>(operators);
+  add_losses<by_both_routes, cuda_backend, T>(operators);
+  operators["sinkhorn"] = run_sinkhorn<cuda_backend, T>;
 }
 
 template void add_cuda_losses<double>(registry&);

@@ -3,10 +3,10 @@
 #include "feaug/cuda/queue/support_queue.cuh"
 
 // After what they call: names are looked up where these templates are written.
-#include "cuda/cuda_backend.hpp"
 #include "cuda/cuda_operators.hpp"
 #include "operators/neighbours.hpp"
 #include "operators/queue.hpp"
+#include "support/operators/cuda_backend.hpp"
 
 namespace conformance {
 

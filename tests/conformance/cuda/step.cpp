@@ -6,10 +6,10 @@
 #include "feaug/cuda/step/momentum_update.cuh"
 
 // After what they call: names are looked up where these templates are written.
-#include "cuda/cuda_backend.hpp"
 #include "cuda/cuda_operators.hpp"
 #include "operators/momentum.hpp"
 #include "operators/step.hpp"
+#include "support/operators/cuda_backend.hpp"
 
 namespace conformance {
 

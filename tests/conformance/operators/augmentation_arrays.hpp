@@ -3,11 +3,11 @@
 
 #include <string>
 
-#include "arguments.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "operators/arrays.hpp"
-#include "results.hpp"
-#include "tensor.hpp"
+#include "support/operators/arguments.hpp"
+#include "support/operators/arrays.hpp"
+#include "support/operators/results.hpp"
+#include "support/operators/tensor.hpp"
 
 namespace conformance {
 

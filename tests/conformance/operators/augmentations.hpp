@@ -23,9 +23,9 @@
 #include "feaug/augment/soft_neighbour.hpp"
 #include "operators/augmentation_arrays.hpp"
 #include "operators/covariance_memory.hpp"
-#include "operators/operand_input.hpp"
-#include "operators/queue_memory.hpp"
-#include "registry.hpp"
+#include "support/operators/operand_input.hpp"
+#include "support/operators/queue_memory.hpp"
+#include "support/operators/registry.hpp"
 
 namespace conformance {
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "feaug/augment/running_covariance.hpp"
-#include "operators/arrays.hpp"
-#include "results.hpp"
+#include "support/operators/arrays.hpp"
+#include "support/operators/results.hpp"
 
 namespace conformance {
 

@@ -7,14 +7,14 @@
 
 #include <vector>
 
-#include "arguments.hpp"
 #include "feaug/diagnostics/alignment.hpp"
 #include "feaug/diagnostics/feature_deviation.hpp"
 #include "feaug/diagnostics/neighbour_share.hpp"
 #include "feaug/diagnostics/uniformity.hpp"
-#include "operators/arrays.hpp"
-#include "operators/operand_input.hpp"
-#include "registry.hpp"
+#include "support/operators/arguments.hpp"
+#include "support/operators/arrays.hpp"
+#include "support/operators/operand_input.hpp"
+#include "support/operators/registry.hpp"
 
 namespace conformance {
 

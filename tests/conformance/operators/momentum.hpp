@@ -6,10 +6,10 @@
 
 #include <vector>
 
-#include "arguments.hpp"
 #include "feaug/step/momentum_update.hpp"
-#include "operators/arrays.hpp"
-#include "registry.hpp"
+#include "support/operators/arguments.hpp"
+#include "support/operators/arrays.hpp"
+#include "support/operators/registry.hpp"
 
 namespace conformance {
 

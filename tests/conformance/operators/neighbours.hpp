@@ -13,9 +13,9 @@
 #include "feaug/augment/pseudo_neighbour.hpp"
 #include "feaug/augment/random_neighbour.hpp"
 #include "operators/augmentation_arrays.hpp"
-#include "operators/operand_input.hpp"
-#include "operators/queue_memory.hpp"
-#include "registry.hpp"
+#include "support/operators/operand_input.hpp"
+#include "support/operators/queue_memory.hpp"
+#include "support/operators/registry.hpp"
 
 namespace conformance {
 

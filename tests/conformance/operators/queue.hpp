@@ -7,9 +7,9 @@
 
 #include "feaug/queue/nearest.hpp"
 #include "feaug/queue/support_queue.hpp"
-#include "operators/operand_input.hpp"
-#include "operators/queue_memory.hpp"
-#include "registry.hpp"
+#include "support/operators/operand_input.hpp"
+#include "support/operators/queue_memory.hpp"
+#include "support/operators/registry.hpp"
 
 namespace conformance {
 

@@ -10,9 +10,9 @@
 #include "feaug/augment/neighbour.hpp"
 #include "feaug/step/step.hpp"
 #include "operators/linear_predictor.hpp"
-#include "operators/operand_input.hpp"
-#include "operators/queue_memory.hpp"
-#include "registry.hpp"
+#include "support/operators/operand_input.hpp"
+#include "support/operators/queue_memory.hpp"
+#include "support/operators/registry.hpp"
 
 namespace conformance {
 

@@ -25,7 +25,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 namespace cuda {
 
 // A warp a row: its share of the alignment, and what its difference to the other view is multiplied
-// by in the gradient.
+// by in the gradient. Registers: at most 64.
 template <element T>
 __global__ void __launch_bounds__(256)
     aligned_rows_kernel(row_stack<T> a, row_stack<T> b, double alpha, double* terms,

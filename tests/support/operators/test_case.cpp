@@ -1,4 +1,4 @@
-#include "test_case.hpp"
+#include "support/operators/test_case.hpp"
 
 #include <cmath>
 #include <stdexcept>

@@ -10,7 +10,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "test_case.hpp"
+#include "feaug/core/operand.hpp"
+#include "support/operators/test_case.hpp"
 
 namespace conformance {
 
@@ -43,6 +44,22 @@ class arguments {
   [[nodiscard]] bool stopped(const std::string& name) const {
     return case_.stop_gradient.contains(name);
   }
+
+  [[nodiscard]] feaug::gradient_mode mode(const std::string& name) const {
+    if (stopped(name)) return feaug::gradient_mode::none;
+    return case_.accumulate.contains(name) ? feaug::gradient_mode::accumulate
+                                           : feaug::gradient_mode::overwrite;
+  }
+
+  /// Elements between an input's rows, which nobody may touch.
+  [[nodiscard]] std::int64_t padding(const std::string& name) const {
+    const auto found = case_.padding.find(name);
+    return found == case_.padding.end() ? 0 : found->second;
+  }
+
+  [[nodiscard]] bool is_strided() const { return !case_.padding.empty(); }
+
+  [[nodiscard]] bool misplaced(const std::string& name) const { return case_.misplaced == name; }
 
   [[nodiscard]] bool has_option(const std::string& name) const {
     return case_.options.contains(name);

@@ -1,4 +1,4 @@
-#include "tensor.hpp"
+#include "support/operators/tensor.hpp"
 
 #include <nlohmann/json.hpp>
 #include <sstream>

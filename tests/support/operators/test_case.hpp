@@ -6,7 +6,7 @@
 #include <set>
 #include <string>
 
-#include "tensor.hpp"
+#include "support/operators/tensor.hpp"
 
 namespace conformance {
 
@@ -17,6 +17,11 @@ struct test_case {
   std::set<std::string> stop_gradient;
   std::map<std::string, tensor> expected;
   std::map<std::string, double> tolerance;  ///< by dtype
+
+  // What case files do not speak of.
+  std::set<std::string> accumulate;             ///< gradients that are added to what is there
+  std::map<std::string, std::int64_t> padding;  ///< elements between the rows of an input
+  std::string misplaced;  ///< what lies in ordinary host memory, whatever the backend
 };
 
 /// A case's name, or "?" where it has none.

@@ -6,7 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "tensor.hpp"
+#include "feaug/core/element.hpp"
+#include "support/operators/tensor.hpp"
 
 namespace conformance {
 
@@ -19,13 +20,20 @@ struct result {
 
 class results {
  public:
-  /// Elements of any number type; float32 widens without change.
+  /// Elements of any number type, 16-bit features among them; each widens without change.
   template <class Number>
   void add(std::string name, std::vector<std::int64_t> shape, const std::vector<Number>& data,
            std::string route = "") {
-    all_.push_back({.name = std::move(name),
-                    .route = std::move(route),
-                    .value = {.shape = std::move(shape), .data = {data.begin(), data.end()}}});
+    all_.push_back({.name = std::move(name), .route = std::move(route), .value = {}});
+    tensor& value = all_.back().value;
+    value.shape = std::move(shape);
+    for (const Number& x : data) {
+      if constexpr (feaug::element<Number>) {
+        value.data.push_back(static_cast<double>(feaug::load(x)));
+      } else {
+        value.data.push_back(static_cast<double>(x));
+      }
+    }
   }
 
   void add_counter(std::string name, std::int64_t value) {

@@ -1,5 +1,4 @@
-// hard_negative_info_nce, as run_loss wants it: info_nce's arguments, the counts, and draws that
-// were made before.
+// hard_negative_info_nce: info_nce's arguments, the counts, and draws that were made before.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +6,7 @@
 #include <string>
 
 #include "feaug/loss/hard_negative_info_nce.hpp"
-#include "operators/contrastive_losses.hpp"
+#include "support/operators/contrastive_losses.hpp"
 
 namespace conformance {
 
@@ -35,7 +34,7 @@ class hard_negative_info_nce_loss : public info_nce_loss<Backend, T> {
     how_.noise_scale = number(given, "noise_scale");
     how_.step = number(given, "step");
     how_.sign_step = number(given, "sign_step");
-    first_rank_.emplace(given, "first");
+    if (how_.counts.total() > 0) first_rank_.emplace(given, "first");
     if (how_.counts.mixed > 0) second_rank_.emplace(given, "second");
     if (how_.counts.weighted() > 0) weights_.emplace(given, "weights");
     if (how_.counts.noisy > 0) noise_.emplace(given, "noise");
@@ -46,44 +45,27 @@ class hard_negative_info_nce_loss : public info_nce_loss<Backend, T> {
   }
 
   void forward(context& ctx, vector loss) {
-    feaug::hard_negative_info_nce(ctx, this->first_.value(), this->second_.value(), synthesis(),
-                                  loss, this->with_negatives(),
-                                  this->fresh_statistics(this->losses()));
+    feaug::hard_negative_info_nce(ctx, this->queries_.value(), this->keys_.value(), synthesis(),
+                                  loss, this->options(), this->fresh_statistics(this->losses()));
   }
   void backward(context& ctx, const_vector cotangent) {
-    feaug::hard_negative_info_nce_backward(ctx, this->first_.operand(), this->second_.operand(),
-                                           synthesis(), this->statistics(this->losses()), cotangent,
-                                           this->with_negatives());
+    feaug::hard_negative_info_nce_backward(ctx, this->queries_.operand(), this->keys_.operand(),
+                                           synthesis(), this->statistics(), cotangent,
+                                           this->options());
   }
-  void with_gradients(context& ctx, vector loss, const_vector row_weights) {
-    feaug::hard_negative_info_nce_with_gradients(ctx, this->first_.operand(),
-                                                 this->second_.operand(), synthesis(), loss,
-                                                 this->with_negatives(row_weights));
+  void with_gradients(context& ctx, vector loss) {
+    feaug::hard_negative_info_nce_with_gradients(
+        ctx, this->queries_.operand(), this->keys_.operand(), synthesis(), loss, this->options());
   }
 
  private:
-  /// Whole numbers of a case, as an array of the backend.
-  template <class Number, std::size_t Rank>
-  class number_input {
-   public:
-    number_input(arguments& given, const std::string& name)
-        : input_(given.input(name, Rank)), numbers_(rounded<Number>(input_)) {}
-    feaug::tensor_view<const Number, Rank, Backend::space> view() {
-      return view_of<Backend, Rank, Number>(numbers_, input_);
-    }
-
-   private:
-    const tensor& input_;
-    typename Backend::template array<Number> numbers_;
-  };
-
   static float number(arguments& given, const std::string& name) {
     return static_cast<float>(given.option(name, 0.01));
   }
 
   feaug::synthetic_negatives<T, Backend::space> synthesis() {
     feaug::synthetic_negatives<T, Backend::space> all = how_;
-    all.drawn.first = first_rank_->view();
+    if (first_rank_) all.drawn.first = first_rank_->view();
     if (second_rank_) all.drawn.second = second_rank_->view();
     if (weights_) all.drawn.weights = weights_->view();
     if (noise_) all.drawn.noise = noise_->view();
@@ -95,12 +77,12 @@ class hard_negative_info_nce_loss : public info_nce_loss<Backend, T> {
   }
 
   feaug::synthetic_negatives<T, Backend::space> how_;
-  std::optional<number_input<feaug::index_t, 2>> first_rank_;
-  std::optional<number_input<feaug::index_t, 2>> second_rank_;
-  std::optional<number_input<scalar_type, 2>> weights_;
-  std::optional<number_input<scalar_type, 2>> noise_;
-  std::optional<number_input<std::int64_t, 1>> ids_;
-  std::optional<number_input<std::int64_t, 1>> exclude_ids_;
+  std::optional<number_input<Backend, feaug::index_t, 2>> first_rank_;
+  std::optional<number_input<Backend, feaug::index_t, 2>> second_rank_;
+  std::optional<number_input<Backend, scalar_type, 2>> weights_;
+  std::optional<number_input<Backend, scalar_type, 2>> noise_;
+  std::optional<number_input<Backend, std::int64_t, 1>> ids_;
+  std::optional<number_input<Backend, std::int64_t, 1>> exclude_ids_;
 };
 
 }  // namespace conformance

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "feaug/queue/support_queue.hpp"
-#include "operators/arrays.hpp"
+#include "support/operators/arrays.hpp"
 
 namespace conformance {
 
@@ -17,9 +17,12 @@ class queue_memory {
       : queue_memory(std::vector<T>(element_count({capacity, dim})), capacity, dim, 0, normalize) {}
 
   /// One full of the rows of `support`, kept as they are.
-  explicit queue_memory(const tensor& support)
-      : queue_memory(rounded<T>(support), support.shape.at(0), support.shape.at(1),
-                     support.shape.at(0), false) {}
+  explicit queue_memory(const tensor& support) : queue_memory(support, support.shape.at(0)) {}
+
+  /// One that has taken in the first `filled` rows of `support`; the others are NaN.
+  queue_memory(const tensor& support, feaug::index_t filled)
+      : queue_memory(first_rows(support, filled), support.shape.at(0), support.shape.at(1), filled,
+                     false) {}
 
   [[nodiscard]] feaug::support_queue<T, Backend::space> view() {
     return {.storage = {storage_.data(), capacity_, dim_},
@@ -32,10 +35,17 @@ class queue_memory {
   [[nodiscard]] feaug::index_t size() const { return size_.to_host().front(); }
 
  private:
+  static std::vector<T> first_rows(const tensor& support, feaug::index_t filled) {
+    std::vector<T> rows = rounded<T>(support);
+    const auto kept = static_cast<std::size_t>(filled * support.shape.at(1));
+    for (std::size_t i = kept; i < rows.size(); ++i) rows[i] = unwritten<T>(1).front();
+    return rows;
+  }
+
   queue_memory(std::vector<T> rows, feaug::index_t capacity, feaug::index_t dim,
                feaug::index_t size, bool normalize)
       : storage_(std::move(rows)),
-        cursor_({0}),
+        cursor_({capacity > 0 ? size % capacity : 0}),
         size_({size}),
         capacity_(capacity),
         dim_(dim),

@@ -5,8 +5,8 @@
 #include <map>
 #include <string>
 
-#include "arguments.hpp"
-#include "results.hpp"
+#include "support/operators/arguments.hpp"
+#include "support/operators/results.hpp"
 
 namespace conformance {
 
