@@ -71,6 +71,7 @@ class arena {
     const std::size_t begin = it->first;
     std::size_t size = it->second.taken;
     forbid(base_ + begin, size);
+    give_back(begin, size);
     held_ -= it->second.bytes;
     used_.erase(it);
     const auto next = free_.find(begin + size);
@@ -101,6 +102,15 @@ class arena {
  private:
   static constexpr std::size_t reserved = std::size_t{4} << 30;
   static constexpr std::size_t alignment = 256;
+
+  /// Opening and closing take time for every page that is there, so that a large allocation would
+  /// slow down all launches after it.
+  void give_back(std::size_t begin, std::size_t bytes) {
+    constexpr std::size_t page = 4096;
+    const std::size_t first = (begin + page - 1) / page * page;
+    const std::size_t last = (begin + bytes) / page * page;
+    if (last > first) madvise(base_ + first, last - first, MADV_DONTNEED);
+  }
 
   struct allocation {
     std::size_t taken;
