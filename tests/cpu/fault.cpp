@@ -1,5 +1,5 @@
-// `feaug_cpu_fault NAME` runs one fault in feaug's own code for the CPU that only a sanitizer sees, for tests that expect its
-// report.
+// `feaug_cpu_fault NAME` runs one fault in feaug's own code for the CPU that only a sanitizer sees,
+// for tests that expect its report.
 #include <atomic>
 #include <cstddef>
 #include <cstring>

@@ -1,4 +1,5 @@
-// What barlow_twins, vicreg and hypersphere are tested for: one number from statistics over a batch.
+// What barlow_twins, vicreg and hypersphere are tested for: one number from statistics over a
+// batch.
 #pragma once
 
 #include <catch2/catch.hpp>

@@ -523,7 +523,9 @@ inline void add_queue_losses(std::vector<loss_case>& to) {
                               const json& options) {
     to.push_back(
         in_a_queue("mean_shift", "prediction", "targets", s, mode, with({{"k", k}}, options)));
-    if (s.rows > 4) to.back().set("targets", 3, 0, not_a_number);
+    // A row without neighbours would make the mean NaN, too.
+    if (s.rows > 4 && options.at("reduction") == "none")
+      to.back().set("targets", 3, 0, not_a_number).at_the_edge();
   };
   const auto relation = [&](const queue_shape& s, gradient_mode mode,
                             const json& options) -> loss_case& {

@@ -85,7 +85,7 @@ concept carried_out = requires(Context& ctx, const P& policy,
   augmentation_on<Context, P>::forward(ctx, policy, x, key, rows, out);
 };
 
-/// Says so where it is not, before the compiler says anything else.
+/// A compile error that names the headers, where this context does not carry P out.
 template <class Context, class P, class T>
 constexpr void require_carried_out() {
   static_assert(carried_out<Context, P, T>,

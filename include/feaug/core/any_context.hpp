@@ -28,8 +28,8 @@ concept host_context = any_context<Context> && Context::space == memory_space::h
 
 namespace detail {
 
-/// False, and known only once the type is: for static_assert in what a backend's header
-/// specialises.
+/// Always false, but dependent on the type: the static_assert of a primary template then fails only
+/// where that template is used.
 template <class...>
 inline constexpr bool is_included = false;
 

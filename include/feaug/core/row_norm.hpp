@@ -61,8 +61,9 @@ FEAUG_HD inline double inverse_norm(double norm, double eps) {
   return detail::is_finite(norm) ? 1.0 / norm : norm - norm;
 }
 
-/// Whether a row of this inverse norm counts as zero: unit(x) has no direction there, and gradients
-/// by x are 0 (others return g/eps, some 1e12·g). No for NaN, which is to reach the gradient.
+/// Whether a row counts as zero, from its inverse norm. Then unit(x) has no direction and the
+/// gradient by x is 0 (others return g/eps, some 1e12·g). False for NaN, so that NaN reaches the
+/// gradient.
 FEAUG_HD constexpr bool has_no_direction(double inverse, double eps) {
   return inverse >= 1.0 / eps;
 }

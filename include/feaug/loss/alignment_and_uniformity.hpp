@@ -15,7 +15,7 @@ FEAUG_HD inline double distance_to_the(double alpha, double squared) {
   return alpha == 2 ? squared : std::pow(squared, 0.5 * alpha);
 }
 
-/// What a − b is multiplied by in ∂‖a − b‖^alpha / ∂a, from the distance's square; 0 at distance 0.
+/// The factor of (a − b) in ∂‖a − b‖^alpha / ∂a, from ‖a − b‖²; 0 at distance 0.
 FEAUG_HD inline double slope_of_distance(double alpha, double squared) {
   if (squared == 0) return 0;
   return alpha == 2 ? 2.0 : alpha * std::pow(squared, 0.5 * alpha - 1);
@@ -31,8 +31,8 @@ struct pair_sum {
     const double n = static_cast<double>(rows);
     return (largest - 2 * t) + std::log(sum) - std::log(n * (n - 1));
   }
-  /// What row i's soft-max mean is multiplied by in the gradient of the uniformity by unit row i: a
-  /// pair is in the sum from both its rows, and s_ij has the slope 2t.
+  /// The factor of row i's soft-max mean in the gradient of the uniformity by unit row i. Each pair
+  /// occurs twice, and ∂s_ij/∂cos_ij = 2t: hence 4t.
   [[nodiscard]] FEAUG_HD double slope(double t, double log_sum) const {
     return 4 * t * std::exp(log_sum - largest) / sum;
   }

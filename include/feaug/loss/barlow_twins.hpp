@@ -64,8 +64,8 @@ struct barlow_twins_measure {
 
 /// The gradient by an element of the view that `own` is. With ĝ = ∂L/∂x̂ / 2,
 ///     N · ĝ_ij = λ Σ_{k≠j} C_jk ŷ_ik − (1 − C_jj) ŷ_ij,
-/// and through the batch's statistics (ĝ_ij − x̂_ij · mean_i(ĝ x̂)_j) / σ_j, where the mean is known
-/// from C alone. (ĝ has mean 0, since ŷ has.)
+/// and through the batch's statistics (ĝ_ij − x̂_ij · mean_i(ĝ x̂)_j) / σ_j, where the mean is
+/// known from C alone. (ĝ has mean 0, since ŷ has.)
 template <element T, memory_space S>
 struct barlow_twins_gradient {
   scaled_columns<T, S> own;
@@ -115,7 +115,7 @@ template <host_context Context, class A, class B, class T = std::remove_const_t<
 requires same_element<A, B> compute_t<T> barlow_twins(Context& ctx, const matrix_view<A>& a,
                                                       const matrix_view<B>& b,
                                                       const barlow_twins_options& options = {}) {
-  return detail::returned<T>("barlow_twins", reduce::mean,
+  return detail::returned<T>("barlow_twins", reduce::sum,
                              [&](auto loss) { barlow_twins(ctx, a, b, loss, options); });
 }
 
@@ -147,7 +147,7 @@ void barlow_twins_with_gradients(Context& ctx, const operand<T, 2, Context::spac
 template <host_context Context, element T>
 compute_t<T> barlow_twins_with_gradients(Context& ctx, const operand<T>& a, const operand<T>& b,
                                          const barlow_twins_options& options = {}) {
-  return detail::returned<T>("barlow_twins_with_gradients", reduce::mean, [&](auto loss) {
+  return detail::returned<T>("barlow_twins_with_gradients", reduce::sum, [&](auto loss) {
     barlow_twins_with_gradients(ctx, a, b, loss, options);
   });
 }

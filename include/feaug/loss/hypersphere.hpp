@@ -21,7 +21,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 struct hypersphere_options {
   /// How fast a pair's weight in the uniformity falls with its squared distance.
   double t = 1;
-  /// What the uniformity weighs.
+  /// The weight of the uniformity.
   double lam = 1;
   /// The power that distances of the alignment are taken to.
   double alpha = 2;
@@ -31,8 +31,8 @@ struct hypersphere_options {
 
 namespace detail {
 
-/// Checks a call's arguments; the sum of N rows' shares of the alignment and two views' of the
-/// uniformity.
+/// Checks a call's arguments. Returns the reduction: a sum of N alignment terms and two uniformity
+/// terms.
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> hypersphere_arguments(
     std::string_view op, const operand<T, 2, S>& a, const operand<T, 2, S>& b,
@@ -80,8 +80,8 @@ requires same_element<A, B> compute_t<T> hypersphere(Context& ctx, const matrix_
                              [&](auto loss) { hypersphere(ctx, a, b, loss, options); });
 }
 
-/// The gradients for a `cotangent` of one element. Needs no statistics: the soft-max that the
-/// gradient by a row is a mean of is taken again.
+/// The gradients for a `cotangent` of one element. Needs no statistics: the soft-max is computed
+/// again.
 template <any_context Context, element T>
 void hypersphere_backward(Context& ctx, const operand<T, 2, Context::space>& a,
                           const operand<T, 2, Context::space>& b, loss_source<Context, T> cotangent,

@@ -35,7 +35,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Where a loss, or its statistics, are written: numbers of what features of type T are computed in.
+/// Where a loss or its statistics are written, in compute_t of the features' type T.
 template <class Context, element T>
 using loss_destination = std::type_identity_t<vector_view<compute_t<T>, Context::space>>;
 /// Where a backward pass reads statistics or a cotangent.

@@ -39,7 +39,8 @@ namespace detail {
 /// The neighbours that a prediction is drawn to.
 template <element T, memory_space S>
 struct mean_shift_neighbours {
-  bool are_found = false;                    ///< by a forward pass; else they are searched for
+  bool are_found =
+      false;  ///< whether `found` holds the slots of a forward pass; if not, they are searched for
   matrix_view<const index_t, S> found = {};  ///< their slots
   matrix_view<const T, S> targets = {};      ///< whose neighbours are searched for
   matrix_view<index_t, S> indices = {};      ///< where their slots go, if anywhere

@@ -103,8 +103,8 @@ struct relation_distillation_call {
 /// ∞ in a query or key makes its row's loss NaN, in a row of the support every loss.
 ///
 /// Errors: an empty queue, exclude_ids that leave a query nothing, shapes, overlaps. On a GPU
-/// counters and ids are not checked: a row's loss is NaN beside an empty queue or where its query is
-/// left nothing.
+/// counters and ids are not checked: a row's loss is NaN beside an empty queue or where its query
+/// is left nothing.
 template <any_context Context, class Q, class T = std::remove_const_t<Q>>
 requires element<T>
 void relation_distillation(

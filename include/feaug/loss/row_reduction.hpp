@@ -68,8 +68,8 @@ struct row_reduction {
   }
 };
 
-/// The reduction of a call with these options, checked. A loss without `reduction` among its options
-/// is the sum of `rows` losses, one without `row_weights` weighs them all 1.
+/// The reduction of a call with these options, checked. A loss without `reduction` among its
+/// options is the sum of `rows` losses, one without `row_weights` weighs them all 1.
 template <element T, memory_space S, class Options>
 row_reduction<compute_t<T>, S> reduction_of(std::string_view op, const Options& options,
                                             index_t rows,

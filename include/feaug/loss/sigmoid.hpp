@@ -52,8 +52,8 @@ row_reduction<compute_t<T>, S> sigmoid_arguments(
   return reduction_of<T>(op, options, a.value.rows(), cotangent);
 }
 
-/// A pair that belongs together, with logit s = scale · cosine + bias: −log σ(s), and what pulls its
-/// rows to each other, −∂loss/∂s = σ(−s).
+/// A pair that belongs together, with logit s = scale · cosine + bias: −log σ(s), and what pulls
+/// its rows to each other, −∂loss/∂s = σ(−s).
 struct matching_pair {
   double loss;
   double pull;

@@ -1,4 +1,4 @@
-// From the softmax of a row of logits to the row's loss, and to what the row weighs in the gradients.
+// What the softmax of a row of logits makes of the row: its loss, and its weight in the gradients.
 #pragma once
 
 #include "feaug/core/macros.hpp"
@@ -10,8 +10,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
 
 /// A row that is to find its positive p. With n = log Σ_{j≠p} exp s_j and margin = n − s_p,
 ///     loss = log Σ_j exp s_j − s_p = log(1 + exp(margin));   decoupled: loss = margin.
-/// ∂loss/∂margin = 1 − softmax_p = σ(margin), decoupled 1. Both are exact where the positive wins by
-/// far; 1 − softmax_p formed by subtraction would lose every digit there.
+/// ∂loss/∂margin = 1 − softmax_p = σ(margin), decoupled 1. Both are exact where the positive wins
+/// by far; 1 − softmax_p formed by subtraction would lose every digit there.
 struct margin_terms {
   double loss;
   double coefficient;  ///< weight · ∂loss/∂margin
@@ -24,28 +24,28 @@ struct margin_terms {
     // Decoupled, a NaN of the margin reaches the gradient through the softmax.
     coefficient = decoupled ? weight : weight * sigmoid(margin);
   }
-
-  /// The row's part of ∂L/∂(1/temperature): s = cosine / temperature.
-  [[nodiscard]] FEAUG_HD double by_inverse_temperature(double mean_cosine,
-                                                       double positive_cosine) const {
-    return coefficient * (mean_cosine - positive_cosine);
-  }
 };
+
+/// A row's part of ∂L/∂(1/temperature), from its coefficient: s = cosine / temperature.
+FEAUG_HD constexpr double by_inverse_temperature(double coefficient, double mean_cosine,
+                                                 double positive_cosine) {
+  return coefficient * (mean_cosine - positive_cosine);
+}
 
 /// ∂L/∂temperature from ∂L/∂(1/temperature).
 FEAUG_HD inline double by_temperature(double by_inverse, double temperature) {
   return -by_inverse / (temperature * temperature);
 }
 
-/// DCLW's weight of a pair's positive: 2 − N·softmax_i, from exp(logit_i − largest) and its sum over
-/// the N pairs.
+/// DCLW's weight of a pair's positive, 2 − N·softmax_i, from exp(logit_i − largest) and the sum of
+/// these over the N pairs.
 FEAUG_HD inline double positive_weight(index_t pairs, double exponential, double sum) {
   return 2.0 - static_cast<double>(pairs) * exponential / sum;
 }
 
-/// What the rows of one side weigh in a gradient by the logits: coefficient_i · exp(s_ij − log_sum_i)
-/// by s_ij, and −pull(i) by the logit of row i's positive. 1/temperature is not in it: it multiplies
-/// the gradient by a row when that is complete. Arrays in the context's memory.
+/// One side's part of the gradient by the logits: coefficient_i · exp(s_ij − log_sum_i), and
+/// −pull(i) at row i's positive. Without 1/temperature, which is applied once, to a row's finished
+/// gradient. Arrays in the context's memory.
 struct softmax_weights {
   const double* coefficient = nullptr;  ///< null: this side has no softmax
   const double* log_sum = nullptr;

@@ -139,7 +139,7 @@ template <host_context Context, class A, class B, class T = std::remove_const_t<
 requires same_element<A, B> compute_t<T> vicreg(Context& ctx, const matrix_view<A>& a,
                                                 const matrix_view<B>& b,
                                                 const vicreg_options& options = {}) {
-  return detail::returned<T>("vicreg", reduce::mean,
+  return detail::returned<T>("vicreg", reduce::sum,
                              [&](auto loss) { vicreg(ctx, a, b, loss, options); });
 }
 
@@ -169,7 +169,7 @@ void vicreg_with_gradients(Context& ctx, const operand<T, 2, Context::space>& a,
 template <host_context Context, element T>
 compute_t<T> vicreg_with_gradients(Context& ctx, const operand<T>& a, const operand<T>& b,
                                    const vicreg_options& options = {}) {
-  return detail::returned<T>("vicreg_with_gradients", reduce::mean,
+  return detail::returned<T>("vicreg_with_gradients", reduce::sum,
                              [&](auto loss) { vicreg_with_gradients(ctx, a, b, loss, options); });
 }
 

@@ -45,8 +45,8 @@ struct by_both_routes {
     loss.with_gradients(context, vector(value.data(), outputs));
     got.add("loss", shape, value.to_host(), "with_gradients");
     if (!loss.wants_gradient()) return got;
-    // A row each, these were the gradients for cotangents of 1; those of the case come in as weights
-    // below.
+    // A row each, these were the gradients for cotangents of 1; those of the case come in as
+    // weights below.
     if (!per_row) loss.add_gradients(got, "with_gradients");
 
     array cotangent(per_row ? rounded<scalar_type>(given.input("grad_out", 1))

@@ -100,28 +100,42 @@ TEMPLATE_TEST_CASE("synthetic negatives' draws are the CPU's, bit for bit", "[cu
   CHECK(drawn.weights.to_host() == weights);
   CHECK(drawn.noise.to_host() == noise);
 
-  // Given, they do what the key does; one that is out of range leaves its negative out.
+  // Given, they do what the key does, by every verb; one that is out of range leaves its negative
+  // out.
   const device_copy<T> q(test_matrix<T>::normal(rows, cols, 1));
   const device_copy<T> n(test_matrix<T>::normal(9, cols, 3));
-  const device_array<T> loss(std::vector<T>(3));
+  const auto keys = feaug::stop_gradient(q.view());
   const feaug::device_info_nce_options<T> options = {
       .in_batch_negatives = false, .negatives = feaug::stop_gradient(n.const_view())};
-  const auto run = [&](const feaug::device_synthetic_negatives<T>& from, index_t to) {
-    feaug::hard_negative_info_nce(gpu, q.const_view(), q.const_view(), from,
-                                  feaug::device_vector<T>(loss.data() + to, 1), options);
+  const auto run = [&](const feaug::device_synthetic_negatives<T>& from) {
+    const device_copy<T> backward(test_matrix<T>(rows, cols));
+    const device_copy<T> at_once(test_matrix<T>(rows, cols));
+    const device_array<T> statistics(std::vector<T>(static_cast<std::size_t>(rows)));
+    const device_array<T> numbers({T(0), T(0), T(0.7)});  // two losses, the cotangent
+    const feaug::device_vector<T> of_rows(statistics.data(), rows);
+    const auto number = [&](index_t i) { return feaug::device_vector<T>(numbers.data() + i, 1); };
+    feaug::hard_negative_info_nce(gpu, q.view(), q.view(), from, number(0), options, of_rows);
+    feaug::hard_negative_info_nce_backward(gpu, feaug::differentiable(q.view(), backward.view()),
+                                           keys, from, of_rows, number(2), options);
+    feaug::hard_negative_info_nce_with_gradients(
+        gpu, feaug::differentiable(q.view(), at_once.view()), keys, from, number(1), options);
+    std::vector<double> all;
+    for (const T x : numbers.to_host()) all.push_back(static_cast<double>(x));
+    for (const device_copy<T>* gradient : {&backward, &at_once}) {
+      for (const double x : gradient->host().values()) all.push_back(x);
+    }
+    return all;
   };
   auto given = how;
   given.key = {};
   given.drawn = drawn.given();
-  run(how, 0);
-  run(given, 1);
-  CHECK(loss.to_host()[0] == loss.to_host()[1]);
+  CHECK(run(how) == run(given));
   const device_draws<T> wrong(all_kinds, rows, cols);  // ranks −9
   given.drawn = wrong.given();
-  run(given, 1);
-  feaug::info_nce(gpu, q.const_view(), q.const_view(), feaug::device_vector<T>(loss.data() + 2, 1),
+  const device_array<T> plain({T(0)});
+  feaug::info_nce(gpu, q.const_view(), q.const_view(), feaug::device_vector<T>(plain.data(), 1),
                   options);
-  CHECK(loss.to_host()[1] == loss.to_host()[2]);
+  CHECK(run(given).front() == static_cast<double>(plain.to_host()[0]));
 }
 
 TEST_CASE("hard_negative_info_nce where info_nce is fused", "[cuda][loss]") {

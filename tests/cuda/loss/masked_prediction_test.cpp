@@ -18,22 +18,22 @@ namespace {
 
 constexpr feaug::random_key key{.seed = 5, .step = 2, .stream = 3, .row_offset = 7};
 
-/// All verbs by a policy, and by the mask that the CPU draws of it.
+/// All verbs by a policy, and by the mask that the CPU draws of it. A row is more than 128 columns.
 template <class T, class P>
 void check(const P& policy) {
   using C = feaug::compute_t<T>;
-  test_matrix<T> keep(9, 10, 1);
+  test_matrix<T> keep(9, 140, 1);
   feaug::cpu_context cpu;
   feaug::draw(cpu, policy, key, keep.view());
   const device_copy<T> device_keep(keep);
-  const device_copy<T> p(test_matrix<T>::normal(9, 10, 1, 1));
-  const device_copy<T> t(test_matrix<T>::normal(9, 10, 2));
+  const device_copy<T> p(test_matrix<T>::normal(9, 140, 1, 1));
+  const device_copy<T> t(test_matrix<T>::normal(9, 140, 2));
   for (const auto form :
        {prediction_form::smooth_l1, prediction_form::squared, prediction_form::cosine}) {
     CAPTURE(static_cast<int>(form));
     const auto run = [&](const auto& mask) {
-      const device_copy<T> d_p(test_matrix<T>(9, 10));
-      const device_copy<T> d_t(test_matrix<T>(9, 10));
+      const device_copy<T> d_p(test_matrix<T>(9, 140));
+      const device_copy<T> d_t(test_matrix<T>(9, 140));
       const device_array<C> numbers({0, 0, C(0.7)});
       const auto number = [&](int i) { return feaug::device_vector<C>(numbers.data() + i, 1); };
       const auto prediction = feaug::differentiable(p.view(), d_p.view());

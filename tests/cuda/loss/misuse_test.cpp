@@ -1,5 +1,5 @@
-// What losses on a GPU say about bad arguments, pointers apart (agreement_test.cpp); and a bad number
-// that only the device sees.
+// What losses on a GPU say about bad arguments, pointers apart (agreement_test.cpp); and a bad
+// number that only the device sees.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdint>

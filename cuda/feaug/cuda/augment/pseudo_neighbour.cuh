@@ -64,7 +64,7 @@ struct pseudo_gradient {
     const double g = static_cast<double>(load(grad_out(i, j)));
     if (made.data == nullptr) return g;
     const double inverse = made_inverse[i];
-    if (inverse >= 1.0 / default_norm_eps) return 0;
+    if (has_no_direction(inverse, default_norm_eps)) return 0;
     return (g - made(i, j) * inverse * along) * inverse;
   }
 };
@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(256, 3)
     for (index_t j = lane; j < cols; j += warp_lanes)
       along += static_cast<double>(load(x.value(i, j))) * inverse * from.at(i, j, made_along);
     along = warp_sum(along);
-    const double factor = inverse >= 1.0 / default_norm_eps ? 0.0 : from.weight * inverse;
+    const double factor = has_no_direction(inverse, default_norm_eps) ? 0.0 : from.weight * inverse;
     for (index_t j = lane; j < cols; j += warp_lanes) {
       const double g = from.at(i, j, made_along);
       const double unit = static_cast<double>(load(x.value(i, j))) * inverse;

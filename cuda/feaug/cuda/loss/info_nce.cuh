@@ -24,8 +24,8 @@ using device_info_nce_options = info_nce_options<T, memory_space::device>;
 namespace cuda {
 
 /// The gradient by a unit query where the soft-max pass left the mean of its columns: Σ_j ∂L/∂s_ij
-/// k_j / τ = c·(mean − positive) / τ, c = ∂L/∂(log_sum − s_positive): the softmax over the negatives
-/// against the positive.
+/// k_j / τ = c·(mean − positive) / τ, c = ∂L/∂(log_sum − s_positive): the softmax over the
+/// negatives against the positive.
 template <element T>
 struct mean_gradient {
   contrast<T> logits;

@@ -206,7 +206,7 @@ __device__ double cosine_row(const masked_prediction_problem<T>& problem,
   const auto put_gradient = [&](const operand<T, 2, memory_space::device>& x, int side) {
     if (!x.wants_gradient()) return;
     const double factor = rows.factor[side];
-    const bool no_direction = factor >= 1.0 / default_norm_eps;
+    const bool no_direction = has_no_direction(factor, default_norm_eps);
     rows.for_each([&](const quad& q, const bool(&masked)[4], const auto& p, const auto& t) {
       C gradient[4] = {};
       FEAUG_UNROLL

@@ -70,7 +70,7 @@ class mean_shift_call {
     on_device(op, support);
     on_device(op, reduction_);
     on_device(op, "targets", neighbours.targets);
-    on_device(op, "exclude_ids", options.exclude_ids);
+    if (!neighbours.are_found) on_device(op, "exclude_ids", options.exclude_ids);
     on_device(op, "indices", neighbours.indices);
     on_device(op, "indices", neighbours.found);
   }

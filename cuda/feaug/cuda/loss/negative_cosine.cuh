@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(256, 2)
     const auto put_gradient = [&](const operand<T, 2, memory_space::device>& x, int side) {
       if (!x.wants_gradient()) return;
       const double factor = pair.factor[side];
-      const bool no_direction = factor >= 1.0 / default_norm_eps;
+      const bool no_direction = has_no_direction(factor, default_norm_eps);
       for (index_t j = lane; j < cols; j += warp_lanes) {
         const double across = pair.unit(1 - side, j) - pair.cosine * pair.unit(side, j);
         const double gradient = no_direction ? 0.0 : weight * across * factor;

@@ -91,7 +91,8 @@ __global__ void __launch_bounds__(256)
     results.row_loss[i] = terms.loss;
     results.coefficient[i] = terms.coefficient;
     if (results.mean_cosine != nullptr)
-      results.scale_term[i] = terms.by_inverse_temperature(results.mean_cosine[i], cosine);
+      results.scale_term[i] =
+          feaug::detail::by_inverse_temperature(terms.coefficient, results.mean_cosine[i], cosine);
   }
 }
 

@@ -46,7 +46,8 @@ __global__ void __launch_bounds__(256, 4)
     results.row_loss[i] = share > 0 ? results.log_sum[i] - logit : 0.0;
     if (results.mean_cosine == nullptr || !(share > 0)) continue;
     const auto scale = static_cast<double>(static_cast<C>(1.0 / tau.value()));
-    results.scale_term[i] = weight * (results.mean_cosine[i] - logit / scale);
+    results.scale_term[i] =
+        feaug::detail::by_inverse_temperature(weight, results.mean_cosine[i], logit / scale);
   }
 }
 

@@ -154,7 +154,7 @@ struct neighbour_gradient_rows {
 
   __device__ void operator()(const quad& q) const {
     const double inverse = found.inverse[q.row];
-    const bool no_direction = inverse >= 1.0 / default_norm_eps;
+    const bool no_direction = has_no_direction(inverse, default_norm_eps);
     double sums[4] = {};
     const bool any = sum_neighbours(found, q, sums);
     const bool lost = !any && otherwise.data == nullptr;

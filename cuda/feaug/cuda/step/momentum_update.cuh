@@ -126,8 +126,8 @@ struct detail::momentum_update_on<cuda_context> {
 };
 
 /// momentum_update with the momentum in one element of device memory, which a graph's launches may
-/// find changed. One that is not from 0 to 1 makes all targets NaN. (A float holds 1 − 10⁻⁵ to three
-/// digits of the 10⁻⁵, a double to eleven.)
+/// find changed. One that is not from 0 to 1 makes all targets NaN. (A float holds 1 − 10⁻⁵ to
+/// three digits of the 10⁻⁵, a double to eleven.)
 template <detail::momentum_pairs<memory_space::device> Pairs, std::floating_point M>
 void momentum_update(cuda_context& ctx, const Pairs& pairs, const device_vector<M>& momentum) {
   constexpr std::string_view op = "momentum_update";

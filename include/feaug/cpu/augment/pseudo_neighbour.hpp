@@ -43,7 +43,7 @@ void pseudo_neighbour_backward_row(const operand<T>& x, index_t i, const T* grad
   double along = 0;
   for (index_t j = 0; j < cols; ++j)
     along += static_cast<double>(load(row[j])) * inverse * gradient[j];
-  const double factor = inverse >= 1.0 / default_norm_eps ? 0.0 : weight * inverse;
+  const double factor = has_no_direction(inverse, default_norm_eps) ? 0.0 : weight * inverse;
   put_gradient(x, i, [&](index_t j) {
     const double unit = static_cast<double>(load(row[j])) * inverse;
     const double own = factor == 0.0 ? 0.0 : factor * (gradient[j] - unit * along);

@@ -49,13 +49,13 @@ struct row_statistics {
   double positive_logit = 0;
 };
 
-/// What a pass calls for every row, once and in any order: finish(row, what its softmax leaves, mean),
-/// where mean = Σ softmax_j · column_j over those columns, an array of `cols` numbers to keep or to
-/// change at will, or null where it is not asked for.
+/// A pass calls finish(row, statistics, mean) once for every row, in any order. mean is Σ softmax_j
+/// · column_j over the row's columns without its positive: `cols` numbers that finish may change;
+/// null where it is not asked for.
 template <class C>
 using row_finish = std::type_identity_t<
     feaug::detail::function_ref<void(index_t row, const row_statistics& found, C* mean)>>;
-/// The same with a row's weighted sum of columns: finish(row, sum).
+/// The same with a row's weighted sum of columns, which finish may change: finish(row, sum).
 template <class C>
 using sum_finish = std::type_identity_t<feaug::detail::function_ref<void(index_t row, C* sum)>>;
 

@@ -190,7 +190,8 @@ class info_nce_call {
     if (!options_.learnable_temperature.wants_gradient()) return;
     soft_max_pass<C>(ctx_, queries_against_keys(), false, true,
                      [&](index_t i, const row_statistics& row, C*) {
-                       scale_terms_[i] = coefficients_[i] * (row.mean_cosine - row.positive_cosine);
+                       scale_terms_[i] = feaug::detail::by_inverse_temperature(
+                           coefficients_[i], row.mean_cosine, row.positive_cosine);
                      });
     write_temperature_gradient();
   }
@@ -202,7 +203,8 @@ class info_nce_call {
     row_losses_[i] = terms.loss;
     coefficients_[i] = terms.coefficient;
     // A row without negatives has no softmax, but then its coefficient is 0 as well.
-    scale_terms_[i] = terms.by_inverse_temperature(row.mean_cosine, row.positive_cosine);
+    scale_terms_[i] = feaug::detail::by_inverse_temperature(coefficients_[i], row.mean_cosine,
+                                                            row.positive_cosine);
     if (mean == nullptr) return;
     // Σ_j ∂L/∂s_ij k_j = c·(mean − positive): the soft-max over the negatives against the positive.
     positive_stack_.add_row(positive(i), -1.0, queries_.value.cols(), mean);

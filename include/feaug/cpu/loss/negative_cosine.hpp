@@ -134,7 +134,7 @@ class negative_cosine_call {
     if (!x.wants_gradient()) return;
     const bool adds = x.mode == gradient_mode::accumulate;
     T* const to = x.gradient.row(i);
-    if (rows.scale < 1.0 / default_norm_eps || !feaug::detail::is_finite(rows.scale)) {
+    if (!has_no_direction(rows.scale, default_norm_eps)) {
       write_weighted(ctx_, rows, x.gradient.cols(), adds, to);
     } else if (!adds) {
       std::fill_n(to, x.gradient.cols(), store<T>(C{0}));

@@ -24,8 +24,9 @@ namespace cpu {
 // 4 MiB of the teacher's mean rows at a time.
 inline constexpr index_t teacher_bytes = index_t{1} << 22;
 
-/// A validated call: two softmax passes with means (see relation_terms), and no other product. Scratch: 24 bytes a row, 8 a row of the support whose
-/// norm is taken, 4 MiB (or a row) of means, and tiles.
+/// A validated call: two softmax passes with means (see relation_terms), and no other product.
+/// Scratch: 24 bytes a row, 8 a row of the support whose norm is taken, 4 MiB (or a row) of means,
+/// and tiles.
 template <element T>
 class relation_distillation_call {
  public:

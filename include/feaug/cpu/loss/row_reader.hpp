@@ -13,8 +13,8 @@
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
 /// The rows of a row_stack of any type that computes in C. The passes over logits read rows through
-/// three functions of O(cols) work each, so that rows of float, half and bfloat16 share one compiled
-/// pass.
+/// three functions of O(cols) work each, so that rows of float, half and bfloat16 share one
+/// compiled pass.
 template <std::floating_point C>
 class row_reader {
  public:

@@ -119,8 +119,8 @@ class supervised_contrastive_call {
                        log_sums_[i] = row.log_sum;
                        row_losses_[i] = has_positive(i) ? row.log_sum - row.positive_logit : 0.0;
                        if (has_positive(i)) {
-                         scale_terms_[i] =
-                             coefficients_[i] * (row.mean_cosine - row.positive_cosine);
+                         scale_terms_[i] = feaug::detail::by_inverse_temperature(
+                             coefficients_[i], row.mean_cosine, row.positive_cosine);
                        }
                      });
   }

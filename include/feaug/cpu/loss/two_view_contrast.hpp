@@ -78,8 +78,8 @@ class two_view_call {
       log_sums_[at] = row.log_sum;
       row_losses_[at] = terms.loss;
       coefficients_[at] = terms.coefficient;
-      scale_terms_[at] =
-          terms.by_inverse_temperature(row.mean_cosine, weighed(at, row.positive_cosine));
+      scale_terms_[at] = feaug::detail::by_inverse_temperature(coefficients_[at], row.mean_cosine,
+                                                               weighed(at, row.positive_cosine));
     });
     if (by_temperature) write_temperature_gradient();
   }
@@ -123,7 +123,8 @@ class two_view_call {
     soft_maxes(true, [&](int side, index_t i, const row_statistics& row) {
       const index_t at = side * rows_ + i;
       // With the statistics that restore was given, not those of this pass.
-      scale_terms_[at] = coefficients_[at] * (row.mean_cosine - weighed(at, row.positive_cosine));
+      scale_terms_[at] = feaug::detail::by_inverse_temperature(coefficients_[at], row.mean_cosine,
+                                                               weighed(at, row.positive_cosine));
     });
     write_temperature_gradient();
   }

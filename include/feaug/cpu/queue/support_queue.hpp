@@ -1,5 +1,5 @@
-// How the CPU carries out enqueue and gather; and rebuild_shadow, since a shadow lies in the host's
-// memory alone.
+// How the CPU carries out enqueue and gather; and rebuild_shadow, which exists only here: shadows
+// lie in host memory.
 #pragma once
 
 #include <algorithm>
