@@ -65,7 +65,7 @@ struct pseudo_gradient {
     if (made.data == nullptr) return g;
     const double inverse = made_inverse[i];
     if (has_no_direction(inverse, default_norm_eps)) return 0;
-    return (g - made(i, j) * inverse * along) * inverse;
+    return through_unit(g, made(i, j) * inverse, along, inverse);
   }
 };
 
