@@ -32,7 +32,8 @@ struct alignment_on {
 }  // namespace detail
 
 /// mean_i ‖unit(a_i) − unit(b_i)‖^alpha (Wang and Isola, arXiv 2005.10242): 0 where the views
-/// agree; with alpha = 2, 2 where they are at right angles. Into one element.
+/// agree (unit rows nearer than 2⁻⁵⁰); with alpha = 2, 2 where they are at right angles. Into one
+/// element.
 ///
 /// a and b N × D. unit(x) = x / max(‖x‖, 1e-12), so that a zero row is at distance 1 from others.
 /// NaN or ∞ in a row makes it NaN. No gradient: a diagnostic; hypersphere is the loss. Scratch: 8

@@ -10,14 +10,20 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
 
+/// Unit rows nearer than this, squared, are equal: coordinates of unit rows are rounded to 2⁻⁵³, and
+/// a compiler that fuses one of the two products with the subtraction leaves that rounding in the
+/// difference of equal rows, where a power below 2 would enlarge it.
+inline constexpr double agreeing_squared_distance = 0x1p-100;
+
 /// distance^alpha from the distance's square.
 FEAUG_HD inline double distance_to_the(double alpha, double squared) {
+  if (squared <= agreeing_squared_distance) return 0;
   return alpha == 2 ? squared : std::pow(squared, 0.5 * alpha);
 }
 
-/// The factor of (a − b) in ∂‖a − b‖^alpha / ∂a, from ‖a − b‖²; 0 at distance 0.
+/// The factor of (a − b) in ∂‖a − b‖^alpha / ∂a, from ‖a − b‖²; 0 where the rows agree.
 FEAUG_HD inline double slope_of_distance(double alpha, double squared) {
-  if (squared == 0) return 0;
+  if (squared <= agreeing_squared_distance) return 0;
   return alpha == 2 ? 2.0 : alpha * std::pow(squared, 0.5 * alpha - 1);
 }
 

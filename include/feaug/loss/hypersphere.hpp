@@ -93,7 +93,8 @@ void hypersphere_backward(Context& ctx, const operand<T, 2, Context::space>& a,
 }
 
 /// Loss and gradients in one go, for a cotangent of options.gradient_scale. The gradient of the
-/// alignment is 0 where views agree, for every alpha; by a row of norm ≤ 1e-12 it is 0 altogether.
+/// alignment is 0 where views agree, that is where unit rows are nearer than 2⁻⁵⁰, for every alpha;
+/// by a row of norm ≤ 1e-12 it is 0 altogether.
 template <any_context Context, element T>
 void hypersphere_with_gradients(Context& ctx, const operand<T, 2, Context::space>& a,
                                 const operand<T, 2, Context::space>& b,
