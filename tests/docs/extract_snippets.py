@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes every ```cpp and ```cuda block of Markdown pages as a C++ file, and prints the files' names.
+"""Writes every ```cpp and ```cuda block of Markdown pages, and of comments in headers, as a C++ file, and prints the files' names.
 
 - A block with `int main` is a program of its own: NAME_program.cpp.
 - A ```cuda block is NAME_cuda.cpp, and sees cuda_prelude.hpp; it is compiled for the test executor.
@@ -20,7 +20,14 @@ CPP_TAGS = {"cpp", "c++", "cxx", "cc", "cuda"}
 MAIN = re.compile(r"^\s*(int|auto) +main *\(", re.MULTILINE)
 FILE_SCOPE = re.compile(
     r"(template|struct|class|enum|namespace|concept|inline|static_assert|using namespace)\b")
+HEADER_COMMENT = re.compile(r"^ *///? ?(?P<text>.*)$")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+def comments_of(header):
+    """A header's comments as a page; code is left as empty lines, so that line numbers stay."""
+    lines = map(HEADER_COMMENT.match, header.splitlines())
+    return "\n".join(line["text"] if line else "" for line in lines)
 
 
 def cpp_blocks(page, text):
@@ -81,6 +88,8 @@ def main():
     for page in arguments.pages:
         name = re.sub(r"\W+", "_", str(page.relative_to(arguments.root).with_suffix("")))
         text = page.read_text(encoding="utf-8")
+        if page.suffix != ".md":
+            text = comments_of(text)
         for number, (line, is_cuda, code) in enumerate(cpp_blocks(page, text), start=1):
             kind, content = as_file(page, line, is_cuda, code)
             path = arguments.output / f"snippet_{name}_{number}_{kind}.cpp"
