@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""One Markdown table of what the CPU's benchmarks measured: `table.py FOLDER`, which holds ceilings_*.json, W1.json … (of the
-programs, --benchmark_out) and peers.json (of cuda/peers.py). `--into FILE` puts it between FILE's two marker comments."""
+"""Prints one Markdown table with the results of the CPU benchmarks: `table.py FOLDER`. FOLDER has ceilings_*.json and W1.json …
+(from the programs, --benchmark_out) and peers.json (from cuda/peers.py). `--into FILE` writes it between FILE's two markers."""
 import argparse
 import json
 import pathlib
@@ -11,7 +11,7 @@ ORDER = ["W1", "W2", "W2/one-way", "W3", "W3/search", "W3/search/256", "W4/256",
 
 
 def fastest(runs):
-    """workload: contestant: the entry of the fastest call; and what was refused."""
+    """{workload: {contestant: entry of the fastest call}}, and the refused results."""
     found, refused = {}, []
     for run in runs:
         for entry in run["benchmarks"]:
@@ -95,7 +95,6 @@ def table(folder):
     context = next(run["context"] for name, run in read.items() if name.startswith("W"))
     versions = ", ".join(f"{who} {context[who].removeprefix('OpenBLAS ').split()[0]}"
                          for who in ("PyTorch", "FAISS", "OpenBLAS") if who in context)
-    load = context.get("load_avg", [])
     yield (f"{context['date'][:10]}, {processor()}, {context['num_cpus']} cores, {context['threads']} threads; {versions}. "
            f"Command: `scripts/bench`. Load average at the start: {', '.join(f'{one:.1f}' for one in context['load_avg'][:1])}.")
     yield ""

@@ -1,4 +1,4 @@
-# Finds Random123 (headers only, without a CMake package of its own): Random123::Random123.
+# Finds Random123 and defines Random123::Random123. Random123 is header-only and has no CMake package of its own.
 find_path(Random123_INCLUDE_DIR Random123/philox.h)
 mark_as_advanced(Random123_INCLUDE_DIR)
 

@@ -1,6 +1,6 @@
-# nvcc and what goes with it, for tests and benchmarks. feaug::cuda itself stays headers alone.
+# nvcc, the CUDA toolkit and cuBLAS for tests and benchmarks. feaug::cuda itself needs none of this: it is header-only.
 
-# Machine code for the GPUs with tensor cores that this is written for, and PTX for later ones.
+# Machine code for sm_80 and sm_90, for whose tensor cores the kernels are written, and PTX for later GPUs.
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
 endif()
@@ -9,13 +9,13 @@ set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 set(CMAKE_CUDA_EXTENSIONS OFF)
 if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
-  # CMake 3.25.1 does not know yet that nvcc has C++20.
+  # CMake 3.25.1 does not know that nvcc supports C++20.
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
 endif()
 find_package(CUDAToolkit 12 REQUIRED)
 
-# cuBLAS, if it is at hand: the toolkit's, else that of PyTorch's packages, whose `nvidia` folder has an
-# include and a lib folder for each.
+# cuBLAS, if there is one: first that of the toolkit, then that of PyTorch's Python packages. Their `nvidia`
+# folder has a folder with include/ and lib/ for each library.
 set(FEAUG_CUBLAS_ROOT "" CACHE PATH "A folder whose include and lib have cuBLAS; empty: looked for")
 add_library(feaug_cublas INTERFACE)
 find_file(toolkit_cublas cublas_v2.h PATHS ${CUDAToolkit_INCLUDE_DIRS} NO_DEFAULT_PATH NO_CACHE)
@@ -35,11 +35,11 @@ if(NOT FEAUG_CUBLAS_ROOT)
     list(GET headers 0 header)
     cmake_path(GET header PARENT_PATH include)
     cmake_path(GET include PARENT_PATH root)
-    # Kept: another shell may see another Python.
+    # Cached, because another shell may use another Python.
     set_property(CACHE FEAUG_CUBLAS_ROOT PROPERTY VALUE ${root})
   endif()
 endif()
-# Packages have the library by its full name only: libcublas.so.13.
+# The Python packages have no libcublas.so, only the versioned name, such as libcublas.so.13.
 file(GLOB cublas_libraries ${FEAUG_CUBLAS_ROOT}/lib/libcublas.so* ${FEAUG_CUBLAS_ROOT}/lib/libcublasLt.so*)
 if(FEAUG_CUBLAS_ROOT AND cublas_libraries)
   message(STATUS "feaug: cuBLAS of ${FEAUG_CUBLAS_ROOT}")

@@ -1,13 +1,13 @@
-# What feaug and its tests and examples stand on: the system's packages where there are any, else
-# fetched sources.
+# Finds the dependencies of feaug, its tests, examples and benchmarks. A dependency that is not
+# installed is downloaded with FetchContent, unless FEAUG_FETCH_DEPENDENCIES is OFF.
 #
-# Not exercised: the download itself and the build of a fetched ZLIB. What follows a download was
-# tried with FETCHCONTENT_SOURCE_DIR_<NAME> naming local copies.
+# Not tested: the downloads, and building ZLIB from source. The code that runs after a download was
+# tested with local copies (FETCHCONTENT_SOURCE_DIR_<NAME>).
 
 include(FetchContent)
 list(PREPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
 
-# Fetches a repository without running its CMakeLists.txt; its path is in <name>_SOURCE_DIR, with
+# Fetches a repository without running its CMakeLists.txt. Sets <name>_SOURCE_DIR to its path, with
 # <name> in lower case.
 macro(feaug_fetch name repository tag)
   if(NOT FEAUG_FETCH_DEPENDENCIES)
@@ -23,17 +23,18 @@ macro(feaug_fetch name repository tag)
   FetchContent_MakeAvailable(${name})
 endmacro()
 
-# An imported target (and so no part of feaug's export set, and silent about warnings) over headers.
+# Creates a header-only target. It is IMPORTED, so that it is not part of feaug's export set and its
+# headers cause no warnings.
 function(feaug_import_headers target directory)
   add_library(${target} INTERFACE IMPORTED GLOBAL)
   target_include_directories(${target} INTERFACE ${directory})
 endfunction()
 
-# A target that a parent project has already made is taken as it is. GLOBAL: the parent links
-# feaug::feaug from its own directory and must see what that stands on.
+# A target that the parent project has already created is used as it is. GLOBAL: the parent links
+# feaug::feaug from its own directory, where the targets it depends on must be visible.
 
 if(NOT TARGET Eigen3::Eigen)
-  # No version here: Eigen's own file would refuse 5 to who asks for 3.4.
+  # No version here: if 3.4 is requested, Eigen 5's package file reports itself as incompatible.
   find_package(Eigen3 CONFIG QUIET GLOBAL)
   if(NOT TARGET Eigen3::Eigen)
     feaug_fetch(Eigen3 https://gitlab.com/libeigen/eigen.git 3.4.0)

@@ -1,10 +1,10 @@
-# cmake --install puts the headers, the licence, a package for find_package(feaug) and one for
-# pkg-config in place.
+# Rules of cmake --install: the headers, the licence, a package for find_package(feaug) and one for
+# pkg-config.
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-# Headers only, so the package is the same on every architecture.
+# feaug is header-only, so the package is the same on every architecture.
 set(feaug_package_dir ${CMAKE_INSTALL_DATADIR}/cmake/feaug)
 
 install(DIRECTORY include/feaug TYPE INCLUDE FILES_MATCHING PATTERN "*.hpp")

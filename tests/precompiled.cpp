@@ -1,1 +1,1 @@
-// Owns the precompiled headers of the tests; has no code.
+// Source of the precompiled headers of the tests; contains no code.

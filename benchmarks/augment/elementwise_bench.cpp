@@ -1,4 +1,4 @@
-// W5: mask, noise and mixing of 8192 rows of 2048 features.
+// Benchmark W5: mask, noise and mixing of 8192 rows of 2048 features.
 #include "feaug/cpu/augment/augmentation.hpp"
 #include "feaug/cpu/augment/mask.hpp"
 #include "feaug/cpu/augment/mix.hpp"
@@ -31,7 +31,7 @@ bench::workload of_features(const std::string& name, int matrices) {
           .inputs = [=] { return std::vector{bench::features(rows, cols, 1)}; },
           .enter = bench::enter<augmented<Policy>>,
           .bytes = static_cast<double>(matrices * rows * cols) * sizeof(float),
-          // Eight standard errors of what is drawn, for --small's 128 rows, too.
+          // Eight standard errors of the moments; --small has 128 rows.
           .tolerance = {.moments = bench::chosen().small ? 3e-2 : 3e-3}};
 }
 
@@ -40,5 +40,5 @@ bench::workload of_features(const std::string& name, int matrices) {
 void bench::register_benchmarks() {
   add(of_features<feaug::mask>("mask", 2));
   add(of_features<feaug::gaussian_noise>("noise", 2));
-  add(of_features<feaug::interpolate>("interpolate", 3));  // its own row and the partner's
+  add(of_features<feaug::interpolate>("interpolate", 3));  // reads the row and its partner's
 }

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""W1 … W7 in PyTorch, eager, by torch.compile and, on the CPU, of lightly's modules where it is installed: what the
-benchmarks are compared with.
+"""W1 … W7 in PyTorch, for comparison with the benchmarks: eager, with torch.compile and, on the CPU, with lightly's modules
+if lightly is installed.
 
     peers.py --workload W1 --out peers_W1.json            on a GPU
     peers.py --workload W1 --device cpu --threads 2       on the CPU, in the shapes of its benchmarks
-    peers.py --workload W1 --device cpu --small           that it runs; times of small shapes mean nothing
+    peers.py --workload W1 --device cpu --small           smoke test; its times are meaningless
 
-Timed as benchmarks/cuda/support/bench.cuh times: events around one call, forward and backward, behind a write that clears
-the cache; the median. Memory is what a call has allocated at most beyond what was there before it, so gradients count.
-On the CPU the fastest of as many calls as take three seconds. The others must agree with eager; else their time is refused.
+On a GPU, timing is as in benchmarks/cuda/support/bench.cuh: events around one call (forward and backward), after a write that
+flushes the cache; the median counts. Memory is the peak allocation of a call above the level before it, so gradients count.
+On the CPU, calls repeat for up to three seconds; the fastest counts. Results must agree with eager, otherwise they are not timed.
 """
 import argparse
 import json
@@ -96,11 +96,11 @@ def interpolate(x):
 
 
 def of_lightly(key, rows_of_bank=None):
-    """The workload by lightly's modules, and what undoes a call; None where it is not installed or has nothing for it.
-    `rows_of_bank` are what its memory bank holds."""
+    """The workload with lightly's modules, and a function that undoes a call; None if lightly is not installed or lacks the
+    workload. `rows_of_bank` are the rows of its memory bank."""
     try:
-        # Its image transforms want torchvision, whose own part in C++ PyPI has for another PyTorch than the CPU's. Losses and
-        # memory banks do without.
+        # lightly's image transforms import torchvision, whose C++ part on PyPI does not match the
+        # CPU build of PyTorch. Losses and memory banks do not need torchvision.
         for module in ("torchvision", "torchvision.ops"):
             sys.modules.setdefault(module, unittest.mock.MagicMock(__spec__=None))
         from lightly.loss import HypersphereLoss, NTXentLoss, NegativeCosineSimilarity
@@ -136,7 +136,7 @@ def of_lightly(key, rows_of_bank=None):
 
 
 def workloads(name, place, size, cpu):
-    """(key, function, arguments, those of them that want a gradient) of a workload, and what undoes a call."""
+    """(key, function, arguments, arguments with a gradient) of a workload and, if needed, a function that undoes a call."""
     if name == "W1":
         a = features(size(4096), 128, 1)
         a, b = place(a), place(other_view(a, 2))
@@ -178,7 +178,7 @@ def workloads(name, place, size, cpu):
 
 
 def measure(call, reset, device, calls, flush):
-    """Median seconds of a call, on the CPU the least, and the bytes that it takes."""
+    """Seconds per call (median; on the CPU the minimum), and the peak bytes (None on the CPU)."""
     if device == "cpu":
         seconds = []
         while len(seconds) < 2 or (len(seconds) < calls and sum(seconds) < 3):
@@ -275,7 +275,7 @@ def main():
                                 if not (mine - theirs).norm() <= 1e-4 * theirs.norm():
                                     raise RuntimeError("wrong answer, timing refused: not what eager computes")
                         entry["seconds"], entry["bytes"] = measure(call, reset, options.device, calls, flush)
-                    except Exception as problem:  # out of memory, or no compiler: the table says so
+                    except Exception as problem:  # out of memory or no compiler: shown in the table
                         entry["error"] = " ".join(str(problem).split("\n")[:2])[:200]
                     results.append(entry)
                     print(entry, file=sys.stderr)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""One Markdown table of what the CUDA benchmarks and their peers measured: `table.py FOLDER`, which holds W1.json … (of the
-benchmark programs, --benchmark_out) and peers_W1.json … (of peers.py). What is missing is "not measured"."""
+"""Prints one Markdown table with the results of the CUDA benchmarks and their peers: `table.py FOLDER`. FOLDER has W1.json …
+(from the benchmark programs, --benchmark_out) and peers_W1.json … (from peers.py). Missing results are "not measured"."""
 import json
 import pathlib
 import sys

@@ -1,4 +1,5 @@
-// W7: alignment, uniformity and both gradients, two views of 4096 rows of 128 features.
+// Benchmark W7: alignment and uniformity with both gradients, two views of 4096 rows of 128
+// features.
 #include "feaug/cpu/loss/hypersphere.hpp"
 #include "support/contest.hpp"
 
@@ -20,7 +21,7 @@ class sphere : public bench::own {
 };
 
 bench::workload two_views(bench::index_t rows, bench::index_t cols) {
-  // A view: half a product for the logits, which are symmetric, and one for the gradient.
+  // Per view: half a product for the logits, which are symmetric, and one product for the gradient.
   const double product = 2.0 * static_cast<double>(rows * rows * cols);
   return {.name = "W7",
           .operation = "hypersphere",

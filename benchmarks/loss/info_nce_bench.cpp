@@ -1,5 +1,5 @@
-// W2: CLIP's loss, and InfoNCE in one direction, with the gradients of both sides, 8192 rows of 256
-// features.
+// Benchmark W2: symmetric InfoNCE (CLIP), and InfoNCE in one direction, with the gradients of both
+// sides, 8192 rows of 256 features.
 #include "feaug/cpu/loss/info_nce.hpp"
 #include "feaug/cpu/loss/symmetric_info_nce.hpp"
 #include "support/contest.hpp"
@@ -41,7 +41,7 @@ class one_way : public both_sides {
 template <class Own>
 bench::workload pairs(const char* name, const char* operation, bench::index_t rows) {
   constexpr bench::index_t cols = 256;
-  // A product for the logits and one for each gradient.
+  // One product for the logits and one for each gradient.
   return {.name = name,
           .operation = operation,
           .inputs =

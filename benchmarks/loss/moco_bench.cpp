@@ -1,5 +1,5 @@
-// W4: MoCo's loss and the queries' gradient: keys and 65536 negatives of 128 features are
-// constants.
+// Benchmark W4: MoCo's loss with the queries' gradient; keys and 65536 negatives of 128 features
+// are constants.
 #include "feaug/cpu/loss/info_nce.hpp"
 #include "support/contest.hpp"
 
@@ -24,7 +24,7 @@ class moco : public bench::own {
 
 bench::workload with_queue(const std::string& name, bench::index_t rows, bench::index_t negatives) {
   constexpr bench::index_t cols = 128;
-  // A product for the logits and one for the gradient.
+  // One product for the logits and one for the gradient.
   return {.name = name,
           .operation = "moco",
           .inputs =

@@ -1,4 +1,5 @@
-// W6: BYOL's loss and the prediction's gradient against four targets, 4096 rows of 256 features.
+// Benchmark W6: negative cosine (BYOL) with the prediction's gradient, four targets, 4096 rows of
+// 256 features.
 #include <array>
 
 #include "feaug/cpu/loss/negative_cosine.hpp"
@@ -8,7 +9,7 @@ namespace {
 
 constexpr int targets = 4;
 
-/// Inputs: the prediction, and the targets, which are constants.
+/// Inputs: the prediction, then the targets, which are constants.
 class byol : public bench::own {
  public:
   using own::own;

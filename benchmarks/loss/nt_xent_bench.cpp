@@ -1,4 +1,4 @@
-// W1: SimCLR's loss and both gradients, two views of 4096 rows of 128 features.
+// Benchmark W1: NT-Xent (SimCLR) with both gradients, two views of 4096 rows of 128 features.
 #include "feaug/cpu/loss/nt_xent.hpp"
 #include "support/contest.hpp"
 
@@ -21,7 +21,7 @@ class simclr : public bench::own {
 };
 
 bench::workload two_views(bench::index_t rows, bench::index_t cols) {
-  // Half a product for the logits, which are symmetric, and one for the gradient.
+  // Half a product for the logits, which are symmetric, and one product for the gradient.
   const double product = 2.0 * static_cast<double>(2 * rows * 2 * rows * cols);
   return {.name = "W1",
           .operation = "nt_xent",

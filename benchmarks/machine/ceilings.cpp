@@ -1,4 +1,4 @@
-// The ceilings' loops for AVX-512 and AVX2, and what the compiler makes of it elsewhere.
+// The loops of the machine ceilings for AVX-512 and AVX2; portable versions elsewhere.
 #include "machine/ceilings.hpp"
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 namespace bench::ceiling {
 namespace {
 
-/// The sums are halved each time, so that they stay normal numbers.
+/// Halves the sums in each round, so that they stay normal numbers.
 constexpr float factor = 0.5F;
 constexpr int chains = 12;
 constexpr int lanes = 16;
@@ -37,7 +37,7 @@ FEAUG_AVX512 float avx512_fma(std::int64_t rounds) {
   return out[0];
 }
 
-/// Six chains of two halves would not fill twelve registers' latency: twelve, twice as many rounds.
+/// A 256-bit register holds half of a round's 16 floats: the same 12 chains, twice as many rounds.
 FEAUG_AVX2 float avx2_fma(std::int64_t rounds) {
   __m256 sums[chains];
   for (__m256& sum : sums) sum = _mm256_setzero_ps();

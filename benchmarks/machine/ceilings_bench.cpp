@@ -1,5 +1,5 @@
-// What this machine can do at most: fused multiply-adds, products of bytes, copying, and the BLAS
-// libraries' product.
+// The machine's ceilings: fused multiply-adds, int8 dot products, copying, and matrix products of
+// the BLAS libraries.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
@@ -14,7 +14,7 @@ namespace {
 
 using bench::index_t;
 
-/// Work on every thread at once; the fastest of the calls.
+/// Runs Work on all threads at once; the fastest call counts.
 template <class Work>
 class on_every_thread : public bench::own {
  public:
@@ -41,7 +41,7 @@ struct int8_dot {
   }
 };
 
-/// A part of 128 MiB, copied into as many.
+/// Copies one thread's part of 128 MiB to another array.
 class copy {
  public:
   static constexpr index_t count = index_t{32} << 20;

@@ -1,4 +1,4 @@
-// FAISS: exact search by inner product, IndexFlatIP, with the OpenBLAS of the system.
+// FAISS: exact inner-product search (IndexFlatIP) with the system's OpenBLAS.
 #include <cblas.h>
 #include <faiss/IndexFlat.h>
 #include <omp.h>

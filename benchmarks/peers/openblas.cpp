@@ -1,4 +1,4 @@
-// The system's OpenBLAS: a product, as a ceiling of what any product can do here.
+// The system's OpenBLAS: a matrix product, as the ceiling for products on this machine.
 #include <cblas.h>
 
 #include "support/peer.hpp"

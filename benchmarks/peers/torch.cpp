@@ -1,4 +1,4 @@
-// PyTorch, eager, through libtorch: every operation as a user writes it, backward by autograd.
+// Eager PyTorch through libtorch: every operation in its usual form, backward by autograd.
 #include <torch/torch.h>
 
 #include <map>
@@ -68,7 +68,7 @@ Tensor hypersphere(const tensors& in, double /*temperature*/) {
   return (x - y).norm(2, 1).square().mean() + (uniformity(x) + uniformity(y)) / 2;
 }
 
-/// Everybody's copies, and the thread's number of threads.
+/// Copies of the inputs as tensors; sets PyTorch's number of threads.
 class on_tensors : public bench::contestant {
  public:
   explicit on_tensors(const bench::problem& on) : temperature_(on.temperature) {
@@ -112,7 +112,7 @@ class differentiated : public on_tensors {
   Tensor loss_ = {};
 };
 
-/// A product with the queue and its largest of each row.
+/// The argmax of each row of the product with the queue.
 Tensor nearest_slots(const Tensor& queue, const Tensor& targets) {
   const torch::NoGradGuard no_gradient;
   return torch::mm(targets, queue.t()).argmax(1);
@@ -183,7 +183,7 @@ class augmented : public on_tensors {
   Tensor out_ = {};
 };
 
-/// C = A · Bᵀ, as a ceiling of what any product can do here.
+/// C = A · Bᵀ, as the ceiling for products on this machine.
 class product : public on_tensors {
  public:
   using on_tensors::on_tensors;

@@ -1,4 +1,5 @@
-// W3/search: the nearest of 98304 queue rows of 256 features, for 4096 and for 256 queries.
+// Benchmark W3/search: the nearest of 98304 queue rows of 256 features, for 4096 and for 256
+// queries.
 #include "feaug/cpu/queue/nearest.hpp"
 #include "feaug/cpu/queue/support_queue.hpp"
 #include "support/contest.hpp"

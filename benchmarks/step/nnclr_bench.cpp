@@ -1,5 +1,6 @@
-// W3: NNCLR's step without the network: 4096 targets of 256 features find their nearest of 98304
-// queue rows, InfoNCE pulls the predictions to those, the targets join the queue.
+// Benchmark W3: an NNCLR step without the network: a nearest-neighbour search of 4096 targets of
+// 256 features among 98304 queue rows, InfoNCE of the predictions with the neighbours, and
+// enqueueing the targets.
 #include <cstdint>
 
 #include "feaug/cpu/loss/info_nce.hpp"
@@ -22,7 +23,7 @@ class nnclr : public bench::own {
                                            {.temperature = temperature_});
     feaug::enqueue(ctx_, queue(), input(1));
   }
-  /// Else the targets would find themselves.
+  /// Without this, the targets of the previous run would find themselves in the queue.
   void reset() override {
     cursor_ = 0;
     feaug::enqueue(
@@ -51,7 +52,7 @@ class nnclr : public bench::own {
 
 bench::workload step(bench::index_t rows, bench::index_t capacity) {
   constexpr bench::index_t cols = 256;
-  // A product with the queue; of the loss, one for the logits and one for the predictions'
+  // One product with the queue; for the loss, one for the logits and one for the predictions'
   // gradient.
   return {
       .name = "W3",

@@ -1,4 +1,4 @@
-// Contests: who takes part, whether they agree, how long they take.
+// Contests: makes the contestants of a workload, compares their results and times them.
 #include "support/contest.hpp"
 
 #include <benchmark/benchmark.h>
@@ -25,10 +25,10 @@ using clock = std::chrono::steady_clock;
 constexpr double never = std::numeric_limits<double>::infinity();
 constexpr double series_seconds = 3;
 
-/// Threads of another contestant's pool spin for a while before they sleep.
+/// Threads of another contestant's pool spin for some time before they sleep.
 constexpr std::chrono::milliseconds until_pools_sleep{50};
 
-/// One contestant of a workload and what was found out about it.
+/// One contestant of a workload, and its results.
 struct participant {
   std::unique_ptr<contestant> who = {};
   std::string complaint = {};
@@ -52,7 +52,7 @@ std::string compare(const answer& got, const answer& want, const tolerance& allo
   return is.complaint();
 }
 
-/// The contestants of one workload, made when the first of them is run.
+/// The contestants of one workload, created when the first of them is run.
 class contest {
  public:
   explicit contest(workload work) : work_(std::move(work)) {}
@@ -61,7 +61,7 @@ class contest {
   [[nodiscard]] const std::map<std::string, participant>& participants() const {
     return participants_;
   }
-  /// Of everybody's fastest calls.
+  /// The largest of the contestants' fastest times; infinite if the contest was skipped.
   [[nodiscard]] double slowest() const {
     if (!skipped_.empty()) return never;
     double seconds = 0;
@@ -97,7 +97,8 @@ class contest {
   }
 
  private:
-  /// Everybody runs once and is compared with feaug. Where a peer disagrees neither is trusted.
+  /// Every contestant runs once and is compared with feaug. If a peer disagrees, neither it nor
+  /// feaug is timed.
   void prepare() {
     if (!participants_.empty()) return;
     const problem on = {
@@ -161,7 +162,7 @@ benchmark::internal::Benchmark* register_run(const std::string& name, const Run&
       ->Unit(benchmark::kMillisecond);
 }
 
-/// Calls see(name) for everybody who has the operation.
+/// Calls see(name) for feaug and every peer that has the operation.
 template <class See>
 void for_each_contestant(const workload& work, const See& see) {
   if (work.enter) see(std::string("feaug"));

@@ -1,4 +1,5 @@
-// A workload done by feaug and by every peer that is there: checked against each other, then timed.
+// A workload for feaug and every available peer: results are checked against each other, then
+// timed.
 #pragma once
 
 #include <algorithm>
@@ -12,12 +13,12 @@
 
 namespace bench {
 
-/// What the command line says.
+/// Settings from the command line.
 struct settings {
-  int threads = 2;     ///< everybody's
-  bool small = false;  ///< shapes that show that a program runs; their times mean nothing
+  int threads = 2;     ///< of every contestant
+  bool small = false;  ///< tiny shapes, for a smoke test; their times are meaningless
   bool peers = true;
-  bool series = false;  ///< growing shapes instead of the one that has the name
+  bool series = false;  ///< a series of growing shapes instead of the named shape
 };
 settings& chosen();
 
@@ -25,8 +26,8 @@ inline index_t size(index_t full) {
   return chosen().small ? std::max<index_t>(full / 64, 4) : full;
 }
 
-/// How far peers may be apart: gradients relative to their norm, losses to their size, moments to
-/// the second.
+/// Allowed relative differences between contestants: gradients by norm, losses by size, moments
+/// relative to the second moment.
 struct tolerance {
   double gradients = 1e-4;
   double losses = 1e-5;
@@ -35,11 +36,12 @@ struct tolerance {
 
 struct workload {
   std::string name = {};       ///< W1, W3/search …
-  std::string operation = {};  ///< what peers call it
+  std::string operation = {};  ///< the operation's name for peers
   std::function<std::vector<matrix>()> inputs = [] { return std::vector<matrix>(); };
-  /// feaug's side; none where only peers have the operation.
+  /// feaug's contestant; empty if only peers have the operation.
   std::function<std::unique_ptr<own>(const problem&)> enter = {};
-  /// What it takes at the least: multiplications and additions in fp32, or else bytes moved.
+  /// Least possible work: multiplications and additions in fp32, or bytes moved. Used for the share
+  /// of the machine's ceiling.
   double flops = 0;
   double bytes = 0;
   bench::tolerance tolerance = {};
@@ -53,17 +55,17 @@ std::unique_ptr<own> enter(const problem& on) {
 /// Without --series: registers NAME/feaug, and NAME/PEER for every peer that has the operation.
 void add(const workload& work);
 
-/// The same with --series, and only then, for `work(n)` with n = 1024, 2048 … `last` as NAME/n/…,
-/// once each, as long as nobody takes more than 3 s for half of it.
+/// Only with --series: registers `work(n)` for n = 1024, 2048 … `last` as NAME/n/…, run once each.
+/// It stops when a contestant needs more than 3 s for the previous n.
 void add_series(const std::function<workload(index_t)>& work, index_t last);
 
-/// A line a workload: everybody's fastest call, and what it is to feaug's.
+/// Prints one line per workload: every contestant's fastest call, and its ratio to feaug's.
 void print_summary();
 
-/// Whether an answer was refused: then the program fails.
+/// Whether a result was refused; the program then fails.
 bool any_refused();
 
-/// Registers what this program measures; each program has one.
+/// Registers the program's benchmarks; each program defines it.
 void register_benchmarks();
 
 }  // namespace bench

@@ -1,5 +1,5 @@
-// What the benchmarks are run on: the same features for every precision and peer, spread enough for
-// a wrong answer to show.
+// Inputs of the benchmarks: the same features for every precision and peer, with enough spread to
+// reveal wrong results.
 #pragma once
 
 #include <cmath>
@@ -33,7 +33,7 @@ inline matrix features(index_t rows, index_t cols, std::uint32_t seed) {
   return x;
 }
 
-/// The other view of the same samples: cosines near 0.8 with their own, near 0 with the others.
+/// Another view of the same samples: cosines are near 0.8 with the same sample, near 0 with others.
 inline matrix other_view(const matrix& x, std::uint32_t seed) {
   matrix y = features(x.rows, x.cols, seed);
   for (std::size_t i = 0; i < y.values.size(); ++i)
@@ -54,7 +54,7 @@ inline std::vector<double> moments_of_change(const matrix& from, const matrix& t
   return {sum / count, std::sqrt(squares / count)};
 }
 
-/// Unit rows, as a queue holds them: its own were pushed through it.
+/// Rows divided by their L2 norms, as a queue stores them.
 inline matrix unit_rows(matrix x) {
   for (index_t i = 0; i < x.rows; ++i) {
     float* const row = x.values.data() + i * x.cols;

@@ -1,5 +1,5 @@
-// The benchmarks' main: Google Benchmark's, with --threads N, --small, --series and --no-peers, and
-// a line of ratios for each workload.
+// main of the benchmarks: Google Benchmark's, with --threads N, --small, --series and --no-peers,
+// and a line of ratios per workload.
 #include <benchmark/benchmark.h>
 
 #include <charconv>
@@ -13,7 +13,7 @@
 
 namespace {
 
-/// Takes our own words out of the command line; false if one of them is wrong.
+/// Removes our own options from the command line; false if one of them is invalid.
 bool read_settings(std::vector<char*>& words) {
   std::vector<char*> others;
   for (std::size_t i = 0; i < words.size(); ++i) {
@@ -44,8 +44,8 @@ int main(int count, char** given) {
     std::fputs("--threads wants a number of at least 1\n", stderr);
     return 2;
   }
-  // The first repetitions of all, then the second ones …: a disturbance meets everybody. A series
-  // grows.
+  // Repetitions of all contestants are interleaved, so that a disturbance affects all of them. A
+  // series runs in order of size.
   const bool once = bench::chosen().small || bench::chosen().series;
   std::string order = std::string("--benchmark_enable_random_interleaving=") +
                       (bench::chosen().series ? "false" : "true");

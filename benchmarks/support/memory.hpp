@@ -1,4 +1,4 @@
-// How much memory a call takes at most, seen from outside: what the process has resident.
+// Peak memory of a call, measured from the process's resident set.
 #pragma once
 
 #include <malloc.h>
@@ -11,7 +11,7 @@
 namespace bench {
 namespace detail {
 
-/// A line of /proc/self/status, in bytes; NaN without one.
+/// A field of /proc/self/status in bytes; NaN if it is missing.
 inline double status_bytes(const std::string& field) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
@@ -22,13 +22,14 @@ inline double status_bytes(const std::string& field) {
 
 }  // namespace detail
 
-/// Bytes by which a call raises the resident set at most; NaN where Linux does not tell.
+/// The largest increase of the resident set during a call, in bytes; NaN if Linux does not report
+/// it.
 template <class Call>
 double peak_growth(const Call& call) {
   malloc_trim(0);
-  std::ofstream("/proc/self/clear_refs") << "5" << std::flush;  // the peak begins here
+  std::ofstream("/proc/self/clear_refs") << "5" << std::flush;  // resets the peak
   const double before = detail::status_bytes("VmRSS");
-  // Where the peak cannot be set back it may be an older one.
+  // If the peak cannot be reset, VmHWM may be an older one.
   if (detail::status_bytes("VmHWM") > before + (1 << 20)) return std::nan("");
   call();
   return std::max(detail::status_bytes("VmHWM") - before, 0.0);

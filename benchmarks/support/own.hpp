@@ -1,4 +1,4 @@
-// feaug's own side of a workload.
+// Base class of feaug's contestants.
 #pragma once
 
 #include "feaug/core/tensor_view.hpp"

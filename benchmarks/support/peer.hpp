@@ -1,5 +1,5 @@
-// What a benchmark and a peer's library say to each other. Peers are loaded when a program runs,
-// each with its own BLAS and out of the others' sight; no peer's header is seen here.
+// The interface between a benchmark and a peer's library. Peers are loaded at run time, each with
+// its own BLAS, which the other peers do not see. No peer's header is included here.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@
 
 namespace bench {
 
-/// A workload's inputs. `operation` says what is to be done with them, and how many there are.
+/// A workload's inputs. `operation` defines their number and what is computed from them.
 struct problem {
   std::string operation = {};
   std::vector<matrix> inputs = {};
@@ -19,17 +19,17 @@ struct problem {
   int threads = 2;
 };
 
-/// What was computed, as far as the operation has it.
+/// The results; an operation fills only those that it has.
 struct answer {
   double loss = 0;
   std::vector<matrix> gradients = {};
   std::vector<index_t> neighbours = {};
-  /// Of random operations, which draw otherwise in each library: the mean and the root mean square
+  /// For random operations, whose draws differ between libraries: the mean and the root mean square
   /// of output − input.
   std::vector<double> moments = {};
 };
 
-/// Somebody who does a workload, on copies of its inputs.
+/// One implementation of a workload, with its own copies of the inputs.
 class contestant {
  public:
   contestant() = default;
@@ -37,13 +37,13 @@ class contestant {
   contestant& operator=(const contestant&) = delete;
   virtual ~contestant() = default;
 
-  /// What is timed.
+  /// The timed part.
   virtual void run() = 0;
-  /// Undoes what a run changed in its inputs; not timed.
+  /// Restores inputs that a run changed; not timed.
   virtual void reset() {}
-  /// Of the last run.
+  /// The results of the last run.
   virtual answer result() = 0;
-  /// Bytes of its own that a run leaves behind as results.
+  /// Bytes of results that a run allocates and keeps.
   virtual double output_bytes() { return 0; }
 };
 
@@ -51,11 +51,11 @@ struct peer {
   std::string_view name;
   std::string version;
   bool (*has)(std::string_view operation);
-  /// For an operation that it has.
+  /// Creates a contestant; the peer must have the operation.
   std::unique_ptr<contestant> (*enter)(const problem&);
 };
 
-/// The one function that a peer's library shows.
+/// The only function that a peer's library exports.
 using peer_entry = const peer*();
 inline constexpr const char* peer_entry_name = "feaug_bench_peer";
 

@@ -1,4 +1,4 @@
-// Loads the peers' libraries that lie where CMake built them.
+// Loads the peers' libraries from their build paths.
 #include "support/peers.hpp"
 
 #include <dlfcn.h>
@@ -12,7 +12,7 @@ namespace bench {
 namespace {
 
 const peer* load(const std::string& path) {
-  // RTLD_LOCAL: a peer's BLAS is seen by that peer alone.
+  // RTLD_LOCAL: a peer's BLAS is visible only to that peer.
   void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   void* const entry = library == nullptr ? nullptr : dlsym(library, peer_entry_name);
   if (entry == nullptr) {

@@ -1,5 +1,5 @@
-// The peers' libraries that were built: loaded once, each with its dependencies out of the others'
-// sight, since several of them bring a function of the same name, sgemm_ for one.
+// The peers' libraries that were built. Each is loaded once, with its dependencies hidden from the
+// others, because several of them define functions of the same name, for example sgemm_.
 #pragma once
 
 #include <vector>
@@ -8,7 +8,7 @@
 
 namespace bench {
 
-/// Those that load; none with --no-peers. What does not load is told on standard error.
+/// The peers that load; none with --no-peers. Load failures are reported on standard error.
 const std::vector<const peer*>& peers();
 
 }  // namespace bench

@@ -1,4 +1,4 @@
-// Whether an answer is right: a benchmark refuses to time a wrong one.
+// Correctness checks: a benchmark refuses to time a wrong result.
 #pragma once
 
 #include <cmath>
@@ -10,7 +10,7 @@
 
 namespace bench {
 
-/// ‖got − want‖ / ‖want‖; NaN and a wrong size count as infinite.
+/// ‖got − want‖ / ‖want‖; infinite for NaN or a wrong size.
 inline double relative_error(const std::vector<float>& got, const std::vector<float>& want) {
   if (got.size() != want.size()) return HUGE_VAL;
   double off = 0;
@@ -24,7 +24,7 @@ inline double relative_error(const std::vector<float>& got, const std::vector<fl
   return error >= 0 ? error : HUGE_VAL;
 }
 
-/// Collects what is wrong with an answer.
+/// Records a failed check of a result.
 class verdict {
  public:
   void close(const char* what, double error, double tolerance) {
@@ -39,7 +39,7 @@ class verdict {
           tolerance);
   }
   [[nodiscard]] const std::string& complaint() const { return complaint_; }
-  /// Throws if anything was.
+  /// Throws if a check failed.
   void must_be_right() const {
     if (!complaint_.empty()) throw std::runtime_error(complaint_);
   }

@@ -1,4 +1,4 @@
-// Everything for CUDA. Needs no Eigen: the CPU's operators are in feaug/feaug.hpp.
+// All CUDA operators. Does not need Eigen; the CPU operators are in feaug/feaug.hpp.
 #pragma once
 
 #include "feaug/augment/compose.hpp"
@@ -47,4 +47,4 @@
 #include "feaug/cuda/queue/support_queue.cuh"
 #include "feaug/cuda/step/momentum_update.cuh"
 #include "feaug/cuda/step/step.cuh"
-#include "feaug/version.hpp"  // asks for C++20: first
+#include "feaug/version.hpp"  // checks for C++20: first

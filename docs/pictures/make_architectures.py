@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws architectures.svg: where the feature augmentation FA and the predictor h sit."""
+"""Draws architectures.svg: the positions of the feature augmentation FA and the predictor h in each architecture."""
 
 import pathlib
 
@@ -14,7 +14,7 @@ WIDTH, ROW, BOX, GAP = 860, 92, 64, 26
 
 
 def chain(names, x, y, towards_right):
-    """Boxes from the view inwards, with arrows; returns the inner end's x and the SVG."""
+    """Draws boxes from the view (at x) towards the loss, with arrows. Returns the x of the inner end, and the SVG."""
     svg = []
     for position, name in enumerate(names):
         left = x if towards_right else x - BOX

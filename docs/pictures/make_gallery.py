@@ -1,24 +1,25 @@
 #!/usr/bin/env python3
-"""Draws docs/gallery.md's pictures from the numbers of examples/gallery: make_gallery.py NUMBERS.json
+"""Draws docs/gallery.md's pictures from the output of examples/gallery: make_gallery.py NUMBERS.json
 
-Each picture has two panels: points in the plane, and features on their two main axes. Grey: the queue, and in
-the plane the origin and the unit circle; rings: the rows; dots: what became of them; lines lead from some
-of the rows to theirs. A series of dots is one path of round caps, which keeps a picture of 300 dots at some KiB.
+Each picture has two panels: points in the plane, and features projected on their two main axes. Grey: the
+queue and, in the plane, the origin and the unit circle. Rings: the rows. Dots: the augmented rows. Lines
+connect some of the rows with their augmented rows. A series of dots is one path with round caps, so that a
+picture of 300 dots has only a few KiB.
 """
 
 import json
 import pathlib
 import sys
 
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]  # after Okabe and Ito
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]  # from Okabe and Ito's palette
 WIDTH, HEIGHT, GAP, TOP = 360, 300, 20, 34
 INK, GREY = "#343a40", "#ced4da"
-LINKED = 5  # one row in so many has a line to what became of it
+LINKED = 5  # every LINKED-th row has a line to its augmented row
 PANELS = [("plane", "points in the plane"), ("fashion", "features of images")]
 
 
 class Panel:
-    """A part of the picture, and where points lie in it."""
+    """One panel of a picture: maps points to its coordinates and draws dots and lines."""
 
     def __init__(self, left, points):
         self.left = left
@@ -43,7 +44,7 @@ class Panel:
 
 
 def panel(left, scene, name, circle):
-    """One panel's SVG."""
+    """The SVG of one panel."""
     rows, new, labels = scene["rows"], scene["augmented"][name], scene["labels"]
     on = Panel(left, rows + new + scene["queue"] + ([[0, 0]] if circle else []))
     frame = f'<rect x="{left}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}" '
@@ -86,7 +87,7 @@ def picture(numbers, name):
 
 
 def masks(kinds):
-    """Rows of kept features: what no projection shows."""
+    """Draws which features each mask keeps, which a projection cannot show."""
     body, cell, left = [], 4, GAP
     for name, rows in kinds.items():
         body.append(f'<text x="{left}" y="{TOP - 10}" fill="{INK}">{name}</text>')

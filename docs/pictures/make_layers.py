@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws layers.svg: the rooms of the headers, and which includes which."""
+"""Draws layers.svg: the layers of the headers and the includes between them."""
 
 import pathlib
 
@@ -35,7 +35,7 @@ def main():
         y = TOP + ROW * row + TALL / 2
         for start, end in ((lefts[0] + BOX, lefts[1]), (lefts[2], lefts[1] + BOX)):
             svg.append(f'<line x1="{start}" y1="{y}" x2="{end}" y2="{y}" stroke="#343a40" marker-end="url(#tip)"/>')
-    # What brings a backend and the contracts together.
+    # The headers that include a backend and the backend-independent headers.
     for name, first, last in (("feaug/feaug.hpp", 0, 1), ("feaug/feaug.cuh", 1, 2)):
         left, right = lefts[first] + (0 if first == 0 else BOX / 2 + 6), lefts[last] + (BOX if last == 2 else BOX / 2 - 6)
         svg.append(f'<rect x="{left}" y="10" width="{right - left}" height="32" rx="7" fill="#dee2ff" stroke="#343a40"/>')

@@ -1,7 +1,7 @@
-"""Writes the reference of feaug's names as Markdown pages, one a noun, from Doxygen's XML.
+"""Generates the API reference as Markdown pages, one per topic, from Doxygen's XML.
 
-Not by Breathe: feaug's declarations are mostly constrained templates of options and views, which Sphinx's
-C++ domain sets as one long line. Here a declaration is a block of C++ as it would be written, followed by
+Breathe is not used: feaug's declarations are mostly constrained templates of options and views, which
+Sphinx's C++ domain prints as one long line. Here a declaration is a formatted block of C++, followed by
 its comment.
 """
 
@@ -14,8 +14,9 @@ import xml.etree.ElementTree as ElementTree
 
 Element = ElementTree.Element
 
-# Noun: title, the page that explains it, the headers that belong to it. A header goes to the first that
-# names it; one that none names is an error. A "*" takes contracts and what the CPU does.
+# Topic: title, the page that explains it, patterns of its headers. A header belongs to the first topic with
+# a matching pattern; a header without one is an error. "*" at the start matches both the backend-independent
+# header and the CPU's.
 PAGES = {
     "view": ("View", "view", ["core/tensor_view.hpp", "core/element.hpp"]),
     "operand": ("Operand", "operand", ["core/operand.hpp", "core/row_norm.hpp"]),
@@ -51,7 +52,7 @@ PAGES = {
     "cuda": ("On a GPU", "cuda", ["cuda/core/context.cuh", "cuda/core/*.cuh", "cuda/*/*.cuh"]),
 }
 
-LINE = 88  # columns of a declaration before its parameters go on lines of their own
+LINE = 88  # a longer declaration has one line per parameter
 
 
 @dataclasses.dataclass
@@ -66,18 +67,18 @@ class Entry:
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown takes as it is."""
+    """Text with Markdown's special characters escaped."""
     return re.sub(r"([\\`*_{}\[\]<>()#|~$^!])", r"\\\1", text)
 
 
 def plain(element: Element | None) -> str:
-    """The text of an element without its markup, as C++ is written here."""
+    """The text of an element without markup, with C++ spacing as in feaug."""
     text = "" if element is None else "".join(element.itertext())
     return spelled(" ".join(text.split()))
 
 
 def spelled(code: str) -> str:
-    """Doxygen's spaces taken out: `view< T > &x` is `view<T>& x`."""
+    """Removes Doxygen's spaces (`view< T > &` becomes `view<T>&`) and the prefix feaug::."""
     code = re.sub(r"<\s+", "<", code)
     code = re.sub(r"\s+>", ">", code)
     code = re.sub(r" ([&*]+)$", r"\1", code)
@@ -171,7 +172,7 @@ DECLARATIONS = {"function": function, "variable": variable, "typedef": alias}
 
 
 def with_comment(declaration: str, element: Element, members: list[tuple[str, str]]) -> str:
-    """The declaration as code, the comment, and what the members are for."""
+    """The declaration as code, its comment, and the members' comments as a list."""
     text = f"```cpp\n{declaration}\n```\n\n{comment(element)}"
     described = [f"* `{name}`: {words}" for name, words in members if words]
     return text.rstrip() + ("\n\n" + "\n".join(described) if described else "")
@@ -189,7 +190,7 @@ def one_line(text: str) -> str:
 
 
 def member_name(member: Element) -> str:
-    """A member as its description names it; a function by its parameters, since it may be one of several."""
+    """The name of a member in the list of members; a function with its parameters, because of overloads."""
     name = member.findtext("name") or ""
     if member.get("kind") != "function":
         return name
@@ -224,7 +225,7 @@ def concept(definition: Element) -> str:
 
 
 def public_names(xml: pathlib.Path) -> list[tuple[str, Element]]:
-    """(name, definition) of everything in namespace feaug itself; specialisations are no names."""
+    """(name, definition) of everything directly in namespace feaug, without specialisations."""
     found: list[tuple[str, Element]] = []
     for path in sorted(xml.glob("*.xml")):
         for definition in ElementTree.parse(path).getroot().findall("compounddef"):
@@ -254,7 +255,7 @@ def read_entries(xml: pathlib.Path) -> list[Entry]:
         entry = entries.setdefault((header, name), Entry(name, header, line))
         entry.line = min(entry.line, line)
         entry.parts.append(markdown(definition))
-    # The CPU's before CUDA's.
+    # Headers of the CPU before those of CUDA.
     return sorted(entries.values(), key=lambda e: (e.header.startswith("cuda"), e.header, e.line))
 
 
@@ -264,7 +265,7 @@ def short(header: str) -> str:
 
 
 def noun_of(header: str) -> tuple[str, int]:
-    """The header's page, and its place there."""
+    """The topic of the header, and its position on that topic's page."""
     for noun, (_, _, patterns) in PAGES.items():
         for place, pattern in enumerate(patterns):
             if fnmatch.fnmatchcase(short(header), pattern):
@@ -273,16 +274,21 @@ def noun_of(header: str) -> tuple[str, int]:
 
 
 def opening_comment(root: pathlib.Path, header: str) -> str:
-    """What a header says of itself, as Markdown; its indented lines are code."""
+    """The opening comment of a header, as Markdown; lines in a fence and indented lines are code."""
     blocks: list[tuple[bool, list[str]]] = []
+    fenced = False
     for line in (root / header).read_text(encoding="utf-8").splitlines():
         if not line.startswith("//"):
             break
-        line = line.removeprefix("//")
-        code = line.startswith("  ")
-        if not line.strip() or not blocks or blocks[-1][0] != code:
+        line = line.removeprefix("//").removeprefix(" ")
+        if line.startswith("```"):
+            fenced = not fenced
+            continue
+        code = fenced or line.startswith(" ")
+        is_break = not fenced and not line.strip()
+        if is_break or not blocks or blocks[-1][0] != code:
             blocks.append((code, []))
-        blocks[-1][1].append(line.strip())
+        blocks[-1][1].append(line if fenced else line.strip())
     texts = [
         "```cpp\n" + "\n".join(lines) + "\n```" if code else escaped(" ".join(lines).strip())
         for code, lines in blocks
@@ -291,12 +297,12 @@ def opening_comment(root: pathlib.Path, header: str) -> str:
 
 
 def pages(root: pathlib.Path, xml: pathlib.Path) -> dict[str, str]:
-    """The pages' texts by their files' names."""
+    """The texts of the pages, by file name."""
     entries = read_entries(xml)
     texts: dict[str, str] = {}
     for noun, (title, page, _) in PAGES.items():
         own = [entry for entry in entries if noun_of(entry.header)[0] == noun]
-        # An operator's contract, then what the CPU does.
+        # The backend-independent header of an operator, then the CPU's.
         headers = sorted({e.header for e in own}, key=lambda h: (noun_of(h)[1], pathlib.Path(h).name, "/cpu/" in h))
         text = f"# {title}: reference\n\n[{page}](../docs/{page}.md) says how these go together.\n"
         for header in headers:
@@ -311,7 +317,7 @@ def pages(root: pathlib.Path, xml: pathlib.Path) -> dict[str, str]:
 
 
 def index(entries: list[Entry]) -> str:
-    """All names by the alphabet, and the pages."""
+    """The index page: links to the topics and an alphabetical list of all names."""
     text = "# Reference\n\nEvery public name, from the headers' comments. All are in `namespace feaug`.\n\n"
     links = "\n".join(f"{title} <{noun}>" for noun, (title, _, _) in PAGES.items())
     text += f"```{{toctree}}\n:maxdepth: 1\n\n{links}\n```\n\n## All names\n\n"

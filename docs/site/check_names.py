@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails unless every public name that Doxygen found has a heading of its own in the site's reference."""
+"""Fails if a public name that Doxygen found has no heading in the site's reference."""
 
 import argparse
 import html.parser
@@ -19,7 +19,7 @@ class Headings(html.parser.HTMLParser):
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         if tag == "h3":
             self.inside = True
-        elif tag == "a":  # the heading's own link
+        elif tag == "a":  # the permalink inside the heading
             self.inside = False
 
     def handle_data(self, data: str) -> None:
@@ -28,7 +28,7 @@ class Headings(html.parser.HTMLParser):
 
 
 def public_names(xml: pathlib.Path) -> set[str]:
-    """From Doxygen's index alone, which lists every compound and its members."""
+    """The public names, read from Doxygen's index, which lists every compound and its members."""
     names = set()
     for compound in ElementTree.parse(xml / "index.xml").getroot():
         name, kind = compound.findtext("name") or "", compound.get("kind")
@@ -37,7 +37,7 @@ def public_names(xml: pathlib.Path) -> set[str]:
             names |= {member.findtext("name") or "" for member in members} - {""}
         elif kind in ("struct", "class", "union", "concept") and name.startswith("feaug::"):
             own = name.removeprefix("feaug::")
-            if own.isidentifier():  # else a member's class or a specialisation
+            if own.isidentifier():  # otherwise a nested class or a specialisation
                 names.add(own)
     return names
 

@@ -1,4 +1,4 @@
-"""Sphinx's configuration of feaug's site; scripts/site runs it."""
+"""Sphinx configuration of feaug's documentation site, which scripts/site builds."""
 
 import pathlib
 import re
@@ -18,9 +18,9 @@ release = version = ".".join(numbers)
 project_copyright = "feaug's authors, Apache-2.0"
 
 extensions = ["myst_parser", "katex"]
-exclude_patterns = ["README.md"]  # the front page is made of it
+exclude_patterns = ["README.md"]  # included by the front page
 
-# What GitHub reads as well: ```math for formulas, # anchors of headings.
+# Syntax that GitHub supports, too: ```math for formulas, # anchors of headings.
 myst_fence_as_directive = ["math"]
 myst_heading_anchors = 3
 

@@ -1,5 +1,5 @@
-"""Formulas by KaTeX, when the site is built: pages need no script and no network, and a formula that KaTeX
-cannot read is a warning."""
+"""Sphinx extension that renders formulas with KaTeX when the site is built, so that pages need no script and
+no network. A formula that KaTeX cannot parse causes a warning."""
 
 import functools
 import pathlib
@@ -40,7 +40,7 @@ def inline(self, node: nodes.math) -> None:
 
 
 def block(self, node: nodes.math_block) -> None:
-    """A formula's parts, between \\qquad, are set apart: on a narrow screen they stand one below the other."""
+    """A formula's parts, separated by \\qquad, are separate elements, so that a narrow screen shows them one below the other."""
     parts = [rendered(node, part, True) for part in node.astext().split(r"\qquad")]
     self.body.append(
         f'<div class="formula">{"".join(f"<span>{part}</span>" for part in parts)}</div>'
@@ -54,7 +54,7 @@ def copy_style(app: Sphinx, problem: Exception | None) -> None:
     to = pathlib.Path(app.outdir) / "_static" / "katex"
     (to / "fonts").mkdir(parents=True, exist_ok=True)
     shutil.copy(KATEX / "katex.min.css", to)
-    for font in (KATEX / "fonts").glob("*.woff2"):  # which all of KaTeX's browsers take
+    for font in (KATEX / "fonts").glob("*.woff2"):  # current browsers read woff2
         shutil.copy(font, to / "fonts")
 
 

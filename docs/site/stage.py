@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Lays out what Sphinx reads: pages as they are in the repository, at the same places, and the reference.
+"""Prepares Sphinx's source folder: the repository's pages, at the same relative paths, and the API reference.
 
-A link from one page to another is left alone; one to the README leads to the front page, which is made of it.
-A link to any other file or folder of the repository leads to a page that shows it.
+Links between pages are not changed. A link to the README is replaced by a link to the front page, which
+includes it. A link to any other file or folder of the repository is replaced by a link to a generated page
+that shows it.
 """
 
 import argparse
@@ -20,7 +21,7 @@ PAGES = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
 ]
-FRAME = ["index.md", "operators.md"]  # of docs/site, at the root of the staged tree
+FRAME = ["index.md", "operators.md"]  # files of docs/site that are copied to the root of the source folder
 PICTURES = ["docs/pictures/**/*.svg", "docs/pictures/**/*.png"]
 LANGUAGES = {
     ".cpp": "cpp",
@@ -52,12 +53,12 @@ class Stage:
         shutil.copy(path, place)
 
     def linked(self, page: pathlib.Path, text: str) -> str:
-        """The page's text with its links to what is no page led elsewhere."""
+        """The page's text, with links to files that are not pages replaced."""
 
         def lead(match: re.Match[str]) -> str:
             target = (page.parent / match["target"]).resolve()
             if target in self.pages or not target.is_relative_to(self.root) or not target.exists():
-                return match[0]  # Sphinx says what is wrong with it, if anything is
+                return match[0]  # Sphinx reports it if it is broken
             up = "../" * len(page.relative_to(self.root).parent.parts)
             if target == self.root / "README.md":
                 return f"{match['text']}({up}index.md{match['anchor'] or ''})"
@@ -76,7 +77,7 @@ class Stage:
         return "".join(parts)
 
     def show(self, target: pathlib.Path) -> None:
-        """A page of a file, or of a folder's files."""
+        """Writes a page that shows a file, or all files of a folder."""
         name = str(target.relative_to(self.root))
         files = (
             [target] if target.is_file() else sorted(p for p in target.rglob("*") if p.is_file())

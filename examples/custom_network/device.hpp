@@ -1,5 +1,5 @@
-// Where feaug runs: the CPU and its memory, or, compiled by nvcc, a GPU and memory that both reach,
-// so that the network's loops stay what they are.
+// Selects where feaug runs: on a GPU if this is compiled by nvcc, otherwise on the CPU. GPU arrays
+// are in managed memory, so that the network's CPU loops can use them unchanged.
 #pragma once
 
 #include <cstddef>
@@ -18,31 +18,31 @@
 
 using context = feaug::cuda_context;
 
-inline void succeed(cudaError_t result) {
+inline void throw_on_error(cudaError_t result) {
   if (result != cudaSuccess) throw std::runtime_error(cudaGetErrorString(result));
 }
 
 template <class T>
-struct shared_memory {
+struct managed_allocator {
   using value_type = T;
-  shared_memory() = default;
+  managed_allocator() = default;
   template <class U>
-  explicit shared_memory(const shared_memory<U>& /*other*/) {}
+  explicit managed_allocator(const managed_allocator<U>& /*other*/) {}
 
   T* allocate(std::size_t count) {
     void* memory = nullptr;
-    succeed(cudaMallocManaged(&memory, count * sizeof(T)));
+    throw_on_error(cudaMallocManaged(&memory, count * sizeof(T)));
     return static_cast<T*>(memory);
   }
   void deallocate(T* memory, std::size_t /*count*/) { cudaFree(memory); }
-  friend bool operator==(const shared_memory&, const shared_memory&) { return true; }
+  friend bool operator==(const managed_allocator&, const managed_allocator&) { return true; }
 };
 
 template <class T>
-using array = std::vector<T, shared_memory<T>>;
+using array = std::vector<T, managed_allocator<T>>;
 
-/// A call of feaug's returns before the GPU has done it.
-inline void wait_for(const context& ctx) { succeed(cudaStreamSynchronize(ctx.stream)); }
+/// feaug's calls are asynchronous on a GPU; waits until they have finished.
+inline void wait_for(const context& ctx) { throw_on_error(cudaStreamSynchronize(ctx.stream)); }
 
 #else
 

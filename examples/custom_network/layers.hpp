@@ -1,4 +1,4 @@
-// A network as people write one who need nothing else: layers of plain loops over their own memory.
+// A small network without any library: layers as plain loops over their own memory.
 #pragma once
 
 #include <cmath>
@@ -8,7 +8,7 @@
 
 #include "device.hpp"
 
-/// Rows of features, one after another.
+/// Rows of features, row-major and contiguous.
 struct batch {
   std::size_t rows;
   std::size_t cols;
@@ -76,7 +76,7 @@ class linear {
 
   std::size_t inputs_;
   std::size_t outputs_;
-  std::vector<float> weights_;  // a row an output, its bias last
+  std::vector<float> weights_;  // one row per output, its bias last
   std::vector<float> gradient_;
   std::vector<float> velocity_;
   batch input_{.rows = 0, .cols = 0};

@@ -1,10 +1,10 @@
-// NNCLR on a network of one's own: feaug is given pointers, shapes and where to write gradients,
-// and nothing else of the network knows it.
+// NNCLR on a custom network. feaug receives pointers, shapes and the destinations of gradients; the
+// rest of the network does not depend on it.
 //
 // The data are points of eight classes, which differ in eight of 32 numbers; the other 24 are
-// noise. Nobody tells the network the classes: two views of a point are to agree, and the nearest
-// point of a queue stands in for one of them. Before and after, the share of points whose nearest
-// point in the queue is of their class.
+// noise. Training uses no labels: two views of a point should agree, and one of them is replaced by
+// its nearest point in a queue. The program reports, before and after training, the share of points
+// whose nearest point in the queue has the same class.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -18,7 +18,7 @@
 
 namespace {
 
-constexpr std::size_t points = 128;  // a batch
+constexpr std::size_t points = 128;  // per batch
 constexpr std::size_t inputs = 32;
 constexpr std::size_t features = 16;
 constexpr std::size_t classes = 8;
@@ -39,7 +39,7 @@ sample draw(std::mt19937& random) {
   for (std::size_t i = 0; i < points; ++i) {
     drawn.labels.push_back(label(random));
     for (std::size_t k = 0; k < inputs; ++k) {
-      // Views share the point and what is particular to it; each has noise of its own besides.
+      // Both views share the point and its own deviation; each adds independent noise.
       const bool of_class = k == static_cast<std::size_t>(drawn.labels[i]);
       const float point = (of_class ? 3.0F : 0.0F) + 0.3F * noise(random);
       drawn.one.row(i)[k] = point + (k < classes ? 0.3F : 1.5F) * noise(random);
@@ -61,7 +61,7 @@ matrix<float> view(batch& x) {
           static_cast<feaug::index_t>(x.cols)};
 }
 
-/// A queue's memory, which is the program's, to save as it likes.
+/// A queue's memory, owned by the program, which can save it.
 struct queue_memory {
   array<float> rows = array<float>(capacity * features);
   array<std::int64_t> labels = array<std::int64_t>(capacity);
@@ -82,7 +82,7 @@ class trainer {
     for (int k = 0; k < 4; ++k) {
       const sample drawn = draw(random_);
       remember(encoder_.forward(drawn.one), drawn);
-      wait_for(ctx_);  // the rows are gone then
+      wait_for(ctx_);  // before the rows are freed
     }
   }
 
@@ -93,7 +93,7 @@ class trainer {
     batch neighbours{.rows = points, .cols = features};
     batch gradient{.rows = points, .cols = features};
     feaug::nearest(ctx_, queue_.view(), view(target), {.values = view(neighbours)});
-    // Neighbours are constants; the predictions get their gradient.
+    // Neighbours are constants; the predictions receive a gradient.
     array<float> loss(1);
     feaug::info_nce_with_gradients(ctx_, feaug::stop_gradient(view(std::as_const(neighbours))),
                                    feaug::differentiable(view(prediction), view(gradient)),
@@ -105,7 +105,7 @@ class trainer {
     return loss[0];
   }
 
-  /// The share of new points whose nearest point in the queue is of their class.
+  /// The share of new points whose nearest point in the queue has the same class.
   double neighbours_of_own_class() {
     const sample drawn = draw(random_);
     const batch found_for = encoder_.forward(drawn.one);
@@ -130,7 +130,7 @@ class trainer {
   encoder encoder_;
 };
 
-/// Whether the network has learnt.
+/// Trains; returns whether the share of right neighbours has increased.
 bool train() {
   std::mt19937 random(1);
   trainer training(random);
@@ -149,7 +149,7 @@ bool train() {
 
 int main() try {
   return train() ? EXIT_SUCCESS : EXIT_FAILURE;
-} catch (const std::exception& error) {  // no GPU, say
+} catch (const std::exception& error) {  // for example, no GPU
   std::fprintf(stderr, "custom_network: %s\n", error.what());
   return EXIT_FAILURE;
 }

@@ -15,13 +15,13 @@ class painter {
   painter(feaug::cpu_context& ctx, scene& from, const feaug::random_key& key)
       : ctx_(ctx), from_(from), key_(key) {}
 
-  /// The scene by one more policy.
+  /// Adds the scene, augmented with a policy.
   template <feaug::augmentation P>
   void add(const char* name, const P& policy) {
     feaug::augment(ctx_, policy, view(from_.rows), key_, view(place(name)));
   }
 
-  /// Where an augmentation with a call of its own writes.
+  /// Adds an output matrix, for augmentations that have their own function.
   matrix<float>& place(const char* name) {
     all_.push_back({name, matrix<float>(from_.rows.rows(), from_.rows.cols())});
     return all_.back().rows;
@@ -46,14 +46,15 @@ void for_each_mask(index cols, const Use& use) {
 
 void add_element_wise(painter& paint, index cols) {
   for_each_mask(cols, [&](const char* name, const auto& policy) { paint.add(name, policy); });
-  // Of a row's length 1 a noise of σ a feature is σ·√D long: the same share in any dimension.
+  // Noise of σ per feature has length about σ·√D. This scale gives the same share of a unit row in
+  // any dimension.
   const float scale = 0.2F / std::sqrt(static_cast<float>(cols) / 2);
   paint.add("gaussian_noise", feaug::gaussian_noise{.scale = scale});
   paint.add("uniform_noise", feaug::uniform_noise{.scale = 1.5F * scale,
                                                   .relative_to = feaug::noise_scale::row_norm});
 }
 
-/// Noise by the spread of the queue's features.
+/// Noise with the covariance of the queue's features.
 void add_learned_noise(feaug::cpu_context& ctx, painter& paint, scene& from) {
   const index cols = from.rows.cols();
   matrix<double> covariance(cols, cols);
@@ -67,14 +68,14 @@ void add_learned_noise(feaug::cpu_context& ctx, painter& paint, scene& from) {
   feaug::update_covariance(ctx, spread, view(from.queue));
   paint.add("covariance_noise", feaug::covariance_noise(spread, 0.3F));
 
-  // What a network would have to learn: here half of each feature's own deviation, for every row.
+  // Stands in for a learned log-variance: half of each feature's standard deviation, for every row.
   matrix<float> log_variance(from.rows.rows(), cols);
   for (index j = 0; j < cols; ++j)
     log_variance.col(j).setConstant(static_cast<float>(std::log(0.25 * covariance(j, j))));
   paint.add("latent_noise", feaug::with_log_variance(feaug::latent_noise{}, view(log_variance)));
 }
 
-/// Uphill in info_nce, whose keys are the rows with a little noise.
+/// Gradient ascent on info_nce, whose keys are the rows with a little noise.
 void add_adversarial(feaug::cpu_context& ctx, painter& paint, scene& from,
                      const feaug::random_key& key) {
   matrix<float> keys(from.rows.rows(), from.rows.cols());

@@ -1,4 +1,4 @@
-// A scene by every augmentation of the library.
+// A scene, augmented with every augmentation of the library.
 #pragma once
 
 #include <string>
@@ -12,15 +12,15 @@
 namespace gallery {
 
 struct named_rows {
-  std::string name;  ///< the augmentation's
+  std::string name;  ///< the augmentation's name
   network::matrix<float> rows;
 };
 
-/// The scene's rows, augmented in each way with the settings that docs/gallery.md states.
+/// The scene's rows under each augmentation, with the settings stated in docs/gallery.md.
 std::vector<named_rows> augmented(feaug::cpu_context& ctx, scene& from,
                                   const feaug::random_key& key);
 
-/// Which of `cols` features each kind of mask keeps of 24 rows: 0 or 1.
+/// For each kind of mask, which of `cols` features it keeps in 24 rows: 0 or 1.
 std::vector<named_rows> masks(feaug::cpu_context& ctx, network::index cols,
                               const feaug::random_key& key);
 

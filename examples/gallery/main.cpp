@@ -1,6 +1,6 @@
-// gallery FILE [train_fashion_mnist's options]: writes as JSON what every augmentation makes of
-// points in the plane and of an encoder's features, these on the two main axes of the queue's.
-// docs/pictures/make_gallery.py draws it; scripts/gallery does both.
+// gallery FILE [train_fashion_mnist's options]: writes as JSON the augmented points of the plane
+// and the augmented features of an encoder; features are projected on the two main axes of the
+// queue's features. docs/pictures/make_gallery.py draws them; scripts/gallery does both.
 #include <exception>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -21,7 +21,7 @@ namespace {
 using network::index;
 using network::matrix;
 
-/// Rows on the queue's two main axes; of the plane, as they are.
+/// Projects rows on the queue's two main axes; points in the plane are kept as they are.
 class projection {
  public:
   explicit projection(const matrix<float>& of) {

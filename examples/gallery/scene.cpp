@@ -30,7 +30,7 @@ matrix<float> clouds(index of_each, const feaug::random_key& key) {
   return points;
 }
 
-// Four garments of Fashion-MNIST that features tell apart: trousers, sandal, bag, ankle boot.
+// Four classes of Fashion-MNIST that the features separate well: trousers, sandal, bag, ankle boot.
 constexpr std::array<std::int64_t, 4> classes = {1, 5, 8, 9};
 
 /// The first `of_each` images of each class, class by class.

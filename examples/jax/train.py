@@ -1,5 +1,7 @@
-"""NNCLR in JAX on points of eight classes, of which nobody tells it: the network, the optimiser and the loop are JAX's,
-the loss, the mask and the queue are feaug's. The whole training is one jax.lax.scan."""
+"""NNCLR in JAX on points of eight classes, trained without labels.
+
+The network, the optimiser and the loop are JAX's; the loss, the mask and the queue are feaug's. The
+whole training is one jax.lax.scan."""
 
 import sys
 
@@ -11,7 +13,7 @@ POINTS, INPUTS, FEATURES, CLASSES, CAPACITY, STEPS = 256, 32, 16, 8, 2048, 200
 
 
 def sample(key):
-    """Labels, and two views: points of a class agree in eight of 32 numbers, the others are noise."""
+    """Labels and two views. Points of a class agree in eight of 32 numbers; the rest is noise."""
     labels_key, *view_keys = jax.random.split(key, 3)
     labels = jax.random.randint(labels_key, (POINTS,), 0, CLASSES)
 
@@ -40,7 +42,7 @@ def apply(weights, x):
 def loss_of(weights, queue: SupportQueue, one, other, step):
     target = apply(weights["encoder"], one)
     masked = mask(apply(weights["encoder"], other), seed=1, step=step, keep_probability=0.9)
-    found = nearest(queue, target).values  # constants, which cost no gradient
+    found = nearest(queue, target).values  # constants: no gradient is computed
     return info_nce(found, apply(weights["predictor"], masked), 0.2), target
 
 
@@ -62,7 +64,7 @@ def train_step(state, step):
 
 
 def neighbours_of_own_class(weights, key):
-    """How often a point's nearest neighbour in a batch is of its class."""
+    """The share of points whose nearest neighbour in the batch has the same class."""
     labels, one, _ = sample(key)
     rows = apply(weights["encoder"], one)
     second = nearest(enqueue(support_queue(POINTS, FEATURES), rows), rows, k=2).indices[:, 1]

@@ -1,5 +1,5 @@
-// feaug behind libtorch's types: tensors as views, a loss as an autograd function, a support queue
-// as a module whose buffers are the queue's memory.
+// feaug with libtorch's types: tensors as views, a loss as an autograd function, a support queue as
+// a module whose buffers are the queue's memory.
 #pragma once
 
 #include <torch/torch.h>
@@ -16,7 +16,7 @@
 
 namespace feaug_torch {
 
-// Compiled by nvcc this is for tensors on a GPU, else for those on the CPU.
+// For tensors on a GPU if compiled by nvcc, otherwise for tensors on the CPU.
 #if defined(__CUDACC__)
 using context_type = feaug::cuda_context;
 inline constexpr torch::DeviceType device = torch::kCUDA;
@@ -26,8 +26,8 @@ inline constexpr torch::DeviceType device = torch::kCPU;
 #endif
 inline constexpr feaug::memory_space space = context_type::space;
 
-/// A float tensor as feaug sees it. Nothing is copied: rows may be apart, the features of a row may
-/// not.
+/// A view of a float tensor, without a copy. Rows may have a stride; the features of a row must be
+/// contiguous.
 template <class T>
 feaug::matrix_view<T, space> view(const torch::Tensor& x, const char* name) {
   TORCH_CHECK(x.dim() == 2 && x.device().type() == device && x.scalar_type() == torch::kFloat32,
@@ -38,14 +38,14 @@ feaug::matrix_view<T, space> view(const torch::Tensor& x, const char* name) {
 }
 
 #if defined(__CUDACC__)
-/// This thread's scratch memory for PyTorch's current stream.
+/// This thread's context for PyTorch's current stream; it owns the scratch memory.
 inline context_type& context() {
   thread_local std::map<cudaStream_t, context_type> contexts;
   const cudaStream_t stream = c10::cuda::getCurrentCUDAStream().stream();
   return contexts.try_emplace(stream, context_type{.stream = stream}).first->second;
 }
 #else
-/// This thread's scratch memory and threads, as many as PyTorch has.
+/// This thread's context: scratch memory, and as many threads as PyTorch uses.
 inline context_type& context() {
   thread_local context_type ctx{.threads = at::get_num_threads()};
   return ctx;
@@ -54,7 +54,7 @@ inline context_type& context() {
 
 namespace detail {
 
-/// A side of a loss: its rows, and a gradient to fill if somebody wants one.
+/// One side of a loss: its rows, and a gradient to fill if one is required.
 struct side {
   torch::Tensor rows;
   torch::Tensor gradient;
@@ -71,8 +71,8 @@ struct side {
 
 }  // namespace detail
 
-/// info_nce, its gradients made with the loss and multiplied in backward(). A side that needs no
-/// gradient costs none.
+/// info_nce. Gradients are computed together with the loss and scaled in backward(). No gradient is
+/// computed for a side that does not require one.
 class info_nce_function : public torch::autograd::Function<info_nce_function> {
  public:
   static torch::Tensor forward(torch::autograd::AutogradContext* saved,
@@ -96,14 +96,14 @@ class info_nce_function : public torch::autograd::Function<info_nce_function> {
   }
 };
 
-/// The mean of −log softmax of every query's own key among all keys.
+/// The mean over queries of −log softmax of the own key among all keys.
 inline torch::Tensor info_nce(const torch::Tensor& queries, const torch::Tensor& keys,
                               double temperature) {
   return info_nce_function::apply(queries, keys, temperature);
 }
 
-/// A queue of rows. Its buffers are all of its state: torch::save keeps them, torch::load brings
-/// them back, and it goes on bit for bit.
+/// A queue of rows. Its buffers are its whole state: after torch::save and torch::load it continues
+/// bit for bit.
 class support_queue : public torch::nn::Module {
  public:
   support_queue(int64_t capacity, int64_t features)
@@ -114,7 +114,7 @@ class support_queue : public torch::nn::Module {
   void enqueue(const torch::Tensor& rows) {
     feaug::enqueue(context(), queue(), view<const float>(rows, "rows"));
   }
-  /// The row of the queue that is nearest to each of `rows`, as a constant.
+  /// For each of `rows`, the nearest row of the queue, as a constant.
   torch::Tensor nearest(const torch::Tensor& rows) {
     torch::Tensor found = torch::empty(rows.sizes(), rows.options().requires_grad(false));
     feaug::nearest(context(), queue(), view<const float>(rows, "rows"),

@@ -1,5 +1,5 @@
-// NNCLR in libtorch: the network, the optimiser and the loop are PyTorch's, the loss and the queue
-// are feaug's.
+// NNCLR in libtorch: network, optimiser and training loop are PyTorch's; the loss and the queue are
+// feaug's.
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -13,7 +13,7 @@ namespace {
 namespace F = torch::nn::functional;
 using torch::Tensor;
 
-constexpr int64_t points = 256;  // a batch
+constexpr int64_t points = 256;  // per batch
 constexpr int64_t inputs = 32;
 constexpr int64_t features = 16;
 constexpr int64_t classes = 8;
@@ -42,7 +42,7 @@ torch::nn::Sequential layers(int64_t from, int64_t hidden, int64_t to) {
   return made;
 }
 
-/// As a user writes it without feaug.
+/// InfoNCE in plain PyTorch.
 Tensor plain_info_nce(const Tensor& queries, const Tensor& keys) {
   const auto unit = [](const Tensor& x) {
     return F::normalize(x, F::NormalizeFuncOptions().dim(1));
@@ -51,8 +51,8 @@ Tensor plain_info_nce(const Tensor& queries, const Tensor& keys) {
                           torch::arange(queries.size(0), here));
 }
 
-/// Loss and gradients of both, of a matrix and of every other row of one, with a stopped side and
-/// with two.
+/// Compares loss and gradients with PyTorch's: for whole matrices and for every other row of a
+/// matrix, with gradients of one side and of both.
 bool is_pytorchs() {
   bool same = true;
   for (const bool keys_want : {false, true}) {
@@ -108,7 +108,7 @@ class trainer {
     return loss.item<float>();
   }
 
-  /// How often a point's nearest neighbour in a batch is of its class.
+  /// The share of points whose nearest neighbour in a batch has the same class.
   double neighbours_of_own_class() {
     const torch::NoGradGuard no_gradients;
     const sample drawn;
@@ -120,7 +120,8 @@ class trainer {
         .item<double>();
   }
 
-  /// Whether a queue that was saved and loaded finds and takes what this one does.
+  /// Whether a saved and reloaded queue behaves like the original: the same rows are enqueued, and
+  /// the same neighbours found.
   bool queue_comes_back() {
     std::stringstream file;
     torch::save(queue_, file);

@@ -50,7 +50,7 @@ class adamw {
     }
   }
 
-  /// Everything that a checkpoint has to keep: the moments, and how many updates there were.
+  /// The optimiser's state for a checkpoint: the moments, and the number of updates.
   std::vector<matrix<S>*> moments() {
     std::vector<matrix<S>*> all;
     for (matrix<S>& m : first_) all.push_back(&m);

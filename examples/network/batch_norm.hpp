@@ -1,5 +1,5 @@
-// Batch normalisation over rows (Ioffe and Szegedy, arXiv 1502.03167), with a ReLU behind it if
-// asked for.
+// Batch normalisation over rows (Ioffe and Szegedy, arXiv 1502.03167), optionally followed by a
+// ReLU.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +29,7 @@ class batch_norm {
   matrix<S> forward(feaug::cpu_context& ctx, const matrix<S>& x, mode how) {
     if (how == mode::evaluate) return normalised(ctx, x, running_mean_, running_variance_, nullptr);
     const index channels = x.cols();
-    // Sums and sums of squares in double: one pass, and no cancellation worth speaking of.
+    // Sums and sums of squares in double need one pass, with negligible cancellation.
     const matrix<double> sums = sum_over_blocks<double>(
         ctx, x.rows(), 2, channels, [&](index first, index count, matrix<double>& sum) {
           for (index i = first; i < first + count; ++i) {

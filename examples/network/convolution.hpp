@@ -1,4 +1,4 @@
-// A 3×3 convolution with stride 2 and padding 1, as a product with patches (im2col).
+// A 3×3 convolution with stride 2 and padding 1, as a matrix product with patches (im2col).
 #pragma once
 
 #include <algorithm>
@@ -11,8 +11,8 @@
 
 namespace network {
 
-/// Halves the side (rounded up). An image is `side·side` rows of channels; the output has `outputs`
-/// channels and no bias, since a batch norm follows.
+/// Halves the side (rounded up). An image is `side·side` rows of channels. The output has `outputs`
+/// channels and no bias, because a batch norm follows.
 template <class S>
 class convolution {
  public:
@@ -35,12 +35,12 @@ class convolution {
     return y;
   }
 
-  /// Patches are made again rather than kept: they are nine quarters of the input.
+  /// Patches are recomputed, not stored: they are 9/4 of the input's size.
   matrix<S> backward(feaug::cpu_context& ctx, const matrix<S>& gradient, bool by_input) {
     weight_.gradient += sum_over_blocks<S>(
         ctx, images(), weight_.value.rows(), weight_.value.cols(),
         [&](index first, index count, matrix<S>& sum) {
-          // A few images at a time, so that their patches stay in the cache.
+          // Processes a few images at a time, so that their patches stay in the cache.
           for (index at = first; at < first + count; at += images_at_once) {
             const index some = std::min(images_at_once, first + count - at);
             sum.noalias() +=
@@ -72,7 +72,7 @@ class convolution {
   [[nodiscard]] index out_pixels() const { return out_side() * out_side(); }
   [[nodiscard]] index blocks() const { return (images() + images_at_once - 1) / images_at_once; }
 
-  /// visit(patch, first column of the tap, pixel) for every tap that lies inside its image.
+  /// Calls visit(patch, first column of the tap, pixel) for every tap inside its image.
   template <class Visit>
   void for_each_tap(index first, index count, const Visit& visit) const {
     index patch = 0;

@@ -1,4 +1,4 @@
-// The encoder: three convolutions and a mean over what is left of the image.
+// The encoder: three convolutions and global average pooling.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// He initialisation (arXiv 1502.01852) from feaug's counter-based draws: the same weights on every
-// machine.
+// He initialisation (arXiv 1502.01852) with feaug's counter-based random numbers: the same weights
+// on every machine.
 #pragma once
 
 #include <cmath>

@@ -30,7 +30,8 @@ class linear {
     return y;
   }
 
-  /// The gradient by the input of the last forward; adds to the parameters' gradients.
+  /// Returns the gradient with respect to the input of the last forward call; adds to the
+  /// parameters' gradients.
   matrix<S> backward(feaug::cpu_context& ctx, const matrix<S>& gradient) {
     weight_.gradient +=
         sum_over_blocks<S>(ctx, input_.rows(), weight_.value.rows(), weight_.value.cols(),

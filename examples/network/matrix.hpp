@@ -1,4 +1,4 @@
-// The one container of the network: a row-major matrix. Images are rows of pixels, channels last.
+// The container type of the network: a row-major matrix. Images are rows of pixels, channels last.
 #pragma once
 
 #include <Eigen/Core>

@@ -1,4 +1,4 @@
-// Two linear layers with batch norm and ReLU between them: projector and predictor.
+// Two linear layers with batch norm and ReLU between them, for projector and predictor.
 #pragma once
 
 #include <string>

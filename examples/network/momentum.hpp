@@ -1,4 +1,4 @@
-// The momentum target: a copy that follows the online network slowly.
+// The momentum target: an exponential moving average of the online network.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 namespace network {
 
 /// target = momentum · target + (1 − momentum) · online, for parameters and running statistics.
-/// With momentum 0 it is a copy.
+/// Momentum 0 copies.
 template <class S>
 void follow(const state<S>& target, const state<S>& online, double momentum) {
   const auto keep = static_cast<S>(momentum);

@@ -1,5 +1,5 @@
-// How the network uses its threads: fixed blocks of images, so that no number depends on how many
-// threads there are.
+// Parallel loops over fixed blocks of images, so that results do not depend on the number of
+// threads.
 #pragma once
 
 #include <algorithm>
@@ -11,8 +11,8 @@
 
 namespace network {
 
-/// work(first, count, block) over `rows` rows in at most `blocks` blocks of equal size; returns how
-/// many blocks there were.
+/// Calls work(first, count, block) for `rows` rows in at most `blocks` blocks of equal size;
+/// returns the number of blocks.
 template <class Work>
 index for_each_block(feaug::cpu_context& ctx, index rows, index blocks, const Work& work) {
   const index size = std::max<index>(1, (rows + blocks - 1) / blocks);
@@ -23,10 +23,10 @@ index for_each_block(feaug::cpu_context& ctx, index rows, index blocks, const Wo
   return count;
 }
 
-/// As many blocks as sums are split into: partial sums are added in block order.
+/// Number of blocks that sums are split into. Partial sums are added in block order.
 inline constexpr index sum_blocks = 8;
 
-/// Σ over blocks of what work(first, count, partial) adds to its own partial matrix.
+/// Sums the partial matrices; work(first, count, partial) adds to its block's partial.
 template <class S, class Work>
 matrix<S> sum_over_blocks(feaug::cpu_context& ctx, index rows, index sum_rows, index sum_cols,
                           const Work& work) {

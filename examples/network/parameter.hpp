@@ -1,5 +1,5 @@
-// What a network learns, and what else belongs to its state: a flat list that optimiser, momentum
-// copy and checkpoint walk.
+// Parameters and the other state of a network, as a flat list for optimiser, momentum copy and
+// checkpoint.
 #pragma once
 
 #include <string>
@@ -21,8 +21,8 @@ struct parameter {
   }
 };
 
-/// A network's state by name: parameters, and buffers (running statistics) that no optimiser
-/// touches.
+/// A network's state by name: parameters, and buffers (running statistics), which the optimiser
+/// does not change.
 template <class S>
 struct state {
   std::vector<std::pair<std::string, parameter<S>*>> parameters;

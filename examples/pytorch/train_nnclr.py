@@ -1,4 +1,7 @@
-"""NNCLR on images of eight shapes behind stripes; two views of one differ in stripes and noise."""
+"""Trains NNCLR on synthetic images: eight classes of blurred random patterns.
+
+Every view of an image adds its own random stripes and noise.
+"""
 
 import torch
 from feaug_torch import FeatureAugmentation, InfoNCELoss, NNMemoryBankModule, nearest

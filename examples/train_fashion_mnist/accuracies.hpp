@@ -1,4 +1,4 @@
-// What frozen features are worth, in two numbers.
+// Quality of frozen features: two accuracies.
 #pragma once
 
 namespace trainer {

@@ -23,8 +23,8 @@ void append_number(std::string& bytes, std::uint64_t number) {
   bytes.append(reinterpret_cast<const char*>(&number), sizeof(number));
 }
 
-/// Reads forward through a file's contents; a file whose checksum is right cannot run short, a
-/// wrong one is found out before.
+/// Reads a file's contents from front to back. A file with a correct checksum cannot end too early;
+/// a wrong checksum is detected before reading.
 class reader {
  public:
   reader(const std::string& path, const std::string& bytes) : path_(path), bytes_(bytes) {}

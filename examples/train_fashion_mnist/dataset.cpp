@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::int64_t pixels = 28 * 28;
 
-/// Reads a file through zlib, which passes uncompressed ones through.
+/// Reads a file with zlib, which also reads uncompressed files.
 class idx_reader {
  public:
   explicit idx_reader(const std::string& path)
@@ -27,7 +27,7 @@ class idx_reader {
     if (static_cast<std::size_t>(got) != bytes) throw user_error(path_ + ": truncated");
   }
 
-  /// Nothing follows. Only at its end does zlib compare a file's checksum.
+  /// Checks that nothing follows. zlib compares the checksum only at the end of a file.
   void end() {
     unsigned char more = 0;
     const int got = gzread(file_.get(), &more, 1);
@@ -58,8 +58,8 @@ std::string find(const std::string& folder, const std::string& name) {
                    ".gz: not found (Debian: apt-get install dataset-fashion-mnist; or see --data)");
 }
 
-/// All items, of `item` bytes each; at least `wanted`. The whole file is read, so that a damaged
-/// one is found out whatever part of it is used.
+/// Reads all items, of `item` bytes each; at least `wanted`. The whole file is read, so that damage
+/// is detected even in parts that are not used.
 std::vector<unsigned char> read_items(const std::string& path, std::uint32_t magic,
                                       std::int64_t item, std::int64_t wanted) {
   idx_reader file(path);
@@ -78,7 +78,7 @@ std::vector<unsigned char> read_items(const std::string& path, std::uint32_t mag
   return bytes;
 }
 
-/// The images and labels that `kept` gives: first and count, once it knows how many there are.
+/// The images and labels in the range kept(number of images), which returns first and count.
 template <class Kept>
 dataset load(const std::string& folder, const std::string& name, std::int64_t wanted,
              const Kept& kept) {

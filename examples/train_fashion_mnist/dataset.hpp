@@ -16,17 +16,18 @@ struct dataset {
 
 struct fashion_mnist {
   dataset train;
-  dataset held_out;  ///< what accuracy is measured on
+  dataset held_out;  ///< images for measuring accuracy
 };
 
-/// Where the held-out images come from.
+/// Source of the held-out images.
 enum class evaluation_split {
   test,
-  validation,  ///< the last sixth of the training images, for whoever chooses between settings
+  validation,  ///< the last sixth of the training images, for choosing settings
 };
 
-/// The first `train_size` training images and the held-out ones. Throws user_error for a file that
-/// is missing, damaged or no idx file, and for too few images or labels of other images.
+/// The first `train_size` training images, and the held-out images. Throws user_error if a file is
+/// missing, damaged or not an idx file, if there are too few images, or if the labels do not match
+/// the images.
 fashion_mnist load_fashion_mnist(const std::string& folder, std::int64_t train_size,
                                  evaluation_split held_out);
 

@@ -17,7 +17,7 @@ using network::index;
 using network::matrix;
 constexpr index classes = 10;
 
-/// Both sets standardised by the training set's statistics.
+/// Standardises both sets with the training set's statistics.
 void standardise(matrix<float>& train, matrix<float>& test) {
   const matrix<float> mean = train.colwise().mean();
   train.rowwise() -= mean.row(0);
@@ -28,7 +28,7 @@ void standardise(matrix<float>& train, matrix<float>& test) {
   test.array().rowwise() /= scale.row(0).array();
 }
 
-/// Soft-max minus one-hot, over the number of rows: the gradient of the mean cross-entropy.
+/// (softmax − one-hot) / number of rows: the gradient of the mean cross-entropy.
 void to_cross_entropy_gradient(matrix<float>& logits, const std::vector<std::int64_t>& labels) {
   for (index i = 0; i < logits.rows(); ++i) {
     auto row = logits.row(i);
@@ -49,8 +49,8 @@ double share_right(const matrix<float>& scores, const std::vector<std::int64_t>&
   return static_cast<double>(right) / static_cast<double>(scores.rows());
 }
 
-/// Multinomial logistic regression by full-batch AdamW: few features, so a few hundred updates
-/// converge.
+/// Multinomial logistic regression with full-batch AdamW. There are few features, so a few hundred
+/// updates converge.
 double linear_accuracy(feaug::cpu_context& ctx, const matrix<float>& train,
                        const std::vector<std::int64_t>& train_labels, const matrix<float>& test,
                        const std::vector<std::int64_t>& test_labels) {
@@ -63,7 +63,7 @@ double linear_accuracy(feaug::cpu_context& ctx, const matrix<float>& train,
     all.zero_gradients();
     matrix<float> gradient = probe.forward(ctx, train);
     to_cross_entropy_gradient(gradient, train_labels);
-    probe.backward(ctx, gradient);  // the input gradient is not needed, and small
+    probe.backward(ctx, gradient);  // the unused input gradient costs little
     const double left = 1.0 - static_cast<double>(update) / updates;
     optimiser.step({.learning_rate = 0.05 * left, .weight_decay = 1e-3});
   }

@@ -1,4 +1,4 @@
-// What frozen features are worth: a linear probe and nearest neighbours, on images held out.
+// Evaluation of frozen features on held-out images: a linear probe and nearest neighbours.
 #pragma once
 
 #include "accuracies.hpp"
@@ -8,8 +8,8 @@
 
 namespace trainer {
 
-/// Trains the probe on the training images' features and labels and measures both on the held-out
-/// images.
+/// Trains the probe on the training images' features and labels, and measures both accuracies on
+/// the held-out images.
 accuracies evaluate(feaug::cpu_context& ctx, network::encoder<float>& encoder,
                     const fashion_mnist& data);
 

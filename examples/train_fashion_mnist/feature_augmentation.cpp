@@ -13,10 +13,11 @@ namespace {
 any_augmentation augmentation_of(feature_augmentation which, const settings& chosen,
                                  const feaug::support_queue<float>& queue,
                                  const std::vector<std::int64_t>& ids) {
-  // While the queue is empty a feature is its own neighbour; later its own image, seen an epoch
-  // ago, does not count.
+  // If no neighbour is found (the queue is empty), the feature itself is used. The feature's own
+  // image, enqueued an epoch ago, is excluded.
   constexpr auto fallback = feaug::neighbour_fallback::query;
-  // Where the neighbour stands for what is learned, a constant would teach the network nothing.
+  // If the neighbour replaces the feature that learns, a constant would give the network no
+  // gradient.
   const auto gradient = chosen.augments_predictions() ? feaug::neighbour_gradient::straight_through
                                                       : feaug::neighbour_gradient::none;
   const feaug::vector_view<const std::int64_t> own(ids.data(),
@@ -64,8 +65,8 @@ feaug::random_key key_of_part(const feaug::random_key& key, std::size_t part) {
   return key.streams_later(static_cast<int>(part) * sequence_traits::part_streams);
 }
 
-/// What every part but the last makes of x, each from the output of the part before it. On all
-/// rows, whichever are selected: a selected row may read any other.
+/// The outputs of all parts but the last, each computed from the previous part's output. They cover
+/// all rows, whatever is selected, because a selected row may read any other row.
 std::vector<matrix<float>> outputs_before_last(feaug::cpu_context& ctx,
                                                const augmentation_sequence& policy, const_view x,
                                                const feaug::random_key& key) {

@@ -1,4 +1,4 @@
-// The feature augmentations of the command line: which ones and how many is known at run time.
+// The feature augmentations of the command line; their kinds and number are known only at run time.
 #pragma once
 
 #include <cstdint>
@@ -31,23 +31,22 @@ using any_augmentation =
                  feaug::soft_neighbour_policy<float>, feaug::mask, feaug::gaussian_noise,
                  feaug::interpolate, feaug::extrapolate, feaug::slerp, feaug::exchange_moments>;
 
-/// Augmentations that are applied in turn, one to four of them: a policy of feaug, by the traits
-/// below.
+/// One to four augmentations, applied in sequence; a feaug policy through the traits below.
 ///
-/// feaug::compose does the same for parts whose types are known when it is compiled. Of four
-/// variants with ten alternatives each it would compile every alternative in every place.
+/// feaug::compose does the same for parts whose types are known at compile time. With four variants
+/// of ten alternatives each, it would compile every alternative at every position.
 struct augmentation_sequence {
   std::vector<any_augmentation> parts;
 };
 
-/// How feaug carries out a sequence: feaug/augment/augmentation.hpp says what each of these does.
+/// The policy traits of a sequence; see feaug/augment/augmentation.hpp for each member.
 struct sequence_traits : feaug::augmentation_defaults {
   using policy_type = augmentation_sequence;
   static constexpr std::string_view name = "sequence";
   static constexpr int most_parts = 4;
-  /// Of one part; part i draws from the streams after those of part i − 1.
+  /// Streams of one part. Part i draws from the streams after those of part i − 1.
   static constexpr int part_streams = feaug::stream_count<any_augmentation>;
-  /// As many as the most parts take, so that no later draw depends on how many there are.
+  /// Always the number for most_parts, so that later draws do not depend on the number of parts.
   static constexpr int streams = most_parts * part_streams;
   static constexpr bool mixes_rows = true;
   static constexpr bool backward_reads_value = true;
@@ -67,7 +66,7 @@ struct sequence_traits : feaug::augmentation_defaults {
                        feaug::matrix_view<const float> grad_out);
 };
 
-/// The augmentations that were asked for.
+/// The augmentations that `chosen` asks for.
 augmentation_sequence augmentations_of(const settings& chosen,
                                        const feaug::support_queue<float>& queue,
                                        const std::vector<std::int64_t>& ids);

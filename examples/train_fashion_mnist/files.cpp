@@ -16,7 +16,7 @@ namespace {
 
 std::string temporary(const std::string& path) { return path + ".partial"; }
 
-/// A descriptor that is closed on every way out.
+/// A file descriptor that closes itself.
 class descriptor {
  public:
   explicit descriptor(const std::string& path, int how = O_TRUNC)

@@ -1,4 +1,4 @@
-// Files that are either written whole or not at all.
+// File access: atomic writes, durable appends and whole-file reads.
 #pragma once
 
 #include <string>
@@ -9,13 +9,13 @@ namespace trainer {
 /// user_error.
 void write_atomically(const std::string& path, const std::string& bytes);
 
-/// Adds `bytes` to the end of the file and syncs it. Throws user_error.
+/// Appends `bytes` to the file and syncs it. Throws user_error.
 void append_durably(const std::string& path, const std::string& bytes);
 
 /// Throws user_error unless write_atomically could write to `path`. Leaves nothing behind.
 void require_writable(const std::string& path);
 
-/// Throws user_error.
+/// Returns the file's contents. Throws user_error.
 std::string read_file(const std::string& path);
 
 }  // namespace trainer

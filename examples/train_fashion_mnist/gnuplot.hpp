@@ -1,4 +1,4 @@
-// gnuplot as a child process that draws.
+// Runs gnuplot as a child process.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@ namespace trainer {
 /// Throws user_error unless gnuplot can be run.
 void require_gnuplot();
 
-/// Runs a script. Throws std::runtime_error if gnuplot finds fault with it.
+/// Runs a script. Throws std::runtime_error if gnuplot fails.
 void run_gnuplot(const std::string& script);
 
 }  // namespace trainer

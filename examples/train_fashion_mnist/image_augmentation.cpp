@@ -10,7 +10,7 @@ namespace {
 
 constexpr int side = 28;
 
-/// The pixel at a place between pixels; black outside.
+/// Bilinear interpolation of an image; 0 (black) outside.
 float bilinear(const float* image, float y, float x) {
   const float y0 = std::floor(y);
   const float x0 = std::floor(x);
@@ -51,7 +51,7 @@ network::matrix<float> make_view(feaug::cpu_context& ctx, const network::matrix<
         for (network::index i = first; i < first + count; ++i) {
           const float area =
               strength.least_area + (1.0F - strength.least_area) * feaug::draw_uniform(crop, i, 0);
-          // Sides in a ratio of 3:4 to 4:3, as the field crops.
+          // The aspect ratio is drawn from 3:4 to 4:3, as is usual for random crops.
           const float ratio = std::exp((2.0F * feaug::draw_uniform(crop, i, 1) - 1.0F) * 0.28768F);
           const float height = std::min(1.0F, std::sqrt(area * ratio)) * side;
           const float width = std::min(1.0F, std::sqrt(area / ratio)) * side;

@@ -1,4 +1,4 @@
-// Views of an image: a random part of it, scaled back, perhaps mirrored, lighter or darker.
+// Random views of an image: a random resized crop, a random flip and a random brightness.
 #pragma once
 
 #include <cstdint>
@@ -10,11 +10,11 @@
 
 namespace trainer {
 
-/// How far a view may go from its image.
+/// Strength of a view's augmentation.
 struct view_strength {
-  float least_area;  ///< of the part that is cut out, as a share of the image
+  float least_area;  ///< smallest crop area, as a share of the image
   float flip_probability;
-  float brightness;  ///< pixels are multiplied by 1 ± this
+  float brightness;  ///< pixels are multiplied by a factor in 1 ± brightness
 };
 
 /// The strengths of view 0 and view 1.
@@ -22,11 +22,11 @@ struct view_pair {
   view_strength views[2];
 };
 
-/// symmetric: both alike. asymmetric: one strong, one weak.
+/// symmetric: equal strengths. asymmetric: one strong, one weak.
 view_pair strengths_of(const std::string& data_augmentation);
 
-/// View `view` (0 or 1) of `images` (N × 784). Row i draws as row row_offset + i of update `step`,
-/// whatever the batch is cut into.
+/// View `view` (0 or 1) of `images` (N × 784). Row i uses the draws of row row_offset + i of update
+/// `step`, so that results do not depend on the micro-batches.
 network::matrix<float> make_view(feaug::cpu_context& ctx, const network::matrix<float>& images,
                                  const view_strength& strength, std::uint64_t seed,
                                  std::uint64_t step, int view, std::int64_t row_offset);

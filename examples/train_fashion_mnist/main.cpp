@@ -1,4 +1,4 @@
-// train_fashion_mnist: see README.md beside this folder, or --help.
+// train_fashion_mnist: see README.md in the parent folder, or --help.
 #include <csignal>
 #include <exception>
 #include <iostream>

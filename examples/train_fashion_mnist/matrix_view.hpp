@@ -1,4 +1,4 @@
-// The networks' matrices as feaug sees them, and back.
+// Conversions between the networks' matrices and feaug's views.
 #pragma once
 
 #include "feaug/core/tensor_view.hpp"

@@ -1,5 +1,5 @@
-// The networks of a run and all of their state. What they compute is compiled in model.cpp alone:
-// convolutions and products are slow to compile.
+// The networks of a run and their state. Only model.cpp compiles their computations, because
+// convolutions and matrix products are slow to compile.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ struct branch {
   void collect(network::state<float>& all, const std::string& name);
 };
 
-/// The predictor as feaug calls it.
+/// The predictor, with the interface that feaug calls.
 class predictor {
  public:
   predictor(feaug::cpu_context& ctx, std::uint64_t seed);
@@ -46,7 +46,7 @@ class predictor {
   network::mlp<float> mlp_;
 };
 
-/// The encoder's features of all images, batch norm by its running statistics.
+/// The encoder's features of all images; batch norm uses its running statistics.
 network::matrix<float> features_of(feaug::cpu_context& ctx, network::encoder<float>& encoder,
                                    const network::matrix<float>& images);
 

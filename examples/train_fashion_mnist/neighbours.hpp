@@ -1,4 +1,4 @@
-// Nearest neighbours of features, and how often they have the right label.
+// Nearest neighbours of features, and the accuracy of their labels.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace trainer {
 
-/// Of each query the k nearest rows by cosine, nearest first, query after query.
+/// The k nearest rows of each query by cosine, nearest first, query after query.
 struct neighbours {
   std::vector<feaug::index_t> rows;
   std::vector<float> similarities;
@@ -20,8 +20,8 @@ struct neighbours {
 neighbours neighbours_of(feaug::cpu_context& ctx, const network::matrix<float>& from,
                          const network::matrix<float>& queries, feaug::index_t k);
 
-/// The share of queries whose nearest row in the queue, their own image left out, has their label;
-/// −1 while the queue is empty.
+/// The share of queries whose nearest row in the queue has their label, the own image excluded; −1
+/// while the queue is empty.
 double neighbour_accuracy(feaug::cpu_context& ctx, const feaug::support_queue<float>& queue,
                           feaug::matrix_view<const float> queries,
                           const std::vector<std::int64_t>& ids,

@@ -15,27 +15,28 @@
 
 namespace trainer {
 
-/// What a micro-batch's loss reads and writes: projections of both views.
+/// Inputs and outputs of a micro-batch's loss: projections of both views.
 struct two_views {
   feaug::operand<float> z[2];
-  feaug::matrix_view<const float> target[2];  ///< of the momentum network, or z again
+  feaug::matrix_view<const float> target[2];  ///< from the momentum network, or z
   const std::vector<std::int64_t>& ids;
   feaug::support_queue<float> queue;
   feaug::random_key key;
 };
 
-/// What is learned beside the networks.
+/// Parameters besides encoder and projector: predictor and prototypes.
 struct learned_parts {
   predictor& h;
   network::parameter<float>& prototypes;
 };
 
-/// The methods that compare pairs of prediction and target (settings::is_step), by feaug::step.
-/// Returns the loss, and fills the gradients for 1 / accumulate of it.
+/// The methods that feaug::step implements: those that compare pairs of prediction and target
+/// (settings::is_step). Returns this micro-batch's loss divided by `accumulate`, and writes its
+/// gradients.
 double step_objective(feaug::cpu_context& ctx, const settings& chosen, const two_views& views,
                       const learned_parts& learned);
 
-/// The same of barlow_twins, vicreg, swav, mean_shift and ressl.
+/// The same for barlow_twins, vicreg, swav, mean_shift and ressl.
 double other_objective(feaug::cpu_context& ctx, const settings& chosen, const two_views& views,
                        const learned_parts& learned);
 

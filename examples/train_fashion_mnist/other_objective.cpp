@@ -18,7 +18,7 @@ using network::matrix;
 
 double share_of(const settings& chosen) { return 1.0 / static_cast<double>(chosen.accumulate); }
 
-/// The first view against the augmented second one: neither loss tells its sides apart.
+/// The first view against the augmented second view; both losses are symmetric in their views.
 template <class Loss>
 double of_moments(feaug::cpu_context& ctx, const settings& chosen, const two_views& views,
                   const Loss& loss) {
@@ -31,7 +31,7 @@ double of_moments(feaug::cpu_context& ctx, const settings& chosen, const two_vie
   return share_of(chosen) * static_cast<double>(value);
 }
 
-/// Unit features, augmented before they are clustered, against unit prototypes.
+/// Scores of augmented unit features against unit prototypes.
 double swav(feaug::cpu_context& ctx, const settings& chosen, const two_views& views,
             network::parameter<float>& prototypes) {
   const augmentation_sequence augmentation = augmentations_of(chosen, views.queue, views.ids);
@@ -50,7 +50,7 @@ double swav(feaug::cpu_context& ctx, const settings& chosen, const two_views& vi
     scores[v] = augmented[v] * prototypes.value.transpose();
     gradient[v].resize(rows, prototypes.value.rows());
   }
-  // The queue's features join the balance, by their scores with the prototypes of today.
+  // The queue's features take part in the balancing, with their scores for the current prototypes.
   const matrix<float> queued =
       matrix_of(views.queue.storage.rows_from(0, *views.queue.size)) * prototypes.value.transpose();
   const float value = feaug::swapped_assignment_with_gradients(
@@ -78,7 +78,7 @@ void leave_out(const two_views& views) {
   }
 }
 
-/// Each view's prediction against the queue's rows next to the other view's target.
+/// Each view's prediction against the queue's rows nearest to the other view's target.
 double mean_shift(feaug::cpu_context& ctx, const settings& chosen, const two_views& views,
                   predictor& h) {
   constexpr feaug::index_t most_neighbours = 5;
@@ -100,7 +100,7 @@ double mean_shift(feaug::cpu_context& ctx, const settings& chosen, const two_vie
   return loss;
 }
 
-/// Each view is to be as like the queue's rows as the other view's target is.
+/// Matches each view's similarities to the queue's rows with those of the other view's target.
 double ressl(feaug::cpu_context& ctx, const settings& chosen, const two_views& views) {
   double loss = 0;
   for (int v = 0; v < 2; ++v) {
@@ -129,7 +129,7 @@ double other_objective(feaug::cpu_context& ctx, const settings& chosen, const tw
     });
   }
   if (chosen.method == "swav") return swav(ctx, chosen, views, learned.prototypes);
-  // Both learn from the queue's rows alone: before there are any, nothing.
+  // Both methods learn only from the queue's rows: while it is empty, loss and gradients are 0.
   if (*views.queue.size == 0) {
     leave_out(views);
     return 0;

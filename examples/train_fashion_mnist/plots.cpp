@@ -21,7 +21,7 @@ namespace {
 using network::index;
 using network::matrix;
 
-// Eight hues and two greys that stay apart for most eyes (after Okabe and Ito).
+// Ten colours that most people can tell apart (after Okabe and Ito).
 struct garment {
   const char* name;
   const char* colour;
@@ -49,7 +49,7 @@ std::string to_file(const std::string& folder, const std::string& name, int widt
          quoted(folder + "/" + name + ".png") + "\n";
 }
 
-/// Mean over the values up to `half` before and after.
+/// Mean over the values within `half` positions.
 double smoothed(const std::vector<float>& values, std::size_t at, std::size_t half) {
   const std::size_t first = at > half ? at - half : 0;
   const std::size_t last = std::min(values.size(), at + half + 1);
@@ -60,7 +60,7 @@ double smoothed(const std::vector<float>& values, std::size_t at, std::size_t ha
 
 void plot_training(const std::string& folder, const training& run) {
   const std::vector<float>& losses = run.losses();
-  // While there was no queue there is no accuracy: −1 is no number to draw.
+  // −1 marks updates with an empty queue, which have no accuracy; it is drawn as 0.
   const bool has_queue =
       std::any_of(run.neighbour_accuracies().begin(), run.neighbour_accuracies().end(),
                   [](float accuracy) { return accuracy >= 0; });
@@ -94,7 +94,7 @@ void plot_training(const std::string& folder, const training& run) {
 
 void plot_projection(const std::string& folder, matrix<float> features,
                      const std::vector<std::int64_t>& labels) {
-  // Only directions count in what was trained: lengths are left out.
+  // The training uses directions only, so features are normalised.
   for (index i = 0; i < features.rows(); ++i)
     features.row(i) /= std::max(features.row(i).norm(), 1e-12F);
   const principal_axes axes = principal_axes_of(features);
@@ -106,7 +106,7 @@ void plot_projection(const std::string& folder, matrix<float> features,
       if (labels[static_cast<std::size_t>(i)] == static_cast<std::int64_t>(label))
         table << points(i, 0) << ' ' << points(i, 1) << '\n';
     }
-    table << "nan nan\n\n\n";  // so that no class is without its block
+    table << "nan nan\n\n\n";  // an empty class still needs its data block
   }
   const std::string data = folder + "/projection.txt";
   write_atomically(data, table.str());
@@ -119,7 +119,7 @@ void plot_projection(const std::string& folder, matrix<float> features,
             " %)'\nset key outside right center reverse Left\nset border 3\nset tics nomirror\n"
             "set size ratio -1\nplot ";
   for (std::size_t label = 0; label < garments.size(); ++label) {
-    // The key's marks are larger than the points.
+    // The markers in the key are larger than the points.
     script += quoted(data) + " index " + std::to_string(label) +
               " using 1:2 with points pt 7 ps 0.45 lc rgb '" + garments[label].colour +
               "' notitle, NaN with points pt 7 ps 1.6 lc rgb '" + garments[label].colour +
@@ -129,7 +129,7 @@ void plot_projection(const std::string& folder, matrix<float> features,
   run_gnuplot(script);
 }
 
-/// A held-out image of each class that there is, in the classes' order.
+/// The first held-out image of each class that occurs, in the order of classes.
 std::vector<index> first_of_each(const std::vector<std::int64_t>& labels) {
   std::vector<index> queries;
   for (std::int64_t label = 0; label < static_cast<std::int64_t>(garments.size()); ++label) {
@@ -139,7 +139,7 @@ std::vector<index> first_of_each(const std::vector<std::int64_t>& labels) {
   return queries;
 }
 
-/// A picture of images in coloured frames, row above row.
+/// A contact sheet: images in coloured frames, in rows and columns.
 class contact_sheet {
  public:
   static constexpr index side = 28;
@@ -163,7 +163,7 @@ class contact_sheet {
         const bool inside = in_x >= 0 && in_x < side && in_y >= 0 && in_y < side;
         colour& pixel = at(row * tile + y, column * tile + x);
         if (inside) {
-          // Dark on white, as garments are photographed.
+          // Inverted: dark garments on white.
           pixel.fill(static_cast<int>(255 - 255 * from.images(which, in_y * side + in_x)));
         } else {
           pixel = around;
@@ -202,7 +202,7 @@ void plot_neighbours(feaug::cpu_context& ctx, const std::string& folder,
   for (index q = 0; q < rows; ++q)
     asked.row(q) = held_out_features.row(queries[static_cast<std::size_t>(q)]);
   const neighbours found = neighbours_of(ctx, train_features, asked, k);
-  // The query, a gap, its neighbours.
+  // Columns: the query, a gap, its neighbours.
   contact_sheet sheet(rows, k + 2);
   std::string names;
   for (index q = 0; q < rows; ++q) {
@@ -222,7 +222,7 @@ void plot_neighbours(feaug::cpu_context& ctx, const std::string& folder,
   }
   const std::string text = folder + "/neighbours.txt";
   write_atomically(text, sheet.text());
-  // Twice the size, with room for names on the left and the title above.
+  // Twice the size, with space for names on the left and for the title above.
   const index width = 2 * sheet.width() + 120;
   const index height = 2 * sheet.height() + 50;
   std::string script =

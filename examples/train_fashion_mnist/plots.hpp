@@ -1,4 +1,4 @@
-// Pictures of a run: how it went, and what its features look like.
+// Pictures of a run: its training curves and its features.
 #pragma once
 
 #include <string>
@@ -9,15 +9,14 @@
 
 namespace trainer {
 
-/// Makes the folder if need be. Throws user_error if nothing can be written there, or nothing
-/// drawn.
+/// Creates the folder if needed. Throws user_error if it is not writable or gnuplot is missing.
 void require_plots(const std::string& folder);
 
 /// Writes to the folder
 ///   training.png     loss and neighbour accuracy, update by update
 ///   projection.png   held-out features on their two main axes, coloured by class
 ///   neighbours.png   a held-out image of each class and the training images nearest to it
-/// and beside each picture the numbers that it shows, as text.
+/// and the numbers of each picture as a text file.
 void write_plots(feaug::cpu_context& ctx, const std::string& folder, training& run,
                  const fashion_mnist& data);
 

@@ -13,14 +13,14 @@ principal_axes principal_axes_of(const matrix<float>& rows) {
   principal_axes found;
   found.mean = rows.colwise().mean();
   const matrix<float> centred = rows.rowwise() - found.mean.row(0);
-  // A product by its coefficients: Eigen's blocked one would be half of what this file takes to
-  // compile.
+  // A coefficient-based product: Eigen's blocked product would double the compile time of this
+  // file.
   const Eigen::MatrixXf covariance = centred.transpose().lazyProduct(centred);
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXf> solver(covariance);
   found.axes = solver.eigenvectors().rightCols(2).rowwise().reverse();
   const float all = std::max(solver.eigenvalues().sum(), 1e-12F);
   for (index j = 0; j < 2; ++j) {
-    // An axis has no sign of its own: its largest entry decides.
+    // The sign of an axis is arbitrary: its largest entry is made positive.
     index largest = 0;
     found.axes.col(j).cwiseAbs().maxCoeff(&largest);
     if (found.axes(largest, j) < 0) found.axes.col(j) *= -1;

@@ -1,4 +1,4 @@
-// Principal component analysis: the two axes along which rows differ most, for pictures.
+// Principal component analysis: the two axes of largest variance, for pictures.
 #pragma once
 
 #include <array>
@@ -9,8 +9,8 @@ namespace trainer {
 
 struct principal_axes {
   network::matrix<float> mean;  ///< 1 × D
-  network::matrix<float> axes;  ///< D × 2, unit columns; the largest entry of each is above 0
-  std::array<float, 2> shares;  ///< of the variance, as fractions
+  network::matrix<float> axes;  ///< D × 2, unit columns; the largest entry of each is positive
+  std::array<float, 2> shares;  ///< explained variance of each axis, as fractions
 };
 
 principal_axes principal_axes_of(const network::matrix<float>& rows);

@@ -28,7 +28,7 @@ std::string minutes(double seconds) {
 
 }  // namespace
 
-/// Lines, an epoch each; with a terminal and barkeep, a bar that moves instead.
+/// One line per epoch; with a terminal and barkeep, a progress bar instead.
 class progress::display {
  public:
   display(std::int64_t total, std::int64_t done, std::int64_t images, std::int64_t updates_an_epoch)

@@ -1,4 +1,4 @@
-// What a person watching sees: a bar in a terminal, plain lines elsewhere.
+// Progress display: a bar in a terminal, plain lines elsewhere.
 #pragma once
 
 #include <cstdint>
@@ -8,17 +8,16 @@ namespace trainer {
 
 class progress {
  public:
-  /// `total` updates, `done` of them already made by the run that this one resumes; `images` an
-  /// update.
+  /// `total` updates, of which the resumed run already made `done`; `images` images per update.
   progress(std::int64_t total, std::int64_t done, std::int64_t images,
            std::int64_t updates_an_epoch);
   progress(const progress&) = delete;
   progress& operator=(const progress&) = delete;
   ~progress();
 
-  /// After every update. `neighbour_accuracy` is negative while the queue is empty.
+  /// Call it after every update. `neighbour_accuracy` is negative while the queue is empty.
   void update(std::int64_t done, double loss, double neighbour_accuracy);
-  /// Before anything else is printed.
+  /// Call it before anything else is printed.
   void finish();
 
  private:

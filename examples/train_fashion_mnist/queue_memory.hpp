@@ -11,14 +11,15 @@
 
 namespace trainer {
 
-/// A queue's memory, which belongs to us: feaug sees views of it, and checkpoints keep it.
+/// A queue's memory, owned by the program: feaug receives views of it, and checkpoints store it.
 struct queue_memory {
   std::vector<float> rows;
   std::vector<std::int64_t> ids;
   std::vector<std::int64_t> labels;
   feaug::index_t cursor = 0;
   feaug::index_t size = 0;
-  /// The rows in 8 bits, for searches; not in checkpoints, since the rows say it all.
+  /// The rows quantized to 8 bits, for searches. Not in checkpoints, because it can be rebuilt from
+  /// the rows.
   std::vector<std::uint8_t> shadow_codes;
   std::vector<float> shadow_bounds;
 

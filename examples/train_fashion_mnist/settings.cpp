@@ -122,7 +122,7 @@ void fill_in(settings& all) {
                                                             {"ressl", "basic"}};
   if (all.architecture.empty()) all.architecture = architectures.at(all.method);
   if (all.augmentation.empty()) all.augmentation = all.method == "nnclr" ? "neighbour" : "none";
-  if (all.samples == 1) all.sample_reduction = "mean";  // of one loss they are the same
+  if (all.samples == 1) all.sample_reduction = "mean";  // equal for one sample
   if (all.stop_gradient.empty()) {
     const bool equals =
         all.method == "simclr" || all.method == "barlow_twins" || all.method == "vicreg";
@@ -139,7 +139,7 @@ bool reads_queue(feature_augmentation one) {
   throw meaningless_combination(pair + ": " + reason);
 }
 
-/// What the methods that are no feaug::step cannot be told.
+/// Checks the combinations for methods that feaug::step does not implement.
 void check_objective(const settings& all) {
   const std::string with_method = "--method " + all.method;
   const bool from_queue = all.method == "mean_shift" || all.method == "ressl";

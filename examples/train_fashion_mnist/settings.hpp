@@ -1,4 +1,4 @@
-// Everything that a run is told, and which combinations mean something.
+// The settings of a run, and checks of their combinations.
 #pragma once
 
 #include <cstdint>
@@ -39,11 +39,11 @@ struct settings {
   std::uint64_t seed = 1;
   double learning_rate = 1e-2;
   double temperature = 0.2;
-  double momentum = 0.99;  ///< of the target encoder, where there is one
+  double momentum = 0.99;  ///< of the target encoder, if there is one
   double mask_keep = 0.8;
   double noise_scale = 0.05;
-  double interpolate_from = 0.8;  ///< weights of a feature: uniform from here to 1, of slerp too
-  double extrapolate_to = 1.2;    ///< and from 1 to here
+  double interpolate_from = 0.8;  ///< feature weights uniform from here to 1; also for slerp
+  double extrapolate_to = 1.2;    ///< feature weights uniform from 1 to here
   std::string evaluation = "test";
   int threads = 0;
   std::string data = "/usr/share/datasets/fashion-mnist";
@@ -52,34 +52,35 @@ struct settings {
   std::string checkpoint;
   std::string resume;
 
-  /// The feature augmentations, in the order they are applied.
+  /// The feature augmentations, in the order in which they are applied.
   [[nodiscard]] std::vector<feature_augmentation> augmentations() const;
   [[nodiscard]] bool has_predictor() const { return architecture != "basic"; }
-  /// Whether features are augmented on the side that learns; else on the targets' side.
+  /// Whether features are augmented on the side that learns; otherwise on the targets' side.
   [[nodiscard]] bool augments_predictions() const {
     return architecture == "pre_predictor" || architecture == "post_predictor";
   }
   [[nodiscard]] bool has_momentum_target() const {
     return method == "moco" || method == "byol" || method == "mean_shift" || method == "ressl";
   }
-  /// Whether feaug::step carries the method out: the others compare no pairs.
+  /// Whether feaug::step implements the method. The other methods do not compare pairs.
   [[nodiscard]] bool is_step() const {
     return method == "simclr" || method == "nnclr" || method == "moco" || method == "byol" ||
            method == "simsiam";
   }
 };
 
-/// A combination whose options are all right, and mean nothing together.
+/// Options that are valid one by one but make no sense together.
 struct meaningless_combination : user_error {
   using user_error::user_error;
 };
 
-/// Reads the command line and fills in what the method fixes. Prints help and exits for --help;
-/// throws user_error for an unknown option or a bad value, meaningless_combination with the reason.
+/// Reads the command line and fills in the method's defaults. For --help, prints help and exits.
+/// Throws user_error for an unknown option or a bad value, and meaningless_combination with the
+/// reason.
 settings read_settings(int count, char** words);
 
-/// The settings as JSON, by the options' own names. `of_the_numbers` leaves out what no result
-/// depends on: threads and paths.
+/// The settings as JSON, by option name. `of_the_numbers` omits settings that do not affect
+/// results: threads and paths.
 nlohmann::json to_json(const settings& all, bool of_the_numbers);
 
 }  // namespace trainer

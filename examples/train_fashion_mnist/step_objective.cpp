@@ -32,7 +32,7 @@ double step_objective(feaug::cpu_context& ctx, const settings& chosen, const two
     const feaug::index_t queued = *views.queue.size;
     options.negatives = feaug::stop_gradient(
         feaug::matrix_view<const float>(views.queue.storage.rows_from(0, queued)));
-    // The very first batch has no queue yet: its own keys are the negatives.
+    // The queue is empty for the first batch: its own keys are the negatives.
     options.in_batch_negatives = queued == 0;
   }
   const augmentation_sequence augmentation = augmentations_of(chosen, views.queue, views.ids);
@@ -42,7 +42,7 @@ double step_objective(feaug::cpu_context& ctx, const settings& chosen, const two
                     chosen.stop_gradient == "on" ? feaug::target_gradient::stopped
                                                  : feaug::target_gradient::flowing));
   }
-  options.share *= 0.5;  // the mean of the two directions
+  options.share *= 0.5;  // mean of the two directions
   double loss = 0;
   for (int v = 0; v < 2; ++v) {
     loss += static_cast<double>(feaug::step_direction(ctx, options, views.z[v],

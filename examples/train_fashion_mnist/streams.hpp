@@ -1,4 +1,4 @@
-// Which stream of the run's random numbers serves what.
+// Assignment of the run's random streams.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,8 @@
 
 namespace trainer {
 
-/// Feature augmentation draws from stream 0 on and may take thousands: the others start far above.
+/// Feature augmentation draws from stream 0 on and may use thousands of streams; the others start
+/// far above.
 enum class stream : std::uint16_t {
   features = 0,
   weights = 50000,

@@ -32,7 +32,7 @@ double last_mean(const std::vector<float>& values, std::int64_t count) {
          static_cast<double>(std::max<std::ptrdiff_t>(last, 1));
 }
 
-/// What runs have in common is done once: the images, and what an untrained encoder is worth.
+/// Computes once what several runs share: the images, and the accuracy of an untrained encoder.
 class runner {
  public:
   run_result run(const settings& chosen) {

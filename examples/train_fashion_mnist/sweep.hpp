@@ -1,12 +1,13 @@
-// Many runs, one after the other, and their table.
+// Runs a sweep and prints its table.
 #pragma once
 
 #include "sweep_lists.hpp"
 
 namespace trainer {
 
-/// Carries out the runs whose results the sweep's file does not have yet, adds each to it as it
-/// ends, and prints the table of all that were asked for. Interrupted, it loses the run at hand.
+/// Executes the runs whose results are not yet in the sweep's file, appends each result when its
+/// run ends, and prints the table of all requested runs. An interruption loses only the current
+/// run.
 void run_sweep(const sweep_lists& sweep);
 
 }  // namespace trainer

@@ -19,7 +19,7 @@ struct option_list {
 
 bool is_option(const std::string& word) { return word.size() > 2 && word.starts_with("--"); }
 
-/// --name value … --name=value …, an option named twice as one list.
+/// Parses --name value … and --name=value …; values of a repeated option form one list.
 std::vector<option_list> lists_of(int count, char** words) {
   std::vector<option_list> lists;
   const auto list_of = [&](const std::string& name) -> option_list& {
@@ -53,7 +53,7 @@ settings settings_of(const std::vector<std::string>& arguments) {
   return read_settings(static_cast<int>(words.size()), words.data());
 }
 
-/// Every combination of the lists from `next` on, behind `chosen`.
+/// Adds every combination of the lists from `next` on, appended to `chosen`.
 void combine(const std::vector<option_list>& lists, std::size_t next,
              std::vector<std::string>& chosen, sweep_lists& sweep) {
   if (next == lists.size()) {

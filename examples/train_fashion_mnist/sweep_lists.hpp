@@ -1,4 +1,4 @@
-// The command line of a sweep: every option may have several values, and every combination is a
+// The command line of a sweep: every option can have several values, and every combination is a
 // run.
 #pragma once
 
@@ -10,17 +10,17 @@
 namespace trainer {
 
 struct sweep_lists {
-  std::string file;                   ///< of --sweep: where results are kept
+  std::string file;                   ///< the results file given to --sweep
   std::vector<settings> runs;         ///< the last list varies fastest
-  std::vector<std::string> names;     ///< of the options, as they were written: "method"
-  std::vector<std::string> left_out;  ///< why combinations that mean nothing are not among them
+  std::vector<std::string> names;     ///< option names as written, for example "method"
+  std::vector<std::string> left_out;  ///< reasons for skipped combinations
 };
 
 /// Whether the command line asks for a sweep.
 bool is_sweep(int count, char** words);
 
-/// Throws user_error for what read_settings would refuse in any of the combinations, but for a
-/// meaningless_combination: those are left out.
+/// Throws user_error for everything that read_settings refuses in a combination, except
+/// meaningless_combination: those combinations are skipped.
 sweep_lists read_sweep(int count, char** words);
 
 }  // namespace trainer

@@ -51,7 +51,7 @@ sweep_results::sweep_results(std::string path) : path_(std::move(path)) {
     ++number;
   }
   if (begin == text.size()) return;
-  // A line without its end: an interrupted sweep's, or a file of something else altogether.
+  // An incomplete last line: from an interrupted sweep, or the file has other contents.
   if (all_.empty()) throw user_error(path_ + ": not a sweep's results");
   write_atomically(path_, text.substr(0, begin));
 }

@@ -1,4 +1,4 @@
-// A sweep's file: one line of JSON for every run that has ended.
+// A sweep's file: one line of JSON per finished run.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -10,24 +10,24 @@
 namespace trainer {
 
 struct run_result {
-  nlohmann::json settings;  ///< those that numbers depend on
+  nlohmann::json settings;  ///< only settings that affect results
   accuracies before = {};
   accuracies after = {};
   double loss = 0;                 ///< mean over the last epoch
-  double neighbour_accuracy = -1;  ///< likewise; −1 without a queue
+  double neighbour_accuracy = -1;  ///< mean over the last epoch; −1 without a queue
   double seconds = 0;
 };
 
 class sweep_results {
  public:
-  /// Reads what the file has, if there is one. A last line that a killed sweep left unfinished is
-  /// cut off. Throws user_error for any other line that is no result.
+  /// Reads the file, if it exists. An incomplete last line of an interrupted sweep is removed.
+  /// Throws user_error if any other line is not a result.
   explicit sweep_results(std::string path);
 
   /// The result for these settings; nullptr if there is none yet.
   [[nodiscard]] const run_result* find(const nlohmann::json& settings) const;
 
-  /// Adds a line, which is on the disk when this returns.
+  /// Appends a line; it is on the disk when this returns.
   void append(const run_result& result);
 
  private:

@@ -55,7 +55,7 @@ std::string column(const row& of, const Number& number) {
   return with_error(values);
 }
 
-/// By how much a row's runs end above those of `first` with the same seed.
+/// The difference in final linear accuracy to `first`, over runs with equal seeds.
 std::string difference(const row& of, const row& first) {
   std::vector<double> values;
   for (const auto& [seed, run] : of.runs) {

@@ -1,4 +1,4 @@
-// A sweep's results as people read them: a row a setting, its seeds as mean ± standard error.
+// The Markdown table of a sweep: one row per setting, mean ± standard error over its seeds.
 #pragma once
 
 #include <string>
@@ -8,13 +8,13 @@
 
 namespace trainer {
 
-/// A Markdown table. Runs that differ in the seed alone are one row; columns are the options of
+/// A Markdown table. Runs that differ only in the seed form one row. Columns are the options of
 /// `names` that vary, then accuracies in per cent. The last column compares with the first row,
 /// seed by seed.
 std::string sweep_table(const std::vector<const run_result*>& runs,
                         const std::vector<std::string>& names);
 
-/// Those of the options named in which the settings differ, seeds not among them.
+/// The options among `names` in which the settings differ, except the seed.
 std::vector<std::string> varied_options(const std::vector<const nlohmann::json*>& settings,
                                         const std::vector<std::string>& names);
 

@@ -123,7 +123,7 @@ training::micro_batch training::gather(std::int64_t update, std::int64_t part) {
 }
 
 update_report training::train_on(const micro_batch& batch, std::uint64_t step) {
-  // Both views go through the network as one batch: one pass, one set of statistics.
+  // Both views pass through the network as one batch: one pass, one set of statistics.
   const view_pair strengths = strengths_of(chosen_.data_augmentation);
   const auto rows = static_cast<network::index>(batch.ids.size());
   matrix<float> views(2 * rows, batch.images.cols());
@@ -139,8 +139,8 @@ update_report training::train_on(const micro_batch& batch, std::uint64_t step) {
       ctx_, queue_.view(), view(std::as_const(target)).rows_from(0, rows), batch.ids, batch.labels);
   report.loss = compare(batch, online, gradient, target, step);
   online_.backward(ctx_, gradient);
-  // Only the first view enters the queue: the second would be the nearest neighbour of the first
-  // ever after.
+  // Only the first view enters the queue. Otherwise the second view would always be the nearest
+  // neighbour of the first.
   to_enqueue_.emplace_back(target.topRows(rows));
   return report;
 }
@@ -164,7 +164,7 @@ double training::compare(const micro_batch& batch, matrix<float>& online, matrix
                    {.h = predictor_, .prototypes = prototypes_});
 }
 
-/// Warm-up over the first twentieth, then a cosine down to zero.
+/// Linear warm-up over the first twentieth, then cosine decay to zero.
 double training::learning_rate(std::int64_t update) const {
   const auto total = static_cast<double>(total_updates());
   const double warm_up = std::max(1.0, total / 20.0);

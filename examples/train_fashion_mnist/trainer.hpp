@@ -1,4 +1,4 @@
-// The training loop: views, features, feaug's step, gradients, update, queue.
+// The training loop: views, features, loss and gradients, update, queue.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@
 
 namespace trainer {
 
-/// The images that a run trains on and is measured by.
+/// The images for training and evaluation of a run.
 fashion_mnist load_images(const settings& chosen);
 
 struct update_report {
@@ -38,7 +38,7 @@ class training {
     return static_cast<std::int64_t>(losses_.size());
   }
   [[nodiscard]] const std::vector<float>& losses() const { return losses_; }
-  /// As update_report has them, one an update.
+  /// The values of update_report, one per update.
   [[nodiscard]] const std::vector<float>& neighbour_accuracies() const {
     return neighbour_accuracies_;
   }
@@ -47,10 +47,10 @@ class training {
   /// One update of the parameters from one batch.
   update_report update();
 
-  /// Everything that the rest of the run depends on; `before` travels along.
+  /// The run's whole state; `before` is stored with it.
   std::string checkpoint(const accuracies& before);
-  /// Goes on from a checkpoint's file; returns its `before`. Throws user_error and changes nothing
-  /// if it does not fit.
+  /// Restores a checkpoint's state and returns its `before`. If the file does not fit, throws
+  /// user_error and changes nothing.
   accuracies restore(const std::string& path);
 
  private:
@@ -62,7 +62,7 @@ class training {
   };
 
   micro_batch gather(std::int64_t update, std::int64_t part);
-  /// The order of the images in an epoch, drawn when it begins.
+  /// The order of the images in an epoch, drawn at its first use.
   const std::vector<feaug::index_t>& order_of(std::int64_t epoch);
   update_report train_on(const micro_batch& batch, std::uint64_t step);
   double compare(const micro_batch& batch, network::matrix<float>& online,
@@ -87,7 +87,7 @@ class training {
   std::int64_t epoch_of_order_ = -1;
   std::vector<float> losses_;
   std::vector<float> neighbour_accuracies_;
-  // New rows enter the queue when the whole batch has been compared with the old ones.
+  // New rows are enqueued only after the whole batch was compared with the old rows.
   std::vector<network::matrix<float>> to_enqueue_;
 };
 

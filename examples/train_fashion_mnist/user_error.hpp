@@ -1,4 +1,4 @@
-// What the user can put right: main prints it on one line and exits with 2.
+// An error that the user can fix: main prints it on one line and exits with 2.
 #pragma once
 
 #include <stdexcept>

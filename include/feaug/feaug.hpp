@@ -1,4 +1,4 @@
-// feaug on the CPU: everything.
+// The CPU library: all headers.
 #pragma once
 
 #include "feaug/augment/compose.hpp"

@@ -1,4 +1,4 @@
-// The version: the one place that states it. CMake reads it from here.
+// The version, defined only here. CMake reads it from this file.
 #pragma once
 
 #if defined(_MSVC_LANG)
@@ -15,9 +15,9 @@
 #define FEAUG_VERSION_MINOR 1
 #define FEAUG_VERSION_PATCH 0
 
-// Two copies of feaug of different versions may end up in one process (two plug-ins of one trainer,
-// say), so every name lives in an inline namespace that carries the version: feaug::v0_1::… is
-// spelled feaug::… by users.
+// Two versions of feaug may be loaded into one process (for example by two plug-ins of one
+// trainer). Every name is therefore in an inline namespace that carries the version: users write
+// feaug::… for feaug::v0_1::….
 #define FEAUG_DETAIL_JOIN_EXPANDED(major, minor) v##major##_##minor
 #define FEAUG_DETAIL_JOIN(major, minor) FEAUG_DETAIL_JOIN_EXPANDED(major, minor)
 #define FEAUG_VERSION_NAMESPACE FEAUG_DETAIL_JOIN(FEAUG_VERSION_MAJOR, FEAUG_VERSION_MINOR)

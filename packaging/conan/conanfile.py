@@ -21,7 +21,7 @@ class Feaug(ConanFile):
         return os.path.join(self.recipe_folder, os.pardir, os.pardir)
 
     def set_version(self):
-        # Stated once, in version.hpp.
+        # The version is stated once, in version.hpp.
         text = load(self, os.path.join(self._root, "include", "feaug", "version.hpp"))
         self.version = ".".join(re.findall(r"#define FEAUG_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", text))
 

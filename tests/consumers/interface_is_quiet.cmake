@@ -1,4 +1,4 @@
-# feaug::feaug may ask for C++20 and its dependencies, and for nothing else.
+# Checks that feaug::feaug requires only C++20 and its dependencies from its users.
 
 foreach(property IN ITEMS
     INTERFACE_COMPILE_DEFINITIONS INTERFACE_COMPILE_OPTIONS INTERFACE_LINK_OPTIONS

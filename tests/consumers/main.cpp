@@ -1,4 +1,5 @@
-// A user's program: InfoNCE of two pairs, whose loss is log(1 + exp(−1/τ)), and its gradient.
+// Test of a user's program: InfoNCE of two pairs, whose loss is log(1 + exp(−1/τ)), and its
+// gradient.
 #include <cmath>
 #include <cstdio>
 #include <feaug/feaug.hpp>

@@ -1,5 +1,8 @@
-// A user who compiles with OpenMP: it gives Eigen's products no threads inside feaug's own, or they
-// would be hundreds of times slower and their bits would depend on OpenMP's number of threads.
+// Test of a user's program compiled with OpenMP: results must have the same bits for any number of
+// OpenMP threads and of feaug threads, and feaug must not change the user's OpenMP thread count.
+//
+// By default Eigen would start OpenMP threads inside each of feaug's threads. Matrix products would
+// be hundreds of times slower, and their rounding would depend on the number of OpenMP threads.
 #include <omp.h>
 
 #include <cmath>
@@ -13,7 +16,7 @@ namespace {
 using feaug::index_t;
 using feaug::matrix_view;
 
-// Wide enough for Eigen to cut the features of a product otherwise for one thread than for several.
+// Wide enough that Eigen would split a matrix product differently for one thread and for several.
 constexpr index_t rows = 128;
 constexpr index_t cols = 1024;
 
@@ -24,7 +27,7 @@ std::vector<float> numbers(double step) {
   return all;
 }
 
-/// Both gradients of a loss.
+/// The gradients of info_nce with respect to both inputs.
 std::vector<float> gradients(int threads) {
   const std::vector<float> a = numbers(1.7);
   const std::vector<float> b = numbers(0.9);

@@ -12,7 +12,7 @@ namespace context_test {
 
 using feaug::index_t;
 
-TEST_CASE("a context uses the threads that it is given, or all", "[context]") {
+TEST_CASE("a context uses the given number of threads, or all of the machine", "[context]") {
   CHECK(feaug::cpu_context{.threads = 3}.thread_count() == 3);
   const feaug::cpu_context all;
   CHECK(all.thread_count() == std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
@@ -27,7 +27,7 @@ TEST_CASE("there are never more workers than blocks", "[context]") {
   CHECK(feaug::cpu::worker_count(ctx, 1000) == 4);
 }
 
-TEST_CASE("every block is worked on once, by a worker that has scratch", "[context]") {
+TEST_CASE("every block is processed once, by a worker below worker_count", "[context]") {
   const int threads = GENERATE(1, 2, 3);
   const index_t blocks = GENERATE(0, 1, 2, 1000);
   feaug::cpu_context ctx{.threads = threads};
@@ -41,7 +41,7 @@ TEST_CASE("every block is worked on once, by a worker that has scratch", "[conte
   for (const std::atomic<int>& count : runs) CHECK(count == 1);
 }
 
-TEST_CASE("row blocks cover all rows and do not depend on the threads", "[context]") {
+TEST_CASE("row blocks cover all rows and do not depend on the number of threads", "[context]") {
   const index_t rows = GENERATE(0, 1, 7, 5000);
   const index_t cols = GENERATE(0, 1, 100, 100000);
   std::vector<std::vector<index_t>> begins;

@@ -1,4 +1,5 @@
-// half and bfloat16 against Eigen's, for all 65536 values and for what lies between them.
+// Tests of half and bfloat16: comparison with Eigen's types for all 65536 values and for the
+// numbers between them.
 #include "feaug/core/element.hpp"
 
 #include <Eigen/Core>
@@ -17,7 +18,7 @@ using feaug::load;
 
 namespace {
 
-/// The same value, or both NaN.
+/// True if both have the same value, or both are NaN.
 bool same(float a, float b) {
   return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b) ||
          (std::isnan(a) && std::isnan(b));
@@ -31,7 +32,7 @@ void compare(const FromBits& eigen_of) {
     const float value = load(Ours{short_bits});
     if (!same(value, static_cast<float>(eigen_of(short_bits)))) ++wrong;
     if (!std::isnan(value) && feaug::store<Ours>(value).bits != short_bits) ++wrong;
-    // Just below, at and just above the middle to the next value: rounding to nearest even.
+    // Below, at and above the midpoint to the next value: tests rounding to nearest even.
     const float next = load(Ours{static_cast<std::uint16_t>(bits + 1)});
     const float middle = value + (next - value) / 2;
     for (const float x : {std::nextafter(middle, 0.0F), middle, std::nextafter(middle, 1e30F)}) {
@@ -56,7 +57,7 @@ TEST_CASE("bfloat16 is Eigen::bfloat16, bit for bit", "[element]") {
   });
 }
 
-TEST_CASE("views and operands are plain, and spaces do not convert", "[element]") {
+TEST_CASE("views and operands are trivial types, and memory spaces do not convert", "[element]") {
   using feaug::matrix_view;
   using feaug::memory_space;
   static_assert(std::is_trivially_copyable_v<matrix_view<float>>);

@@ -1,4 +1,4 @@
-// What the checks say, to the word: every operator's refusals are made of them.
+// Tests of the argument checks that all operators use: the exact text of every error message.
 #include "feaug/core/error.hpp"
 
 #include <catch2/catch.hpp>
@@ -25,7 +25,7 @@ namespace {
 const double not_a_number = std::numeric_limits<double>::quiet_NaN();
 const double infinity = std::numeric_limits<double>::infinity();
 
-/// 100 numbers to lay views over.
+/// 100 numbers, the memory of the views in the tests.
 struct memory {
   std::vector<float> numbers = std::vector<float>(100);
   matrix_view<float> at(index_t offset, index_t rows, index_t cols, index_t row_stride) {
@@ -46,7 +46,7 @@ std::string usable(const feaug::random_key& key, index_t rows = 4, index_t colum
 
 }  // namespace
 
-TEST_CASE("a misuse is an invalid_argument", "[error]") {
+TEST_CASE("a failed check throws invalid_argument", "[error]") {
   CHECK_THROWS_AS(check::fail("op", "x", "this", "that"), std::invalid_argument);
   CHECK(message_of([] { check::fail("op", "x", "this", "that"); }) ==
         "op: x: got this, wanted that");
@@ -161,16 +161,16 @@ TEST_CASE("overlaps", "[error]") {
   const std::string overlaps = "op: out: got memory that overlaps x, wanted memory of its own";
   const auto block = m.at(20, 4, 3, 10);
   CHECK(apart(block, block) == overlaps);
-  CHECK(apart(block, m.at(22, 4, 3, 10)) == overlaps);  // begins in its last column
-  CHECK(apart(block, m.at(18, 4, 3, 10)) == overlaps);  // ends in its first one
+  CHECK(apart(block, m.at(22, 4, 3, 10)) == overlaps);  // starts in its last column
+  CHECK(apart(block, m.at(18, 4, 3, 10)) == overlaps);  // ends in its first column
   CHECK(apart(block, m.at(29, 2, 2, 10)) == overlaps);  // wraps from one row into the next
   CHECK(apart(block, m.at(0, 3, 3, 10)) == overlaps);   // reaches its first row
-  CHECK(apart(block, m.at(23, 4, 7, 10)).empty());      // the columns between its rows
-  CHECK(apart(block, m.at(53, 2, 3, 3)).empty());       // behind its last row
+  CHECK(apart(block, m.at(23, 4, 7, 10)).empty());      // between its rows
+  CHECK(apart(block, m.at(53, 2, 3, 3)).empty());       // after its last row
   CHECK(apart(block, m.at(0, 2, 10, 10)).empty());      // before its first row
-  CHECK(apart(block, m.at(20, 0, 3, 10)).empty());      // nothing overlaps nothing
-  CHECK(apart(block, m.at(23, 5, 2, 4)) == overlaps);   // another pitch: taken for an overlap
-  CHECK(apart(block, m.at(52, 30, 1, 0)) == overlaps);  // one row read again and again
+  CHECK(apart(block, m.at(20, 0, 3, 10)).empty());      // an empty view
+  CHECK(apart(block, m.at(23, 5, 2, 4)) == overlaps);   // other row stride: reported
+  CHECK(apart(block, m.at(52, 30, 1, 0)) == overlaps);  // row stride 0
 
   const vector_view<float> vector(m.numbers.data() + 20, 4);
   const vector_view<float> next(m.numbers.data() + 24, 4);
@@ -180,7 +180,7 @@ TEST_CASE("overlaps", "[error]") {
   vector_view<float> backwards(m.numbers.data() + 27, 4);
   backwards.strides[0] = -1;
   CHECK(message_of([&] { check::apart("op", "statistics", vector, "loss", backwards); }).empty());
-  backwards.data = m.numbers.data() + 26;  // its last element is vector's
+  backwards.data = m.numbers.data() + 26;  // its last element is in `vector`
   const auto overlap = [](const vector_view<float>& one, const vector_view<float>& other) {
     return message_of([&] { check::apart("op", "statistics", one, "loss", other); });
   };

@@ -1,4 +1,5 @@
-// Draws: Philox's own test vectors, the counter's layout, exact formulas, distributions.
+// Tests of the random numbers: Philox's published test vectors, the counter's layout, the accuracy
+// of log, exp, sine and cosine, and the distributions.
 #include "feaug/core/random.hpp"
 
 #include <algorithm>
@@ -18,8 +19,8 @@ using feaug::random_key;
 
 namespace {
 
-/// The Kolmogorov–Smirnov distance of a sample from a distribution, times √n: above 1.95 once in a
-/// thousand times.
+/// The Kolmogorov–Smirnov distance of a sample from a distribution, times √n. For a correct sample
+/// it exceeds 1.95 with probability 0.001.
 template <class Distribution>
 double kolmogorov_smirnov(std::vector<double> sample, const Distribution& distribution) {
   std::sort(sample.begin(), sample.end());
@@ -63,15 +64,15 @@ double correlation(const std::vector<double>& x, const std::vector<double>& y) {
 
 }  // namespace
 
-TEST_CASE("the words are Philox's, at the counter that the documentation states", "[random]") {
-  // Random123's known answers for philox4x32-10: counter and key all zeros.
+TEST_CASE("words are Philox's output at the documented counter", "[random]") {
+  // Random123's test vectors for philox4x32-10. Counter and key all zeros.
   const auto zeros = feaug::draw_block({}, 0, 0);
   CHECK(zeros.words[0] == 0x6627e8d5U);
   CHECK(zeros.words[1] == 0xe169c58dU);
   CHECK(zeros.words[2] == 0xbc57ac4cU);
   CHECK(zeros.words[3] == 0x9b00dbd8U);
-  // Counter 243f6a88 85a308d3 13198a2e 03707344, key a4093822 299f31d0: row bits 32–47 are 8a2e,
-  // the stream 1319.
+  // Counter 243f6a88 85a308d3 13198a2e 03707344, key a4093822 299f31d0: bits 32–47 of the row
+  // are 8a2e, the stream is 1319.
   const random_key key{.seed = 0x299f31d0a4093822U, .step = 0x03707344U, .stream = 0x1319};
   const auto digits_of_pi =
       feaug::draw_block(key, static_cast<index_t>(0x8a2e85a308d3), 0x243f6a88U);
@@ -82,7 +83,7 @@ TEST_CASE("the words are Philox's, at the counter that the documentation states"
   CHECK(feaug::draw_word({}, 0, 2) == zeros.words[2]);
 }
 
-TEST_CASE("row_offset numbers rows of the whole batch; streams and steps are apart", "[random]") {
+TEST_CASE("row_offset is added to the row; streams_later changes the stream", "[random]") {
   const random_key whole{.seed = 5, .step = 3};
   random_key part = whole;
   part.row_offset = 40;
@@ -145,7 +146,8 @@ TEST_CASE("normal draws are normal, tails and pairs included", "[random]") {
   CHECK(feaug::normal_from_words(0xFFFFFFFFU, 0).even == 0.0F);
 }
 
-TEST_CASE("draws of neighbouring rows, columns, streams and steps are unrelated", "[random]") {
+TEST_CASE("draws of neighbouring rows, columns, streams, steps and seeds are uncorrelated",
+          "[random]") {
   const std::size_t count = 100000;
   const random_key key{.seed = 3};
   const auto base = sample_of(count, [&](index_t i) { return feaug::draw_uniform(key, i, 0); });
@@ -183,7 +185,7 @@ TEST_CASE("Beta draws have their mean, variance and range, for any shapes", "[ra
     CHECK(kolmogorov_smirnov(sample, [](double x) { return x * x * (3 - 2 * x); }) < 1.95);
 }
 
-TEST_CASE("a permutation holds every row once, and every order is as likely", "[random]") {
+TEST_CASE("a permutation contains every row once, and all orders are equally likely", "[random]") {
   std::vector<index_t> order(1000);
   feaug::draw_permutation({.seed = 5}, order.data(), 1000);
   std::vector<index_t> sorted = order;

@@ -12,9 +12,9 @@ namespace thread_pool_test {
 
 using feaug::thread_pool;
 
-TEST_CASE("every worker runs once, each on a thread of its own", "[thread_pool]") {
+TEST_CASE("every worker runs once, each on its own thread", "[thread_pool]") {
   thread_pool pool;
-  // Growing, shrinking, growing again.
+  // The number of workers grows and shrinks.
   for (const int workers : {1, 2, 4, 2, 3, 5, 1}) {
     std::mutex mutex;
     std::vector<int> runs(static_cast<std::size_t>(workers), 0);
@@ -43,7 +43,7 @@ TEST_CASE("threads are kept between runs", "[thread_pool]") {
   CHECK(threads.size() == 3);
 }
 
-TEST_CASE("an exception comes back to the caller, once all workers are done", "[thread_pool]") {
+TEST_CASE("an exception is rethrown in the caller after all workers are done", "[thread_pool]") {
   thread_pool pool;
   const int failing = GENERATE(0, 1, 2);
   std::atomic<int> done = 0;
@@ -55,13 +55,13 @@ TEST_CASE("an exception comes back to the caller, once all workers are done", "[
   };
   CHECK_THROWS_WITH(run(), "worker " + std::to_string(failing));
   CHECK(done == 2);
-  // The pool is as good as before, and forgets the failure.
+  // The pool can still be used, and the next run does not report the failure again.
   std::atomic<int> after = 0;
   pool.run(3, [&](int) { ++after; });
   CHECK(after == 3);
 }
 
-TEST_CASE("of several exceptions one comes back", "[thread_pool]") {
+TEST_CASE("of several exceptions one is rethrown", "[thread_pool]") {
   thread_pool pool;
   CHECK_THROWS_AS(pool.run(4, [](int) { throw std::runtime_error("all"); }), std::runtime_error);
   CHECK_THROWS_AS(pool.run(1, [](int) { throw std::runtime_error("alone"); }), std::runtime_error);

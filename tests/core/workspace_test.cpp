@@ -35,10 +35,10 @@ TEST_CASE("arrays of open scopes are distinct and keep their contents", "[worksp
   CHECK(d[99999] == 3);
 }
 
-TEST_CASE("what an inner scope gave back is taken again", "[workspace]") {
+TEST_CASE("memory of a closed inner scope is reused", "[workspace]") {
   workspace memory;
   {
-    workspace::scope scope(memory);  // one block for all that follows
+    workspace::scope scope(memory);  // allocates one block for the rest
     static_cast<void>(scope.take<char>(4096));
   }
   workspace::scope outer(memory);
@@ -76,7 +76,7 @@ TEST_CASE("after the first call of a shape nothing is allocated", "[workspace]")
   CHECK(memory.peak() >= 8000 + 12000 + 1);
 }
 
-TEST_CASE("growing step by step does not pile up memory", "[workspace]") {
+TEST_CASE("repeated growth does not accumulate memory", "[workspace]") {
   workspace memory;
   for (feaug::index_t size = 1000; size < 100000; size += 500) {
     workspace::scope scope(memory);
@@ -85,7 +85,7 @@ TEST_CASE("growing step by step does not pile up memory", "[workspace]") {
   CHECK(memory.capacity() <= 3 * 100000);
 }
 
-TEST_CASE("clear gives all memory back, and a moved workspace keeps it", "[workspace]") {
+TEST_CASE("clear frees all memory, and a move transfers it", "[workspace]") {
   workspace memory;
   {
     workspace::scope scope(memory);
@@ -97,7 +97,7 @@ TEST_CASE("clear gives all memory back, and a moved workspace keeps it", "[works
   CHECK(moved.capacity() == 0);
   workspace::scope scope(moved);
   CHECK(*scope.take_filled<int>(1, 5) == 5);
-  // An array of nothing is still an address of its own.
+  // Every empty array, too, gets an address of its own.
   CHECK(scope.take<int>(0) != scope.take<int>(0));
 }
 

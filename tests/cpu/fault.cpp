@@ -1,5 +1,5 @@
-// `feaug_cpu_fault NAME` runs one fault in feaug's own code for the CPU that only a sanitizer sees,
-// for tests that expect its report.
+// `feaug_cpu_fault NAME` provokes one fault in feaug's CPU code that only a sanitizer detects.
+// Tests expect the sanitizer's report.
 #include <atomic>
 #include <cstddef>
 #include <cstring>
@@ -17,7 +17,7 @@ namespace cpu_faults {
 
 using feaug::index_t;
 
-/// Two threads of a context's pool write one number, each while the other is at its block.
+/// Two threads of a context's pool write the same number while both process their block.
 void race() {
   feaug::cpu_context ctx{.threads = 2};
   std::atomic<int> begun = 0;
@@ -30,7 +30,7 @@ void race() {
   });
 }
 
-/// `from` is a vector longer than `to`.
+/// Adds 32 elements of `from` to the 16 elements of `to`.
 void add_too_much(feaug::instruction_set instructions) {
   const std::vector<float> from(32, 1);
   std::vector<float> to(16);
@@ -41,7 +41,7 @@ void row_overrun() { add_too_much(feaug::instruction_set::portable); }
 
 void vector_overrun() { add_too_much(feaug::best_instruction_set()); }
 
-/// Numbers that lie between the places where floats may lie.
+/// The row's address is not aligned for float.
 void misaligned_row() {
   std::vector<float> memory(9);
   auto* const bytes = reinterpret_cast<std::byte*>(memory.data());
@@ -49,7 +49,7 @@ void misaligned_row() {
   feaug::cpu::add_row(feaug::instruction_set::portable, row, 8, row);
 }
 
-/// So many rows that rounding them up to whole blocks passes the largest index.
+/// So many rows that rounding up to whole blocks overflows index_t.
 void overflow() {
   feaug::cpu_context ctx{.threads = 1};
   constexpr index_t most = std::numeric_limits<index_t>::max();

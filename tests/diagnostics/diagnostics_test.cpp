@@ -1,4 +1,5 @@
-// The diagnostics against their formulas in plain double loops; and at the edges.
+// Tests of the diagnostics: comparison with their formulas in plain double loops, edge cases, bad
+// arguments.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
@@ -24,7 +25,7 @@ namespace {
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
-/// Row i over max(‖x_i‖, 1e-12).
+/// x_i / max(‖x_i‖, 1e-12).
 template <class T>
 std::vector<double> unit_row(const test_matrix<T>& x, index_t i) {
   double square = 0;
@@ -54,13 +55,13 @@ double uniformity_by_hand(const test_matrix<T>& x, double t) {
   return std::log(sum / pairs);
 }
 
-/// What sums in T's compute type may be off by.
+/// Allowed relative error of sums in T's compute type.
 template <class T>
 constexpr double allowed = std::is_same_v<T, double> ? 1e-12 : 2e-6;
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("alignment is the formula's", "[diagnostics]", double, float, feaug::half,
+TEMPLATE_TEST_CASE("alignment matches its formula", "[diagnostics]", double, float, feaug::half,
                    feaug::bfloat16) {
   feaug::cpu_context ctx{.threads = 2};
   for (const auto& [rows, cols] : {std::pair<index_t, index_t>{1, 1}, {1, 5}, {7, 3}, {300, 200}}) {
@@ -77,7 +78,7 @@ TEMPLATE_TEST_CASE("alignment is the formula's", "[diagnostics]", double, float,
   }
 }
 
-TEST_CASE("alignment of views that agree, oppose, and are hardly apart", "[diagnostics]") {
+TEST_CASE("alignment of equal, opposite and nearly equal views", "[diagnostics]") {
   feaug::cpu_context ctx{.threads = 1};
   const auto a = test_matrix<double>::normal(5, 4, 1);
   auto b = a;
@@ -86,7 +87,7 @@ TEST_CASE("alignment of views that agree, oppose, and are hardly apart", "[diagn
     for (index_t j = 0; j < 4; ++j) b.set(i, j, -1e18 * a.get(i, j));
   }
   CHECK(feaug::alignment(ctx, a.view(), b.view()) == Approx(4));
-  // 2 − 2·cos would have lost this.
+  // The formula 2 − 2·cos would round this to 0.
   test_matrix<double> x(1, 2);
   test_matrix<double> y(1, 2);
   x.set(0, 0, 1);
@@ -97,7 +98,7 @@ TEST_CASE("alignment of views that agree, oppose, and are hardly apart", "[diagn
   CHECK(std::isnan(feaug::alignment(ctx, a.view(), b.view())));
 }
 
-TEMPLATE_TEST_CASE("uniformity is the formula's", "[diagnostics]", double, float, feaug::half,
+TEMPLATE_TEST_CASE("uniformity matches its formula", "[diagnostics]", double, float, feaug::half,
                    feaug::bfloat16) {
   feaug::cpu_context ctx{.threads = 2};
   for (const auto& [rows, cols] : {std::pair<index_t, index_t>{2, 1}, {2, 5}, {7, 3}, {270, 19}}) {
@@ -111,17 +112,17 @@ TEMPLATE_TEST_CASE("uniformity is the formula's", "[diagnostics]", double, float
   }
 }
 
-TEST_CASE("uniformity at the edges", "[diagnostics]") {
+TEST_CASE("edge cases of uniformity", "[diagnostics]") {
   feaug::cpu_context ctx{.threads = 1};
   test_matrix<float> same(4, 3);
   same.fill(0.5);
   CHECK(feaug::uniformity(ctx, same.view()) == Approx(0).margin(1e-6));
-  // At right angles, whatever the size: −2t. A zero row is at right angles to all.
+  // Orthogonal rows of any norm give −2t. A zero row is orthogonal to all rows.
   test_matrix<float> across(3, 3);
   across.set(0, 0, 1e18);
   across.set(1, 1, 1e-6);
   CHECK(feaug::uniformity(ctx, across.view()) == Approx(-4).epsilon(1e-6));
-  // Nothing underflows: opposite rows have −4t.
+  // Opposite rows give −4t, without underflow.
   test_matrix<float> opposite(2, 1);
   opposite.set(0, 0, 1);
   opposite.set(1, 0, -1);
@@ -130,7 +131,7 @@ TEST_CASE("uniformity at the edges", "[diagnostics]") {
   CHECK(std::isnan(feaug::uniformity(ctx, across.view())));
 }
 
-TEMPLATE_TEST_CASE("feature_deviation is the formula's", "[diagnostics]", double, float,
+TEMPLATE_TEST_CASE("feature_deviation matches its formula", "[diagnostics]", double, float,
                    feaug::half, feaug::bfloat16) {
   feaug::cpu_context ctx{.threads = 2};
   for (const auto& [rows, cols] : {std::pair<index_t, index_t>{2, 1}, {3, 5}, {60, 70}}) {
@@ -168,7 +169,7 @@ TEST_CASE("feature_deviation of collapsed and of spread features", "[diagnostics
 
 TEST_CASE("effective_rank of matrices whose singular values are known", "[diagnostics]") {
   feaug::cpu_context ctx{.threads = 2};
-  // Singular values 3, 2, 1 along the axes, in a tall and in a wide matrix.
+  // Singular values with ratio 3 : 2 : 1 along the axes, in a tall and in a wide matrix.
   const double entropy = -(0.5 * std::log(0.5) + std::log(1.0 / 3) / 3 + std::log(1.0 / 6) / 6);
   test_matrix<double> tall(5, 3, 2);
   test_matrix<double> wide(3, 7);
@@ -178,7 +179,7 @@ TEST_CASE("effective_rank of matrices whose singular values are known", "[diagno
   }
   CHECK(feaug::effective_rank(ctx, tall.view()) == Approx(std::exp(entropy)).epsilon(1e-9));
   CHECK(feaug::effective_rank(ctx, wide.view()) == Approx(std::exp(entropy)).epsilon(1e-9));
-  // One direction: exactly that, whatever is left by rounding.
+  // Rank 1 gives exactly 1, in spite of rounding errors.
   test_matrix<float> one(200, 150);
   const auto direction = test_matrix<float>::normal(1, 150, 1);
   for (index_t i = 0; i < 200; ++i) {
@@ -186,14 +187,14 @@ TEST_CASE("effective_rank of matrices whose singular values are known", "[diagno
       one.set(i, j, static_cast<double>(i % 8) * direction.get(0, j));
   }
   CHECK(feaug::effective_rank(ctx, one.view()) == Approx(1).epsilon(1e-9));
-  // All directions alike: a rotation of the identity has rank D.
+  // Equal singular values: a rotation of the identity has rank D.
   test_matrix<double> rotation(2, 2);
   rotation.set(0, 0, 0.6);
   rotation.set(0, 1, 0.8);
   rotation.set(1, 0, -0.8);
   rotation.set(1, 1, 0.6);
   CHECK(feaug::effective_rank(ctx, rotation.view()) == Approx(2).epsilon(1e-12));
-  // Of random features a little less than all; the same for the transpose.
+  // Random features have a rank a little below D; the transpose has the same.
   const auto x = test_matrix<double>::normal(400, 70, 2);
   test_matrix<double> transposed(70, 400);
   for (index_t i = 0; i < 400; ++i) {
@@ -204,7 +205,7 @@ TEST_CASE("effective_rank of matrices whose singular values are known", "[diagno
   CHECK(feaug::effective_rank(ctx, transposed.view()) == Approx(rank).epsilon(1e-10));
 }
 
-TEST_CASE("effective_rank at the edges", "[diagnostics]") {
+TEST_CASE("edge cases of effective_rank", "[diagnostics]") {
   feaug::cpu_context ctx{.threads = 1};
   test_matrix<float> x(4, 3);
   CHECK(feaug::effective_rank(ctx, x.view()) == 0);
@@ -237,7 +238,7 @@ TEST_CASE("diagnostics give the same bits for any number of threads", "[diagnost
   }
 }
 
-TEST_CASE("neighbour_accuracy and same_sample_share count what is there", "[diagnostics]") {
+TEST_CASE("neighbour_accuracy and same_sample_share ignore missing neighbours", "[diagnostics]") {
   feaug::cpu_context ctx{.threads = 1};
   std::vector<index_t> indices = {0, 3, -1, 2, 2, 1};
   const std::vector<index_t> queue = {7, 8, 7, 9};
@@ -245,7 +246,8 @@ TEST_CASE("neighbour_accuracy and same_sample_share count what is there", "[diag
   const feaug::vector_view<const index_t> of_queue(queue.data(), 4);
   const feaug::vector_view<const index_t> of_queries(queries.data(), 3);
   const feaug::matrix_view<const index_t> two_each(indices.data(), 3, 2);
-  // Query 0: 7 yes, 9 no; query 1: none, 7 yes; query 2: 7 no, 8 yes.
+  // Query 0: 7 matches, 9 does not. Query 1: one is missing, 7 matches. Query 2: 7 does not match,
+  // 8 matches.
   CHECK(feaug::neighbour_accuracy(ctx, two_each, of_queue, of_queries) == Approx(3.0 / 5));
   CHECK(feaug::same_sample_share(ctx, two_each, of_queue, of_queries) == Approx(3.0 / 5));
   const std::vector<index_t> none(6, -1);

@@ -1,6 +1,5 @@
-// What an extension does with a DLPack capsule, as C functions for Python's ctypes: borrow the
-// tensor as a view, say what the view is, read, write, compute. Each returns null, or what was
-// wrong.
+// C functions for Python's ctypes that use a DLPack capsule as an extension would: view the tensor,
+// describe the view, read, write, compute. Each returns null, or an error message.
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -15,7 +14,7 @@
 
 extern "C" {
 
-/// A capsule's name and pointer. The name says which ABI the pointer is of.
+/// A capsule's name and pointer. The name determines the struct that it points to.
 struct feaug_capsule {
   const char* name;
   const void* managed;
@@ -69,7 +68,7 @@ void with_type(std::string_view type, const F& f) {
   with_element(type, f);
 }
 
-/// Calls f with the view of T, of one or two axes.
+/// Calls f with the capsule's view of element type T, a vector (rank 1) or a matrix (rank 2).
 template <class T, class F>
 void with_view(const feaug_capsule& capsule, int rank, const F& f) {
   if (rank == 1) {
@@ -79,7 +78,7 @@ void with_view(const feaug_capsule& capsule, int rank, const F& f) {
   }
 }
 
-/// Calls f with every element, row by row.
+/// Calls f with every element in row-major order.
 template <class T, std::size_t Rank, class F>
 void for_each_element(const tensor_view<T, Rank>& view, const F& f) {
   for (index_t i = 0; i < view.extents[0]; ++i) {
@@ -109,7 +108,7 @@ T element_of(double value) {
   }
 }
 
-/// What f throws, until the next call.
+/// The message of the exception that f throws, or null. It is valid until the next call.
 template <class F>
 const char* message_of(const F& f) {
   static std::string message;
@@ -126,7 +125,7 @@ const char* message_of(const F& f) {
 
 extern "C" {
 
-/// The view of `rank` axes over elements of `type`, to be written or only read.
+/// Describes the view of rank `rank` with elements of `type`, mutable if `written` is not 0.
 const char* feaug_describe(const feaug_capsule* capsule, const char* type, int rank, int written,
                            feaug_view* description) {
   return message_of([&] {
@@ -168,7 +167,7 @@ const char* feaug_write(const feaug_capsule* capsule, const char* type, int rank
   });
 }
 
-/// Rows to unit length, from one tensor to another.
+/// Writes the rows of x, normalized to unit length, to out.
 const char* feaug_l2_normalize(const feaug_capsule* x, const feaug_capsule* out, const char* type) {
   return message_of([&] {
     with_element(type, [&]<class T>(of_type<T>) {

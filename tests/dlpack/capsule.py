@@ -1,4 +1,4 @@
-"""DLPack's structs and the life of a capsule, through ctypes."""
+"""DLPack's structs and the lifetime of a capsule, with ctypes."""
 
 import contextlib
 import ctypes
@@ -36,7 +36,7 @@ class Versioned(ctypes.Structure):
 
 DELETER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 STRUCTS = {b"dltensor": Legacy, b"dltensor_versioned": Versioned}
-# The name of a capsule whose tensor has been taken. Capsules keep the pointer: these live for ever.
+# Names of capsules whose tensor was consumed. A capsule stores the pointer to its name, so these are never freed.
 USED = {name: ctypes.create_string_buffer(b"used_" + name) for name in STRUCTS}
 
 api = ctypes.pythonapi
@@ -48,7 +48,7 @@ api.PyCapsule_SetName.argtypes = [ctypes.py_object, ctypes.c_void_p]
 
 
 class Managed(ctypes.Structure):
-    """A capsule's name and pointer, as the library takes them; `held` keeps the capsule alive."""
+    """A capsule's name and pointer, passed to the C library. `held` keeps the capsule alive."""
 
     _fields_ = [("name", ctypes.c_char_p), ("pointer", ctypes.c_void_p)]
 
@@ -68,11 +68,11 @@ class Managed(ctypes.Structure):
         return self.fields.tensor
 
     def drop(self):
-        """Lets the capsule go, and with it the tensor unless that was consumed."""
+        """Releases the capsule, and with it the tensor unless that was consumed."""
         self.held = None
 
     def consume(self):
-        """Takes the tensor out of its capsule: from now on `release` is this side's to call."""
+        """Takes the tensor out of its capsule. Afterwards the caller must call `release`."""
         api.PyCapsule_SetName(self.held, ctypes.addressof(USED[self.name]))
         self.drop()
 
@@ -85,12 +85,12 @@ def legacy(array) -> Managed:
 
 
 def versioned(array) -> Managed:
-    """As the producer would have it: one that knows the old struct only hands out that."""
+    """Requests the versioned struct. A producer that supports only the old struct returns that."""
     return Managed.of(array.__dlpack__(max_version=(1, 0)))
 
 
 class CountedDeleter:
-    """Stands before the producer's deleter and counts its calls. Has to outlive the tensor."""
+    """Wraps the producer's deleter and counts its calls. Must outlive the tensor."""
 
     def __init__(self, managed: Managed):
         self.calls = 0
@@ -105,7 +105,7 @@ class CountedDeleter:
 
 @contextlib.contextmanager
 def changed(struct: ctypes.Structure, **values):
-    """Fields of a producer's struct with other values, for a while."""
+    """Sets fields of a producer's struct to other values inside a `with` block."""
     before = {name: getattr(struct, name) for name in values}
     for name, value in values.items():
         setattr(struct, name, value)

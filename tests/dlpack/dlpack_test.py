@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Capsules of NumPy, PyTorch and JAX as feaug's views: what lies where, is refused, who frees it.
+"""Tests views of capsules of NumPy, PyTorch and JAX: addresses and strides, errors, and who frees the memory.
 
 dlpack_test.py LIBRARY
 """
@@ -21,7 +21,7 @@ VIEW_PAGE = pathlib.Path(__file__).parents[2] / "docs/view.md"
 
 ROWS = [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0], [6.0, 7.0, 8.0], [9.0, 10.0, 11.0]]
 ELEMENTS = [value for row in ROWS for value in row]
-UNMAPPED = 64  # an address that nobody may touch
+UNMAPPED = 64  # an address that must not be accessed
 READ_ONLY = "from_dlpack: flags: got a read-only tensor, wanted a writable one, or const elements"
 
 
@@ -30,7 +30,7 @@ def flat(array) -> list:
 
 
 class Capsules:
-    """What holds for the capsules of every framework, in either ABI."""
+    """Tests for the capsules of every framework, with both structs (legacy and versioned)."""
 
     kind: type[Framework]
     export = staticmethod(legacy)
@@ -154,7 +154,7 @@ class Capsules:
             self.assertEqual(LIBRARY.read(managed), [])
             LIBRARY.l2_normalize(managed, managed)
 
-    # No framework here exports these on a CPU, and another may: a real capsule, changed.
+    # Cases that none of these frameworks exports on a CPU, but others may: tested with a modified capsule.
 
     def test_a_byte_offset(self):
         x = self.framework.array(ROWS)
@@ -189,7 +189,7 @@ class Capsules:
                 self.refuses(message, LIBRARY.l2_normalize, out, managed)
         self.assertEqual(LIBRARY.read(out), ELEMENTS)
 
-    # Who frees what, and when. Every test has memory of its own that nothing but the capsule keeps.
+    # When memory is freed, and by whom. Each test has its own memory, which only the capsule keeps alive.
 
     def borrow(self):
         memory = Memory(*range(Memory._length_))
@@ -206,7 +206,7 @@ class Capsules:
         self.assertEqual(LIBRARY.read(managed), list(range(self.first, self.first + 64)))
 
     def assert_freed(self, calls: int):
-        gc.collect()  # JAX lets go of what was deleted when the collector runs
+        gc.collect()  # JAX frees deleted arrays when the garbage collector runs
         self.assertIsNone(self.alive())
         self.assertEqual(self.deleter.calls, calls)
 
@@ -234,7 +234,7 @@ class Capsules:
 
 
 class VersionedCapsules:
-    """What only the newer struct says."""
+    """Tests for the versioned struct only."""
 
     export = staticmethod(versioned)
     name = b"dltensor_versioned"
@@ -338,7 +338,7 @@ class JaxLegacy(DocumentedCall, Capsules, unittest.TestCase):
 
     def test_only_through_numpy_is_an_array_read_only(self):
         x = self.framework.array(ROWS)
-        # Asked for the versioned struct it hands out the old one, which has no such mark.
+        # JAX returns the old struct, which has no read-only flag, even if the versioned one is requested.
         self.assertEqual(versioned(x).name, b"dltensor")
         managed = versioned(NumPy().module.asarray(x))
         self.assertEqual(LIBRARY.view(managed).data, self.framework.pointer(x))

@@ -1,4 +1,4 @@
-"""NumPy, PyTorch and JAX, as far as the tests tell them apart."""
+"""The differences between NumPy, PyTorch and JAX that the tests need."""
 
 import ctypes
 import importlib
@@ -8,36 +8,36 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 
 class Memory(ctypes.Array):
-    """Room for 8 × 8 floats, which can be referred to weakly."""
+    """Memory for 8 × 8 floats at an aligned address. Supports weak references."""
 
     _type_ = ctypes.c_float
     _length_ = 64 + 16
 
     @property
     def offset(self) -> int:
-        """Bytes to the first address that is aligned as JAX wants memory that it does not copy."""
+        """Bytes to the first address that is a multiple of 64; otherwise JAX would copy the memory."""
         return -ctypes.addressof(self) % 64
 
 
 class Framework:
-    """A framework that is installed; `dtypes` are those of feaug's that it exports."""
+    """An installed framework. `dtypes` are the element types of feaug that it exports."""
 
     name: str
     dtypes = ("float32", "float64", "float16", "bfloat16", "int64")
     # Whether a slice or a transposed array is a view of the same memory.
     slices_share = True
-    # Whether a capsule that nobody consumed calls the deleter, or frees by other means.
+    # Whether a capsule that was not consumed calls the deleter; if not, it frees the memory in another way.
     capsule_calls_deleter = True
 
     def __init__(self):
         self.module = importlib.import_module(self.name)
 
     def array(self, values, dtype="float32"):
-        """A new array of nested lists."""
+        """A new array from nested lists."""
         raise NotImplementedError
 
     def over(self, memory: Memory):
-        """An 8 × 8 matrix of floats in this memory, which it keeps alive."""
+        """An 8 × 8 matrix of floats in this memory. The matrix keeps the memory alive."""
         raise NotImplementedError
 
     def pointer(self, array) -> int:
@@ -88,7 +88,7 @@ class Jax(Framework):
         return self.module.numpy.array(values, dtype)
 
     def over(self, memory):
-        return self.module.dlpack.from_dlpack(NumPy().over(memory))  # JAX stands on NumPy
+        return self.module.dlpack.from_dlpack(NumPy().over(memory))  # JAX requires NumPy
 
     def pointer(self, array):
         return array.unsafe_buffer_pointer()

@@ -1,4 +1,4 @@
-"""The C functions of borrowed.cpp. What feaug refuses is an exception here, too."""
+"""The C functions of borrowed.cpp. An error of feaug becomes a Python exception."""
 
 import ctypes
 import math
@@ -51,7 +51,7 @@ class Library:
         return View(view.data or 0, tuple(view.extents[:rank]), tuple(view.strides[:rank]))
 
     def read(self, x: Managed, dtype="float32", rank=2) -> list:
-        """Every element, row by row."""
+        """Every element, in row-major order."""
         values = (ctypes.c_double * math.prod(self.view(x, dtype, rank).extents))()
         self._read(x, dtype.encode(), rank, values)
         return list(values)

@@ -1,5 +1,5 @@
-// The names that the documentation's CUDA fragments may use without declaring them: they are
-// compiled, never linked or run.
+// Declarations of names that the documentation's CUDA fragments use without declaring them.
+// Fragments are compiled, but not linked or run.
 #pragma once
 
 #include <cstdint>

@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
-"""Writes every ```cpp and ```cuda block of Markdown pages, and of comments in headers, as a C++ file, and prints the files' names.
+"""Extracts the C++ code blocks of the documentation into files, so that a test can compile them.
 
-- A block with `int main` is a program of its own: NAME_program.cpp.
-- A ```cuda block is NAME_cuda.cpp, and sees cuda_prelude.hpp; it is compiled for the test executor.
-- Every other block is NAME_fragment.cpp. One that starts with #include, or that defines types,
-  templates or namespaces, stands at file scope; any other is put in a function. All but those that
-  start with #include see the names that snippet_prelude.hpp declares.
+Reads the ```cpp and ```cuda blocks of Markdown pages and of comments in headers, writes one C++
+file per block, and prints the files' names.
 
-#line directives make a compiler's messages point into the page.
+- A ```cuda block becomes NAME_cuda.cpp; it is compiled for the CPU emulation of CUDA (tests/simt).
+- A block with `int main` becomes NAME_program.cpp.
+- Every other block becomes NAME_fragment.cpp.
+
+A CUDA block or fragment that does not start with #include gets cuda_prelude.hpp or
+snippet_prelude.hpp, which declare the names that the documentation uses. Its code is wrapped in a
+function, unless it starts with a definition (type, template, namespace, …).
+
+#line directives make compiler messages refer to the line of the page.
 """
 
 import argparse
@@ -25,7 +30,7 @@ COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 def comments_of(header):
-    """A header's comments as a page; code is left as empty lines, so that line numbers stay."""
+    """A header's comments as a page. Lines of code become empty lines, so that line numbers stay the same."""
     lines = map(HEADER_COMMENT.match, header.splitlines())
     return "\n".join(line["text"] if line else "" for line in lines)
 
@@ -62,7 +67,7 @@ def cpp_blocks(page, text):
 
 
 def as_file(page, line, is_cuda, code):
-    """The C++ file of one block and the kind of file that it is."""
+    """(kind, contents) of the C++ file of one block."""
     mark = f'#line {line} "{page}"\n'
     kind = "cuda" if is_cuda else "fragment"
     if MAIN.search(code) and not is_cuda:

@@ -1,5 +1,6 @@
 // The names that the documentation's fragments may use without declaring them: they are compiled,
-// never linked or run. A fragment may declare any of them itself, and so hide the one here.
+// never linked or run. A fragment may declare any of them itself; its declaration hides the one
+// here.
 #pragma once
 
 #include <array>
@@ -19,7 +20,7 @@ extern feaug::cpu_context ctx;
 extern feaug::random_key key;
 extern feaug::support_queue<float> queue;
 
-// Features of the two views (N × D), their predictions, and where the gradients of all these go.
+// Features of the two views (N × D), their predictions, and the gradients of all these.
 extern feaug::matrix_view<float> x, z, z1, z2, p, p1, p2, y, out;
 extern feaug::matrix_view<float> dx, dz, dz1, dz2, dp, dp1, dp2, dy, dout;
 extern feaug::matrix_view<float> grad_x, grad_out;
@@ -29,13 +30,13 @@ extern feaug::matrix_view<std::int64_t> indices;
 extern feaug::matrix_view<float> similarities;
 extern feaug::vector_view<std::int64_t> ids, labels;
 
-// Scores of both views, of a queue and of several crops with prototypes.
+// Scores (products with prototypes) of both views, of a queue and of several crops.
 extern feaug::matrix_view<float> scores, queue_scores, assignments;
 extern feaug::matrix_view<float> scores_a, scores_b, grad_scores_a, grad_scores_b;
 extern std::vector<feaug::matrix_view<float>> crops, grad_crops;
 extern std::int64_t prototypes;
 
-// A loss, its cotangent, and what a forward pass leaves for its backward pass.
+// A loss, its cotangent, and the statistics that a forward pass writes for its backward pass.
 extern feaug::vector_view<float> loss, row_losses, statistics, row_weights, weights;
 extern feaug::vector_view<const float> cotangent;
 extern std::int64_t n, d, rows, cols, columns;

@@ -1,4 +1,4 @@
-// The example's network: every layer's gradients against central differences, in double.
+// The example's network: gradients compared with central differences in double, and training.
 #include <catch2/catch.hpp>
 #include <functional>
 #include <string>
@@ -16,8 +16,8 @@ using network::mode;
 
 namespace {
 
-/// Σ weights ⊙ forward(), differentiated by some entries of every parameter and compared with what
-/// backward() left there.
+/// Central differences of Σ weights ⊙ forward() with respect to some entries of every parameter,
+/// compared with the gradients that backward() computes.
 void check_parameters(const network::state<double>& all,
                       const std::function<matrix<double>()>& forward,
                       const std::function<void(const matrix<double>&)>& backward) {
@@ -42,7 +42,7 @@ void check_parameters(const network::state<double>& all,
 
 }  // namespace
 
-TEST_CASE("the encoder's gradients are its slopes", "[network]") {
+TEST_CASE("the encoder's gradients match central differences", "[network]") {
   feaug::cpu_context ctx{.threads = 2};
   network::encoder<double> encoder({.seed = 1});
   network::state<double> all;
@@ -54,7 +54,8 @@ TEST_CASE("the encoder's gradients are its slopes", "[network]") {
       [&](const matrix<double>& gradient) { encoder.backward(ctx, gradient); });
 }
 
-TEST_CASE("the MLP's gradients are its slopes, by its input too", "[network]") {
+TEST_CASE("the MLP's gradients match central differences, also with respect to the input",
+          "[network]") {
   feaug::cpu_context ctx{.threads = 2};
   network::mlp<double> mlp(6, 10, 4, {.seed = 2});
   network::state<double> all;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The example as a person would run it: bad input, interruption and resumption, threads. Takes the program's path.
-# Runs on a small data set of its own making, so that it needs no package and takes seconds.
+# Tests the example program as a user runs it: bad input, interruption and resumption, threads. Argument: the program's path.
+# It generates a small data set, so that it needs no package and takes seconds.
 set -euo pipefail
 program="$(realpath "$1")"
 work="$(mktemp -d)"
@@ -14,7 +14,7 @@ fail() {
 }
 ok() { checks=$((checks + 1)); }
 
-# Ten classes of noisy bars: 400 images to train on, 100 to test.
+# Data set: ten classes of noisy bars, 400 images for training, 100 for tests.
 python3 - <<'PYTHON'
 import gzip, random, struct
 random.seed(1)
@@ -38,7 +38,7 @@ write("t10k", 100)
 PYTHON
 small=(--data data --train-size 400 --batch 40 --epochs 2 --queue 128 --threads 2)
 
-# exits_2 PATTERN ARGUMENTS…: exit code 2, one line on stderr that holds PATTERN, nothing else said.
+# exits_2 PATTERN ARGUMENTS…: requires exit code 2 and a single line on stderr, which contains PATTERN.
 exits_2() {
   local pattern="$1"
   shift
@@ -50,7 +50,7 @@ exits_2() {
   ok
 }
 
-# field FILE KEY: a value of the results.
+# field FILE KEY: prints a value of the results.
 field() { python3 -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1]))[sys.argv[2]]))' "$1" "$2"; }
 same_numbers() {
   for key in loss_curve linear_accuracy_before linear_accuracy_after knn_accuracy_before knn_accuracy_after; do
@@ -96,7 +96,7 @@ exits_2 "images and labels differ in number" "${small[@]}" --data broken --train
 rm broken/train-images-idx3-ubyte.gz
 exits_2 "longer than it says" "${small[@]}" --data broken
 python3 - <<'PYTHON'
-# Another checksum at the end: a bit of the contents was lost, and they still unpack.
+# A wrong checksum at the end, as if a bit of the contents were lost. The contents still unpack.
 packed = bytearray(open("data/train-images-idx3-ubyte.gz", "rb").read())
 packed[-8] ^= 1
 open("broken/train-images-idx3-ubyte.gz", "wb").write(packed)
@@ -132,10 +132,10 @@ for arguments in "barlow_twins slerp" "vicreg exchange_moments" "swav soft_neigh
   python3 - "$method" <<'PYTHON' || fail "$method's losses: $(field new.json loss_curve)"
 import json, statistics, sys
 losses = json.load(open("new.json"))["loss_curve"]
-# The first batch of those that learn from the queue finds it empty.
+# For methods that learn from the queue, the queue is empty in the first batch.
 first = 1 if sys.argv[1] in ("mean_shift", "ressl") else 0
 assert losses[:first] == [0.0] * first and len(losses) == 40
-# ressl's loss is near the entropy of its teacher, which itself moves: it need not fall.
+# ressl's loss is near the entropy of its teacher, which changes during training, so the loss need not decrease.
 if sys.argv[1] != "ressl":
     assert statistics.mean(losses[-5:]) < statistics.mean(losses[first : first + 5])
 PYTHON
@@ -232,7 +232,7 @@ assert table[4][6].lstrip("+") == f"{statistics.mean(gain):.2f} ± {statistics.s
 PYTHON
 ok
 cp sweep.jsonl ended.jsonl
-head -c "$(($(head -n 3 ended.jsonl | wc -c) + 40))" ended.jsonl >sweep.jsonl # killed while it wrote the fourth
+head -c "$(($(head -n 3 ended.jsonl | wc -c) + 40))" ended.jsonl >sweep.jsonl # as if killed while writing the fourth line
 "$program" "${sweep[@]}" >again.md 2>err.txt
 cmp -s table.md again.md || fail "a sweep that went on has another table"
 [[ "$(grep -c "left," err.txt)" == 3 ]] || fail "three runs were left: $(cat err.txt)"

@@ -1,5 +1,5 @@
-// Macros that a user's other headers may have left behind. Only names that the standard library,
-// Eigen 3.4 and Random123 themselves survive: what then fails to compile is ours.
+// Macros that other headers of a user may define. Only names with which the standard library,
+// Eigen 3.4 and Random123 compile, so that a compile error is an error in feaug.
 #pragma once
 
 #define FEAUG_POISON a name that clashes with a macro
@@ -37,7 +37,7 @@
 #define TRUE FEAUG_POISON
 #define FALSE FEAUG_POISON
 
-// <X11/X.h>; its Success is left out, since Eigen has one too.
+// <X11/X.h>, without Success, which is also a name in Eigen.
 #define None FEAUG_POISON
 #define True FEAUG_POISON
 #define False FEAUG_POISON

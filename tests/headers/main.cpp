@@ -1,4 +1,4 @@
-// Both units include everything; the program links only if nothing is defined twice.
+// Both units include feaug.hpp. The program links only if nothing is defined twice.
 #include <cmath>
 #include <cstdio>
 

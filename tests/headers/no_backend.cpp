@@ -1,5 +1,5 @@
-// Must not compile: CALL, of CONTRACT, for a context whose header of the operator is not included.
-// The error is to name that header.
+// Must not compile: CALL uses an operator of CONTRACT, but the backend's header of this operator is
+// not included. The error must name that header.
 #include "feaug/augment/mask.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/tensor_view.hpp"

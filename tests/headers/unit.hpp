@@ -1,4 +1,4 @@
-// What both units of feaug_headers_twice instantiate.
+// The function that both units of feaug_headers_twice instantiate.
 #pragma once
 
 #include <array>
@@ -6,7 +6,7 @@
 
 namespace {
 
-/// InfoNCE of two pairs: every key is its query, so the loss is log(1 + exp(−1/τ)).
+/// InfoNCE of two pairs. Every key equals its query, so the loss is log(1 + exp(−1/τ)).
 [[maybe_unused]] double loss_of_two_pairs() {
   std::array<float, 4> unit_rows = {1, 0, 0, 1};
   const feaug::matrix_view<const float> rows(unit_rows.data(), 2, 2);

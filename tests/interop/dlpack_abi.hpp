@@ -1,5 +1,5 @@
-// DLPack's public structs, as dlpack.h of major version 1 lays them out, and those of its numbers
-// that tests use.
+// Test-only declarations of DLPack's structs, laid out as in dlpack.h version 1, and of the enum
+// values and flags that the tests use. Also the structs from before DLPack 0.5.
 #pragma once
 
 #include <cstdint>
@@ -66,7 +66,7 @@ struct DLManagedTensorVersioned {
   DLTensor dl_tensor;
 };
 
-// Before DLPack 0.5 the device was called ctx.
+// Before DLPack 0.5 the member `device` was named `ctx`.
 struct DLTensorWithContext {
   void* data;
   DLDevice ctx;

@@ -26,7 +26,7 @@ void refuse_to_delete(Managed* /*tensor*/) {
   throw std::logic_error("the deleter belongs to the owner");
 }
 
-/// A 4 × 3 tensor of floats that somebody else owns. Tests change what they are about.
+/// A 4 × 3 tensor of floats, not owned by feaug. Each test changes the fields that it is about.
 struct tensor {
   alignas(64) float memory[24] = {};
   std::int64_t shape[2] = {4, 3};
@@ -52,7 +52,7 @@ struct tensor {
   }
   DLTensor* operator->() { return &versioned.dl_tensor; }
 
-  /// What from_dlpack says about it.
+  /// The error message of from_dlpack for this tensor.
   template <class T, memory_space Space = memory_space::host>
   std::string message() {
     return message_of([&] { from_dlpack<T, Space>(&versioned); });
@@ -65,7 +65,7 @@ struct tensor {
 
 }  // namespace
 
-TEST_CASE("a DLPack tensor is viewed where it lies", "[dlpack]") {
+TEST_CASE("a DLPack tensor is viewed without a copy", "[dlpack]") {
   tensor t;
   const auto check = [&](const auto& managed) {
     const auto view = from_dlpack<float>(&managed);
@@ -111,7 +111,7 @@ TEST_CASE("DLPack strides and offset", "[dlpack]") {
   CHECK(view.row_stride() == 5);
   CHECK(&view(3, 2) == t.memory + 2 + 3 * 5 + 2);
 
-  SECTION("a stride that is never stepped along may be anything") {
+  SECTION("a stride of an axis of length 1 is ignored") {
     t.shape[0] = 1;
     t.strides[0] = -12345;
     CHECK(from_dlpack<float>(&t.versioned).row_stride() == 3);
@@ -130,7 +130,7 @@ TEST_CASE("DLPack strides and offset", "[dlpack]") {
           "from_dlpack: tensor: got row stride 0, wanted at least 3 (its columns), since it is "
           "written");
   }
-  SECTION("rows that overlap, features that are apart") {
+  SECTION("overlapping rows, strided features") {
     t.strides[0] = 2;
     CHECK(t.message<const float>() ==
           "from_dlpack: tensor: got row stride 2, wanted 0 or at least 3 (its columns)");
@@ -142,7 +142,7 @@ TEST_CASE("DLPack strides and offset", "[dlpack]") {
   }
 }
 
-TEST_CASE("a DLPack tensor may claim more elements than can be counted", "[dlpack]") {
+TEST_CASE("a DLPack shape may have more elements than int64 can count", "[dlpack]") {
   tensor t;
   t.shape[0] = 16;
   t.shape[1] = std::int64_t{1} << 60;
@@ -202,7 +202,7 @@ TEST_CASE("a DLPack vector may have any stride", "[dlpack]") {
   CHECK(t.vector_message<float>() == "vector_from_dlpack: ndim: got 2, wanted 1");
 }
 
-TEST_CASE("a DLPack tensor reaches only the memory space that it lies in", "[dlpack]") {
+TEST_CASE("a DLPack tensor is viewed only in its own memory space", "[dlpack]") {
   tensor t;
   const auto check = [&](DLDeviceType device, const std::string& on_host,
                          const std::string& on_device) {
@@ -220,7 +220,7 @@ TEST_CASE("a DLPack tensor reaches only the memory space that it lies in", "[dlp
                                feaug::matrix_view<float, memory_space::device>>);
 }
 
-TEST_CASE("from_dlpack says what is wrong", "[dlpack]") {
+TEST_CASE("error messages of from_dlpack", "[dlpack]") {
   tensor t;
   SECTION("no tensor") {
     const DLManagedTensor* nothing = nullptr;
@@ -239,7 +239,7 @@ TEST_CASE("from_dlpack says what is wrong", "[dlpack]") {
     t->dtype = {.code = 17, .bits = 4, .lanes = 1};
     CHECK(t.message<float>() == "from_dlpack: dtype: got type code 17 of bits 4, wanted float32");
   }
-  SECTION("version: nothing but it may be read") {
+  SECTION("version: checked before all other fields") {
     t->dtype.bits = 64;
     t.versioned.version = {.major = 2, .minor = 3};
     CHECK(t.message<float>() == "from_dlpack: version: got 2.3, wanted 1.x");

@@ -20,7 +20,7 @@ namespace {
 
 using row_major = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-/// A view of exactly this type, over exactly this memory.
+/// Checks a view's type, memory and shape.
 template <class View, class T>
 void check_matrix(const View& view, T* data, index_t rows, index_t cols, index_t row_stride) {
   static_assert(std::is_same_v<View, matrix_view<T>>);
@@ -41,7 +41,7 @@ void check_vector(const View& view, T* data, index_t size, index_t stride) {
 
 }  // namespace
 
-TEST_CASE("Eigen's row-major objects are viewed where they lie", "[eigen]") {
+TEST_CASE("Eigen's row-major objects are viewed without a copy", "[eigen]") {
   row_major m = row_major::Random(5, 4);
   const row_major& constant = m;
   const float* constant_data = m.data();
@@ -78,7 +78,7 @@ TEST_CASE("samples in the columns of a column-major matrix are viewed by its tra
   check_matrix(feaug::view(m.topRows(2).transpose()), m.data(), 6, 2, 3);
 }
 
-TEST_CASE("Eigen's vectors are vectors, with their stride", "[eigen]") {
+TEST_CASE("Eigen's vectors are viewed with their stride", "[eigen]") {
   Eigen::VectorXf v(4);
   const Eigen::VectorXf& constant = v;
   const float* constant_data = v.data();
@@ -92,7 +92,7 @@ TEST_CASE("Eigen's vectors are vectors, with their stride", "[eigen]") {
   check_vector(feaug::view(labels), labels.data(), 3, 1);
 }
 
-TEST_CASE("a map that steps over features is refused", "[eigen]") {
+TEST_CASE("a map with strided features is rejected", "[eigen]") {
   std::vector<float> memory(20);
   using steps = Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>;
   const Eigen::Map<row_major, 0, steps> apart(memory.data(), 2, 3, steps(8, 2));
@@ -102,7 +102,7 @@ TEST_CASE("a map that steps over features is refused", "[eigen]") {
   check_matrix(feaug::view(together), memory.data(), 2, 3, 8);
 }
 
-TEST_CASE("the 16-bit types change their name and nothing else", "[eigen]") {
+TEST_CASE("Eigen's 16-bit types are viewed as feaug's, without a copy", "[eigen]") {
   Eigen::Matrix<Eigen::half, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> h(1, 2);
   h << Eigen::half(1.5F), Eigen::half(-0.25F);
   const auto h_view = feaug::view(h);
@@ -121,7 +121,7 @@ TEST_CASE("the 16-bit types change their name and nothing else", "[eigen]") {
   CHECK(static_cast<float>(as_eigen(b_view)(0)) == 3.0F);
 }
 
-TEST_CASE("as_eigen is the way back", "[eigen]") {
+TEST_CASE("as_eigen maps a view as an Eigen object", "[eigen]") {
   row_major m = row_major::Random(6, 5);
   const auto back = as_eigen(feaug::view(m.rightCols(3)));
   CHECK(back.data() == m.data() + 2);

@@ -18,7 +18,7 @@ using testing::message_of;
 
 namespace {
 
-/// What the adapter may rely on of an mdspan: the members that all implementations share.
+/// A minimal mdspan with only the members that all implementations have, which the adapter may use.
 template <class T, std::size_t Rank, bool Strided = true>
 class small_mdspan {
  public:
@@ -41,7 +41,7 @@ class small_mdspan {
 
 }  // namespace
 
-TEST_CASE("an mdspan is viewed where it lies", "[mdspan]") {
+TEST_CASE("an mdspan is viewed without a copy", "[mdspan]") {
   std::vector<float> memory(20);
   const auto matrix = feaug::view(small_mdspan<float, 2>(memory.data() + 1, {3, 4}, {5, 1}));
   static_assert(std::is_same_v<decltype(matrix), const feaug::matrix_view<float>>);
@@ -60,14 +60,14 @@ TEST_CASE("an mdspan is viewed where it lies", "[mdspan]") {
                                feaug::matrix_view<float, memory_space::device>>);
 }
 
-TEST_CASE("an mdspan of columns is refused", "[mdspan]") {
+TEST_CASE("a column-major mdspan is rejected", "[mdspan]") {
   std::vector<float> memory(12);
   const small_mdspan<float, 2> columns(memory.data(), {3, 4}, {1, 3});
   CHECK(message_of([&] { feaug::view(columns); }) ==
         "view: mdspan: got stride 3 along the features, wanted stride 1 (contiguous features)");
 }
 
-TEST_CASE("only what has strides over plain memory is taken for an mdspan", "[mdspan]") {
+TEST_CASE("only strided mdspans satisfy strided_mdspan", "[mdspan]") {
   STATIC_REQUIRE(feaug::strided_mdspan<small_mdspan<double, 2>>);
   STATIC_REQUIRE_FALSE(feaug::strided_mdspan<small_mdspan<double, 2, false>>);
   STATIC_REQUIRE_FALSE(feaug::strided_mdspan<std::vector<double>>);

@@ -12,7 +12,7 @@ namespace span_test {
 using feaug::index_t;
 using testing::message_of;
 
-TEST_CASE("a span is viewed where it lies", "[span]") {
+TEST_CASE("a span is viewed without a copy", "[span]") {
   std::vector<float> numbers(12);
   const auto matrix = feaug::view(std::span(numbers), 4, 3);
   static_assert(std::is_same_v<decltype(matrix), const feaug::matrix_view<float>>);
@@ -32,7 +32,7 @@ TEST_CASE("a span is viewed where it lies", "[span]") {
   CHECK(vector.size() == 5);
 }
 
-TEST_CASE("a span of another size is refused", "[span]") {
+TEST_CASE("a span of the wrong size is rejected", "[span]") {
   std::vector<float> numbers(12);
   const auto message = [&](index_t rows, index_t cols) {
     return message_of([&] { feaug::view(std::span(numbers), rows, cols); });
@@ -43,7 +43,7 @@ TEST_CASE("a span of another size is refused", "[span]") {
   CHECK(message(5, 2) == "view: span: got 12 elements, wanted 5 x 2");
   CHECK(message(-4, -3) == "view: span: got 12 elements, wanted -4 x -3");
   CHECK(message(0, 12) == "view: span: got 12 elements, wanted 0 x 12");
-  // Their product is 12 modulo 2⁶⁴.
+  // The product is 12 modulo 2⁶⁴.
   CHECK(message((index_t{1} << 62) + 3, 4) ==
         "view: span: got 12 elements, wanted 4611686018427387907 x 4");
   numbers.clear();

@@ -1,5 +1,5 @@
-// No N × M matrix: what a loss adds to the process's peak memory. Not in sanitizers' builds, which
-// keep memory of their own.
+// Losses must not store an N × M matrix: measures the increase of the process's peak memory. Not
+// built with sanitizers, because they allocate memory themselves.
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <string>
@@ -21,7 +21,7 @@
 namespace loss_memory_test {
 namespace {
 
-/// A number of KiB out of /proc/self/status.
+/// Returns the field `name` of /proc/self/status, in KiB.
 long status(const std::string& name) {
   std::ifstream file("/proc/self/status");
   for (std::string line; std::getline(file, line);) {
@@ -31,10 +31,10 @@ long status(const std::string& name) {
   return 0;
 }
 
-/// How far `work` raises the peak over what is resident when it begins, in MiB.
+/// Peak resident memory during `work` minus resident memory before it, in MiB.
 template <class Work>
 double growth(const Work& work) {
-  std::ofstream("/proc/self/clear_refs") << "5";  // the peak starts over from what is resident now
+  std::ofstream("/proc/self/clear_refs") << "5";  // resets the peak (VmHWM)
   const long before = status("VmRSS");
   work();
   return static_cast<double>(status("VmHWM") - before) / 1024.0;
@@ -85,7 +85,7 @@ TEST_CASE("losses of 20000 rows raise the peak by less than 32 MiB", "[memory]")
   SECTION("swapped_assignment, which stores no assignments") {
     feaug::cpu_context ctx{.threads = 2};
     CHECK(growth([&] { feaug::swapped_assignment_with_gradients(ctx, x, y); }) < 2);
-    CHECK(ctx.workspace.peak() < (1U << 20U));  // assignments would be 5 MB a view
+    CHECK(ctx.workspace.peak() < (1U << 20U));  // assignments would be 5 MB per view
   }
   SECTION("hard_negative_info_nce") {
     feaug::cpu_context ctx{.threads = 2};
@@ -101,7 +101,7 @@ TEST_CASE("losses of 20000 rows raise the peak by less than 32 MiB", "[memory]")
   SECTION("relation_distillation") {
     feaug::cpu_context ctx{.threads = 2};
     const auto some = differentiable(a.view().rows_from(0, 1000), d_a.view().rows_from(0, 1000));
-    const auto keys = a.view().rows_from(1000, 1000);  // beside all of b, logits would be 80 MB
+    const auto keys = a.view().rows_from(1000, 1000);  // with all of b, logits would be 80 MB
     CHECK(growth([&] { feaug::relation_distillation_with_gradients(ctx, some, keys, b.view()); }) <
           32);
     CHECK(ctx.workspace.peak() < (16U << 20U));
@@ -116,7 +116,7 @@ TEST_CASE("losses of 20000 rows raise the peak by less than 32 MiB", "[memory]")
           }) < 32);
     CHECK(ctx.workspace.peak() < (16U << 20U));
   }
-  SECTION("nt_xent over half of them") {
+  SECTION("nt_xent of half of the rows") {
     feaug::cpu_context ctx{.threads = 2};
     const auto first =
         differentiable(a.view().rows_from(0, rows / 2), d_a.view().rows_from(0, rows / 2));

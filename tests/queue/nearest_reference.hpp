@@ -1,5 +1,5 @@
-// Nearest neighbours in plain loops, after the definition of exact: one sum in index order, one
-// sort.
+// Reference for exact nearest neighbours, in plain loops: dot products summed in index order, then
+// one stable sort.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace testing {
 
 struct rows_in_double {
   std::vector<std::vector<double>> rows;
-  bool unit = false;  // stored unit: the inverse norm is exactly 1
+  bool unit = false;  // rows count as unit rows: the inverse norm is exactly 1
   std::vector<std::int64_t> ids{};
 };
 
@@ -32,7 +32,7 @@ inline bool all_finite(const std::vector<double>& row) {
   return std::all_of(row.begin(), row.end(), [](double x) { return std::isfinite(x); });
 }
 
-/// k entries; −1 and NaN where there are fewer rows.
+/// Returns k entries. If there are fewer rows, the rest are −1 and NaN.
 inline reference_neighbours nearest_reference(const rows_in_double& support,
                                               const std::vector<double>& query, std::int64_t k,
                                               const std::int64_t* exclude = nullptr) {
@@ -53,7 +53,7 @@ inline reference_neighbours nearest_reference(const rows_in_double& support,
     });
   }
   if (!all_finite(query)) order.clear();
-  // Stable: what compares equal stays in the order of the slots.
+  // Stable: equal scores keep the order of the slots.
   std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
     return std::isnan(score(b)) ? !std::isnan(score(a)) : score(a) > score(b);
   });

@@ -24,7 +24,7 @@ namespace {
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-// The same bits; every NaN is the same NaN.
+// Equal bits, or both NaN.
 bool same(double a, double b) {
   return std::isnan(a) ? std::isnan(b)
                        : std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
@@ -44,13 +44,13 @@ testing::rows_in_double rows_of(const test_matrix<T>& m) {
   return all;
 }
 
-/// A double as T stores it.
+/// x rounded to T.
 template <class T>
 double rounded(double x) {
   return static_cast<double>(feaug::load(feaug::store<T>(static_cast<feaug::compute_t<T>>(x))));
 }
 
-/// A queue with memory of its own, full unless told how many slots are filled.
+/// A queue with its own memory. `size` is the number of filled slots.
 template <class T>
 struct owned_queue {
   test_matrix<T> storage;
@@ -97,7 +97,7 @@ found_neighbours<T> search(const Support& support, const test_matrix<T>& queries
   return found;
 }
 
-/// Every index, similarity and value is the reference's, to the last bit.
+/// Requires that every index, similarity and value has the same bits as the reference's.
 template <class T>
 void require_exact(const found_neighbours<T>& got, const testing::rows_in_double& support,
                    const test_matrix<T>& queries, index_t k,
@@ -128,8 +128,8 @@ TEMPLATE_TEST_CASE("nearest is exact in a matrix of any norms", "[nearest]", flo
   struct shape {
     index_t queries, rows, cols;
   };
-  // One of each; odd sizes; a full group of 16 queries and one more; past a tile of 256 rows; past
-  // a chunk of 512 features.
+  // All sizes 1; odd sizes; a full group of 16 queries, and one query more; more than a tile of 256
+  // rows; more than a chunk of 512 features.
   const auto [n, m, d] = GENERATE(shape{1, 1, 1}, shape{5, 7, 3}, shape{16, 40, 8},
                                   shape{17, 300, 33}, shape{3, 258, 700}, shape{33, 513, 1});
   const auto queries = test_matrix<TestType>::normal(n, d, 1, 3);
@@ -162,13 +162,13 @@ TEMPLATE_TEST_CASE("nearest is exact in a queue", "[nearest]", float, double, ha
 }
 
 TEST_CASE("nearest keeps many candidates", "[nearest]") {
-  // k above 1024 lets fewer queries share a pass.
+  // With k above 1024 fewer queries share a pass.
   const auto queries = test_matrix<float>::normal(20, 4, 5);
   const auto support = test_matrix<float>::normal(2100, 4, 6);
   require_exact(search(support.view(), queries, 2000), rows_of(support), queries, 2000);
 }
 
-TEMPLATE_TEST_CASE("of equal rows the lower slot is nearer", "[nearest]", float, double, half,
+TEMPLATE_TEST_CASE("rows with equal scores are ordered by slot", "[nearest]", float, double, half,
                    bfloat16) {
   const index_t m = 300;
   const index_t d = 6;
@@ -184,7 +184,7 @@ TEMPLATE_TEST_CASE("of equal rows the lower slot is nearer", "[nearest]", float,
         REQUIRE(found.indices[static_cast<std::size_t>(i * 20 + rank)] == rank);
     }
   }
-  SECTION("rows are there three times, scaled by powers of two") {
+  SECTION("every row occurs three times, scaled by powers of two") {
     for (index_t i = 0; i < m; ++i) {
       for (index_t j = 0; j < d; ++j)
         support.set(i, j, support.get(i % 100, j) * (i < 100 ? 1 : i < 200 ? 4 : 0.5));
@@ -193,7 +193,8 @@ TEMPLATE_TEST_CASE("of equal rows the lower slot is nearer", "[nearest]", float,
   require_exact(search(support.view(), queries, m), rows_of(support), queries, m);
 }
 
-TEMPLATE_TEST_CASE("rows an ulp apart are told apart", "[nearest]", float, double, half, bfloat16) {
+TEMPLATE_TEST_CASE("rows that differ by one ulp are ranked exactly", "[nearest]", float, double,
+                   half, bfloat16) {
   const index_t m = 64;
   const index_t d = 5;
   owned_queue<TestType> queue{
@@ -203,7 +204,7 @@ TEMPLATE_TEST_CASE("rows an ulp apart are told apart", "[nearest]", float, doubl
                      : std::is_same_v<TestType, half>  ? 0x1p-11
                                                        : 0x1p-8;
   for (index_t i = 0; i < m; ++i) {
-    // Not unit, but a queue that normalizes takes its rows for unit rows, whatever they are.
+    // These are not unit rows, but a queue that normalizes treats its rows as unit rows.
     for (index_t j = 0; j < d; ++j) queue.storage.set(i, j, 0.5);
     queue.storage.set(i, i % d, 0.5 + ulp * static_cast<double>((i * 7) % 4));
   }
@@ -213,9 +214,9 @@ TEMPLATE_TEST_CASE("rows an ulp apart are told apart", "[nearest]", float, doubl
   require_exact(search(queue.view(), queries, m), rows, queries, m);
 }
 
-TEST_CASE("the score of a unit row is not divided again", "[nearest]") {
-  // Both rows are unit up to rounding, the first a little shorter. Dividing by the norms would make
-  // them equal.
+TEST_CASE("rows of a normalizing queue are not divided by their norms", "[nearest]") {
+  // Both rows are unit rows up to rounding; the first is slightly shorter. Division by the norms
+  // would make the scores equal.
   owned_queue<float> queue{.storage = test_matrix<float>(2, 2), .size = 2};
   queue.storage.set(0, 0, std::nextafter(1.0F, 0.0F));
   queue.storage.set(1, 0, 1.0);
@@ -225,8 +226,8 @@ TEST_CASE("the score of a unit row is not divided again", "[nearest]") {
   CHECK(search(feaug::matrix_view<const float>(queue.storage.view()), query, 1).indices[0] == 0);
 }
 
-TEST_CASE("a sum is taken in index order", "[nearest]") {
-  // 2^60 + 1 − 2^60 is 0 in this order and 1 in others; exact summation would rank row 0 first.
+TEST_CASE("dot products are summed in index order", "[nearest]") {
+  // 2^60 + 1 − 2^60 is 0 in this order and 1 in others. Exact summation would rank row 0 first.
   test_matrix<float> support(2, 3);
   support.set(0, 0, 1);
   support.set(0, 1, 1);
@@ -256,7 +257,7 @@ TEMPLATE_TEST_CASE("zero rows and zero queries have similarity 0", "[nearest]", 
   }
 }
 
-TEMPLATE_TEST_CASE("a query that is not finite finds nothing", "[nearest]", float, double, half,
+TEMPLATE_TEST_CASE("a non-finite query has no neighbours", "[nearest]", float, double, half,
                    bfloat16) {
   const double bad = GENERATE(as<double>{}, not_a_number, infinity, -infinity);
   const auto support = test_matrix<TestType>::normal(8, 3, 12);
@@ -271,8 +272,7 @@ TEMPLATE_TEST_CASE("a query that is not finite finds nothing", "[nearest]", floa
   CHECK(found.indices[2] >= 0);
 }
 
-TEMPLATE_TEST_CASE("a row that is not finite comes last, whatever the rows are", "[nearest]", float,
-                   double, half, bfloat16) {
+TEMPLATE_TEST_CASE("non-finite rows come last", "[nearest]", float, double, half, bfloat16) {
   const double bad = GENERATE(as<double>{}, not_a_number, infinity, -infinity);
   owned_queue<TestType> queue{.storage = test_matrix<TestType>::normal(7, 3, 14),
                               .size = 7,
@@ -292,7 +292,7 @@ TEMPLATE_TEST_CASE("a row that is not finite comes last, whatever the rows are",
   require_exact(search(queue.storage.view(), queries, 7), rows_of(queue.storage), queries, 7);
 }
 
-TEST_CASE("huge and tiny rows have a cosine", "[nearest]") {
+TEST_CASE("cosines of huge and tiny rows", "[nearest]") {
   const double scale = GENERATE(1e18, 1e-11, 3e38);
   auto support = test_matrix<float>::normal(9, 4, 16);
   for (index_t j = 0; j < 4; ++j) support.set(3, j, scale * (j % 2 == 0 ? 0.9 : -0.8));
@@ -317,7 +317,7 @@ TEMPLATE_TEST_CASE("the same bits for any number of threads", "[nearest]", float
   }
 }
 
-TEST_CASE("rows with the query's own id are passed over", "[nearest]") {
+TEST_CASE("rows with the query's id are excluded", "[nearest]") {
   const bool normalize = GENERATE(true, false);
   owned_queue<float> queue{.storage = test_matrix<float>::normal(10, 4, 19),
                            .size = 10,
@@ -331,7 +331,7 @@ TEST_CASE("rows with the query's own id are passed over", "[nearest]") {
   for (const index_t k : {1, 4, 10}) {
     const auto found = search(queue.view(), queries, k, 2, own);
     require_exact(found, rows, queries, k, own);
-    if (k == 10) {  // six of ten rows are the first query's own
+    if (k == 10) {  // six of ten rows have the first query's id
       CHECK(found.indices[3] >= 0);
       CHECK(found.indices[4] == -1);
       CHECK(std::isnan(found.similarities.get(0, 4)));
@@ -340,7 +340,7 @@ TEST_CASE("rows with the query's own id are passed over", "[nearest]") {
   }
 }
 
-TEST_CASE("nearest writes only what is asked for, and broadcast queries are read", "[nearest]") {
+TEST_CASE("nearest writes only the given outputs, and accepts broadcast queries", "[nearest]") {
   const auto support = test_matrix<float>::normal(12, 3, 21);
   const auto query = test_matrix<float>::normal(1, 3, 22);
   const feaug::matrix_view<const float> broadcast(query.view().data, 5, 3, 0);
@@ -355,14 +355,14 @@ TEST_CASE("nearest writes only what is asked for, and broadcast queries are read
   }
 }
 
-TEST_CASE("no queries, nothing found", "[nearest]") {
+TEST_CASE("nearest of no queries", "[nearest]") {
   const auto support = test_matrix<float>::normal(3, 2, 23);
   feaug::cpu_context ctx{.threads = 2};
   const feaug::matrix_view<const float> none(nullptr, 0, 2);
   CHECK(message_of([&] { feaug::nearest(ctx, support.view(), none, {}); }).empty());
 }
 
-TEST_CASE("the scratch memory of a search is bounded and kept", "[nearest]") {
+TEST_CASE("the scratch memory of a search is bounded and reused", "[nearest]") {
   const auto queries = test_matrix<float>::normal(40, 3000, 24);
   const auto support = test_matrix<float>::normal(300, 3000, 25);
   feaug::cpu_context ctx{.threads = 2};
@@ -385,8 +385,7 @@ TEST_CASE("the scratch memory of a search does not grow with a huge support", "[
     support.set(i, 0, 1);
     support.set(i, 1, static_cast<double>(1 + i % 1000));
   }
-  for (const index_t best : {m - 2, m - 1})
-    support.fill_row(best, 8);  // ties with row 0 and every 1000th
+  for (const index_t best : {m - 2, m - 1}) support.fill_row(best, 8);  // tie with every 1000th row
   test_matrix<float> query(1, 2);
   query.fill(3);
   feaug::cpu_context ctx{.threads = 2};
@@ -401,7 +400,7 @@ TEST_CASE("the scratch memory of a search does not grow with a huge support", "[
   CHECK(indices[1051] == 1);
 }
 
-TEST_CASE("nearest says what is wrong", "[nearest]") {
+TEST_CASE("error messages of nearest", "[nearest]") {
   feaug::cpu_context ctx{.threads = 1};
   owned_queue<float> queue{.storage = test_matrix<float>::normal(6, 3, 26), .cursor = 4, .size = 4};
   auto queries = test_matrix<float>::normal(2, 3, 27);

@@ -1,4 +1,4 @@
-// Searches that pass over rows by their cosine.
+// Searches that exclude rows by their cosine similarity.
 #include "feaug/queue/similarity_range.hpp"
 
 #include <catch2/catch.hpp>
@@ -26,7 +26,7 @@ struct found {
   std::vector<double> similarities;
 };
 
-/// The k nearest rows in range, for every query.
+/// The k nearest rows within the range, for every query.
 template <class T>
 found search(const test_matrix<T>& support, const test_matrix<T>& queries, index_t k,
              const similarity_range& range, int threads = 1) {
@@ -42,8 +42,7 @@ found search(const test_matrix<T>& support, const test_matrix<T>& queries, index
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a search passes over rows that are too near or too far", "[queue]", double,
-                   float) {
+TEMPLATE_TEST_CASE("rows outside the similarity range are excluded", "[queue]", double, float) {
   const index_t k = 6;
   const auto support = test_matrix<TestType>::normal(40, 5, 1, 2);
   const auto queries = test_matrix<TestType>::normal(11, 5, 2);
@@ -79,7 +78,7 @@ TEMPLATE_TEST_CASE("a search passes over rows that are too near or too far", "[q
   }
 }
 
-TEST_CASE("bounds are part of the range, NaN is below any floor", "[queue]") {
+TEST_CASE("the range includes its bounds, and NaN is below any floor", "[queue]") {
   test_matrix<double> support(4, 2);
   support.set(0, 0, 1);
   support.set(1, 1, 1);
@@ -97,7 +96,7 @@ TEST_CASE("bounds are part of the range, NaN is below any floor", "[queue]") {
   CHECK(slots({.floor = 1.5}) == std::vector<index_t>(4, -1));
 }
 
-TEST_CASE("a range that is none is refused", "[queue][misuse]") {
+TEST_CASE("invalid ranges are rejected", "[queue][misuse]") {
   const auto rows = test_matrix<float>::normal(3, 2, 1);
   const double nan = std::numeric_limits<double>::quiet_NaN();
   CHECK(message_of([&] { search(rows, rows, 1, {.floor = nan}); }) ==

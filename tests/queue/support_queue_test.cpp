@@ -20,7 +20,7 @@ using testing::test_matrix;
 
 namespace {
 
-/// Everything that a queue consists of, as a host would own it.
+/// All memory of a queue, with ids and labels.
 template <class T>
 struct owned_queue {
   test_matrix<T> storage;
@@ -47,7 +47,7 @@ struct owned_queue {
   }
 };
 
-/// A batch that numbers its rows on: row i of the whole stream has id 100 + i and label i mod 7.
+/// Rows first … first + count − 1 of a stream. Row i has id 100 + i and label i mod 7.
 template <class T>
 struct stream_batch {
   test_matrix<T> rows;
@@ -66,7 +66,7 @@ struct stream_batch {
   }
 };
 
-/// x / max(‖x‖, 1e-12), rounded once.
+/// x_i / max(‖x_i‖, 1e-12) in double.
 template <class T>
 std::vector<double> unit(const test_matrix<T>& m, index_t i) {
   double square = 0;
@@ -79,7 +79,7 @@ std::vector<double> unit(const test_matrix<T>& m, index_t i) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("rows go in one after the other and fall out in that order", "[queue]", float,
+TEMPLATE_TEST_CASE("enqueue writes rows in order and overwrites the oldest", "[queue]", float,
                    double, half, bfloat16) {
   struct shape {
     index_t capacity, cols;
@@ -92,7 +92,7 @@ TEMPLATE_TEST_CASE("rows go in one after the other and fall out in that order", 
   std::vector<index_t> pushed_as(static_cast<std::size_t>(capacity), -1);
   feaug::cpu_context ctx{.threads = 2};
   index_t pushed = 0;
-  // Less than the capacity, exactly it, across the end, far more than it, nothing.
+  // Batches smaller than, equal to and larger than the capacity, across the end, and empty.
   for (const index_t count : {index_t{1}, capacity / 2, capacity, index_t{0}, 3 * capacity + 2,
                               index_t{1}, index_t{300}}) {
     const stream_batch<TestType> batch(count, cols, pushed);
@@ -130,7 +130,7 @@ TEMPLATE_TEST_CASE("rows go in one after the other and fall out in that order", 
   }
 }
 
-TEST_CASE("one batch and its rows one by one leave the same bits", "[queue]") {
+TEST_CASE("enqueueing a batch and its rows one by one gives the same bits", "[queue]") {
   const index_t count = GENERATE(3, 6, 7, 20);
   owned_queue<float> at_once(6, 5);
   owned_queue<float> one_by_one(6, 5);
@@ -148,7 +148,7 @@ TEST_CASE("one batch and its rows one by one leave the same bits", "[queue]") {
   CHECK(at_once.size == one_by_one.size);
 }
 
-TEST_CASE("a large batch leaves the same bits for any number of threads", "[queue]") {
+TEST_CASE("a large batch gives the same bits for any number of threads", "[queue]") {
   const stream_batch<float> batch(3000, 64, 0);
   std::vector<std::vector<double>> stored;
   for (const int threads : {1, 2, 3}) {
@@ -161,8 +161,8 @@ TEST_CASE("a large batch leaves the same bits for any number of threads", "[queu
   CHECK(stored[2] == stored[0]);
 }
 
-TEMPLATE_TEST_CASE("rows without a direction are stored as what they are", "[queue]", float, double,
-                   half, bfloat16) {
+TEMPLATE_TEST_CASE("zero, tiny and non-finite rows in a normalizing queue", "[queue]", float,
+                   double, half, bfloat16) {
   owned_queue<TestType> queue(4, 3);
   test_matrix<TestType> batch(4, 3);
   batch.set(1, 1, 0x1p-24);  // tiny, but longer than eps
@@ -178,7 +178,7 @@ TEMPLATE_TEST_CASE("rows without a direction are stored as what they are", "[que
   }
 }
 
-TEST_CASE("a queue saved as bytes goes on bit for bit", "[queue]") {
+TEST_CASE("a queue restored from saved bytes continues bit for bit", "[queue]") {
   using saved_state = std::vector<std::byte>;
   const index_t capacity = 10;
   const index_t cols = 4;
@@ -188,7 +188,7 @@ TEST_CASE("a queue saved as bytes goes on bit for bit", "[queue]") {
     const stream_batch<float> batch(count, cols, first);
     feaug::enqueue(ctx, to.view(), batch.rows.view(), batch.payload());
   };
-  // Saved partly filled, and saved full and wrapped.
+  // Saved while partly filled, or full and wrapped.
   const index_t before = GENERATE(6, 23);
   push(queue, before, 0);
 
@@ -228,7 +228,7 @@ TEST_CASE("a queue saved as bytes goes on bit for bit", "[queue]") {
   CHECK(found[1] == found[0]);
 }
 
-TEMPLATE_TEST_CASE("gather gives what is stored", "[queue]", float, double, half, bfloat16) {
+TEMPLATE_TEST_CASE("gather reads the stored rows", "[queue]", float, double, half, bfloat16) {
   owned_queue<TestType> queue(8, 5);
   const stream_batch<TestType> batch(6, 5, 0);
   feaug::cpu_context ctx{.threads = 2};
@@ -253,7 +253,7 @@ TEMPLATE_TEST_CASE("gather gives what is stored", "[queue]", float, double, half
   CHECK(labels == std::vector<std::int64_t>{5, -1, 0, 3, 3});
   CHECK(values.padding_intact());
 
-  // Any output alone, and none of a queue that is empty.
+  // A single output; a missing index in an empty queue.
   std::vector<std::int64_t> alone(5, -7);
   feaug::gather(ctx, queue.view(), {indices.data(), 5}, {.labels = {alone.data(), 5}});
   CHECK(alone == labels);
@@ -263,7 +263,7 @@ TEMPLATE_TEST_CASE("gather gives what is stored", "[queue]", float, double, half
   CHECK(alone[0] == -1);
 }
 
-TEST_CASE("enqueue says what is wrong, and writes nothing then", "[queue]") {
+TEST_CASE("error messages of enqueue, which then writes nothing", "[queue]") {
   feaug::cpu_context ctx{.threads = 1};
   owned_queue<float> queue(4, 3);
   auto batch = test_matrix<float>::normal(2, 3, 50);
@@ -348,7 +348,7 @@ TEST_CASE("enqueue says what is wrong, and writes nothing then", "[queue]") {
   CHECK(message(queue.view(), batch.view(), both).empty());
 }
 
-TEST_CASE("gather says what is wrong", "[queue]") {
+TEST_CASE("error messages of gather", "[queue]") {
   feaug::cpu_context ctx{.threads = 1};
   owned_queue<float> queue(4, 3);
   const stream_batch<float> batch(2, 3, 0);
@@ -374,7 +374,7 @@ TEST_CASE("gather says what is wrong", "[queue]") {
           feaug::gather(ctx, queue.without_payload(), {indices.data(), 3},
                         {.labels = {numbers.data(), 3}});
         }) == "gather: labels: got 3 elements, wanted none, since the queue keeps none");
-  indices[2] = 2;  // a slot, but not a filled one
+  indices[2] = 2;  // a slot that is not filled
   CHECK(message({.values = values.view()}) ==
         "gather: indices: got 2, wanted a number from -1 to 1");
   indices[2] = -2;

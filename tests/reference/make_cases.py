@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Writes the project's own case files: OP.json for every operator, into this folder or the one that is named.
+"""Writes the project's case files: OP.json for every operator, into FOLDER or, by default, into this folder.
 
-An implementation of the operators' formulas of its own (torch 2.x, float64, one formula after the other, gradients by
-automatic differentiation). It shares no code and no method with the library: full matrices, no blocks, no hand-written
-gradient. Run again, it writes the same bytes.
+An independent implementation of the operators' formulas (torch 2.x, float64, gradients by automatic differentiation).
+It shares no code and no method with the library: full matrices, no blocks, no hand-written gradients. Its output is
+deterministic: every run writes the same bytes.
 
     python3 tests/reference/make_cases.py [FOLDER]
 
-A case is {"name", "options", "inputs", "stop_gradient", "expected", "tolerance"}, a tensor {"shape", "data"}. The
-gradients expected are those for a cotangent of 1, or of inputs.grad_out where the output is an array.
+A case is {"name", "options", "inputs", "stop_gradient", "expected", "tolerance"}; a tensor is {"shape", "data"}. The
+expected gradients are for a cotangent (upstream gradient) of 1 or, if the output is an array, of inputs.grad_out.
 """
 
 import itertools
@@ -22,7 +22,7 @@ import zlib
 import torch
 
 torch.set_default_dtype(torch.float64)
-torch.set_num_threads(1)  # so that sums have one order
+torch.set_num_threads(1)  # so that the order of sums is fixed
 
 NORM_EPS = 1e-12
 HUGE = 1e18
@@ -33,10 +33,10 @@ SIZES = [(5, 7), (2, 3), (9, 4), (1, 6), (6, 1)]
 
 
 class Draw:
-    """Numbers that depend on the seed alone.
+    """Random numbers that depend only on the seed.
 
-    All lie on a grid of 1/256, so float32 holds them exactly: cases mean the same in both dtypes, and dot products of
-    two rows are exact in float64, which makes ties between neighbours well defined.
+    All are multiples of 1/256, which float32 represents exactly. So a case has the same inputs in both dtypes. Dot
+    products of two rows are exact in float64, so ties between neighbours are well defined.
     """
 
     def __init__(self, seed):
@@ -58,7 +58,7 @@ class Draw:
 
 
 def number(value):
-    """As short as it can be and still be right to 15 digits, which hides the last bit of another torch."""
+    """The value rounded to 15 digits, which hides differences in the last bit between versions of torch."""
     rounded = float(f"{value:.15g}")
     return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
 
@@ -71,7 +71,7 @@ def tensor_json(tensor):
 
 
 def unit(x, eps=NORM_EPS):
-    """x / max(‖x‖, eps); rows up to eps have no direction and so no gradient."""
+    """x / max(‖x‖, eps). The gradient of rows with ‖x‖ ≤ eps is 0."""
     with torch.no_grad():
         short = torch.linalg.vector_norm(x, dim=1) <= eps
     safe = torch.where(short[:, None], torch.ones_like(x), x)
@@ -125,8 +125,9 @@ def synthetic_rows(
     step,
     sign_step,
 ):
-    """All of one query's synthetic negatives, from its hardest ones, nearest first, by the draws of its row. Not
-    differentiated. A mixture without a direction is a row of zeros; one that a missing negative has part in is none."""
+    """All synthetic negatives of one query, made from its hardest negatives (nearest first) and the draws of its row.
+    They are constants. A mixture with norm up to NORM_EPS becomes a row of zeros. A mixture that needs a missing
+    negative is skipped."""
     with torch.no_grad():
         rows, at, found = [], 0, len(hardest)
         for kind, count in [
@@ -247,7 +248,7 @@ def sigmoid(a, b, scale=10.0, bias=-10.0, reduction="mean", normalize=True):
 
 
 def supervised_contrastive(z, labels, temperature=0.1, reduction="mean", normalize=True):
-    """One row after the other, as the formula stands. Rows without a positive: loss 0, not in the mean."""
+    """The formula, row by row. Rows without a positive have loss 0 and do not count in the mean."""
     z = unit(z) if normalize else z
     losses, counts = [], []
     for i in range(len(z)):
@@ -264,7 +265,7 @@ def supervised_contrastive(z, labels, temperature=0.1, reduction="mean", normali
 
 
 def sinkhorn(scores, extra_scores=None, epsilon=0.05, iterations=3):
-    """A constant. As the formula stands, but for one factor that the first scaling cancels."""
+    """A constant. The formula, except for one factor that the first scaling cancels."""
     rows = len(scores)
     with torch.no_grad():
         everything = scores if extra_scores is None else torch.cat([scores, extra_scores])
@@ -336,7 +337,7 @@ def neighbour_share(indices, queue_numbers, numbers):
 
 
 def masked_prediction(prediction, target, keep, form="smooth_l1", beta=1.0, reduction="mean"):
-    """One row after the other. Features that are kept play no part, rows without a masked one have loss 0."""
+    """Row by row. Kept features are ignored; rows without a masked feature have loss 0."""
     losses, counts = [], []
     for p, t, k in zip(prediction, target, keep):
         p, t = p[k == 0], t[k == 0]
@@ -363,8 +364,9 @@ def mix(x, partner, weight):
 
 
 def slerp(x, partner, weight):
-    """By the arc cosine. Torch has no derivative of it at the ends, so rows that point the same way are mixed linearly;
-    rows that point opposite ways are the nearer one; rows without a direction are at right angles to all."""
+    """Computed with the arc cosine, whose derivative is infinite at ±1. Therefore rows of equal direction are mixed
+    linearly. Of rows of opposite direction, the one with the larger weight is returned. Rows with norm up to NORM_EPS
+    count as orthogonal to all rows."""
     u, v, w = unit(x), unit(partner), weight[:, None]
     with torch.no_grad():
         same = (u - v).norm(dim=1, keepdim=True) < 1e-12
@@ -375,7 +377,7 @@ def slerp(x, partner, weight):
     cosine = (u * v).sum(dim=1, keepdim=True)
     angle = torch.acos(torch.where(same | opposite | lost, torch.zeros_like(cosine), cosine))
     arc = (torch.sin(w * angle) * u + torch.sin((1 - w) * angle) * v) / torch.sin(angle)
-    # The coefficients of rows that coincide do not change, to first order, with the angle.
+    # For equal directions, the coefficients are constant in the angle to first order.
     straight = w * u + (1 - w) * v
     nearer = torch.where(w >= 0.5, u, v)
     return torch.where(same, straight, torch.where(opposite, nearer, arc))
@@ -392,7 +394,7 @@ def exchange_moments(x, partner, eps=1e-5):
 
 
 def philox(key, counter):
-    """Philox 4x32-10 of Salmon et al., as their paper has it."""
+    """Philox 4x32-10, as defined by Salmon et al."""
     low, high = key & 0xFFFFFFFF, key >> 32
     words = list(counter)
     for _ in range(10):
@@ -408,7 +410,7 @@ def philox(key, counter):
 
 
 def normal_draws(rows, columns, seed=0, step=0, stream=0, row_offset=0):
-    """Box and Muller's numbers, a pair of columns from a pair of words. The library takes them in float32."""
+    """Box–Muller normal numbers: a pair of columns from a pair of words. The library computes them in float32."""
     drawn = torch.zeros(rows, columns)
     for i, j in itertools.product(range(rows), range(columns)):
         row = row_offset + i
@@ -425,7 +427,7 @@ def latent_noise(x, log_variance, epsilon, least_log_variance=-math.inf, most_lo
 
 
 def kl_to_standard_normal(mean, log_variance, reduction="mean"):
-    """Torch's own divergence of two distributions."""
+    """The KL divergence, computed by torch.distributions."""
     learned = torch.distributions.Normal(mean, torch.exp(log_variance / 2))
     standard = torch.distributions.Normal(torch.zeros_like(mean), torch.ones_like(mean))
     return reduced(torch.distributions.kl_divergence(learned, standard).sum(dim=1), reduction)
@@ -434,7 +436,7 @@ def kl_to_standard_normal(mean, log_variance, reduction="mean"):
 def adversarial_step(
     original, current, gradient, norm="l2", step_size=0.1, radius=0.1, relative=False, renormalize=False
 ):
-    """What is added to the original is a constant; renormalizing is, too."""
+    """The offset is a constant, also with renormalize: the Jacobian with respect to `original` is the identity."""
     with torch.no_grad():
         scale = original.norm(dim=1, keepdim=True) if relative else torch.ones(len(original), 1)
         length = gradient.norm(dim=1, keepdim=True)
@@ -450,7 +452,7 @@ def adversarial_step(
 
 
 def running_covariance(batches, momentum=None):
-    """All rows at once; or moving, by E[xxᵀ], which no update of the library keeps."""
+    """Over all rows at once, or with momentum as a moving average of E[xxᵀ], which the library does not store."""
     if momentum is None:
         rows = torch.cat(batches)
         return rows.mean(dim=0), torch.cov(rows.T, correction=0).reshape(rows.shape[1], -1), len(rows)
@@ -462,7 +464,7 @@ def running_covariance(batches, momentum=None):
 
 
 def nearest(queries, support, k=1):
-    """By the rule's own arithmetic, in Python numbers: the dot product in index order times the row's inverse norm."""
+    """In Python floats, with the specified arithmetic: the dot product in index order times the row's inverse norm."""
 
     def norm(row):
         return math.sqrt(sum(v * v for v in row))
@@ -518,7 +520,7 @@ def soft_neighbour_contrast(
     reduction="mean",
     normalize=True,
 ):
-    """Every column's label in a matrix, times the log soft-max."""
+    """Cross-entropy of the full matrix of labels with the log-softmax of all columns."""
     direction = unit if normalize else (lambda x: x)
     rows = len(queries)
     own = torch.arange(len(neighbours)).reshape(rows, -1)
@@ -534,11 +536,11 @@ def soft_neighbour_contrast(
 
 
 class AmbiguousNeighbour(Exception):
-    """The two best neighbours are so close that float32 may rightly choose the other."""
+    """The two best neighbours are so close that in float32 the other may correctly be chosen."""
 
 
 def augmented(x, augmentation, keep, support, neighbour_gradient):
-    """FA(x)."""
+    """FA(x): the feature augmentation of the normalized rows."""
     u = unit(x)
     if augmentation == "none":
         return u
@@ -565,7 +567,8 @@ def neighbour(
     mutual=0,
     gradient="none",
 ):
-    """A row after the other: rank all, pass over, keep the k first, of these the mutual ones, make a row of them."""
+    """Row by row: rank all support rows, exclude those outside the similarity range, keep the first k, of these only
+    the mutual neighbours, and combine them to one row."""
     order, cosines, _ = nearest(x, support, len(support))
     to_queries, _, _ = nearest(support, x, len(x))
     made = []
@@ -651,7 +654,7 @@ def tolerances(float32=2e-4, float64=1e-9):
 
 
 def tolerance_for(columns, temperature=1.0):
-    """What rounding may cost: more where logits are steep, and for one feature, whose gradients are 0 by cancellation."""
+    """Tolerances for rounding errors. Larger for low temperatures, and for one feature, whose gradients cancel to 0."""
     float64 = 1e-8 if columns == 1 else 1e-9
     if temperature < 0.005:
         return tolerances(2e-2, 10 * float64)
@@ -661,7 +664,7 @@ def tolerance_for(columns, temperature=1.0):
 
 
 def make_case(name, function, output, inputs, options=None, stop=(), tolerance=None, cotangent=None):
-    """A case of function(**inputs, **options), whose result is called `output`."""
+    """A case of function(**inputs, **options). `output` is the name of the result."""
     options = options or {}
     leaves = {key: value.clone().requires_grad_(key not in stop) for key, value in inputs.items()}
     result = function(**leaves, **options)
@@ -704,7 +707,7 @@ def l2_normalize_cases():
     x[1] = 0
     x[4] *= 2.0**-44  # norm below eps
     yield one("zero_and_tiny_rows", x, draw.normal(6, 4))
-    # The cotangent grows with the rows, so that the gradient has an ordinary size.
+    # The cotangent is scaled like the rows, so that the gradient has a normal magnitude.
     yield one("huge_rows", draw.normal(3, 7) * HUGE, draw.normal(3, 7) * HUGE)
     x = torch.cat([draw.normal(4, 3, scale=4), torch.full((1, 3), 0.125)])
     yield one("one_row_below_a_large_eps", x, draw.normal(5, 3), 0.5)
@@ -887,7 +890,7 @@ def adversarial_step_cases():
     draw = Draw("adversarial_step edges")
     x, gradient = draw.normal(5, 4), draw.normal(5, 4)
     gradient[1] = 0  # does not move
-    gradient[2] *= 2.0**-60  # moves all the same
+    gradient[2] *= 2.0**-60  # moves nevertheless
     gradient[3, 2] = 0
     yield one("small_and_zero_gradients_l2", x, x, gradient)
     yield one("small_and_zero_gradients_linf", x, x, gradient, norm="linf")
@@ -896,7 +899,7 @@ def adversarial_step_cases():
 
 
 def well_apart(queries, support, k):
-    """Whether float32 can only take the same k rows."""
+    """Whether the k nearest rows are the same in float32, because the next row is clearly farther away."""
     if k == len(support):
         return True
     _, similarities, _ = nearest(queries, support, k + 1)
@@ -920,7 +923,7 @@ def soft_neighbour_cases():
 
     for rows, columns in SIZES:
         size = size_name(rows, columns)
-        # The cosines of one feature are all 1 or -1: only with all of them is there no tie.
+        # With one feature all cosines are 1 or -1, so there are ties unless k includes all rows.
         few, many = (9, 9) if columns == 1 else (3, 23)
         yield one(f"{size}_k1", rows, columns, 1 if columns == 1 else 11, 1)
         yield one(f"{size}_few", rows, columns, many, few)
@@ -958,7 +961,7 @@ def nearest_cases():
             yield one(f"{size_name(rows, columns)}_m{count}_k{k}", queries, support, k)
     draw = Draw("nearest ties")
     base = draw.normal(4, 6)
-    # Powers of two change neither a score nor its rounding.
+    # Scaling by powers of two changes neither a score nor its rounding.
     yield one("each_row_thrice", draw.normal(7, 6), torch.cat([base, 4 * base, 0.5 * base]), 5)
     yield one("all_rows_equal", draw.normal(3, 6), base[:1].repeat(40, 1), 9)
     axes = torch.eye(5)
@@ -975,7 +978,7 @@ def nearest_cases():
 
 
 def neighbour_case(name, function, rows, columns, count, options, drawn, stop=()):
-    """Of data that leaves no doubt which rows are neighbours."""
+    """A case with data for which the choice of neighbours is unambiguous."""
     for attempt in itertools.count():
         draw = Draw(f"{function.__name__} {name} {attempt}")
         inputs = {"x": draw.normal(rows, columns), "support": draw.normal(count, columns, scale=2)}
@@ -1056,7 +1059,7 @@ def enqueue_cases():
             "inputs": {},
             "stop_gradient": [],
             "expected": {"steps": steps},
-            # Rows are stored as they are to the bit, or divided by their norm.
+            # Without normalize rows are stored bit for bit; with it they are divided by their norms.
             "tolerance": tolerances(1e-6, 1e-12) if normalize else tolerances(0, 0),
         }
 
@@ -1132,7 +1135,7 @@ def info_nce_cases():
 
 
 def edge_cases(op, function, first, second, variants):
-    """Rows of zeros, tiny, huge, equal and opposite rows, for any loss of two sides."""
+    """Zero, tiny, huge, equal and opposite rows, for losses with two inputs."""
     for i, options in enumerate(variants):
         draw = Draw(f"{op} edges {i}")
         a, b = draw.normal(5, 4), draw.normal(5, 4)
@@ -1150,7 +1153,7 @@ def edge_cases(op, function, first, second, variants):
 
 
 def hard_negative_info_nce_cases():
-    scales = {"noise_scale": 0.25, "step": 0.5, "sign_step": 0.125}  # exact in float, as 0.01 is not
+    scales = {"noise_scale": 0.25, "step": 0.5, "sign_step": 0.125}  # exact in float32, unlike 0.01
     every_kind = {
         "interpolated": 3,
         "extrapolated": 2,
@@ -1256,7 +1259,7 @@ def hard_negative_info_nce_cases():
         inputs["negatives"] = torch.cat([inputs["negatives"], -inputs["negatives"]])
         inputs["weights"][:] = 0.5
         inputs["first"][:, 0] = 0
-        inputs["second"][:, 0] = 7  # the farthest of 8 is the nearest one's opposite
+        inputs["second"][:, 0] = 7  # the farthest of the 8 negatives is the opposite of the nearest
 
     yield one("zero_rows", 4, 5, 7, 7, every_kind, change=zero_rows)
     yield one("huge_and_tiny_rows", 4, 5, 7, 4, every_kind, change=huge_rows, stop=("queries", "keys", "negatives"))
@@ -1299,7 +1302,7 @@ def nt_xent_cases():
 def two_view_cases(op, function, first, second, losses_per_row, variants):
     for (rows, columns), variant in itertools.product(SIZES, variants):
         if variant.get("decoupled") and rows == 1:
-            continue  # no denominator: an error
+            continue  # empty denominator, which is an error
         size = size_name(rows, columns)
 
         def one(name, temperature=0.25, stop=(), per_row=False, learnable=False, **options):
@@ -1532,7 +1535,7 @@ def swapped_assignment_cases():
 
 
 def batch_loss_cases(op, function, defaults, variants):
-    """Losses of statistics over the batch: two rows at least."""
+    """Losses that use batch statistics: at least two rows."""
 
     def one(name, a, b, options=None, stop=(), tolerance=None):
         return make_case(name, function, "loss", {"a": a, "b": b}, {**defaults, **(options or {})}, stop, tolerance)
@@ -1774,7 +1777,7 @@ def soft_neighbour_contrast_cases():
 def step_cases():
     architectures = ["basic", "pre_predictor", "post_predictor", "parallel_predictor"]
     augmentations = [("none", None), ("mask", None), ("neighbour", "none"), ("neighbour", "straight_through")]
-    # samples, their reduction, both directions
+    # samples, sample_reduction, symmetric
     variants = [(1, "mean", True), (1, "sum", False), (2, "mean", False), (2, "sum", True)]
     sizes = itertools.cycle([(3, 4), (4, 3), (2, 5), (5, 2), (1, 4)])
     for architecture, paradigm, (augmentation, gradient), stop_target, variant in itertools.product(

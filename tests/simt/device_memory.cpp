@@ -1,3 +1,5 @@
+// Emulates GPU memory on the CPU: an allocator over one address range, which mprotect makes
+// inaccessible to host code except while a kernel or a copy runs.
 #include "device_memory.hpp"
 
 #include <sys/mman.h>
@@ -22,19 +24,19 @@
 namespace simt {
 namespace {
 
-void forbid([[maybe_unused]] const void* begin, [[maybe_unused]] std::size_t bytes) {
+void poison([[maybe_unused]] const void* begin, [[maybe_unused]] std::size_t bytes) {
 #if defined(SIMT_ASAN_MEMORY)
   __asan_poison_memory_region(begin, bytes);
 #endif
 }
 
-void permit([[maybe_unused]] const void* begin, [[maybe_unused]] std::size_t bytes) {
+void unpoison([[maybe_unused]] const void* begin, [[maybe_unused]] std::size_t bytes) {
 #if defined(SIMT_ASAN_MEMORY)
   __asan_unpoison_memory_region(begin, bytes);
 #endif
 }
 
-/// One reserved stretch of addresses, so that protecting it is one call.
+/// One reserved range of addresses, so that a single call protects it.
 class arena {
  public:
   arena() {
@@ -46,7 +48,7 @@ class arena {
   }
 
   void* allocate(std::size_t bytes) {
-    // A gap follows every allocation.
+    // Every allocation is followed by a gap.
     const std::size_t taken = (bytes + 2 * alignment - 1) / alignment * alignment;
     for (auto it = free_.begin(); it != free_.end(); ++it) {
       const auto [begin, size] = *it;
@@ -57,8 +59,8 @@ class arena {
       ++allocations_;
       held_ += bytes;
       const device_memory_access access;
-      permit(base_ + begin, bytes);
-      forbid(base_ + begin + bytes, taken - bytes);
+      unpoison(base_ + begin, bytes);
+      poison(base_ + begin + bytes, taken - bytes);
       std::memset(base_ + begin, 0xFF, bytes);
       return base_ + begin;
     }
@@ -70,7 +72,7 @@ class arena {
     if (!contains(memory) || it == used_.end()) return false;
     const std::size_t begin = it->first;
     std::size_t size = it->second.taken;
-    forbid(base_ + begin, size);
+    poison(base_ + begin, size);
     give_back(begin, size);
     held_ -= it->second.bytes;
     used_.erase(it);
@@ -103,8 +105,8 @@ class arena {
   static constexpr std::size_t reserved = std::size_t{4} << 30;
   static constexpr std::size_t alignment = 256;
 
-  /// Opening and closing take time for every page that is there, so that a large allocation would
-  /// slow down all launches after it.
+  /// Returns freed pages to the system. open() and close() take time for every resident page, so a
+  /// large freed allocation would slow down all later launches.
   void give_back(std::size_t begin, std::size_t bytes) {
     constexpr std::size_t page = 4096;
     const std::size_t first = (begin + page - 1) / page * page;

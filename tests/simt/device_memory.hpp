@@ -1,24 +1,24 @@
-// "Device" memory on the CPU: out of the host's reach except while a kernel or a copy runs.
+// "Device" memory on the CPU, inaccessible to the host except while a kernel or a copy runs.
 //
-// Host code that dereferences a device pointer crashes here as it would with a GPU. New memory
-// holds NaN, and with ASan what lies between allocations must not be touched.
+// Host code that dereferences a device pointer crashes, as it would with a GPU. New memory holds
+// NaN. With ASan, an access between allocations is an error.
 #pragma once
 
 #include <cstddef>
 
 namespace simt {
 
-/// Null if there is no more. Aligned to 256 bytes.
+/// Returns null if no memory is left. Aligned to 256 bytes.
 void* allocate_device(std::size_t bytes);
-/// False if `memory` did not come from allocate_device.
+/// Returns false if `memory` did not come from allocate_device.
 bool free_device(void* memory);
-/// Whether a pointer points into device memory.
+/// True if the pointer points into device memory.
 bool is_device(const void* pointer);
-/// Allocations made since the program began, and bytes held now.
+/// Number of allocations since the start of the program, and bytes allocated now.
 std::size_t device_allocations();
 std::size_t device_bytes();
 
-/// While one lives, device memory can be read and written.
+/// Device memory can be read and written while an object of this class exists.
 class device_memory_access {
  public:
   device_memory_access();

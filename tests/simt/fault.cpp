@@ -1,5 +1,4 @@
-// `feaug_simt_fault NAME` runs one fault that only a sanitizer sees, for tests that expect its
-// report.
+// `feaug_simt_fault NAME` runs a fault that only a sanitizer detects; tests expect its report.
 #include <cstring>
 #include <iostream>
 

@@ -27,7 +27,7 @@
 #endif
 
 #if defined(SIMT_SWITCH_X86_64)
-// Saves what the calling convention asks a function to preserve, and takes it from the other stack.
+// Saves the callee-saved registers on the current stack and restores them from the other stack.
 extern "C" void simt_switch_stack(void** save, void* load);
 asm(R"(
 .text
@@ -58,7 +58,7 @@ namespace simt {
 struct fiber::state {
   char* mapping = nullptr;  // a guard page, then the stack
   std::size_t mapped = 0;
-  const void* bottom = nullptr;  // of the stack; a scheduler's is learnt at the first switch away
+  const void* bottom = nullptr;  // of the stack; for the scheduler, known after its first switch
   std::size_t bytes = 0;
 #if defined(SIMT_SWITCH_X86_64)
   void* stack_pointer = nullptr;
@@ -75,7 +75,7 @@ struct fiber::state {
 
 namespace {
 
-// Who switched last, for ASan to tell the bounds of the stack that was left.
+// Bounds of the stack that was left last, which ASan reports.
 [[maybe_unused]] const void** left_bottom = nullptr;
 [[maybe_unused]] std::size_t* left_bytes = nullptr;
 
@@ -114,7 +114,8 @@ fiber::~fiber() {
 void fiber::restart(void (*entry)()) {
   state& s = *state_;
 #if defined(SIMT_SWITCH_X86_64)
-  // As if entry had been called: 16-byte alignment before the return address, which is never used.
+  // As if entry had been called: the stack is aligned to 16 bytes before the return address, which
+  // is never used.
   auto** top = reinterpret_cast<void**>(s.mapping + s.mapped) - 1;
   *top-- = nullptr;
   *top = reinterpret_cast<void*>(entry);
@@ -130,7 +131,8 @@ void fiber::restart(void (*entry)()) {
 }
 
 #if defined(SIMT_TSAN)
-// Half of this function runs as one flow, half as another: its own accesses are nobody's.
+// One half of this function runs as one fiber, the other half as another, so TSan must ignore its
+// accesses.
 __attribute__((no_sanitize("thread")))
 #endif
 void fiber::switch_from_to(fiber& from, fiber& to, [[maybe_unused]] bool last) {
@@ -149,7 +151,7 @@ void fiber::switch_from_to(fiber& from, fiber& to, [[maybe_unused]] bool last) {
 #else
   swapcontext(&a.context, &b.context);
 #endif
-  // Here again: somebody switched back to `from`.
+  // Execution continues here after a switch back to `from`.
 #if defined(SIMT_ASAN)
   __sanitizer_finish_switch_fiber(a.fake_stack, left_bottom, left_bytes);
 #endif

@@ -1,8 +1,8 @@
-// A flow of control with a stack of its own: what every CUDA thread is on the CPU.
+// A fiber: a flow of control with its own stack. Every CUDA thread on the CPU is one.
 //
-// Switching is a dozen instructions on x86-64 and swapcontext elsewhere. The sanitizers are told of
-// every switch: ASan the bounds of the stack that is entered, TSan the identity of the flow, so
-// that it takes CUDA threads for threads.
+// Switching takes a dozen instructions on x86-64, and swapcontext elsewhere. The sanitizers are
+// notified of every switch: ASan gets the bounds of the new stack, TSan the identity of the fiber,
+// so that it treats CUDA threads as threads.
 #pragma once
 
 #include <cstddef>
@@ -12,23 +12,23 @@ namespace simt {
 
 class fiber {
  public:
-  /// The flow that is running already: the scheduler's own.
+  /// The flow that is already running, for the scheduler.
   fiber();
-  /// A flow with a stack of `stack_bytes` that begins with restart().
+  /// A fiber with a stack of `stack_bytes`, started by restart() and a switch.
   explicit fiber(std::size_t stack_bytes);
   ~fiber();
   fiber(const fiber&) = delete;
   fiber& operator=(const fiber&) = delete;
 
-  /// The next switch to this fiber calls entry(), which ends with a last switch away and never
-  /// returns.
+  /// The next switch to this fiber calls entry(). It must not return, but end with a switch with
+  /// `last`.
   void restart(void (*entry)());
 
-  /// Suspends `from`, which is running, and goes on with `to`. `last`: `from` will only ever be
-  /// restarted.
+  /// Suspends `from`, which is running, and continues `to`. `last`: `from` will only be restarted,
+  /// never resumed.
   static void switch_from_to(fiber& from, fiber& to, bool last = false);
 
-  /// To be called first by an entry function.
+  /// An entry function must call this first.
   static void entered();
 
  private:

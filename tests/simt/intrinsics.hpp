@@ -1,5 +1,5 @@
-// The device functions that kernels call. Those that meet other threads take the place of the call,
-// for reports.
+// Device functions that kernels call. Those that synchronise with other threads take the place of
+// the call, for error reports.
 #pragma once
 
 #include <bit>
@@ -30,7 +30,8 @@ T from_bits(std::uint64_t bits) {
   return value;
 }
 
-/// What lane `source` published; the own value where the source lies outside the segment.
+/// The value that lane `source` published. __shfl_up_sync and __shfl_down_sync pass the own lane if
+/// the source is outside the warp.
 template <class T>
 T shuffle(unsigned mask, T value, int source, const char* file, int line) {
   const place at = {file, line};

@@ -32,6 +32,7 @@ constexpr unsigned most_threads = 1024;
 
 enum class waiting { no, at_barrier, at_warp_operation, finished };
 
+/// An asynchronous copy that has been started.
 struct noted_copy {
   void* to;
   const void* from;  ///< null: zeros
@@ -46,12 +47,12 @@ struct noted_copy {
   }
 };
 
-/// Asynchronous copies of a thread that have not happened yet.
+/// A thread's asynchronous copies that have not been carried out.
 class copy_groups {
  public:
   void note(const noted_copy& copy) { open_.push_back(copy); }
   void commit() { closed_.push_back(std::exchange(open_, {})); }
-  /// The copies of all closed groups but the `pending` latest, taken out.
+  /// Removes and returns the copies of all closed groups except the `pending` latest.
   std::vector<noted_copy> due(int pending) {
     std::vector<noted_copy> copies;
     while (closed_.size() > static_cast<std::size_t>(pending)) {
@@ -77,7 +78,7 @@ struct thread {
   unsigned lane = 0;
   waiting state = waiting::no;
   place at;
-  // At a barrier or a warp operation:
+  // While it waits at a barrier or a warp operation:
   int predicate = 0;
   warp_operation operation = warp_operation::synchronise;
   unsigned mask = 0;
@@ -90,13 +91,15 @@ struct warp {
   unsigned arrived = 0;
   unsigned meetings = 0;
   std::uint64_t published[lanes] = {};
-  // Two in turn, as below.
+  // Used alternately, as below.
   unsigned char exchanged[2][lanes][exchange_bytes] = {};
-  // Two in turn: a fast lane's next arrival must not order a slow lane's last departure.
+  // Used alternately, so that a fast lane's next arrival does not order a slow lane's previous
+  // departure.
   ordering synchronised[2];
 };
 
-/// Shared memory of a block: the dynamic part, and variables by the place of their declaration.
+/// Shared memory of a block: the dynamic part, and variables identified by the place of their
+/// declaration.
 class shared_memory {
  public:
   void begin_block(std::size_t dynamic_bytes) {
@@ -113,7 +116,7 @@ class shared_memory {
   }
 
  private:
-  /// Memory of its own, so that ASan sees overruns; NaN at first.
+  /// A separate allocation, so that ASan sees overruns; filled with NaN.
   class block_of_memory {
    public:
     static constexpr std::size_t alignment = 128;
@@ -149,7 +152,7 @@ class executor {
       for (const unsigned turn : order_) {
         if (!resume_if_ready(*threads_[turn])) continue;
         progress = true;
-        // The whole warp goes on until it can do no more; then the next one.
+        // Runs the whole warp as far as possible before the next one.
         if (current_settings().order == schedule::warp_by_warp) run_warp(threads_[turn]->warp);
         if (is_failing()) break;
       }
@@ -191,7 +194,7 @@ class executor {
     me.state = waiting::at_warp_operation;
     warp& mine = warps_[me.warp];
     mine.arrived |= 1U << me.lane;
-    // Of the warp operations only __syncwarp orders memory.
+    // __syncwarp is the only warp operation that orders memory.
     const bool orders = operation == warp_operation::synchronise;
     ordering& order = mine.synchronised[mine.meetings % 2];
     if (orders) order.release();
@@ -205,8 +208,8 @@ class executor {
     if (bytes > exchange_bytes) throw error("too much for an exchange");
     thread& me = *current_;
     warp& mine = warps_[me.warp];
-    // All lanes take part, so that they agree on how often the warp has met; who meets again
-    // writes to the other half while the slower ones still read.
+    // All lanes take part, so they agree on the number of meetings. A lane that arrives at the next
+    // meeting writes to the other half while slower lanes still read this one.
     auto& slots = mine.exchanged[mine.meetings % 2];
     std::memcpy(slots[me.lane], handed, bytes);
     meet(warp_operation::exchange, ~0U, 0, at);
@@ -270,7 +273,7 @@ class executor {
 
   [[nodiscard]] bool is_failing() const { return !failure_.empty() && !unwinding_; }
 
-  /// False if x waits, or has left.
+  /// False if x is waiting or has finished.
   bool resume_if_ready(thread& x) {
     if (x.state != waiting::no) return false;
     resume(x);
@@ -301,14 +304,14 @@ class executor {
     if (unwinding_) throw error("unwound");
   }
 
-  /// The thread that runs has returned from the kernel, or thrown.
+  /// The running thread has returned from the kernel or thrown.
   void finish() {
     thread& me = *current_;
     me.state = waiting::finished;
     ++finished_;
     warp& mine = warps_[me.warp];
     mine.alive &= ~(1U << me.lane);
-    // Lanes that wait for this one wait in vain: a mask may not name lanes that have left.
+    // Lanes that wait for this lane wait forever, since a mask must not name lanes that have left.
     for (unsigned lane = 0; lane < lanes && failure_.empty() && !unwinding_; ++lane) {
       if ((mine.arrived >> lane & 1U) == 0) continue;
       const thread& waiting_lane = *threads_[me.warp * lanes + lane];
@@ -316,7 +319,7 @@ class executor {
     }
   }
 
-  /// Lets the lanes of x's mask go on if all have arrived.
+  /// Resumes the lanes of x's mask if all have arrived.
   void try_meeting(const thread& x) {
     warp& mine = warps_[x.warp];
     if ((x.mask & ~mine.alive) != 0) {
@@ -389,7 +392,7 @@ class executor {
     }
   }
 
-  /// Every thread throws from where it waits, so that its destructors run.
+  /// Makes every thread throw at the place where it waits, so that its destructors run.
   void unwind() {
     unwinding_ = true;
     for (unsigned i = 0; i < count_; ++i) {
@@ -425,7 +428,8 @@ class executor {
 };
 
 executor& the_executor() {
-  // Never destroyed: TSan would take the end of the program for a race with its last threads.
+  // Never destroyed, because TSan would report its destruction at program exit as a race with the
+  // last threads.
   static executor& one = *new executor;
   return one;
 }
@@ -523,7 +527,7 @@ void wait_for_copies(int pending) {
     const bookkeeping quiet;
     copies = the_executor().current().copies.due(pending);
   }
-  // The kernel's own accesses, which TSan is to see.
+  // These are the kernel's own accesses, so TSan must see them.
   for (const noted_copy& copy : copies) copy.carry_out();
 }
 

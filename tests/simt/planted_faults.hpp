@@ -1,4 +1,4 @@
-// Kernels that do what a GPU forbids, one fault each: the executor must see it.
+// Kernels with one fault each. CUDA forbids the fault, and the executor must report it.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -66,15 +66,14 @@ inline __global__ void unwritten_shared_memory(float* out) {
   out[threadIdx.x] = shared[threadIdx.x];
 }
 
-/// Right in one order of threads only: what it lacks is a barrier.
+/// Correct in one order of threads only: a barrier is missing.
 inline __global__ void race(float* out) {
   auto* const shared = static_cast<float*>(simt::dynamic_shared_memory());
   shared[threadIdx.x] = static_cast<float>(threadIdx.x);
   out[threadIdx.x] = shared[threadIdx.x ^ 33];
 }
 
-/// Wrong where a warp runs ahead: nothing keeps it from writing again what others have still to
-/// read.
+/// Wrong if a warp runs ahead: it may overwrite values that other warps have not read yet.
 inline __global__ void second_barrier_missing(float* out) {
   auto* const shared = static_cast<float*>(simt::dynamic_shared_memory());
   shared[threadIdx.x] = static_cast<float>(threadIdx.x);

@@ -1,5 +1,5 @@
-// What TSan is told, so that it reports races between CUDA threads and nothing else. Without TSan
-// all of this is empty.
+// Annotations for TSan, so that it reports races between CUDA threads and nothing else. Empty
+// without TSan.
 #pragma once
 
 #if defined(__has_feature)
@@ -24,7 +24,8 @@ void AnnotateIgnoreWritesEnd(const char* file, int line);
 
 namespace simt {
 
-/// While one lives, this flow's reads and writes are the executor's bookkeeping, not the kernel's.
+/// While an object exists, TSan ignores this fiber's accesses, because they are the executor's
+/// bookkeeping.
 class bookkeeping {
  public:
 #if defined(SIMT_TSAN_ANNOTATIONS)
@@ -44,7 +45,7 @@ class bookkeeping {
   bookkeeping& operator=(const bookkeeping&) = delete;
 };
 
-/// Something that orders memory: what came before a release is seen after an acquire.
+/// A point that orders memory: writes before a release are visible after an acquire.
 class ordering {
  public:
 #if defined(SIMT_TSAN_ANNOTATIONS)

@@ -1,7 +1,7 @@
-// The host side of CUDA, as far as feaug and its tests call it: memory, streams, graphs, errors.
+// The part of CUDA's host API that feaug and its tests call: memory, streams, graphs, errors.
 //
-// Streams run what they are given at once; a capturing stream keeps it for the graph. What a real
-// capture refuses (allocation, synchronisation) is refused here too.
+// A stream runs its work immediately; a capturing stream stores it for the graph. Calls that a real
+// capture refuses (allocation, synchronisation) fail here, too.
 #pragma once
 
 #include <cstddef>
@@ -58,7 +58,7 @@ struct stream {
   std::unique_ptr<graph> capture;
 };
 
-/// The runtime's next call answers `error` after `calls` calls that succeed: to test that each is
+/// Makes the runtime return `error` after `calls` successful calls, to test that every call is
 /// checked.
 struct planned_failure {
   int calls = -1;
@@ -74,7 +74,7 @@ inline cudaError_t answer(cudaError_t otherwise = cudaSuccess) {
   return planned.error;
 }
 
-/// Runs `work` now, or when the graph that the stream captures is launched.
+/// Runs `work` now or, if the stream is capturing, when its graph is launched.
 inline void submit(stream* on, std::function<void()> work) {
   if (on != nullptr && on->capture != nullptr) {
     on->capture->work.push_back(std::move(work));
@@ -83,16 +83,17 @@ inline void submit(stream* on, std::function<void()> work) {
   }
 }
 
-/// The GPU's generation: the first number of its compute capability.
+/// The GPU's generation: the major number of its compute capability.
 inline int& compute_capability() {
   static int major = 8;
   return major;
 }
 
-/// What an sm_80 can give to a block, and what a kernel may use without asking.
+/// Most dynamic shared memory of a block on sm_80, and what a kernel may use without
+/// cudaFuncSetAttribute.
 inline constexpr int most_dynamic_shared = 163 << 10;
 inline constexpr std::size_t dynamic_shared_without_asking = 48 << 10;
-/// What kernels have asked for.
+/// Limits that cudaFuncSetAttribute has set.
 inline std::map<void (*)(), std::size_t>& allowed_dynamic_shared() {
   static std::map<void (*)(), std::size_t> one;
   return one;

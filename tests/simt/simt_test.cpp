@@ -8,7 +8,7 @@
 namespace simt_test {
 namespace {
 
-/// Device memory of `count` floats, and its way back.
+/// An array of `count` floats in device memory, and its copy on the host.
 class floats {
  public:
   explicit floats(std::size_t count) : count_(count) {
@@ -32,7 +32,8 @@ class floats {
   float* memory_ = nullptr;
 };
 
-/// What the executor says of 64 threads of `kernel`, in every order.
+/// The executor's report on 64 threads of `kernel`: runs it in several orders until one gives no
+/// error ("nothing").
 std::string said_of(void (*kernel)(float*)) {
   std::string said;
   for (const auto order : {simt::schedule::warp_by_warp, simt::schedule::reverse,
@@ -151,7 +152,7 @@ TEST_CASE("a warp that runs ahead shows a missing barrier between warps", "[simt
 }
 
 TEST_CASE("a missing barrier shows in some order", "[simt]") {
-  // (A sanitizer would stop at it: fault.cpp shows that.)
+  // (A sanitizer would abort here; fault.cpp tests that.)
 #if !defined(__SANITIZE_THREAD__)
   bool wrong = false;
   for (const auto order : {simt::schedule::forward, simt::schedule::reverse}) {

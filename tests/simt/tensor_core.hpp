@@ -1,6 +1,6 @@
-// What tensor-core instructions do, in plain C++: small products by the lanes of a warp, loads of
-// their operands, copies that run by the way. The layouts are those of the PTX manual
-// (mma.m16n8k16, ldmatrix), element by element.
+// Tensor-core instructions in plain C++: small matrix products by the lanes of a warp, loads of
+// their operands, asynchronous copies. The layouts are those of the PTX manual (mma.m16n8k16,
+// ldmatrix), element by element.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,9 @@
 
 namespace simt {
 
-/// c += a · b for a 16 × 16, b 16 × 8 of 16-bit elements (two in a word, the lower index in the
-/// lower half; `to_float` reads one). Sums grow in index order, which the hardware does not
-/// promise.
+/// c += a · b, with a 16 × 16 and b 16 × 8 of 16-bit elements (two in a word, the lower index in
+/// the lower half; `to_float` converts one). Sums are added in index order, which the hardware does
+/// not promise.
 template <class ToFloat>
 void multiply_add_16x8x16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
                           const ToFloat& to_float, place at) {
@@ -56,22 +56,23 @@ void multiply_add_16x8x16(float (&c)[4], const std::uint32_t (&a)[4], const std:
   }
 }
 
-/// The hardware faults where these 16 bytes do not begin at a multiple of 16.
+/// The hardware faults if these 16 bytes are not aligned to 16.
 inline void require_aligned(const void* pointer, const char* what, place at) {
   if (reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0) return;
   throw error(std::string(what) + " is not aligned to 16 bytes, at " + at.file + ":" +
               std::to_string(at.line));
 }
 
-/// Begins to copy 16 bytes from global to shared memory; `from` null: zeros.
+/// Starts a copy of 16 bytes from global to shared memory; null `from`: zeros.
 inline void begin_copy_16(void* to, const void* from, place at) {
   require_aligned(to, "the destination of a copy", at);
   require_aligned(from, "the source of a copy", at);
   begin_copy(to, from, 16);
 }
 
-/// Four 8 × 8 tiles of 16-bit elements; lane l says where row l % 8 of tile l / 8 lies. Each lane
-/// gets two neighbouring elements of row lane / 4 of every tile or, transposed, of column lane / 4.
+/// Loads four 8 × 8 tiles of 16-bit elements. Lane l passes the address of row l % 8 of tile l / 8.
+/// Each lane gets two adjacent elements of row lane / 4 of every tile or, transposed, of column
+/// lane / 4.
 inline void load_four_tiles(const void* row, bool transposed, std::uint32_t (&pairs)[4], place at) {
   require_aligned(row, "a tile's row", at);
   const std::uint64_t* const published = warp_meeting(

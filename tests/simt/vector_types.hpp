@@ -1,4 +1,4 @@
-// CUDA's small vector types, as far as kernels here use them.
+// CUDA's small vector types, as far as feaug's kernels use them.
 #pragma once
 
 struct uint3 {

@@ -1,4 +1,4 @@
-// momentum_update against plain loops; momentum_at; and at the edges.
+// Tests of momentum_update and momentum_at: comparison with plain loops, edge cases, bad arguments.
 #include "feaug/cpu/step/momentum_update.hpp"
 
 #include <array>
@@ -20,7 +20,7 @@ using testing::test_matrix;
 
 namespace {
 
-/// m · target + (1 − m) · online, rounded once.
+/// m · target + (1 − m) · online, in double, rounded once to T.
 template <class T, class S>
 test_matrix<T> followed(test_matrix<T> target, const test_matrix<S>& online, double m) {
   for (index_t i = 0; i < target.rows(); ++i) {
@@ -32,7 +32,7 @@ test_matrix<T> followed(test_matrix<T> target, const test_matrix<S>& online, dou
 
 template <class T, class S>
 void check_types() {
-  // Shapes of a network: some packed, some with gaps, some empty.
+  // Parameters of several shapes: packed, with padding, and empty.
   const std::vector<std::array<index_t, 4>> shapes = {{3, 5, 0, 0}, {1, 7, 0, 0}, {4, 1, 2, 0},
                                                       {2, 6, 1, 3}, {0, 4, 0, 0}, {5, 3, 0, 2}};
   std::vector<test_matrix<T>> targets;
@@ -62,7 +62,7 @@ void check_types() {
 
 }  // namespace
 
-TEST_CASE("momentum_update is the formula's", "[momentum_update]") {
+TEST_CASE("momentum_update matches its formula", "[momentum_update]") {
   check_types<double, double>();
   check_types<float, float>();
   check_types<feaug::half, feaug::half>();
@@ -72,7 +72,7 @@ TEST_CASE("momentum_update is the formula's", "[momentum_update]") {
 }
 
 TEST_CASE("momentum_update gives the same bits for any number of threads", "[momentum_update]") {
-  // Longer than a block, with and without gaps.
+  // Longer than a block, with and without padding.
   const auto long_row = test_matrix<float>::normal(1, 70001, 1);
   const auto gaps = test_matrix<float>::normal(400, 100, 2, 3);
   const auto online_row = test_matrix<float>::normal(1, 70001, 3);
@@ -104,26 +104,27 @@ TEST_CASE("momentum_update takes vectors, packed or not", "[momentum_update]") {
   const feaug::vector_view<const float> packed(online.data(), 3);
   feaug::cpu_context ctx{.threads = 1};
   const std::vector<momentum_pair<float>> pairs = {{strided, packed}};
-  // A packed row beside a column with gaps: vectors of one length, whatever their strides.
+  // A strided target and a packed online vector of the same length.
   feaug::momentum_update(ctx, pairs, 0.5);
   CHECK(target == std::vector<float>{2, 77, 3, 77, 4});
 }
 
-TEST_CASE("momentum_update lets a target arrive, and stay", "[momentum_update]") {
+TEST_CASE("momentum_update converges to online and stays there", "[momentum_update]") {
   float target = 0.1F;
   float online = 0.3F;
   feaug::cpu_context ctx{.threads = 1};
   const std::array pairs = {
       momentum_pair<float>(feaug::scalar(target), feaug::vector_view<const float>(&online, 1))};
   for (int step = 0; step < 40000; ++step) feaug::momentum_update(ctx, pairs, 0.9995);
-  // Where it ends a step is below half a unit in the target's last place: 1.5e-8 / 0.0005.
+  // It stops where a step is less than half an ulp of the target: at a difference of
+  // 1.5e-8 / 0.0005 = 3e-5.
   CHECK(target == Approx(0.3).epsilon(2e-4));
   target = 0.3F;
   for (int step = 0; step < 100; ++step) feaug::momentum_update(ctx, pairs, 0.9995);
   CHECK(target == 0.3F);
 }
 
-TEST_CASE("momentum_update at its limits", "[momentum_update]") {
+TEST_CASE("edge cases of momentum_update", "[momentum_update]") {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float infinity = std::numeric_limits<float>::infinity();
   std::vector<float> target = {nan, 1, infinity, 3e38F, 0};
@@ -139,7 +140,7 @@ TEST_CASE("momentum_update at its limits", "[momentum_update]") {
   };
   const auto half_way = update(0.5);
   CHECK((std::isnan(half_way[0]) && std::isnan(half_way[1]) && !std::isfinite(half_way[2])));
-  CHECK(half_way[3] == 0);  // nothing overflows on the way
+  CHECK(half_way[3] == 0);  // no intermediate overflow
   const auto copied = update(0);
   CHECK((copied[0] == 2 && std::isnan(copied[1]) && copied[2] == 2 && copied[3] == -3e38F));
   const auto kept = update(1);
@@ -197,18 +198,18 @@ TEST_CASE("bad arguments of momentum_update", "[momentum_update][misuse]") {
     pairs[1].target = a.view();
     says("pairs[0].target: got memory that overlaps pairs[1].target, wanted memory of its own");
   }
-  SECTION("a target that another follows") {
+  SECTION("a target that is another pair's online") {
     pairs[0].online = b.view();
     says("pairs[1].target: got memory that overlaps pairs[0].online, wanted memory of its own");
   }
-  SECTION("its own online") {
+  SECTION("a target that is its own online") {
     pairs[1].online = b.view();
     says("pairs[1].target: got memory that overlaps pairs[1].online, wanted memory of its own");
   }
 }
 
 TEST_CASE("momentum_update of interleaved targets", "[momentum_update]") {
-  // Two column ranges of one matrix share addresses and no element.
+  // Two column ranges of one matrix: their address ranges overlap, but they share no element.
   test_matrix<float> all(4, 6);
   const auto online = test_matrix<float>::normal(4, 3, 1);
   const auto part = [&](index_t first) {

@@ -1,6 +1,5 @@
-// step: the architectures against their definition, micro-batches against the whole batch, draws,
-// and bad arguments. That all architectures compute what they should is the case files' business
-// (step.json); here it is how the pieces fit together.
+// step: gradients compared with finite differences, micro-batches with the whole batch, draws, and
+// bad arguments. The losses of the architectures are tested with the case file step.json.
 #include "feaug/cpu/step/step.hpp"
 
 #include <catch2/catch.hpp>
@@ -28,7 +27,7 @@ using testing::test_matrix;
 
 namespace {
 
-/// h(x) = tanh(2·x), element by element, with one learned number in front; counts its calls.
+/// h(x) = tanh(factor · x), elementwise. `factor` is learned. Counts calls of forward.
 struct bent_predictor {
   double factor = 2.0;
   double factor_gradient = 0;
@@ -65,7 +64,7 @@ struct views {
 
 }  // namespace
 
-TEST_CASE("a step's gradients are its loss's slopes", "[step]") {
+TEST_CASE("a step's gradients match finite differences of its loss", "[step]") {
   const auto where = GENERATE(architecture::basic, architecture::pre_predictor,
                               architecture::post_predictor, architecture::parallel_predictor);
   const auto how = GENERATE(paradigm::similarity, paradigm::discrimination);
@@ -80,8 +79,8 @@ TEST_CASE("a step's gradients are its loss's slopes", "[step]") {
                                             .temperature = 0.3,
                                             .samples = 2,
                                             .symmetric = symmetric};
-  // With flowing targets every gradient is the slope of the loss; a mask and a partner leave
-  // nothing out.
+  // With flowing targets, the gradients must be the full derivatives of the loss, including the
+  // parts through the mask and the partner rows.
   const auto augmentation =
       feaug::compose(feaug::mask{.keep_probability = 0.7F}, feaug::interpolate{.weight = 0.75F});
   feaug::cpu_context ctx{.threads = 2};
@@ -144,8 +143,9 @@ TEST_CASE("micro-batches of a similarity step add up to the whole batch", "[step
   CHECK(of_parts.factor_gradient == Approx(h.factor_gradient).epsilon(1e-12));
 }
 
-TEST_CASE("with the queue's negatives alone, micro-batches of a discrimination step add up as well",
-          "[step]") {
+TEST_CASE(
+    "without in-batch negatives, micro-batches of a discrimination step add up to the whole batch",
+    "[step]") {
   views v;
   const auto negatives = test_matrix<double>::normal(11, cols, 5);
   feaug::step_options<double> options{.contrast = feaug::contrast::prediction_rows,
@@ -168,7 +168,7 @@ TEST_CASE("with the queue's negatives alone, micro-batches of a discrimination s
   CHECK(sum == Approx(whole).epsilon(1e-13));
   CHECK(testing::relative_error(parts.d1.values(), v.d1.values()) < 1e-12);
 
-  // With in-batch negatives it is another loss: a micro-batch has fewer of them.
+  // With in-batch negatives the loss differs, because a micro-batch has fewer negatives.
   options = {.share = 1.0};
   const double in_batch = feaug::step(ctx, options, stop_gradient(v.z1.view()),
                                       stop_gradient(v.z2.view()), h, feaug::mask{}, {});
@@ -178,7 +178,7 @@ TEST_CASE("with the queue's negatives alone, micro-batches of a discrimination s
   CHECK(2 * half < in_batch);
 }
 
-TEST_CASE("two directions by hand are the symmetric step", "[step]") {
+TEST_CASE("two calls of step_direction equal the symmetric step", "[step]") {
   views v;
   feaug::step_options<double> options{.samples = 2};
   feaug::cpu_context ctx{.threads = 1};
@@ -203,7 +203,7 @@ TEST_CASE("two directions by hand are the symmetric step", "[step]") {
   }
 }
 
-TEST_CASE("the sum over samples is K times their mean; every sample and direction draws anew",
+TEST_CASE("the sum over samples is K times the mean; every sample and direction has its own draws",
           "[step]") {
   views v;
   feaug::cpu_context ctx{.threads = 1};
@@ -219,7 +219,7 @@ TEST_CASE("the sum over samples is K times their mean; every sample and directio
   CHECK(loss(4, sample_reduce::mean, feaug::mask{}) != loss(1, sample_reduce::mean, feaug::mask{}));
   CHECK(loss(4, sample_reduce::mean, feaug::keep_features{}) ==
         Approx(loss(1, sample_reduce::mean, feaug::keep_features{})));
-  // A callable is asked once for each direction and sample.
+  // A callable is called once for each direction and sample.
   std::vector<std::pair<int, int>> asked;
   loss(2, sample_reduce::mean, [&](int direction, int sample) {
     asked.emplace_back(direction, sample);
@@ -228,7 +228,7 @@ TEST_CASE("the sum over samples is K times their mean; every sample and directio
   CHECK(asked == std::vector<std::pair<int, int>>{{0, 0}, {0, 1}, {1, 0}, {1, 1}});
 }
 
-TEST_CASE("a similarity step is negative_cosine with every sample, however many share a pass",
+TEST_CASE("a similarity step is negative_cosine of every sample, for any number of samples",
           "[step]") {
   const int samples = GENERATE(1, 2, 4, 5, 9);
   const auto reduction = GENERATE(feaug::sample_reduce::mean, feaug::sample_reduce::sum);
@@ -264,7 +264,7 @@ TEST_CASE("a similarity step is negative_cosine with every sample, however many 
   CHECK(testing::relative_error(v.d1.values(), d.values()) < 1e-13);
 }
 
-TEST_CASE("the predictor is called as rarely as its place allows", "[step]") {
+TEST_CASE("number of predictor calls per architecture", "[step]") {
   views v;
   feaug::cpu_context ctx{.threads = 1};
   const auto calls = [&](architecture where) {
@@ -279,7 +279,7 @@ TEST_CASE("the predictor is called as rarely as its place allows", "[step]") {
   CHECK(calls(architecture::parallel_predictor) == 2);
 }
 
-TEST_CASE("a side that nothing reaches gets gradient zero, and NaN is passed on", "[step]") {
+TEST_CASE("a view without gradient gets gradient zero, and NaN propagates", "[step]") {
   views v;
   v.d2.fill(std::numeric_limits<double>::quiet_NaN());
   feaug::cpu_context ctx{.threads = 1};
@@ -292,7 +292,7 @@ TEST_CASE("a side that nothing reaches gets gradient zero, and NaN is passed on"
                                differentiable(v.z2.view(), v.d2.view()), h, feaug::mask{}, {})));
 }
 
-TEST_CASE("step names what is wrong, before it writes", "[step]") {
+TEST_CASE("error messages of step, which then writes nothing", "[step]") {
   views v;
   v.d1.fill(5.0);
   feaug::cpu_context ctx{.threads = 1};

@@ -1,4 +1,5 @@
-// W5: mask, noise and mixing of 8192 rows of 2048 features, beside a plain copy of as many bytes.
+// Benchmark W5: mask, noise and mixing of 8192 rows of 2048 features, compared with a device copy
+// of as many bytes.
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/augment/mask.cuh"
 #include "feaug/cuda/augment/mix.cuh"

@@ -1,4 +1,4 @@
-// W2: InfoNCE and the gradients of both sides, 32768 rows of 256 features.
+// Benchmark W2: InfoNCE with the gradients of both sides, 32768 rows of 256 features.
 #include "feaug/cuda/loss/info_nce.cuh"
 #include "support/bench.cuh"
 #include "support/reference.hpp"

@@ -1,5 +1,5 @@
-// W4: MoCo's loss and the queries' gradient: keys and 65536 negatives of 128 features are
-// constants.
+// Benchmark W4: MoCo's loss with the queries' gradient; keys and 65536 negatives of 128 features
+// are constants.
 #include "feaug/cuda/loss/info_nce.cuh"
 #include "support/bench.cuh"
 #include "support/reference.hpp"

@@ -1,4 +1,5 @@
-// W6: BYOL's loss and the prediction's gradient against four targets, 4096 rows of 256 features.
+// Benchmark W6: negative cosine (BYOL) with the prediction's gradient, four targets, 4096 rows of
+// 256 features.
 #include <vector>
 
 #include "feaug/cuda/loss/negative_cosine.cuh"

@@ -1,4 +1,4 @@
-// W1: SimCLR's loss and both gradients, two views of 4096 rows of 128 features.
+// Benchmark W1: NT-Xent (SimCLR) with both gradients, two views of 4096 rows of 128 features.
 #include "feaug/cuda/loss/nt_xent.cuh"
 #include "support/bench.cuh"
 #include "support/reference.hpp"

@@ -1,5 +1,6 @@
-// W3: NNCLR's step without the network: 4096 targets of 256 features find their nearest of 98304
-// queue rows, InfoNCE pulls the predictions to those, the targets join the queue.
+// Benchmark W3: an NNCLR step without the network: a nearest-neighbour search of 4096 targets of
+// 256 features among 98304 queue rows, InfoNCE of the predictions with the neighbours, and
+// enqueueing the targets.
 #include <cstdint>
 #include <vector>
 
@@ -46,7 +47,7 @@ void run(benchmark::State& state, const bench::precision& precision) {
   };
   call();
   bench::verdict is;
-  // Exact means exact, whatever the loss multiplies in.
+  // The search is exact for every product precision of the loss.
   is.close("the neighbours", slots.to_host() == on.want.neighbours ? 0 : 1, 0);
   is.loss(loss.to_host()[0], on.want.loss.loss, precision.tolerance);
   is.close("the gradient by the predictions",

@@ -1,5 +1,5 @@
-// How the benchmarks of the CUDA side are run: refused if the answer is wrong, timed by CUDA events
-// behind a cleared cache.
+// Harness of the CUDA benchmarks: it refuses to time wrong results, and times with CUDA events
+// after the cache was flushed.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -22,25 +22,25 @@ namespace bench {
 using device_test::device_array;
 using device_test::succeed;
 
-/// --small: shapes that a sanitizer or an executor can bear; their times mean nothing.
+/// --small: shapes small enough for a sanitizer or a GPU emulator; their times are meaningless.
 inline bool& small() {
   static bool is_small = false;
   return is_small;
 }
 inline index_t size(index_t full) { return small() ? std::max<index_t>(full / 64, 4) : full; }
 
-/// Calls timed in one benchmark, and the time given is their median.
+/// Timed calls per benchmark; the reported time is their median.
 inline int calls() { return small() ? 2 : 100; }
 
 struct precision {
   std::string name;
   feaug::product_precision products;
   bool tensor_cores;
-  double tolerance;  ///< of losses and gradients, relative to the largest or to the norm
+  double tolerance;  ///< relative error of losses, and of gradients by norm
 };
 
-/// The axis of every workload that multiplies. Tolerances: a few times what operands are rounded
-/// by, to 11 or 8 bits; in fp32 room for sums over 65536 columns.
+/// The precisions of every workload with matrix products. Tolerances are a few times the rounding
+/// error of operands with 11 or 8 bits; fp32 allows for sums over 65536 columns.
 inline std::vector<precision> precisions() {
   using enum feaug::product_precision;
   return {{"fp32", fp32, false, 1e-4},
@@ -67,7 +67,7 @@ class device_matrix {
   device_array<float> memory_;
 };
 
-/// An input and the place for its gradient.
+/// An input and the destination of its gradient.
 class device_operand {
  public:
   explicit device_operand(const matrix& host)
@@ -86,7 +86,7 @@ class device_operand {
   device_matrix gradient_;
 };
 
-/// Two events on a stream.
+/// Times a stretch of a stream with two events.
 class stopwatch {
  public:
   explicit stopwatch(cudaStream_t stream) : stream_(stream) {
@@ -115,8 +115,8 @@ class stopwatch {
   cudaEvent_t end_ = nullptr;
 };
 
-/// Times `call`. Before each one more bytes are written than any second-level cache holds;
-/// meanwhile the host gets ahead, so that what is timed is the GPU's time and not the launching.
+/// Times `call`. Before each call, more bytes are written than an L2 cache holds. During this write
+/// the host enqueues the call, so that launch overhead is not timed.
 template <class Call>
 void time_calls(benchmark::State& state, const feaug::cuda_context& ctx, const Call& call) {
   const device_array<float> other{std::vector<float>(small() ? 1 : std::size_t{64} << 20)};
@@ -135,7 +135,7 @@ void time_calls(benchmark::State& state, const feaug::cuda_context& ctx, const C
   state.counters["scratch_bytes"] = static_cast<double>(ctx.workspace.peak());
 }
 
-/// Whether a benchmark was refused: then the program fails.
+/// Whether a benchmark was refused; the program then fails.
 inline bool& any_refused() {
   static bool refused = false;
   return refused;
@@ -158,7 +158,7 @@ void add(const std::string& name, const Run& run) {
       ->Unit(benchmark::kMicrosecond);
 }
 
-/// Registers what this program measures; each program has one.
+/// Registers the program's benchmarks; each program defines it.
 void register_benchmarks();
 
 }  // namespace bench

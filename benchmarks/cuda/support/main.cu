@@ -1,4 +1,5 @@
-// The benchmarks' main: Google Benchmark's, without a GPU a word that nothing was measured.
+// main of the CUDA benchmarks: Google Benchmark's, with --small. Without a GPU it prints that it
+// skipped.
 #include <cstdio>
 #include <string_view>
 

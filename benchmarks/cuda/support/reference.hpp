@@ -1,5 +1,6 @@
-// What is right: the library's CPU side, which is tested against automatic differentiation, finite
-// differences and case files. Compiled by the host's compiler alone, apart from all CUDA.
+// Reference results from the library's CPU backend, which is tested against automatic
+// differentiation, finite differences and case files. Compiled by the host compiler only,
+// separately from CUDA code.
 #pragma once
 
 #include <vector>
@@ -13,13 +14,13 @@ namespace bench::reference {
 
 struct contrast {
   double loss = 0;
-  matrix by_first = {};   ///< gradient by the first argument; empty if it is stopped
-  matrix by_second = {};  ///< and by the second
+  matrix by_first = {};   ///< gradient w.r.t. the first argument; empty if it is stopped
+  matrix by_second = {};  ///< gradient w.r.t. the second argument
 };
 
 contrast nt_xent(const matrix& a, const matrix& b, double temperature);
 
-/// Both sides differentiable.
+/// Both sides have gradients.
 contrast info_nce(const matrix& queries, const matrix& keys, double temperature);
 
 /// MoCo: keys and negatives are constants, and only `negatives` are negatives.
@@ -28,11 +29,12 @@ contrast moco(const matrix& queries, const matrix& keys, const matrix& negatives
 
 struct nnclr_step {
   std::vector<index_t> neighbours = {};
-  contrast loss = {};   ///< by_second: by the predictions
-  matrix storage = {};  ///< of the queue, after the step
+  contrast loss = {};   ///< by_second: w.r.t. the predictions
+  matrix storage = {};  ///< the queue's storage after the step
 };
 
-/// A full queue of unit rows whose next slot is `cursor`; `storage` as it was before.
+/// The queue is full of unit rows and its next slot is `cursor`; `storage` is its state before the
+/// step.
 nnclr_step nnclr(const matrix& storage, index_t cursor, const matrix& targets,
                  const matrix& predictions, double temperature);
 

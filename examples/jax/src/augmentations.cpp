@@ -1,5 +1,5 @@
-// mask, gaussian_noise and interpolate: draws are a function of seed, step and stream, and nothing
-// is kept between a forward and a backward pass.
+// mask, gaussian_noise and interpolate. Draws depend on seed, step and stream, so that no draws are
+// stored between the forward and the backward pass.
 #if defined(FEAUG_JAX_CUDA)
 #include <feaug/cuda/augment/mask.cuh>
 #include <feaug/cuda/augment/mix.cuh>
@@ -17,8 +17,8 @@
 namespace feaug_jax {
 namespace {
 
-/// The step is an array, which changes without compiling anew; the rest is known when XLA compiles.
-/// `seed` has the bits of feaug's, which is unsigned: JAX has no such attribute above 2⁶³.
+/// The step is an array, so that it may change without recompilation; the rest is known when XLA
+/// compiles. `seed` has the bits of feaug's unsigned seed, since attributes of JAX are signed.
 feaug::random_key key(std::string_view op, const input& step, std::int64_t seed,
                       std::uint16_t stream) {
   const auto* const counter = pairs<std::uint64_t>(op, "step", step, 1);
@@ -83,7 +83,7 @@ ffi::Error interpolate_backward(caller from, input by_out, input step, output by
     with_element(op, "grad_out", by_out, [&](auto element) {
       using T = decltype(element);
       const matrix_view<const T> gradient = matrix<T>(op, "grad_out", by_out);
-      // Of x only its shape is read, which is the gradient's.
+      // Only the shape of x is read, so the gradient stands in for it.
       feaug::augment_backward(
           ctx, mix(distribution, first, second),
           feaug::differentiable(gradient, matrix<T>(op, "gradient of x", *by_x)),

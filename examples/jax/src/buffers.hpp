@@ -33,7 +33,7 @@ constexpr ffi::DataType type_of() {
   if constexpr (std::is_same_v<T, std::uint32_t>) return ffi::U32;
 }
 
-/// A buffer's elements, if they are T.
+/// The elements of a buffer; throws if they are not T.
 template <class T>
 T* elements(std::string_view op, std::string_view argument, const ffi::AnyBuffer& buffer) {
   if (buffer.element_type() != type_of<T>()) {
@@ -59,7 +59,8 @@ vector_view<T> vector(std::string_view op, std::string_view argument,
   return {elements<T>(op, argument, buffer), static_cast<index_t>(buffer.element_count())};
 }
 
-/// JAX has no integers of 64 bits unless asked: there they are pairs of 32, the lower one first.
+/// By default JAX has no 64-bit integers; they are passed as pairs of 32-bit words, the lower word
+/// first.
 template <class T>
 requires(sizeof(T) == 8) T* pairs(std::string_view op, std::string_view argument,
                                   const ffi::AnyBuffer& buffer, index_t count) {
@@ -69,7 +70,7 @@ requires(sizeof(T) == 8) T* pairs(std::string_view op, std::string_view argument
   return reinterpret_cast<T*>(words.data);
 }
 
-/// An input whose gradient goes to `gradient`; where none is wanted, that is an empty result.
+/// An input whose gradient goes to `gradient`, which is an empty result if none is requested.
 template <class T>
 feaug::operand<T, 2, space> side(std::string_view op, std::string_view argument,
                                  const ffi::AnyBuffer& value,
@@ -79,7 +80,7 @@ feaug::operand<T, 2, space> side(std::string_view op, std::string_view argument,
   return feaug::differentiable(view, matrix<T>(op, argument, *gradient));
 }
 
-/// Calls body(T{}) for the type of the buffer's elements.
+/// Calls body(T{}) with the element type T of the buffer.
 template <class Body>
 void with_element(std::string_view op, std::string_view argument, const ffi::AnyBuffer& buffer,
                   const Body& body) {

@@ -1,4 +1,4 @@
-// Handlers for JAX's CPU platform: contexts that calls borrow.
+// CPU backend of the handlers: a pool of contexts.
 #pragma once
 
 #include <xla/ffi/api/ffi.h>
@@ -16,11 +16,11 @@ namespace feaug_jax {
 
 using context = feaug::cpu_context;
 
-/// What a handler is told of its call, besides its arguments: on the CPU nothing.
+/// Information about the call for a handler, besides its arguments: none on the CPU.
 struct caller {};
 
-/// Contexts that no call uses at the moment. XLA calls from any of its threads, in turn: were a
-/// context each thread's own, scratch memory and workers would be kept once for every core.
+/// A pool of idle contexts. XLA calls handlers from any of its threads: with one context per
+/// thread, scratch memory and worker threads would be kept once for every core.
 class idle_contexts {
  public:
   std::unique_ptr<context> take() {
@@ -40,14 +40,14 @@ class idle_contexts {
   std::vector<std::unique_ptr<context>> contexts_;
 };
 
-/// Runs body(context).
+/// Runs body(context) with a context from the pool.
 template <class Body>
 void lend_context(const caller& /*from*/, const Body& body) {
-  // Never destroyed: XLA's threads may still run when the process' static objects go.
+  // Never destroyed, since XLA's threads may still run when static objects are destroyed.
   static idle_contexts& idle = *new idle_contexts;
   std::unique_ptr<context> lent = idle.take();
   lent->threads = threads;
-  body(*lent);  // a context whose call threw goes with it
+  body(*lent);  // if it throws, the context is destroyed
   idle.give_back(std::move(lent));
 }
 

@@ -1,4 +1,4 @@
-// Handlers for JAX's CUDA platform: XLA's stream, XLA's memory.
+// CUDA backend of the handlers: XLA's stream and XLA's scratch memory.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -15,31 +15,31 @@ namespace feaug_jax {
 
 using context = feaug::cuda_context;
 
-/// What a handler is told of its call, besides its arguments.
+/// Information about the call for a handler, besides its arguments.
 struct caller {
   cudaStream_t stream;
   xla::ffi::ScratchAllocator scratch;
 };
 
-/// Scratch memory from XLA, so that none lies idle beside XLA's own between calls.
+/// Scratch memory from XLA, so that feaug keeps no memory of its own between calls.
 class xla_memory : public feaug::device_memory_resource {
  public:
   explicit xla_memory(xla::ffi::ScratchAllocator& scratch) : scratch_(scratch) {}
   void* allocate(std::size_t bytes, cudaStream_t /*stream*/) override {
     return scratch_.Allocate(bytes, 256).value_or(nullptr);
   }
-  /// XLA takes everything back when the handler returns; what it gives to others is used on the
-  /// same stream, and so after this call's work.
+  /// XLA frees everything when the handler returns. It reuses the memory on the same stream, and
+  /// therefore after this call's kernels.
   void deallocate(void* /*memory*/, std::size_t /*bytes*/, cudaStream_t /*stream*/) override {}
 
  private:
   xla::ffi::ScratchAllocator& scratch_;
 };
 
-/// Runs body(context).
+/// Runs body(context) with a context for this call.
 template <class Body>
 void lend_context(caller& from, const Body& body) {
-  // What is dear to make, for each of this thread's devices.
+  // The cuBLAS handles of this thread, one per device, since they are expensive to create.
   thread_local std::map<int, decltype(context::cublas)> handles;
   int device = 0;
   feaug::cuda::succeed("feaug_jax", "cudaGetDevice", cudaGetDevice(&device));

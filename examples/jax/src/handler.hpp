@@ -1,5 +1,5 @@
-// What every handler stands on: a context lent for the call, exceptions as XLA's errors, a symbol
-// that Python finds.
+// Common code of the handlers: a context for the call, conversion of exceptions to XLA errors, and
+// an exported symbol for Python.
 #pragma once
 
 #include <xla/ffi/api/ffi.h>
@@ -17,8 +17,8 @@ namespace feaug_jax {
 
 namespace ffi = xla::ffi;
 
-/// Runs body(context). Nothing is thrown through XLA, which is compiled without exceptions: what
-/// feaug refuses is an invalid argument, with feaug's text.
+/// Runs body(context). Exceptions become XLA errors, since XLA is compiled without exceptions;
+/// argument errors of feaug become InvalidArgument with feaug's message.
 template <class Body>
 ffi::Error answer(caller& from, const Body& body) noexcept {
   try {
@@ -35,7 +35,7 @@ ffi::Error answer(caller& from, const Body& body) noexcept {
 
 }  // namespace feaug_jax
 
-// The libraries hide all symbols but these.
+// The libraries hide all symbols except these.
 #define FEAUG_JAX_HANDLER(symbol, function, binding)                                           \
   extern "C" __attribute__((visibility("default"))) XLA_FFI_Error* symbol(XLA_FFI_CallFrame*); \
   XLA_FFI_DEFINE_HANDLER_SYMBOL(symbol, function, binding)

@@ -1,4 +1,4 @@
-// info_nce, nt_xent and negative_cosine: a loss, and the gradients that are wanted.
+// info_nce, nt_xent and negative_cosine: the loss and the requested gradients.
 #include <type_traits>
 
 #if defined(FEAUG_JAX_CUDA)
@@ -16,7 +16,7 @@
 namespace feaug_jax {
 namespace {
 
-/// A temperature is an array, so that it may change from step to step, or be learnt.
+/// A temperature. It is an array, so that it may change between steps or be learnable.
 template <class T>
 feaug::operand<feaug::compute_t<T>, 1, space> number(std::string_view op, std::string_view argument,
                                                      const input& value, output& gradient) {

@@ -13,7 +13,7 @@
 namespace feaug_jax {
 namespace {
 
-/// `counters`: the cursor, then the size.
+/// The queue with these rows; `counters` has the cursor, then the size.
 template <class T>
 feaug::support_queue<T, space> queue(std::string_view op, const input& rows,
                                      const input& counters) {
@@ -37,8 +37,8 @@ ffi::Error nearest(caller from, input rows, input counters, input queries, outpu
   });
 }
 
-/// `rows` and `counters` are the results, too: XLA sees to it that nobody else wants what they
-/// held. What is given besides is not read: it makes XLA compute it first.
+/// `rows` and `counters` are also the results (aliased): XLA ensures that their old values are no
+/// longer needed. The remaining arguments are not read; they make XLA compute them first.
 ffi::Error enqueue(caller from, input rows, input counters, input batch,
                    ffi::RemainingArgs /*after*/, output rows_after, output counters_after) {
   return answer(from, [&](context& ctx) {

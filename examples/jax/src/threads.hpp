@@ -1,11 +1,11 @@
-// How many threads an operator may use on the CPU.
+// The number of threads of an operator on the CPU.
 #pragma once
 
 #include <atomic>
 
 namespace feaug_jax {
 
-/// 0: as many as the machine has. Read at the beginning of every call; no result depends on it.
+/// 0: as many as the machine has. Read at the start of every call; results do not depend on it.
 inline std::atomic<int> threads{0};
 
 }  // namespace feaug_jax

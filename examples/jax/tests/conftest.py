@@ -9,7 +9,7 @@ jax.config.update("jax_enable_x64", True)
 
 @pytest.fixture
 def rows():
-    """rows(n, d, dtype): normal numbers, others at every call."""
+    """rows(n, d, dtype): normal random numbers, different at every call."""
     generator = np.random.default_rng(7)
 
     def draw(n, d, dtype=np.float64):
@@ -20,7 +20,7 @@ def rows():
 
 @pytest.fixture
 def refuses():
-    """refuses(call, *parts): whether the call fails with a message that has all parts."""
+    """refuses(call, *parts): whether the call fails with a message that contains all parts."""
 
     def check(call, *parts, error=jax.errors.JaxRuntimeError):
         with pytest.raises(error) as raised:

@@ -48,7 +48,7 @@ def test_draws_do_not_depend_on_threads(rows, augment):
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 @pytest.mark.parametrize("augment", AUGMENTATIONS)
 def test_gradient_is_the_transpose(rows, augment, dtype):
-    """Each is a linear function of x plus a constant: its matrix comes from ones, column by column."""
+    """Each is linear in x plus a constant: unit vectors give its matrix, column by column."""
     n, d = 5, 4
     x, g = rows(n, d, dtype), rows(n, d, dtype)
     draw = partial(augment, seed=3, step=1)

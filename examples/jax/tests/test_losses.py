@@ -1,4 +1,4 @@
-"""Losses and their gradients beside the formulas in jax.numpy."""
+"""Losses and their gradients against the formulas in jax.numpy."""
 
 import re
 
@@ -113,7 +113,7 @@ def test_the_cotangent_multiplies(rows, loss, plain):
 
 
 def results_of_the_call(function, *arguments):
-    """What the one call of feaug in a function gives: shapes and types, as XLA writes them."""
+    """Shapes and types of the results of a function's only call of feaug, in XLA's notation."""
     program = jax.jit(function).lower(*arguments).as_text()
     (results,) = re.findall(r"custom_call @feaug_.*-> \((.*)\)$", program, re.MULTILINE)
     return results.split(", ")
@@ -130,7 +130,7 @@ def test_a_stopped_side_has_no_gradient_and_costs_none(rows, loss):
         by_a, by_b = jax.grad(function, argnums=(0, 1))(a, b)
         np.testing.assert_allclose(by_a, jax.grad(loss)(a, b), rtol=1e-12, atol=1e-15)
         assert np.all(by_b == 0)
-    # The loss, then a gradient for each argument: an empty one is not made.
+    # The loss, then a gradient for each argument; an empty one is not computed.
     loss_alone, made, not_made = "tensor<f64>", "tensor<12x6xf64>", "tensor<0xf64>"
     for function, *wanted in (
         (loss, not_made, not_made),

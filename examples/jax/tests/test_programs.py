@@ -1,4 +1,7 @@
-"""Programs as a user runs them, without 64-bit numbers: the example, and the README's."""
+"""Runs train.py, the README's code and a two-device program, each as a user would.
+
+Each runs in a process of its own with JAX's defaults (jax_enable_x64 off, unlike the other tests).
+"""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""enqueue and nearest beside plain NumPy."""
+"""enqueue and nearest against plain NumPy."""
 
 import jax
 import jax.numpy as jnp

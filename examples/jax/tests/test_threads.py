@@ -1,4 +1,4 @@
-"""How many threads there are, and that nothing else depends on it."""
+"""The number of threads, and that results do not depend on it."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def test_threads_change_no_bit(rows):
 
 
 def test_calls_at_the_same_time(rows):
-    """XLA runs what does not depend on each other on several threads."""
+    """XLA runs independent calls on several threads."""
     sides = [(rows(300, 32), rows(300, 32)) for _ in range(8)]
     together = jax.jit(lambda sides: [info_nce(a, b) for a, b in sides])(sides)
     for value, (a, b) in zip(together, sides):
@@ -66,7 +66,7 @@ def test_the_environment_says_how_many():
     for threads in ("1", "4"):
         started = run(STARTED, threads)
         assert started.returncode == 0, started.stderr
-        # The caller's is one of them.
+        # The caller's thread is one of them.
         assert int(started.stdout) == int(threads) - 1
 
 

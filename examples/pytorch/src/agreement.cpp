@@ -1,4 +1,4 @@
-// Losses by which views agree: negative_cosine, barlow_twins, vicreg, hypersphere.
+// Losses of the agreement of two views: negative_cosine, barlow_twins, vicreg, hypersphere.
 #if defined(FEAUG_TORCH_CUDA)
 #include <feaug/cuda/loss/barlow_twins.cuh>
 #include <feaug/cuda/loss/hypersphere.cuh>
@@ -25,7 +25,7 @@ void negative_cosine(const caller& from, const loss_call& call, bool simsiam) {
   });
 }
 
-/// A loss of all rows of a and b, which have no weights: the gradient by the loss is a cotangent.
+/// A loss of all rows of a and b without row weights: by_loss is passed as the cotangent.
 template <class WithGradients, class Backward>
 void run_batch_loss(const caller& from, std::string_view op, const loss_call& call,
                     const WithGradients& with_gradients, const Backward& backward) {

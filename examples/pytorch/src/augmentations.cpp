@@ -1,5 +1,5 @@
-// Augmentations of features: draws are a function of seed, step and stream, and nothing is kept
-// between a forward and a backward pass.
+// Augmentations of features. Draws depend on seed, step and stream, so that no draws are stored
+// between the forward and the backward pass.
 #if defined(FEAUG_TORCH_CUDA)
 #include <feaug/cuda/augment/l2_normalize.cuh>
 #include <feaug/cuda/augment/mask.cuh>
@@ -61,7 +61,7 @@ Mix mix_of(const augmentation& given) {
   }
 }
 
-/// Calls alone(policy) for what has no partner, mixed(policy) for what has one.
+/// Calls mixed(policy) for kinds with a partner, and alone(policy) for the others.
 template <class Alone, class Mixed>
 void with_policy(const augmentation& given, const Alone& alone, const Mixed& mixed) {
   if (given.kind == "mask") return alone(mask_of(given));

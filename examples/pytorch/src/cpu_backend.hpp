@@ -1,4 +1,4 @@
-// Kernels on the CPU: a context for each thread that calls.
+// CPU backend: one context per calling thread.
 #pragma once
 
 #include <feaug/cpu/core/context.hpp>

@@ -1,4 +1,4 @@
-// Kernels on a GPU: PyTorch's current stream, memory of PyTorch's caching allocator.
+// GPU backend: PyTorch's current stream, and memory of PyTorch's caching allocator.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -15,8 +15,8 @@ namespace feaug_torch {
 
 using context = feaug::cuda_context;
 
-/// Scratch memory that goes back when the call returns: what PyTorch then puts there is used on the
-/// same stream, and so after this call's work.
+/// Scratch memory that is returned at the end of the call. PyTorch reuses it on the same stream,
+/// and therefore after this call's kernels.
 class caching_memory : public feaug::device_memory_resource {
  public:
   explicit caching_memory(const caller& from) : from_(from) {}
@@ -31,10 +31,10 @@ class caching_memory : public feaug::device_memory_resource {
   const caller& from_;
 };
 
-/// Runs body(context).
+/// Runs body(context) with a context for this call.
 template <class Body>
 void lend_context(const caller& from, const Body& body) {
-  // What is dear to make, for each of this thread's devices.
+  // The cuBLAS handles of this thread, one per device, since they are expensive to create.
   thread_local std::map<int, decltype(context::cublas)> handles;
   int device = 0;
   feaug::cuda::succeed("feaug_torch", "cudaGetDevice", cudaGetDevice(&device));

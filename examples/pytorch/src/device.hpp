@@ -1,4 +1,4 @@
-// Where a call runs: PyTorch's current device, stream and memory, or its number of threads.
+// The device of a call: PyTorch's current device, stream and allocator, or its number of threads.
 #pragma once
 
 #if defined(FEAUG_TORCH_CUDA)
@@ -21,7 +21,7 @@ inline void* allocate(std::size_t bytes) {
 inline void deallocate(void* memory) {
   c10::GetAllocator(at::DeviceType::CUDA)->raw_deallocate(memory);
 }
-/// For as long as it lives a tensor's device is the current one.
+/// Makes the device of a tensor the current device during its lifetime.
 class on_device_of {
  public:
   explicit on_device_of(const at::Tensor& x)

@@ -1,5 +1,6 @@
-// What PyTorch's side (operators.cpp) and feaug's side (losses.cpp, …) say to each other. Neither
-// sees the other's headers, so that nvcc compiles feaug alone and each is compiled once.
+// The interface between the PyTorch code (operators.cpp) and the feaug code (contrast.cpp, …).
+// Neither includes the other's headers, so that nvcc compiles only feaug, and each is compiled
+// once.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +12,7 @@ namespace feaug_torch {
 
 enum class element_type { float16, bfloat16, float32, float64, int64 };
 
-/// A tensor's memory: rows of elements side by side. Absent: no data, no rows.
+/// The memory of a tensor: rows of contiguous elements. Absent: no data, no rows.
 struct buffer {
   void* data = nullptr;
   element_type type = element_type::float32;
@@ -20,13 +21,13 @@ struct buffer {
   std::int64_t row_stride = 0;
 };
 
-/// An input, and where its gradient goes; no gradient: it is a constant.
+/// An input and the destination of its gradient. Without a gradient it is a constant.
 struct side {
   buffer value;
   buffer gradient;
 };
 
-/// On whose behalf a kernel runs.
+/// The execution resources of a call: stream and allocator, or the number of threads.
 struct caller {
 #if defined(FEAUG_TORCH_CUDA)
   void* stream = nullptr;
@@ -37,8 +38,9 @@ struct caller {
 #endif
 };
 
-/// What every loss is given: matrices and numbers that have gradients, one element for the loss.
-/// `by_loss`, if present, has one element, and multiplies all gradients (and may the loss).
+/// Arguments of every loss: matrices and numbers with gradients, and one element for the loss.
+/// `by_loss`, if present, has one element and multiplies all gradients; it may also multiply the
+/// loss.
 struct loss_call {
   std::span<const side> matrices;
   std::span<const side> numbers;
@@ -60,7 +62,7 @@ void vicreg(const caller& from, const loss_call& call, double invariance, double
             double covariance, double eps);
 void hypersphere(const caller& from, const loss_call& call, double t, double lam, double alpha);
 
-/// What an augmentation draws from: `step` is an element in the caller's memory, or in the host's.
+/// The key of the draws of an augmentation. `step` is an element in device or host memory.
 struct draw_key {
   std::int64_t seed = 0;
   const std::int64_t* step = nullptr;
@@ -69,7 +71,7 @@ struct draw_key {
   std::int64_t row_offset = 0;
 };
 
-/// `kind` names it. What the numbers mean depends on it: see augmentations.cpp.
+/// The meaning of the numbers depends on `kind`: see augmentations.cpp.
 struct augmentation {
   std::string_view kind;
   std::int64_t option = 0;
@@ -77,7 +79,7 @@ struct augmentation {
   double second = 0;
 };
 
-/// Without a partner a mix takes rows of x in a drawn order.
+/// Without a partner, a mix uses the rows of x in a random permutation.
 void augment(const caller& from, const augmentation& policy, const draw_key& key, const buffer& x,
              const buffer& partner, const buffer& out);
 void augment_backward(const caller& from, const augmentation& policy, const draw_key& key,
@@ -85,7 +87,7 @@ void augment_backward(const caller& from, const augmentation& policy, const draw
 void l2_normalize(const caller& from, const buffer& x, const buffer& out);
 void l2_normalize_backward(const caller& from, const side& x, const buffer& by_out);
 
-/// A queue, or with no counters any matrix.
+/// A queue, or any matrix if the counters are null.
 struct support {
   buffer rows;
   std::int64_t* cursor = nullptr;
@@ -98,7 +100,7 @@ void enqueue(const caller& from, const support& queue, const buffer& batch, cons
 void nearest(const caller& from, const support& queue, const buffer& queries, std::int64_t k,
              const buffer& values, const buffer& indices, const buffer& similarities);
 
-/// targets[i] follows online[i], of the same type and size.
+/// targets[i] = momentum · targets[i] + (1 − momentum) · online[i], of the same type and size.
 void momentum_update(const caller& from, std::span<const buffer> targets,
                      std::span<const buffer> online, double momentum);
 

@@ -1,4 +1,4 @@
-// What the files of losses share: a call's arguments as feaug's, for the type of its elements.
+// Shared by the files of losses: converts the arguments of a call to feaug's types.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace feaug_torch {
 
-/// A call with elements T, and what its matrices are called in messages.
+/// A call with elements T, and the names of its arguments for messages.
 template <class T>
 class typed_call {
  public:
@@ -22,7 +22,7 @@ class typed_call {
   [[nodiscard]] operand<T> matrix(std::size_t at) const {
     return side_of<T>(op_, names_[at], call_.matrices[at]);
   }
-  /// A temperature, a scale, a bias; empty where a plain number is given instead.
+  /// A temperature, a scale or a bias; empty if a plain number is given instead.
   [[nodiscard]] operand<number_type, 1> number(std::size_t at) const {
     return number_of<number_type>(op_, names_[call_.matrices.size() + at], call_.numbers[at]);
   }
@@ -35,7 +35,7 @@ class typed_call {
   [[nodiscard]] vector_view<const number_type> by_loss() const {
     return vector<number_type>(op_, "by_loss", call_.by_loss);
   }
-  /// The gradient by the loss as the weight of each of its rows: in float, before any gradient is
+  /// by_loss as the weight of every row, so that it multiplies in float, before gradients are
   /// rounded to 16 bits.
   [[nodiscard]] vector_view<const number_type> weights(index_t rows) const {
     vector_view<const number_type> all = by_loss();

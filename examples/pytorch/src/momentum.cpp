@@ -1,4 +1,5 @@
-// momentum_update: all tensors of a network in one call.
+// The momentum_update operator: updates a momentum (EMA target) network from the online network,
+// all parameters in one call: target = momentum · target + (1 − momentum) · online.
 #if defined(FEAUG_TORCH_CUDA)
 #include <feaug/cuda/step/momentum_update.cuh>
 #else

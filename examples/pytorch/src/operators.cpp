@@ -1,5 +1,5 @@
-// The operators as torch.ops.feaug has them. How they differentiate, and what they are without
-// data, is Python's to say (_losses.py, _augmentations.py, _queue.py).
+// The operators of torch.ops.feaug. Python registers their autograd and fake formulas (_losses.py,
+// _augmentations.py, _queue.py).
 #include <torch/library.h>
 
 #include <array>
@@ -15,7 +15,7 @@
 namespace feaug_torch {
 namespace {
 
-/// What feaug refuses is a ValueError, with feaug's text.
+/// Runs body; argument errors of feaug become a ValueError with feaug's message.
 template <class Body>
 void run_on(const Tensor& x, const Body& body) {
   const on_device_of place(x);
@@ -41,8 +41,8 @@ auto tuple_of(const std::vector<Tensor>& results, std::index_sequence<I...> /*wh
   return std::make_tuple(results[I]...);
 }
 
-/// Runs kernel(caller, call). Gives the loss, then a gradient for every matrix and number: an empty
-/// tensor where none is wanted.
+/// Runs kernel(caller, call). Returns the loss, then a gradient for every matrix and number: an
+/// empty tensor if it is not requested.
 template <std::size_t Matrices, std::size_t Numbers, class Kernel>
 auto run_loss(const char* op, const std::array<named, Matrices>& matrices,
               const std::array<named, Numbers>& numbers, const optional_tensor& labels,
@@ -168,8 +168,8 @@ auto hypersphere_operator(const Tensor& a, const Tensor& b, double t, double lam
       [&](const caller& from, const loss_call& call) { hypersphere(from, call, t, lam, alpha); });
 }
 
-/// gradient · by_loss, of an x that it is the gradient by; 16 bits are multiplied in float, which
-/// holds a GradScaler's factor.
+/// gradient · by_loss for the gradient with respect to x. 16-bit gradients are multiplied in float,
+/// since the factor of GradScaler may exceed their range.
 Tensor scaled_operator(const Tensor& gradient, const Tensor& by_loss, const Tensor& /*x*/) {
   return gradient.to(by_loss.scalar_type()).mul(by_loss).to(gradient.scalar_type());
 }
@@ -242,8 +242,8 @@ std::tuple<Tensor, Tensor> augment_backward_operator(
   return {by_x, by_partner};
 }
 
-/// A copy of the step that compilers take for more than a copy: it is drawn for once more in the
-/// backward pass, when the counter has gone on.
+/// A copy of the step as an opaque operator, so that compilers do not replace it by the counter:
+/// the backward pass needs this step after the counter has advanced.
 Tensor drawn_step_operator(const Tensor& step) { return step.clone(); }
 
 Tensor l2_normalize_operator(const Tensor& x) {
@@ -267,10 +267,10 @@ Tensor l2_normalize_backward_operator(const Tensor& by_out, const Tensor& x) {
 
 // Queue and momentum.
 
-/// Whoever has saved the tensor for a backward pass is to be told that it is another now.
+/// Marks a tensor as modified, so that autograd detects its use as a saved tensor.
 void has_changed(const Tensor& x) { x.unsafeGetTensorImpl()->bump_version(); }
 
-/// A tensor that is written where it lies.
+/// A tensor that is written in place.
 buffer in_place(const char* op, const char* name, const Tensor& x, const at::Device& device) {
   TORCH_CHECK_VALUE(x.is_contiguous(), op, ": ", name, ": got strides ", x.strides(),
                     ", wanted a contiguous tensor, since it is written");
@@ -349,7 +349,7 @@ void momentum_update_operator(at::TensorList targets, at::TensorList online, dou
                       target.strides(), ", wanted memory without gaps, since it is written");
     TORCH_CHECK_VALUE(online[i].sizes() == target.sizes(), op, ": online: got shape ",
                       online[i].sizes(), ", wanted ", target.sizes(), " as its target");
-    // Both in the target's order and type; a copy where the online tensor has another.
+    // Both need the layout and type of the target; otherwise the online tensor is copied.
     Tensor source = online[i];
     if (source.strides() != target.strides() || source.scalar_type() != target.scalar_type()) {
       source = at::empty_strided(target.sizes(), target.strides(), target.options());
@@ -358,7 +358,7 @@ void momentum_update_operator(at::TensorList targets, at::TensorList online, dou
     to.push_back(flat("targets", target));
     of.push_back(flat("online", alive.emplace_back(source)));
   }
-  // A kernel is of one type.
+  // One call for each run of tensors with the same type.
   for (std::size_t begin = 0; begin < to.size();) {
     std::size_t end = begin;
     while (end < to.size() && to[end].type == to[begin].type) ++end;
@@ -375,7 +375,7 @@ void momentum_update_operator(at::TensorList targets, at::TensorList online, dou
 
 #if !defined(FEAUG_TORCH_CUDA)
 TORCH_LIBRARY(feaug, m) {
-  // Of a loss: what may be differentiated by, then what not, then which gradients are wanted, and
+  // Arguments of a loss: differentiable ones, then the others, then the requested gradients, and
   // by_loss, which multiplies them.
   m.def(
       "info_nce(Tensor queries, Tensor keys, Tensor? negatives, Tensor? learnable_temperature, "

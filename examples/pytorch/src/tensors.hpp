@@ -45,8 +45,7 @@ inline void check_place(const char* op, const char* name, const Tensor& x,
                     ", wanted ", device);
 }
 
-/// A tensor and its memory. Nothing is copied unless features do not lie side by side, or rows
-/// overlap.
+/// A tensor and its memory. It is copied only if features are not contiguous, or if rows overlap.
 class held {
  public:
   held() = default;
@@ -66,7 +65,7 @@ class held {
     return of;
   }
 
-  /// All elements, one after the other.
+  /// All elements, contiguous.
   static held vector(const char* op, const char* name, const Tensor& x, const at::Device& device) {
     check_place(op, name, x, device);
     held of;

@@ -1,4 +1,5 @@
-// Buffers as feaug's views and operands.
+// Converts the PyTorch extension's untyped buffers (pointer, element type, shape) to feaug's typed
+// views and operands (an operand is an input and where its gradient goes).
 #pragma once
 
 #include <cstdint>
@@ -53,7 +54,7 @@ constexpr element_type type_of() {
   if constexpr (std::is_same_v<T, std::int64_t>) return element_type::int64;
 }
 
-/// A buffer's elements, if they are T; of an absent one null.
+/// The elements of a buffer; throws if they are not T. Null for an absent buffer.
 template <class T>
 T* elements(std::string_view op, std::string_view argument, const buffer& from) {
   if (from.data != nullptr && from.type != type_of<T>())
@@ -66,7 +67,7 @@ matrix_view<T> matrix(std::string_view op, std::string_view argument, const buff
   return {elements<T>(op, argument, from), from.rows, from.cols, from.row_stride};
 }
 
-/// An array of one axis: one column.
+/// An array with one axis; its buffer has one column.
 template <class T>
 vector_view<T> vector(std::string_view op, std::string_view argument, const buffer& from) {
   vector_view<T> all(elements<T>(op, argument, from), from.rows);
@@ -88,7 +89,7 @@ operand<T, 1> number_of(std::string_view op, std::string_view argument, const si
   return feaug::differentiable(value, vector<T>(op, argument, from.gradient));
 }
 
-/// Calls body(element_of<T>) for the type of the buffer's elements.
+/// Calls body(element_of<T>) with the element type T of the buffer.
 template <class Body>
 void with_element(std::string_view op, std::string_view argument, const buffer& from,
                   const Body& body) {

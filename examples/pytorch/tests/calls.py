@@ -1,11 +1,11 @@
-"""A call of every function, for tests that hold for all of them."""
+"""One call of every function, for tests that apply to all of them."""
 
 import feaug_torch as ft
 import torch
 
 
 def functions(rows):
-    """Every function of two matrices (9 × 6), by name; rows(n, d) gives the constants."""
+    """Every function of two matrices (9 × 6), by name; rows(n, d) makes the constants."""
     labels, partner, support = torch.arange(9) % 3, rows(9, 6), rows(20, 6)
     losses = {
         "info_nce": lambda x, y: ft.info_nce(x, y),

@@ -4,7 +4,7 @@ import torch
 
 @pytest.fixture
 def rows():
-    """rows(n, d, dtype): normal numbers, others at every call."""
+    """rows(n, d, dtype): normal random numbers, different at every call."""
     generator = torch.Generator().manual_seed(7)
 
     def draw(n, d, dtype=torch.float64):
@@ -15,7 +15,7 @@ def rows():
 
 @pytest.fixture
 def refuses():
-    """refuses(call, *parts): the call fails with a message that has all parts."""
+    """refuses(call, *parts): the call fails with a message that contains all parts."""
 
     def check(call, *parts, error=(RuntimeError, ValueError, TypeError)):
         with pytest.raises(error) as raised:
@@ -28,7 +28,7 @@ def refuses():
 
 @pytest.fixture(autouse=True)
 def _reproducible():
-    """PyTorch then fills new tensors with NaN, and what an operator leaves unwritten is seen."""
+    """Makes PyTorch fill new tensors with NaN, so that elements left unwritten are detected."""
     torch.manual_seed(1)
     torch.use_deterministic_algorithms(True)
     yield

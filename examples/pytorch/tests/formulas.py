@@ -1,4 +1,4 @@
-"""The losses as their papers write them, in plain PyTorch: what feaug_torch is held against."""
+"""Reference losses in plain PyTorch, as written in their papers."""
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,7 @@ def unit(x):
 
 
 def info_nce(queries, keys, negatives=None, temperature=0.1, positive_offset=0):
-    """Row i finds key i + positive_offset among all keys, and negatives."""
+    """The positive of row i is key i + positive_offset, among all keys and negatives."""
     columns = keys if negatives is None else torch.cat([keys, negatives])
     logits = unit(queries) @ unit(columns).T / temperature
     return F.cross_entropy(logits, torch.arange(len(queries)) + positive_offset)
@@ -21,14 +21,14 @@ def symmetric_info_nce(queries, keys, temperature=0.1):
 
 
 def moco(queries, keys, negatives, temperature=0.5):
-    """A row's own key, and the bank's rows: the other keys of the batch are no negatives."""
+    """Logits of a row's own key and the rows of the bank; no in-batch negatives."""
     positive = (unit(queries) * unit(keys)).sum(1, keepdim=True)
     logits = torch.cat([positive, unit(queries) @ unit(negatives).T], dim=1) / temperature
     return F.cross_entropy(logits, torch.zeros(len(queries), dtype=torch.long))
 
 
 def _pairs_of_two_views(z0, z1, temperature):
-    """2N × 2N logits without their diagonal, and which column is row i's other view."""
+    """2N × 2N logits with the diagonal excluded, and the column of row i's other view."""
     n = len(z0)
     z = unit(torch.cat([z0, z1]))
     own = torch.eye(2 * n, dtype=torch.bool)
@@ -41,7 +41,7 @@ def nt_xent(z0, z1, temperature=0.5):
 
 
 def dcl(z0, z1, temperature=0.1, sigma=None):
-    """NT-Xent without the positive in the denominator; sigma: weighted as DCLW does."""
+    """NT-Xent without the positive in the denominator; sigma: with the weights of DCLW."""
     logits, other_view = _pairs_of_two_views(z0, z1, temperature)
     rows = torch.arange(len(logits))
     positive = logits[rows, other_view]
@@ -57,13 +57,13 @@ def negative_cosine(predictions, targets):
 
 
 def sigmoid(a, b, scale=10.0, bias=-10.0):
-    """SigLIP: every pair is told whether it is one."""
+    """SigLIP: a binary classification of every pair."""
     logits = scale * unit(a) @ unit(b).T + bias
     return -F.logsigmoid(logits * (2 * torch.eye(len(a), dtype=a.dtype) - 1)).sum() / len(a)
 
 
 def supervised_contrastive(features, labels, temperature=0.1):
-    """L_out of SupCon; a row without a positive is left out of the mean."""
+    """L_out of SupCon; the mean excludes rows without a positive."""
     own = torch.eye(len(features), dtype=torch.bool)
     logits = (unit(features) @ unit(features).T / temperature).masked_fill(own, -torch.inf)
     log_softmax = logits.log_softmax(dim=1).masked_fill(own, 0)
@@ -107,6 +107,6 @@ def hypersphere(a, b, t=1.0, lam=1.0, alpha=2.0):
 
 
 def nearest(rows, queries, k):
-    """Slots of the k rows of the largest cosine, in float64, ties by the lowest slot."""
+    """Slots of the k rows with the largest cosine, in float64; ties go to the lowest slot."""
     cosines = unit(queries.double()) @ unit(rows.double()).T
     return cosines.sort(dim=1, descending=True, stable=True).indices[:, :k]

@@ -1,4 +1,4 @@
-"""Augmentations: their formulas, gradients, draws and state."""
+"""Formulas, gradients, draws and state of the augmentations."""
 
 import copy
 import io

@@ -1,4 +1,4 @@
-"""Losses under autocast: sides of one type, a loss of float32."""
+"""Losses under autocast: inputs are converted to one type, the loss is float32."""
 
 import feaug_torch as ft
 import formulas

@@ -1,4 +1,4 @@
-"""torch.compile without graph breaks gives what PyTorch gives without it."""
+"""torch.compile without graph breaks gives the results of eager PyTorch."""
 
 import copy
 
@@ -10,7 +10,7 @@ from torch import nn
 
 
 class Step(nn.Module):
-    """NNCLR's forward pass: network, augmentation, neighbours, loss, and what the queue learns."""
+    """NNCLR's forward pass: network, augmentation, neighbours, loss, and enqueue."""
 
     def __init__(self):
         super().__init__()

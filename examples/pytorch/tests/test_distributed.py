@@ -1,4 +1,4 @@
-"""Two processes under DistributedDataParallel are one process with the batches of both."""
+"""Two processes under DistributedDataParallel equal one process with the batches of both."""
 
 import feaug_torch as ft
 import pytest
@@ -27,7 +27,7 @@ def test_loss_and_gradients_are_one_processs(ranks, name):
     )
     for ours in (losses, other_losses):
         torch.testing.assert_close(ours, wanted_losses, rtol=1e-9, atol=1e-12)
-    for ours in (gradients, other_gradients):  # DDP has taken the mean
+    for ours in (gradients, other_gradients):  # averaged by DDP
         torch.testing.assert_close(ours, wanted, rtol=1e-8, atol=1e-11)
     for key, value in wanted_state.items():
         torch.testing.assert_close(state[key], value, rtol=1e-12, atol=1e-14)
@@ -48,7 +48,7 @@ def test_processes_draw_what_one_would_have_drawn(ranks):
 
 def test_gathered_columns_get_the_sum_of_all_ranks_gradients(ranks):
     both = torch.cat([torch.arange(6.0).reshape(3, 2) + 10 * rank for rank in range(2)])
-    weights = 3 * torch.arange(12.0).reshape(6, 2)  # once of rank 0, twice of rank 1
+    weights = 3 * torch.arange(12.0).reshape(6, 2)  # rank 0: once, rank 1: twice
     for rank, wanted in zip(ranks, weights.chunk(2)):
         gathered, gradient = rank["all_gather"]
         assert torch.equal(gathered, both)

@@ -1,4 +1,4 @@
-"""What is refused says which operator and argument, what it got and what it wanted."""
+"""Error messages have the operator, the argument, the given value and the expected one."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Losses and their gradients beside the formulas in plain PyTorch."""
+"""Losses and their gradients against the formulas in plain PyTorch."""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ LABELS = torch.tensor([0, 1, 2, 0, 1, 2, 2, 1, 0, 5])
 
 
 def of_labels(loss):
-    """A loss of features and labels, as one of two matrices: the rows of both, labelled in turn."""
+    """Turns a loss of features and labels into one of two matrices with labels for their rows."""
 
     def both(a, b, **options):
         labels = LABELS.repeat(len(a))[: len(a)].repeat(2)
@@ -52,7 +52,7 @@ def leaf(x):
 
 
 def loss_and_gradients(loss, *sides, **options):
-    """Gradients go to the sides that want one; the others have None."""
+    """Sides that require a gradient get one; the others have None."""
     value = loss(*sides, **options)
     wanted = [side for side in sides if side.requires_grad]
     found = iter(torch.autograd.grad(value, wanted) if wanted else ())
@@ -60,7 +60,7 @@ def loss_and_gradients(loss, *sides, **options):
 
 
 def assert_close(ours, wanted, tolerance):
-    """Relative to the largest number: what is small beside it is rounded with it."""
+    """Compares relative to the largest number, since small numbers have its rounding error."""
     ours, wanted = ours.double(), wanted.double()
     torch.testing.assert_close(ours, wanted, rtol=tolerance, atol=tolerance * wanted.abs().max())
 
@@ -180,7 +180,7 @@ def test_temperature_is_learnt(rows, loss, plain):
         ours = torch.autograd.grad(loss(a, b, temperature=t), (a, b, t))
         wanted = torch.autograd.grad(plain(a, b, temperature=t), (a, b, t))
         torch.testing.assert_close(ours, wanted, rtol=1e-9, atol=1e-10)
-        log_scale = leaf(t.log())  # the temperature alone wants a gradient, through exp
+        log_scale = leaf(t.log())  # only the temperature requires a gradient, through exp
         stopped = (a.detach(), b.detach())
         (ours,) = torch.autograd.grad(loss(*stopped, temperature=log_scale.exp()), log_scale)
         torch.testing.assert_close(ours, wanted[2] * t.detach(), rtol=1e-9, atol=1e-10)
@@ -246,10 +246,10 @@ def test_a_second_derivative_is_refused(rows, loss, recompute, refuses):
     )
 
 
-@pytest.mark.parametrize("loss, plain", PAIRS[:-1])  # vicreg is not indifferent to lengths
+@pytest.mark.parametrize("loss, plain", PAIRS[:-1])  # vicreg depends on the norms
 def test_float16_gradients_do_not_vanish_before_they_are_scaled(rows, loss, plain):
-    """By long rows a gradient is some 1e-6, where float16 has steps of 6e-8: what GradScaler
-    multiplies by has to be there before it is rounded."""
+    """With respect to long rows a gradient is about 1e-6, and float16 has steps of 6e-8: the
+    factor of GradScaler must be applied before rounding."""
     a, b = (leaf(2**13 * rows(256, 16, torch.float16)) for _ in range(2))
     _, gradients = loss_and_gradients(lambda a, b: 2.0**12 * loss(a, b), a, b)
     _, wanted = loss_and_gradients(
@@ -260,8 +260,8 @@ def test_float16_gradients_do_not_vanish_before_they_are_scaled(rows, loss, plai
 
 
 def test_grad_scaler_trains_in_float16(rows):
-    """Loss scaling as in a mixed-precision loop: float16 weights whose gradients, unscaled, are
-    below float16's least number."""
+    """Loss scaling as in a mixed-precision loop: float16 weights whose unscaled gradients are
+    below the smallest number of float16."""
     x = rows(512, 32, torch.float16) * 64
     weights = leaf(torch.eye(32, dtype=torch.float16) * 16)
     keys = rows(512, 32, torch.float16)
@@ -296,7 +296,7 @@ def test_results_do_not_depend_on_threads(rows, loss):
 
 
 def test_losses_within_checkpoints(rows):
-    """Activation checkpointing runs the forward pass again."""
+    """Activation checkpointing repeats the forward pass."""
     a, b = leaf(rows(9, 5)), rows(9, 5)
     checkpoint = torch.utils.checkpoint.checkpoint
     again = checkpoint(lambda x: ft.info_nce(x.tanh(), b), a, use_reentrant=False)
@@ -313,7 +313,7 @@ def test_a_graph_that_is_kept_is_differentiated_again(rows, recompute):
 
 
 def test_what_was_overwritten_is_not_computed_from(rows, refuses):
-    """With recompute=True a queue must not take rows between forward and backward."""
+    """With recompute=True, enqueue between forward and backward must raise an error."""
     a, queue = leaf(rows(9, 5)), ft.SupportQueue(20, 5).double()
     queue.enqueue(rows(20, 5))
     of_rows = partial(ft.info_nce, a, rows(9, 5), negatives=queue.rows)

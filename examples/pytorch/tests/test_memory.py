@@ -1,4 +1,4 @@
-"""Nothing is copied that need not be, and nothing grows."""
+"""No unnecessary copies, and no growth of memory."""
 
 import gc
 import os
@@ -9,7 +9,7 @@ import torch
 
 
 def allocated(call):
-    """Bytes that PyTorch allocates during a call, what it frees again included."""
+    """Bytes that PyTorch allocates during a call, including those that it frees again."""
     call()
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
@@ -24,7 +24,7 @@ def allocated(call):
     return sum(change for change in changes if change > 0)
 
 
-SLACK = 4096  # scalars: losses, counters, PyTorch's rounding up
+SLACK = 4096  # for losses, counters and PyTorch's rounding up
 
 
 def test_the_measure_sees_a_copy(rows):

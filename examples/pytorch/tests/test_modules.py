@@ -1,4 +1,4 @@
-"""Loss modules: lightly's arguments and values."""
+"""Loss modules have lightly's arguments and values."""
 
 import copy
 import math
@@ -98,7 +98,7 @@ def test_the_temperature_of_a_module_is_learnt(rows):
 
 
 class PlainBank:
-    """MoCo's memory: one row at a time."""
+    """Reference for MoCo's bank, which inserts one row at a time."""
 
     def __init__(self, rows):
         self.rows, self.slot = rows.clone(), 0
@@ -115,7 +115,7 @@ def test_a_memory_bank_makes_nt_xent_mocos_loss(rows):
     (bank,) = [value for value in state.values() if value.shape == (20, 6)]
     torch.testing.assert_close(bank.norm(dim=1), torch.ones(20, dtype=bank.dtype))
     plain = PlainBank(bank.double())
-    for count in (8, 7, 8, 1, 20, 33):  # past the end and past the whole of it
+    for count in (8, 7, 8, 1, 20, 33):  # wraps around; larger than the bank
         queries, keys = rows(count, 6).requires_grad_(), rows(count, 6)
         ours = loss(queries, keys)
         wanted = formulas.moco(queries, keys, plain.rows, temperature=0.2)

@@ -1,4 +1,4 @@
-"""What PyTorch checks of operators: schemas, autograd, dynamic shapes, types without data."""
+"""PyTorch's own checks of operators: schemas, autograd, dynamic shapes, fake tensors."""
 
 import feaug_torch as ft
 import pytest
@@ -19,7 +19,7 @@ def as_leaf(x):
 
 
 class Called(TorchFunctionMode):
-    """Keeps what feaug's operators are called with, tensors that want a gradient being such."""
+    """Records the arguments of feaug's operators; tensors keep requires_grad."""
 
     def __init__(self):
         super().__init__()
@@ -32,7 +32,7 @@ class Called(TorchFunctionMode):
 
 
 class CalledBackward(TorchDispatchMode):
-    """The same of a backward pass, whose operators have no derivative."""
+    """As above for a backward pass, whose operators have no derivative."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Programs as a user runs them: the README's and the training."""
+"""Runs the snippets of the README and the training program."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""SupportQueue and NNMemoryBankModule beside a list of rows."""
+"""SupportQueue and NNMemoryBankModule against a list of rows."""
 
 import copy
 import io
@@ -11,7 +11,7 @@ from formulas import unit
 
 
 class PlainQueue:
-    """First in, first out, one row at a time."""
+    """A first-in-first-out reference that inserts one row at a time."""
 
     def __init__(self, size, dim):
         self.rows, self.written = torch.zeros(size, dim, dtype=torch.float64), 0
@@ -125,10 +125,10 @@ def test_the_bank_is_looked_up_before_it_is_written_and_gives_rows_as_they_came(
     wanted = PlainQueue(10, 4)
     wanted.rows = plain_bank(module).double()
     torch.testing.assert_close(wanted.rows.norm(dim=1), torch.ones(10, dtype=torch.float64))
-    for count in (3, 3, 3, 3, 1, 10, 23, 2):  # lightly drops rows of the fourth
+    for count in (3, 3, 3, 3, 1, 10, 23, 2):  # lightly drops rows of the fourth batch
         batch = 3 * rows(count, 4, torch.float32)
         nearest = wanted.rows[formulas.nearest(wanted.rows, batch, 1)[:, 0]].float()
-        assert torch.equal(module(batch), nearest)  # update is False
+        assert torch.equal(module(batch), nearest)  # update=False by default
         assert torch.equal(module(batch, update=True), nearest)
         wanted.enqueue(batch)
         assert torch.equal(plain_bank(module), wanted.rows.float())
@@ -160,7 +160,7 @@ def test_a_size_alone_learns_the_dimension_from_the_first_batch(rows):
     module(rows(3, 4, torch.float32), update=True)
     state = through_a_file(module.state_dict())
     fresh = ft.NNMemoryBankModule(size=10)
-    fresh.load_state_dict(state)  # before it has seen a batch
+    fresh.load_state_dict(state)  # before the first batch
     batch = rows(5, 4, torch.float32)
     assert torch.equal(fresh(batch), module(batch))
     assert plain_bank(fresh).shape == (10, 4)
@@ -172,7 +172,7 @@ def test_a_bank_may_begin_empty(rows, refuses):
     module, first, second = ft.NNMemoryBankModule((10, 4), filled=False), rows(5, 4), rows(3, 4)
     module = module.double()
     refuses(lambda: module(first), "no filled rows, wanted at least one")
-    assert torch.equal(module(first, update=True), first)  # each is its own nearest
+    assert torch.equal(module(first, update=True), first)  # each row is its own nearest neighbour
     assert torch.equal(module(second), first[formulas.nearest(first, second, 1)[:, 0]])
 
 

@@ -1,4 +1,4 @@
-"""What each of two processes does for test_distributed.py. They import it anew."""
+"""The work of each of the two processes of test_distributed.py, which import this module."""
 
 import feaug_torch as ft
 import torch
@@ -38,7 +38,7 @@ class Learner(nn.Module):
 
 
 def train(name, gather, rows, wrap=lambda model: model):
-    """Losses and gradients of a few steps on these rows of every batch, and the loss's state."""
+    """Losses and gradients of a few steps on these rows of every batch; the state of the loss."""
     torch.manual_seed(5)
     loss_of, model = LOSSES[name](gather).double(), wrap(Learner())
     losses, gradients = [], []
@@ -62,7 +62,7 @@ def masked(rows):
 
 
 def gathered_columns(rank):
-    """What ft.distributed.all_gather gives, and the gradient of a rank's own loss of it."""
+    """The result of ft.distributed.all_gather, and the gradient of a rank's own loss of it."""
     own = (torch.arange(6.0).reshape(3, 2) + 10 * rank).requires_grad_()
     gathered = ft.distributed.all_gather(own)
     weights = torch.arange(12.0).reshape(6, 2) * (rank + 1)

@@ -1,5 +1,5 @@
-// Adversarial steps: features moved to where a loss is larger, within a ball around where they
-// were.
+// Adversarial steps: move features in the direction that increases a loss, within a ball around the
+// originals.
 #pragma once
 
 #include <cmath>
@@ -21,43 +21,45 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// What a step's length and the ball's radius are measured by.
+/// The norm that measures the length of a step and the radius of the ball.
 enum class adversarial_norm {
-  l2,    ///< along g/‖g‖, into a ball (Madry et al., PGD, arXiv 1706.06083)
-  linf,  ///< along sign(g), into a cube (Goodfellow et al., FGSM, arXiv 1412.6572)
+  l2,    ///< step along g/‖g‖, within a ball (Madry et al., PGD, arXiv 1706.06083)
+  linf,  ///< step along sign(g), within a cube (Goodfellow et al., FGSM, arXiv 1412.6572)
 };
 
-/// What the rows that were moved are to the original, in the backward pass.
+/// The gradient of the moved rows with respect to the original.
 enum class adversarial_gradient {
-  none,              ///< nothing: they are constants, as adversarial examples usually are
-  straight_through,  ///< the original plus a constant: g
+  none,              ///< zero: moved rows are constants, as adversarial examples usually are
+  straight_through,  ///< g: the moved row counts as the original plus a constant
 };
 
 struct adversarial_options {
   adversarial_norm norm = adversarial_norm::l2;
   double step_size = 0.1;
   double radius = 0.1;
-  /// With row_norm, step and radius are these times the original row's ‖·‖₂, a constant as far as
-  /// gradients go.
+  /// With row_norm, step_size and radius are multiplied by the original row's ‖·‖₂, which counts as
+  /// a constant for gradients.
   noise_scale relative_to = noise_scale::absolute;
-  /// Whether rows are divided by their norms at the end, as losses by cosine want them (RoCL, Kim
-  /// et al., arXiv 2006.07589; CLAE, Ho and Vasconcelos, arXiv 2010.12050).
+  /// Whether the resulting rows are L2-normalised, as losses based on cosine expect (RoCL, Kim et
+  /// al., arXiv 2006.07589; CLAE, Ho and Vasconcelos, arXiv 2010.12050).
   bool renormalize = false;
   adversarial_gradient gradient = adversarial_gradient::none;
 };
 
 namespace detail {
 
-/// What is added to a result that a number which is not finite takes part in.
+/// 0 if `value` is finite, else NaN. Added to a result that must become NaN if `value` is not
+/// finite.
 FEAUG_HD inline double nan_unless_finite(double value) { return value - value; }
 
-/// What all elements of a row's step have in common.
+/// The quantities shared by all elements of one row's step.
 struct adversarial_row {
   adversarial_norm norm;
   double step;
   double radius;
 
-  /// `gradient_norm` is ‖g‖₂, `original_norm` the original row's: each read only where it counts.
+  /// `gradient_norm` is ‖g‖₂, used only with l2; `original_norm` is used only with
+  /// noise_scale::row_norm.
   FEAUG_HD adversarial_row(const adversarial_options& options, double gradient_norm,
                            double original_norm)
       : norm(options.norm), step(options.step_size), radius(options.radius) {
@@ -66,13 +68,13 @@ struct adversarial_row {
       step *= unit;
       radius *= unit;
     }
-    // A gradient of zero has no direction: no move.
+    // A zero gradient has no direction, so the row does not move.
     if (norm == adversarial_norm::l2 && gradient_norm != 0)
       step = step / gradient_norm + nan_unless_finite(gradient_norm);
   }
 
-  /// How far an element is from the original after the step. The cube is cut to here, the ball by
-  /// within_ball.
+  /// An element's offset from the original after the step. It is clamped here for linf; within_ball
+  /// scales it for l2.
   [[nodiscard]] FEAUG_HD double offset(double original, double current, double gradient) const {
     if (norm == adversarial_norm::l2) return (current - original) + step * gradient;
     const double direction = gradient > 0 ? 1.0 : gradient < 0 ? -1.0 : 0.0;
@@ -81,14 +83,14 @@ struct adversarial_row {
     return cut + nan_unless_finite(gradient) + nan_unless_finite(current - original);
   }
 
-  /// What offsets are multiplied by, ‖offset‖₂ being `length`.
+  /// The factor for the offsets of a row, where `length` is ‖offset‖₂.
   [[nodiscard]] FEAUG_HD double within_ball(double length) const {
     if (norm == adversarial_norm::linf || length <= radius) return 1.0;
     return radius / length + nan_unless_finite(length);
   }
 };
 
-/// How a context moves features: step and backward, for arguments that are checked.
+/// A context's implementation: step and backward, called with checked arguments.
 template <class Context>
 struct adversarial_on {
   static_assert(is_included<Context>,
@@ -108,7 +110,7 @@ inline void adversarial_numbers(std::string_view op, const adversarial_options& 
   length("radius", options.radius);
 }
 
-/// The arguments of adversarial_step.
+/// Checks the arguments of adversarial_step.
 template <element T, memory_space S>
 void adversarial_step_arguments(const matrix_view<const T, S>& original,
                                 const matrix_view<const T, S>& current,
@@ -132,18 +134,19 @@ void adversarial_step_arguments(const matrix_view<const T, S>& original,
 
 }  // namespace check
 
-/// One step uphill: with d = current − original + step_size · direction(gradient),
+/// One step of gradient ascent on the loss: with d = current − original + step_size ·
+/// direction(gradient),
 ///
 ///   out = original + d · min(1, radius/‖d‖)           l2,   direction(g) = g/‖g‖
 ///   out = original + clamp(d, −radius, radius)        linf, direction(g) = sign(g)
 ///
-/// and then, with `renormalize`, its rows divided by their norms. original, current, gradient and
-/// out are N × D; gradient is the loss's by current. From the original itself (current = original)
-/// it is FGSM; several steps are a loop with a new gradient each (adversarial_steps). A row whose
-/// gradient is zero does not move (but is put into the ball); NaN or ∞ in a gradient makes what
-/// reads it NaN (by l2 the whole row). out may be any of the three inputs exactly; any other
-/// overlap is an error. Computed in double, rounded once. Of doubles, gradients below 1e-154 count
-/// as zero.
+/// With `renormalize`, rows are then L2-normalised. original, current, gradient and out are N × D;
+/// gradient is that of the loss with respect to current. With current = original the step is FGSM;
+/// for several steps compute a new gradient before each (see adversarial_steps). A row with a zero
+/// gradient does not move, but is still projected into the ball. NaN or ∞ in a gradient makes the
+/// elements that depend on it NaN (with l2 the whole row). out may be exactly one of the inputs;
+/// any other overlap is an error. Computed in double, rounded once. With double features, gradients
+/// below 1e-154 count as zero.
 ///
 /// Throws argument_error, before anything is written, for shapes, overlaps, and a step_size or
 /// radius that is negative or not finite. Scratch: none.
@@ -163,8 +166,8 @@ void adversarial_step(Context& ctx,
   detail::adversarial_on<Context>::template step<T>(ctx, original, current, gradient, options, out);
 }
 
-/// The gradient by the original of rows that were moved: none (zeros, or nothing added), or with
-/// adversarial_gradient::straight_through grad_out itself, which x.gradient may be in overwrite
+/// The gradient with respect to the original: zero (nothing is added with accumulate), or grad_out
+/// with adversarial_gradient::straight_through. grad_out may be x.gradient itself in overwrite
 /// mode. Scratch: none.
 template <any_context Context, element T>
 void adversarial_backward(Context& ctx, const operand<T, 2, Context::space>& original,
@@ -179,16 +182,17 @@ void adversarial_backward(Context& ctx, const operand<T, 2, Context::space>& ori
   detail::adversarial_on<Context>::template backward<T>(ctx, original, grad_out, options);
 }
 
-/// What adversarial_steps may be told beyond a step's options.
+/// Options of adversarial_steps.
 struct adversarial_schedule {
   adversarial_options step = {};
   int steps = 1;
 };
 
-/// `schedule.steps` steps from `original`: out begins as a copy of it and ends as what the last
-/// step left. Before each step gradient_of(out) is called on the host: it puts the loss's gradient
-/// by out into the memory that `gradient` views. Any context: on a GPU gradient_of launches its
-/// work on the context's stream. out and gradient lie apart from original and from each other.
+/// Runs `schedule.steps` steps from `original`: out starts as a copy of it and receives the result
+/// of the last step. Before each step gradient_of(out) is called on the host; it must write the
+/// gradient of the loss with respect to out into the memory that `gradient` views. Works in any
+/// context; on a GPU gradient_of must launch its work on the context's stream. out and gradient
+/// must not overlap original or each other.
 template <any_context Context, element T, class GradientOf>
 void adversarial_steps(Context& ctx,
                        std::type_identity_t<matrix_view<const T, Context::space>> original,

@@ -1,9 +1,12 @@
-// The verb pair of every augmentation: augment and augment_backward.
+// The two functions of every augmentation: augment and augment_backward.
 //
-//   augment(ctx, mask{.keep_probability = 0.8F}, x, key, out);
-//   augment_backward(ctx, mask{.keep_probability = 0.8F}, differentiable(x, dx), key, grad_out);
+// ```cpp
+// const feaug::mask policy{.keep_probability = 0.8F};
+// feaug::augment(ctx, policy, x, key, out);
+// feaug::augment_backward(ctx, policy, differentiable(x, dx), key, grad_out);
+// ```
 //
-// Nothing is stored between the two: the backward pass draws the same numbers from the same key.
+// Nothing is stored between the two: the backward pass regenerates the draws from the same key.
 #pragma once
 
 #include <concepts>
@@ -22,52 +25,52 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// What holds of an augmentation of type P wherever it runs. Specialised by each; a user's own
-/// element-wise augmentation needs no specialisation (see augment/elementwise.hpp). Derives from
-/// augmentation_defaults and has
-///   static constexpr std::string_view name;   // opens every error message
+/// The properties of an augmentation of type P in every context. Each augmentation specialises it;
+/// a user-defined element-wise augmentation needs no specialisation (see augment/elementwise.hpp).
+/// A specialisation derives from augmentation_defaults and has
+///   static constexpr std::string_view name;   // starts every error message
 ///   static constexpr int streams;             // consecutive key.streams that it draws from
 ///   static void validate(const P&, index_t rows, index_t cols);   // throws for bad options
 /// where x is rows × cols.
 template <class P>
 struct augmentation_traits;
 
-/// How an augmentation of type P is carried out in a context. feaug/cpu/augment and
-/// feaug/cuda/augment specialise it for cpu_context and cuda_context; what runs in any context, as
-/// augmentations made of others do, has the same two functions in its traits:
+/// The implementation of an augmentation of type P in a context. feaug/cpu/augment and
+/// feaug/cuda/augment specialise it for cpu_context and cuda_context. Augmentations that run in any
+/// context, such as those composed of others, have the same two functions in their traits:
 ///   static void forward(Context&, const P&, matrix_view<const T> x, const random_key&,
 ///                       const row_selection&, matrix_view<T> out);   // writes the selected rows
 ///   static void backward(Context&, const P&, const operand<T>& x, const random_key&,
 ///                        const row_selection&, matrix_view<const T> grad_out);   // reads them
-/// on views of the context's memory. Without mixes_rows, backward writes the selected rows of x's
-/// gradient only; with it, every row.
+/// on views of the context's memory. backward writes the gradient of x only for the selected rows,
+/// or for every row if mixes_rows.
 template <class Context, class P>
 struct augmentation_on : augmentation_traits<P> {};
 
-/// What holds for most augmentations.
+/// The defaults for augmentation_traits.
 struct augmentation_defaults {
-  /// An output row reads other rows of x, so that out and x, and the gradients, must lie apart.
+  /// An output row reads other rows of x, so out must not overlap x, nor the gradients each other.
   static constexpr bool mixes_rows = false;
   /// backward reads x.value (and not only its shape).
   static constexpr bool backward_reads_value = false;
-  /// Whether the policy itself holds a destination for a gradient, a partner's for example.
+  /// Whether the policy holds a gradient destination, for example that of a partner.
   template <class P>
   static bool wants_gradient(const P& /*policy*/) {
     return false;
   }
-  /// Memory that the policy refers to lies apart from `out`; it may be `out` exactly if `alone`
-  /// (not one of several steps).
+  /// Checks that memory referred to by the policy does not overlap `out`; it may be exactly `out`
+  /// if `alone` (the policy is not one of several steps).
   template <class P, class T, memory_space S>
   static void check_forward(const P& /*policy*/, const matrix_view<T, S>& /*out*/, bool /*alone*/) {
   }
-  /// Destinations that the policy holds fit, and lie apart from what the backward pass reads and
-  /// writes.
+  /// Checks that destinations held by the policy have the right shape and do not overlap anything
+  /// that the backward pass reads or writes.
   template <class P, class T, memory_space S>
   static void check_backward(const P& /*policy*/, const operand<T, 2, S>& /*x*/,
                              const matrix_view<const T, S>& /*grad_out*/) {}
 };
 
-/// A type that augment and augment_backward take.
+/// A type accepted by augment and augment_backward.
 template <class P>
 concept augmentation = requires(const P& policy, index_t n) {
   { augmentation_traits<P>::name } -> std::convertible_to<std::string_view>;
@@ -77,7 +80,7 @@ concept augmentation = requires(const P& policy, index_t n) {
 
 namespace detail {
 
-/// Whether the header that says how P is carried out in a Context is included.
+/// Whether the header that implements P for Context is included.
 template <class Context, class P, class T>
 concept carried_out = requires(Context& ctx, const P& policy,
                                matrix_view<const T, Context::space> x, const random_key& key,
@@ -85,14 +88,14 @@ concept carried_out = requires(Context& ctx, const P& policy,
   augmentation_on<Context, P>::forward(ctx, policy, x, key, rows, out);
 };
 
-/// A compile error that names the headers, where this context does not carry P out.
+/// A compile error that names the missing headers if Context has no implementation of P.
 template <class Context, class P, class T>
 constexpr void require_carried_out() {
   static_assert(carried_out<Context, P, T>,
                 "include feaug/cpu/augment/… or feaug/cuda/augment/… of this augmentation");
 }
 
-/// What a `draw` checks besides where it writes, for features of this shape.
+/// The checks of a `draw` other than those of its output, for features of this shape.
 template <any_context Context, class P>
 void check_draw(const P& policy, const random_key& key, index_t rows, index_t cols) {
   check::usable("draw", key, rows, cols, augmentation_traits<P>::streams, Context::space);
@@ -101,8 +104,8 @@ void check_draw(const P& policy, const random_key& key, index_t rows, index_t co
 
 }  // namespace detail
 
-/// How many consecutive streams, from key.stream on, an augmentation draws from: a caller's next
-/// free one is key.streams_later(stream_count<P>).
+/// The number of consecutive streams, starting at key.stream, that an augmentation draws from. The
+/// caller's next free stream is key.streams_later(stream_count<P>).
 template <augmentation P>
 inline constexpr int stream_count = augmentation_traits<P>::streams;
 
@@ -110,8 +113,8 @@ inline constexpr int stream_count = augmentation_traits<P>::streams;
 ///
 /// * x, out: N×D. out may be x itself (same pointer, same strides) unless the augmentation reads
 /// other rows of x (a permuted partner); any other overlap is an error.
-/// * key: the draws; the augmentation's streams start at key.stream. Row i draws as global row
-/// key.row_offset + i.
+/// * key: selects the draws; the augmentation's streams start at key.stream. Row i uses the draws
+/// of global row key.row_offset + i.
 ///
 /// Throws argument_error, before anything is written, for bad options, shapes, strides, null
 /// pointers, overlaps or keys. Rows that hold NaN stay NaN.
@@ -139,16 +142,16 @@ void augment(Context& ctx, const P& policy,
   augmentation_on<Context, P>::forward(ctx, policy, x, key, row_selection{}, out);
 }
 
-/// The gradient by x (and by a differentiable partner in the policy), from the gradient by
-/// augment's out.
+/// The gradient with respect to x (and to a differentiable partner in the policy), from the
+/// gradient with respect to augment's out.
 ///
-/// * x: the value that augment read and where its gradient goes (overwrite, accumulate or stopped),
-/// N×D.
-/// * key: the one that augment was given.
+/// * x: the value that augment read and the destination of its gradient (overwrite, accumulate or
+/// stopped), N×D.
+/// * key: the key that was passed to augment.
 /// * grad_out: N×D. It may be x.gradient itself in overwrite mode unless the augmentation reads
 /// other rows of x; any other overlap is an error.
 ///
-/// Throws as augment does.
+/// Throws like augment.
 template <any_context Context, augmentation P, element T>
 void augment_backward(Context& ctx, const P& policy, const operand<T, 2, Context::space>& x,
                       const random_key& key,

@@ -1,4 +1,4 @@
-// The checks that the backward pass of every augmentation starts with.
+// The argument checks that start every augmentation's backward pass.
 #pragma once
 
 #include <string_view>
@@ -14,8 +14,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace check {
 
-/// x is valid and grad_out has its shape; x's destination lies apart from grad_out, or (if it
-/// `may_be_same`) is grad_out itself in overwrite mode.
+/// x is valid and grad_out has its shape. x's destination does not overlap grad_out, except that it
+/// may be grad_out itself in overwrite mode if `may_be_same`.
 template <element T, memory_space S>
 void backward_views(std::string_view op, const operand<T, 2, S>& x,
                     const matrix_view<const std::type_identity_t<T>, S>& grad_out,

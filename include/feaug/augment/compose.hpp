@@ -1,4 +1,4 @@
-// Several augmentations in turn.
+// Several augmentations in sequence.
 #pragma once
 
 #include <array>
@@ -24,8 +24,8 @@ struct composed {
   std::tuple<Ps...> parts;
 };
 
-/// The augmentation that applies its parts in turn, the first one first. Each draws from streams of
-/// its own. Scratch: an N × D array for every part but the last, in the backward pass two more.
+/// The augmentation that applies its parts in order. Each part draws from its own streams. Scratch:
+/// an N × D array for every part but the last; the backward pass needs two more.
 template <augmentation... Ps>
 composed<Ps...> compose(const Ps&... parts) {
   static_assert(sizeof...(Ps) >= 1, "compose needs at least one augmentation");
@@ -86,7 +86,7 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
     using input_view = matrix_view<const T, Context::space>;
     typename Context::operation call(ctx, name);
     std::array<input_view, count> inputs;  // of each part
-    inputs.fill(x.value);                  // a part that only asks for the shape finds it
+    inputs.fill(x.value);                  // parts that only read the shape use it
     if constexpr (backward_reads_value && count > 1) {
       inputs = run<Context, T>(ctx, call, policy, x.value, key, selection, count - 1, {});
     }
@@ -112,13 +112,14 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
   }
 
  private:
-  /// Where rows mix, every part but the last works on all rows: a selected row may read any other.
+  /// If a part mixes rows, every part but the last processes all rows, since a selected row may
+  /// read any other row.
   static row_selection selection_of(int part, const row_selection& selection) {
     return mixes_rows && part + 1 < count ? row_selection{} : selection;
   }
 
-  /// The first `parts` parts; the last of all writes to `out`, the others to scratch. Returns the
-  /// inputs of the parts.
+  /// Runs the first `parts` parts. The last part of the composition writes to `out`, the others to
+  /// scratch. Returns the input of each part.
   template <class Context, class T>
   static std::array<matrix_view<const T, Context::space>, count> run(
       Context& ctx, typename Context::operation& call, const policy_type& policy,
@@ -149,7 +150,7 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
     return inputs;
   }
 
-  /// visit(integral constant part, its first stream) for the last part down to the first.
+  /// Calls visit(integral constant part, its first stream) from the last part to the first.
   template <class Visit>
   static void for_each_part_backwards(const Visit& visit) {
     constexpr std::array<int, count> streams_of = {augmentation_traits<Ps>::streams...};

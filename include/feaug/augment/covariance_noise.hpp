@@ -1,4 +1,4 @@
-// Noise that is spread as features are: x + scale·ε, ε normal with their running covariance.
+// Noise with the covariance of the features: x + scale·ε, ε normal with their running covariance.
 #pragma once
 
 #include <string_view>
@@ -15,20 +15,21 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// State is a running_covariance or a running_variance.
+/// State is running_covariance or running_variance.
 template <class State>
 struct covariance_noise_policy {
   State state;
   float scale = 1.0F;
 };
 
-/// out = x + scale · L·n, n the key's standard normal draws (those of gaussian_noise) and L the
-/// state's factor: noise of covariance scale²·(Σ + ridge), along directions in which features do
-/// differ. With a running_variance: out_j = x_j + scale · deviation_j · n_j. The gradient is g.
+/// out = x + scale · L·n, where n are the key's standard normal draws (those of gaussian_noise) and
+/// L is the state's factor. The noise has covariance scale²·(Σ + ridge), so it points in directions
+/// in which features vary. With a running_variance: out_j = x_j + scale · deviation_j · n_j. The
+/// gradient is g.
 ///
-/// The semantic directions of ISDA (Wang et al., arXiv 1909.12220; its strength λ is scale²),
-/// sampled instead of integrated. A state that has seen no rows is an error; on a GPU, which cannot
-/// throw, noise of NaN. Scratch on the CPU: D × D numbers and 16 rows a thread (none with a
+/// These are the semantic directions of ISDA (Wang et al., arXiv 1909.12220; its strength λ is
+/// scale²), sampled instead of integrated. A state that has seen no rows is an error; a GPU cannot
+/// throw and writes NaN. Scratch on the CPU: D × D numbers and 16 rows a thread (none with a
 /// running_variance).
 template <memory_space S>
 covariance_noise_policy<running_covariance<S>> covariance_noise(const running_covariance<S>& state,
@@ -79,7 +80,7 @@ struct augmentation_traits<covariance_noise_policy<State>> : augmentation_defaul
 
 namespace detail {
 
-/// How a context draws a covariance_noise: draw, for arguments that are checked.
+/// A context's implementation: draw, called with checked arguments.
 template <class Context>
 struct covariance_noise_on {
   static_assert(is_included<Context>,
@@ -89,7 +90,7 @@ struct covariance_noise_on {
 
 }  // namespace detail
 
-/// L·n before scaling, N × D: drawn_noise(noise, scale) then does what covariance_noise would.
+/// Draws L·n before scaling, N × D; drawn_noise(noise, scale) then equals covariance_noise.
 template <any_context Context, running_statistics<Context::space> State, element T>
 void draw(Context& ctx, const covariance_noise_policy<State>& policy, const random_key& key,
           const matrix_view<T, Context::space>& noise) {

@@ -1,23 +1,25 @@
-// Element-wise augmentations: a functor of (value, draw). Write one, and augment runs it on every
-// backend.
+// Element-wise augmentations: functors of (value, draw). augment runs a user-defined functor on
+// every backend.
 //
-//     struct salt {                                       // turns a share of the features into 1
-//       static constexpr std::string_view name = "salt";  // opens error messages
-//       using draw = feaug::uniform_draw;                 // or normal_draw, or no_draw
-//       float share = 0.1F;
-//       template <class C>
-//       FEAUG_HD C forward(C x, draw d) const {
-//         return d.value < share ? C{1} : x;
-//       }
-//       template <class C>
-//       FEAUG_HD C backward(C g, C x, draw d) const {
-//         return d.value < share ? C{0} : g;
-//       }
-//     };
-//     augment(ctx, salt{.share = 0.05F}, x, key, out);
+// ```cpp
+// struct salt {                                       // sets a share of the features to 1
+//   static constexpr std::string_view name = "salt";  // starts error messages
+//   using draw = feaug::uniform_draw;                 // or normal_draw, or no_draw
+//   float share = 0.1F;
+//   template <class C>
+//   FEAUG_HD C forward(C x, draw d) const {
+//     return d.value < share ? C{1} : x;
+//   }
+//   template <class C>
+//   FEAUG_HD C backward(C g, C x, draw d) const {
+//     return d.value < share ? C{0} : g;
+//   }
+// };
+// ```
+// Then: augment(ctx, salt{.share = 0.05F}, x, key, out).
 //
-// C is float, or double for double features. A member `void validate() const` that throws is called
-// before anything is written.
+// C is float, or double for double features. An optional member `void validate() const` may throw;
+// it is called before anything is written.
 #pragma once
 
 #include <concepts>
@@ -53,7 +55,7 @@ struct augmentation_traits<P> : augmentation_defaults {
   }
 };
 
-/// The augmentation that changes nothing.
+/// The augmentation that leaves features unchanged.
 struct keep_features {
   static constexpr std::string_view name = "keep_features";
   using draw = no_draw;

@@ -1,4 +1,4 @@
-// A feature with the mean and the spread of its partner.
+// A feature with the mean and the standard deviation of its partner.
 #pragma once
 
 #include <cmath>
@@ -12,13 +12,13 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// out = (x − μx)/σx·σp + μp over each row, σ = √(biased variance + eps): what x looks like, with
-/// its partner's moments (Li et al., MoEx, arXiv 2002.11102). The gradient is exact, to x and to
-/// the partner. A constant row counts as deviations of 0: the output is μp. NaN or ∞ in a row gives
-/// NaN throughout the rows that read it. The partner of a row is another row of the batch, by a
-/// permutation that is drawn inside (it may fix rows); with_partner takes any view instead. Since
-/// the permutation is one of the rows at hand, micro-batches draw other partners than the whole
-/// batch.
+/// out = (x − μx)/σx·σp + μp for each row, with σ = √(biased variance + eps): the normalised row x
+/// with its partner's moments (Li et al., MoEx, arXiv 2002.11102). The gradient is exact, with
+/// respect to x and to the partner. A constant row has deviations of 0, so the output is μp. NaN or
+/// ∞ in a row makes every row that reads it NaN. The partner of a row is another row of the batch,
+/// given by an internally drawn permutation (which may have fixed points); with_partner takes any
+/// view instead. Since the permutation covers only the rows of the call, micro-batches draw other
+/// partners than the whole batch.
 struct exchange_moments {
   double eps = 1e-5;  ///< added to the variances
 
@@ -29,7 +29,7 @@ struct exchange_moments {
   void validate() const { check::positive(name, "eps", eps); }
 
   [[nodiscard]] FEAUG_HD row_measure measure(double length, double centre, index_t cols) const {
-    // Not the sum of squares, which may be out of range. Of a length that is not finite, NaN.
+    // hypot, since the sum of squares may overflow. A length that is not finite gives NaN.
     const double root = std::sqrt(static_cast<double>(cols));
     const double deviation = std::hypot(length / root, std::sqrt(eps)) + (length - length);
     return {centre, 1 / deviation, 1 / deviation};

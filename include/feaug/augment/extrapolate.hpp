@@ -1,4 +1,4 @@
-// Extrapolation: a feature pushed away from its partner.
+// Extrapolation: moves a feature away from its partner.
 #pragma once
 
 #include <limits>
@@ -11,17 +11,18 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// out = w·x + (1 − w)·partner with w ≥ 1: harder positives (Zhu et al., FT, arXiv 2108.02982).
-/// The gradient is w·g to x and (1 − w)·g to the partner. At w = 1 it is x.
-/// The partner of a row is another row of the batch, by a permutation that is drawn inside (it may
-/// fix rows); with_partner takes any view instead. Since the permutation is one of the rows at
-/// hand, micro-batches draw other partners than the whole batch.
+/// out = w·x + (1 − w)·partner with w ≥ 1: harder positives (Zhu et al., FT, arXiv 2108.02982). The
+/// gradient is w·g with respect to x and (1 − w)·g with respect to the partner. At w = 1 the output
+/// is x.
+/// The partner of a row is another row of the batch, given by an internally drawn permutation
+/// (which may have fixed points); with_partner takes any view instead. Since the permutation covers
+/// only the rows of the call, micro-batches draw other partners than the whole batch.
 struct extrapolate {
   weight_distribution distribution = weight_distribution::fixed;
-  float weight = 1.5F;  ///< w, if fixed
-  float low = 1.0F;     ///< w is uniform in [low, high), if uniform
+  float weight = 1.5F;  ///< w for fixed
+  float low = 1.0F;     ///< for uniform: w is uniform in [low, high)
   float high = 2.0F;
-  float alpha = 2.0F;  ///< w is 1 + the Beta(alpha, beta) number, if beta
+  float alpha = 2.0F;  ///< for beta: w is 1 + a Beta(alpha, beta) draw
   float beta = 2.0F;
   draw_per per = draw_per::row;
 

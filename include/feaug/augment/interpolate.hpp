@@ -1,4 +1,4 @@
-// Interpolation: a feature on the way to its partner.
+// Interpolation: moves a feature towards its partner.
 #pragma once
 
 #include <string_view>
@@ -11,17 +11,17 @@
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 /// out = w·x + (1 − w)·partner with w in [0, 1]: mixup in feature space (Verma et al., arXiv
-/// 1806.05236). The gradient is w·g to x and (1 − w)·g to the partner. For pseudo-neighbours
-/// (pNNCLR) the partner is a neighbour and w small. The partner of a row is another row of the
-/// batch, by a permutation that is drawn inside (it may fix rows); with_partner takes any view
-/// instead. Since the permutation is one of the rows at hand, micro-batches draw other partners
-/// than the whole batch.
+/// 1806.05236). The gradient is w·g with respect to x and (1 − w)·g with respect to the partner.
+/// For pseudo-neighbours (pNNCLR) the partner is a neighbour and w is small. The partner of a row
+/// is another row of the batch, given by an internally drawn permutation (which may have fixed
+/// points); with_partner takes any view instead. Since the permutation covers only the rows of the
+/// call, micro-batches draw other partners than the whole batch.
 struct interpolate {
   weight_distribution distribution = weight_distribution::fixed;
-  float weight = 0.5F;  ///< w, if fixed
-  float low = 0.0F;     ///< w is uniform in [low, high), if uniform
+  float weight = 0.5F;  ///< w for fixed
+  float low = 0.0F;     ///< for uniform: w is uniform in [low, high)
   float high = 1.0F;
-  float alpha = 2.0F;  ///< w is the Beta(alpha, beta) number, if beta
+  float alpha = 2.0F;  ///< for beta: w is a Beta(alpha, beta) draw
   float beta = 2.0F;
   draw_per per = draw_per::row;
 

@@ -1,4 +1,4 @@
-// Rows divided by their norms.
+// L2 row normalisation.
 #pragma once
 
 #include <string_view>
@@ -17,12 +17,12 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 struct l2_normalize_options {
   double eps =
-      default_norm_eps;  ///< rows of this norm or less are divided by it instead of their norm
+      default_norm_eps;  ///< rows whose norm is at most eps are divided by eps, not by the norm
 };
 
 namespace detail {
 
-/// How a context normalises: forward and backward, for arguments that are checked.
+/// A context's implementation: forward and backward, called with checked arguments.
 template <class Context>
 struct l2_normalize_on {
   static_assert(
@@ -32,11 +32,11 @@ struct l2_normalize_on {
 
 }  // namespace detail
 
-/// out_i = x_i / max(‖x_i‖₂, eps). Norms are summed in double and scaled where that overflows, so
-/// huge rows are right too.
+/// out_i = x_i / max(‖x_i‖₂, eps). Norms are accumulated in double; if the sum of squares
+/// overflows, the row is scaled first, so the result is correct for huge rows too.
 ///
-/// x, out N×D. out may be x itself (same pointer, same strides); any other overlap is an error.
-/// A row that holds NaN or infinity becomes NaN. Throws argument_error before anything is written.
+/// x, out: N×D. out may be x itself (same pointer, same strides); any other overlap is an error. A
+/// row with NaN or ∞ becomes NaN. Throws argument_error before anything is written.
 template <any_context Context, element T>
 void l2_normalize(Context& ctx, matrix_view<const std::type_identity_t<T>, Context::space> x,
                   matrix_view<T, Context::space> out, const l2_normalize_options& options = {}) {
@@ -52,11 +52,11 @@ void l2_normalize(Context& ctx, matrix_view<const std::type_identity_t<T>, Conte
   detail::l2_normalize_on<Context>::template forward<T>(ctx, x, out, options);
 }
 
-/// The gradient by x of l2_normalize: (g − u (u·g)) / ‖x‖ with u = x / ‖x‖, and zero for rows with
-/// ‖x‖ ≤ eps, which have no direction (a documented departure: others return g / eps, some 1e12 ·
-/// g).
+/// The gradient of l2_normalize with respect to x: (g − u (u·g)) / ‖x‖ with u = x / ‖x‖. For rows
+/// with ‖x‖ ≤ eps, which have no direction, it is zero (a documented difference: other libraries
+/// return g / eps, about 1e12 · g).
 ///
-/// * x: the value that l2_normalize read and where its gradient goes, N×D.
+/// * x: the value that l2_normalize read and the destination of its gradient, N×D.
 /// * grad_out: N×D. It may be x.gradient itself in overwrite mode; any other overlap is an error.
 template <any_context Context, element T>
 void l2_normalize_backward(Context& ctx, const operand<T, 2, Context::space>& x,

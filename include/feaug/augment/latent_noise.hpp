@@ -1,4 +1,5 @@
-// A sample of a learned Gaussian: mean + exp(½·log_variance)·ε.
+// latent_noise: samples a learned Gaussian by the reparameterisation trick,
+// mean + exp(½·log_variance)·ε.
 #pragma once
 
 #include <cmath>
@@ -16,14 +17,15 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// out = x + exp(½·log_variance) ⊙ ε: x is the mean, ε the key's standard normal draws (those of
-/// gaussian_noise), drawn again by the backward pass. The reparameterised Gaussian of Kingma and
-/// Welling (arXiv 1312.6114), for a generative model in feature space. Bind it to log-variances
-/// with with_log_variance. Gradients: g to x, g ⊙ ½·exp(½·log_variance) ⊙ ε to log_variance, each
-/// unless stopped. A log-variance of −∞ is a deviation of 0.
+/// out = x + exp(½·log_variance) ⊙ ε, where x is the mean and ε is standard normal noise, generated
+/// from the random key (the same numbers as gaussian_noise) and generated again in the backward
+/// pass. This is the reparameterisation trick of Kingma and Welling (arXiv 1312.6114), for a
+/// generative model in feature space. with_log_variance adds the log-variances. For an incoming
+/// gradient g, the gradients are g with respect to x and g ⊙ ½·exp(½·log_variance) ⊙ ε with respect
+/// to log_variance, each unless stopped. A log-variance of −∞ means a standard deviation of 0.
 struct latent_noise {
-  /// Log-variances outside are taken for the nearer bound, and get a gradient of 0 there: −10 and
-  /// 10, say, keep a young encoder from overflowing.
+  /// Log-variances are clamped to these bounds, with gradient 0 outside. Bounds such as −10 and 10
+  /// keep an untrained encoder from overflowing.
   float least_log_variance = -std::numeric_limits<float>::infinity();
   float most_log_variance = std::numeric_limits<float>::infinity();
 };
@@ -32,11 +34,10 @@ template <element T, memory_space Space = memory_space::host>
 struct latent_noise_policy {
   latent_noise how;
   operand<T, 2, Space> log_variance;         ///< N × D
-  matrix_view<const T, Space> epsilon = {};  ///< N × D drawn before; empty: drawn from the key
+  matrix_view<const T, Space> epsilon = {};  ///< N × D draws; empty: drawn from the key
 };
 
-/// `how` with these log-variances (N × D). As an operand they get their gradient; as a view they
-/// are a constant.
+/// `how` with these log-variances (N × D). An operand receives its gradient; a view is a constant.
 template <element T, memory_space S>
 latent_noise_policy<T, S> with_log_variance(const latent_noise& how,
                                             const operand<T, 2, S>& log_variance) {
@@ -48,7 +49,7 @@ latent_noise_policy<std::remove_const_t<T>, S> with_log_variance(
   return {.how = how, .log_variance = stop_gradient(log_variance)};
 }
 
-/// The form that takes the draw, which draw(ctx, gaussian_noise{}, key, epsilon) gives.
+/// The same with given draws, as written by draw(ctx, gaussian_noise{}, key, epsilon).
 template <element T, memory_space S>
 latent_noise_policy<T, S> with_log_variance(
     const latent_noise& how, const operand<T, 2, S>& log_variance,
@@ -58,7 +59,7 @@ latent_noise_policy<T, S> with_log_variance(
 
 namespace detail {
 
-/// exp(½·log_variance) within the bounds, and its slope.
+/// exp(½·log_variance) with the log-variance clamped, and its derivative.
 template <class C>
 struct latent_deviation {
   C value;
@@ -69,7 +70,7 @@ struct latent_deviation {
     const auto most = static_cast<C>(how.most_log_variance);
     const bool below = log_variance < least;
     const bool above = log_variance > most;
-    const C within = below ? least : above ? most : log_variance;  // NaN stays
+    const C within = below ? least : above ? most : log_variance;  // keeps NaN
     value = std::exp(C{0.5} * within);
     slope = below || above ? C{0} : C{0.5} * value;
   }

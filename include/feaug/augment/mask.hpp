@@ -1,4 +1,4 @@
-// Masks: features set to zero.
+// Masks: set features to zero.
 #pragma once
 
 #include <concepts>
@@ -18,34 +18,34 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// What becomes of the features that are kept.
+/// The scaling of the kept features.
 enum class rescale {
   none,
-  row,  ///< × D / max(kept, 1), so that a row keeps its expected size
+  row,  ///< × D / max(kept, 1), which preserves the row's expected sum
 };
 
-/// Every feature is kept with this probability, each by its own draw: out = x ⊙ keep, gradient g ⊙
-/// keep (both rescaled).
+/// Keeps every feature with this probability, independently: out = x ⊙ keep, gradient g ⊙ keep
+/// (both rescaled).
 struct mask {
   float keep_probability = 0.8F;
   feaug::rescale rescale = feaug::rescale::none;
 };
 
-/// Exactly keep_count features of every row are kept, every choice equally likely: those with the
+/// Keeps exactly keep_count features of every row, every subset equally likely: those with the
 /// smallest (word, column).
 struct fixed_count_mask {
   index_t keep_count = 1;
   feaug::rescale rescale = feaug::rescale::none;
 };
 
-/// A run of block_length features is dropped from every row, its start uniform in 0 … D −
+/// Drops a run of block_length features from every row; its start is uniform in 0 … D −
 /// block_length.
 struct block_mask {
   index_t block_length = 1;
   feaug::rescale rescale = feaug::rescale::none;
 };
 
-/// A mask that was drawn before: `keep` N × D of 0 and 1.
+/// A given mask: `keep` is N × D of 0 and 1.
 template <element T, memory_space Space = memory_space::host>
 struct drawn_mask_policy {
   matrix_view<const T, Space> keep;
@@ -60,8 +60,7 @@ drawn_mask_policy<std::remove_const_t<T>, S> drawn_mask(const matrix_view<T, S>&
 
 namespace detail {
 
-/// Where the dropped run begins: the word's share of 2³² times the number of starts, uniform up to
-/// starts / 2³².
+/// The start of the dropped run: ⌊word · starts / 2³²⌋, uniform up to an error of starts / 2³².
 FEAUG_HD inline index_t dropped_start(index_t block_length, index_t cols, std::uint32_t word) {
   const auto starts = static_cast<std::uint64_t>(cols - block_length + 1);
   return static_cast<index_t>((word * starts) >> 32);
@@ -118,7 +117,7 @@ struct augmentation_traits<drawn_mask_policy<U, S>> : augmentation_defaults {
 
 namespace detail {
 
-/// How a context draws a mask: draw, for arguments that are checked.
+/// A context's implementation: draw, called with checked arguments.
 template <class Context>
 struct mask_on {
   static_assert(is_included<Context>,
@@ -127,8 +126,8 @@ struct mask_on {
 
 }  // namespace detail
 
-/// The keep matrix that a mask draws from the key, N × D of 0 and 1: drawn_mask(keep) then does
-/// what the mask would.
+/// Writes the keep matrix that a mask draws from the key, N × D of 0 and 1; drawn_mask(keep) then
+/// equals the mask.
 template <any_context Context, class P, element T>
 requires std::same_as<P, mask> || std::same_as<P, fixed_count_mask> || std::same_as<P, block_mask>
 void draw(Context& ctx, const P& policy, const random_key& key,

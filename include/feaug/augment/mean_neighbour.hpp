@@ -1,5 +1,5 @@
-// The mean of the nearest neighbours as the augmented feature, and two means that few bad rows
-// cannot move far.
+// The mean of the nearest neighbours as the augmented feature, and two means that are robust
+// against few outliers.
 #pragma once
 
 #include <string_view>
@@ -12,9 +12,9 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// out_i = unit(mean of the unit vectors of the k nearest rows). Where fewer are found (a queue
-/// that fills up, rows passed over), of those. Gradients and errors are neighbour's, and k outside
-/// 1 … the queue's capacity. Scratch: see for_each_neighbour.
+/// out_i = unit(mean of the unit vectors of the k nearest rows), or of as many as are found (in a
+/// queue that is not full, or after exclusions). Gradients and errors as for neighbour; also an
+/// error: k outside 1 … the queue's capacity. Scratch: see for_each_neighbour.
 struct mean_neighbour {
   index_t k = 5;
   neighbour_gradient gradient = neighbour_gradient::none;
@@ -22,10 +22,11 @@ struct mean_neighbour {
   similarity_range similarity = {};
 };
 
-/// The same, but each coordinate leaves out the `trim` smallest and the `trim` largest of the k
-/// values (of m < k found rows at most ⌊(m − 1)/2⌋ at either end): so many bad rows among the k
-/// cannot move a coordinate beyond the others' values. Costs k² comparisons a coordinate. Errors:
-/// trim outside 0 … ⌊(k − 1)/2⌋. (The trimmed mean of Yin et al., ICML 2018.)
+/// Like mean_neighbour, but for each coordinate the `trim` smallest and the `trim` largest of the k
+/// values are left out (with m < k found rows, at most ⌊(m − 1)/2⌋ at each end). Up to `trim`
+/// outliers among the k rows cannot move a coordinate outside the range of the other values. Costs
+/// k² comparisons for each coordinate. Error: trim outside 0 … ⌊(k − 1)/2⌋. (The trimmed mean of
+/// Yin et al., ICML 2018.)
 struct trimmed_mean_neighbour {
   index_t k = 5;
   index_t trim = 1;
@@ -34,7 +35,8 @@ struct trimmed_mean_neighbour {
   similarity_range similarity = {};
 };
 
-/// The same with each coordinate's median, of an even number of values the mean of the middle two.
+/// Like mean_neighbour, with the median of each coordinate; for an even number of values the mean
+/// of the middle two.
 struct median_neighbour {
   index_t k = 5;
   neighbour_gradient gradient = neighbour_gradient::none;
@@ -73,7 +75,7 @@ template <>
 struct neighbour_rule<trimmed_mean_neighbour> : detail::mean_rule<trimmed_mean_neighbour> {
   static constexpr std::string_view name = "trimmed_mean_neighbour";
   static void validate(std::string_view op, const trimmed_mean_neighbour& how) {
-    if (how.k < 1) return;  // said of k
+    if (how.k < 1) return;  // the check of k reports this
     check::within(op, "trim", how.trim, 0, (how.k - 1) / 2);
   }
   static detail::neighbour_plan plan(const trimmed_mean_neighbour& how) {

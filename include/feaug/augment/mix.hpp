@@ -1,5 +1,5 @@
-// What interpolate and extrapolate share: out = w·x + (1 − w)·partner, a weight and a partner for
-// every row.
+// Shared by interpolate and extrapolate: out = w·x + (1 − w)·partner, with a weight and a partner
+// for every row.
 #pragma once
 
 #include <cmath>
@@ -20,13 +20,13 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Where a weight comes from.
+/// How weights are chosen.
 enum class weight_distribution { fixed, uniform, beta };
 
-/// How often one is drawn.
+/// Whether a weight is drawn for each row or once a call.
 enum class draw_per { row, call };
 
-/// A mix that draws a weight for every row.
+/// A mix that has a weight for every row.
 template <class Mix>
 concept weighted_mix = requires(const Mix& mix) {
   mix.distribution;
@@ -34,18 +34,17 @@ concept weighted_mix = requires(const Mix& mix) {
   Mix::most;
 };
 
-/// A mix with a partner of the caller's choice: see with_partner and with_weights.
+/// A mix with a partner given by the caller: see with_partner and with_weights.
 template <class Mix, element T, memory_space Space = memory_space::host>
 struct partnered {
   Mix mix;
   operand<T, 2, Space> partner;  ///< N × D: another view, neighbours, rows of a queue
-  /// N weights of x that were drawn before; empty: the mix draws. On a GPU their range is not
-  /// checked.
+  /// N given weights of x; empty: drawn from the key. On a GPU their range is not checked.
   vector_view<const compute_t<T>, Space> weights = {};
 };
 
-/// `mix` with the rows of `partner` (N × D) instead of a permutation of the batch. As an operand,
-/// partner gets its gradient, (1 − w)·g of interpolate and extrapolate; as a view it is a constant.
+/// `mix` with the rows of `partner` (N × D) instead of a permutation of the batch. An operand
+/// receives its gradient, (1 − w)·g for interpolate and extrapolate; a view is a constant.
 template <class Mix, element T, memory_space S>
 partnered<Mix, T, S> with_partner(const Mix& mix, const operand<T, 2, S>& partner) {
   return {.mix = mix, .partner = partner};
@@ -56,7 +55,7 @@ partnered<Mix, std::remove_const_t<T>, S> with_partner(const Mix& mix,
   return {.mix = mix, .partner = stop_gradient(partner)};
 }
 
-/// The form that takes the draw: N weights of x, and the partner.
+/// The same with given draws: N weights of x, and the partner.
 template <weighted_mix Mix, element T, memory_space S>
 partnered<Mix, T, S> with_weights(
     const Mix& mix, const operand<T, 2, S>& partner,
@@ -66,7 +65,7 @@ partnered<Mix, T, S> with_weights(
 
 namespace detail {
 
-/// The weight of x in row i; the mix says its range.
+/// The weight of x in row i, from the mix's distribution.
 template <class Mix>
 FEAUG_HD float draw_weight(const Mix& mix, random_key key, index_t row) {
   if (mix.per == draw_per::call) {
@@ -107,7 +106,8 @@ void check_mix(std::string_view op, const Mix& mix) {
   }
 }
 
-/// The partner is a permutation of the batch. Streams: the weights', the permutation's.
+/// The partner is a permutation of the batch. Streams: one for the weights, one for the
+/// permutation.
 template <class Mix>
 struct permuted_mix_traits : augmentation_defaults {
   static constexpr int streams = 2;
@@ -118,7 +118,7 @@ struct permuted_mix_traits : augmentation_defaults {
   }
 };
 
-/// What all mixes with the caller's partner share. Streams: the weights'.
+/// The traits of all mixes with a given partner. Streams: one for the weights.
 template <class Mix, element U, memory_space S>
 struct partnered_mix_traits : augmentation_defaults {
   using policy_type = partnered<Mix, U, S>;
@@ -164,25 +164,25 @@ struct partnered_mix_traits : augmentation_defaults {
 
 }  // namespace detail
 
-/// A mix whose output is w·x + (1 − w)·partner and no other formula: interpolate, extrapolate.
+/// A mix whose output is exactly w·x + (1 − w)·partner: interpolate, extrapolate.
 template <class Mix>
 concept linear_mix = std::derived_from<augmentation_traits<Mix>, detail::permuted_mix_traits<Mix>>;
 
-/// The partner is the caller's. Streams: the weights'.
+/// The partner is given by the caller. Streams: one for the weights.
 template <class Mix, element U, memory_space S>
 struct augmentation_traits<partnered<Mix, U, S>> : detail::partnered_mix_traits<Mix, U, S> {};
 
 namespace detail {
 
-/// How a context draws for any mix: draw_weights and draw_partners, for arguments that are checked.
+/// A context's implementation: draw_weights and draw_partners, called with checked arguments.
 template <class Context>
 struct mix_on {
   static_assert(is_included<Context>,
                 "include feaug/cpu/augment/mix.hpp or feaug/cuda/augment/mix.cuh");
 };
 
-/// The context's processor can write a permutation. A GPU does so by a sort, which wants a plain
-/// array.
+/// Checks that the context's processor can write the permutation. A GPU writes it by a sort, which
+/// needs a contiguous array.
 template <any_context Context>
 void require_permutation_reachable(const Context& ctx, std::string_view op,
                                    const vector_view<index_t, Context::space>& permutation) {
@@ -194,9 +194,9 @@ void require_permutation_reachable(const Context& ctx, std::string_view op,
 
 }  // namespace detail
 
-/// What a mix draws from the key for a batch: N weights and N partners (row i is mixed with row
-/// permutation[i]). with_weights over the rows so permuted then does what the mix would. On a GPU
-/// the permutation is contiguous.
+/// Writes the draws of a mix for a batch: N weights and N partners (row i is mixed with row
+/// permutation[i]). with_weights with the permuted rows then equals the mix. On a GPU the
+/// permutation must be contiguous.
 template <any_context Context, weighted_mix Mix, class C>
 requires std::same_as<C, float> || std::same_as<C, double>
 void draw(Context& ctx, const Mix& mix, const random_key& key,

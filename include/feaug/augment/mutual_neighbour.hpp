@@ -1,4 +1,4 @@
-// Neighbours that are neighbours both ways: rows that are near to everything are nobody's.
+// Mutual neighbours: a row counts only if the query is also among the row's nearest queries.
 #pragma once
 
 #include <string_view>
@@ -10,19 +10,19 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// `of`, but of its k nearest rows only those count to which the query is among the `queries`
-/// nearest queries of the batch, by cosine, of equal ones the lower rows first. A row that lies
-/// near many queries (a hub) so serves the nearest of them only. All rows of x take part, whichever
-/// are augmented, so x and out lie apart, and a batch in parts is not the whole batch. Costs a
-/// search of N·k rows among the N queries. Errors: `of`'s, and queries < 1. Scratch: `of`'s and 8
-/// MiB.
+/// Like `of`, but of its k nearest rows only those count for which the query is among the `queries`
+/// nearest queries of the batch (by cosine; equal ones by the lower row). A row that is near many
+/// queries (a hub) therefore serves only the nearest of them. All rows of x are searched, whichever
+/// are augmented; so out must not overlap x, and micro-batches give other results than the whole
+/// batch. Costs a search of N·k rows among the N queries. Errors: those of `of`, and queries < 1.
+/// Scratch: that of `of`, and 8 MiB.
 template <neighbour_kind Of>
 struct mutual_neighbour_of {
   Of of = {};
   index_t queries = 1;
 };
 
-/// The nearest row, if the query is the nearest one to it.
+/// The nearest row, if the query is also its nearest query.
 using mutual_neighbour = mutual_neighbour_of<neighbour>;
 
 template <class Of>

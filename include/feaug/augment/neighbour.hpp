@@ -1,5 +1,5 @@
-// The nearest neighbour in a support queue as the augmented feature, and what every policy of
-// neighbours shares.
+// The nearest neighbour in a support queue as the augmented feature, and the parts shared by all
+// neighbour policies.
 #pragma once
 
 #include <cstdint>
@@ -17,26 +17,26 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// out_i = the unit vector of the nearest filled row of a queue by cosine; see nearest for what
-/// nearest means exactly. A query with NaN or ∞ becomes a row of NaN. Bind it to a queue with
-/// neighbour_from.
+/// out_i = the unit vector of the nearest filled row of a queue by cosine; see nearest for the
+/// exact definition. A query with NaN or ∞ becomes a row of NaN. neighbour_from binds it to a
+/// queue.
 struct neighbour {
   neighbour_gradient gradient = neighbour_gradient::none;
   neighbour_fallback fallback = neighbour_fallback::error;
-  similarity_range similarity = {};  ///< rows with another cosine are no neighbours
+  similarity_range similarity = {};  ///< rows outside are skipped
 };
 
-/// How a policy makes a row of its neighbours. Specialised by each; has
-///   static constexpr std::string_view name;   // opens every error message
+/// How a policy computes a row from its neighbours. Each policy specialises it; members:
+///   static constexpr std::string_view name;   // starts every error message
 ///   static constexpr int streams;
-///   static constexpr bool mixes_rows;         // reads all queries to answer one
+///   static constexpr bool mixes_rows;         // each row depends on all queries
 ///   static constexpr bool draws_choice;       // draws one of several neighbours
 ///   static void validate(std::string_view op, const How&);   // throws for bad options
 ///   static detail::neighbour_plan plan(const How&);
 template <class How>
 struct neighbour_rule;
 
-/// A way to make a row of neighbours: what mutual_neighbour_of and pseudo_neighbour_of take.
+/// A type with a neighbour_rule, as mutual_neighbour_of and pseudo_neighbour_of take.
 template <class How>
 concept neighbour_kind = requires(const How& how) {
   neighbour_rule<How>::plan(how);
@@ -54,14 +54,14 @@ struct neighbour_rule<neighbour> {
   }
 };
 
-/// What bound neighbours may be told of, and tell.
+/// Optional inputs and outputs of a bound neighbour policy.
 template <memory_space Space>
 struct basic_neighbour_binding {
-  /// N ids: rows of the queue with the query's own id are passed over
+  /// N ids: rows of the queue with the query's id are skipped.
   vector_view<const std::int64_t, Space> exclude_ids = {};
-  /// N: where the slot of the row's (nearest) neighbour is written, −1 for none
+  /// N: receives the slot of each row's (nearest) neighbour, −1 for none.
   vector_view<index_t, Space> indices = {};
-  /// N × k: all slots that the row was made of, nearest first, −1 after them
+  /// N × k: receives all slots used for a row, nearest first, then −1.
   matrix_view<index_t, Space> slots = {};
 };
 using neighbour_binding = basic_neighbour_binding<memory_space::host>;
@@ -75,7 +75,7 @@ struct neighbour_policy {
   std::optional<matrix_view<const T, Space>> epsilon = {};     ///< see with_noise
 };
 
-/// The augmentation that looks its neighbours up in `queue`: `how` is a neighbour, mean_neighbour,
+/// The augmentation that searches neighbours in `queue`. `how` is a neighbour, mean_neighbour,
 /// trimmed_mean_neighbour, median_neighbour, random_neighbour, mutual_neighbour or
 /// pseudo_neighbour.
 template <element T, memory_space S, class How = neighbour>
@@ -86,7 +86,7 @@ neighbour_policy<T, S, How> neighbour_from(const support_queue<T, S>& queue, con
 
 namespace detail {
 
-/// The checks that all policies of neighbours share. `Rule` is that of their neighbours.
+/// Argument checks shared by all neighbour policies. `Rule` is the neighbour_rule.
 template <class Rule, class Policy, memory_space S>
 struct neighbour_checks : augmentation_defaults {
   static constexpr bool mixes_rows = Rule::mixes_rows;

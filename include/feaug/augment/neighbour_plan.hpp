@@ -1,5 +1,5 @@
-// How a row's feature is made of its neighbours: what every neighbour policy comes down to, written
-// once for all backends.
+// How a row is computed from its neighbours: the common form of all neighbour policies, shared by
+// all backends.
 #pragma once
 
 #include "feaug/core/macros.hpp"
@@ -9,47 +9,48 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// What the query gets of the neighbour's gradient. The search itself is never differentiated.
+/// The gradient with respect to the query. The search itself is never differentiated.
 enum class neighbour_gradient {
-  none,  ///< nothing: a neighbour is a constant (NNCLR; Dwibedi et al., arXiv 2104.14548)
+  none,              ///< zero: a neighbour is a constant (NNCLR; Dwibedi et al., arXiv 2104.14548)
   straight_through,  ///< g, as if the neighbour were the query
 };
 
-/// What a row gets that has no neighbour: the queue is empty, or every filled row is passed over.
+/// The output for a row without neighbours: the queue is empty, or every filled row is skipped.
 enum class neighbour_fallback {
-  error,  ///< argument_error; on a GPU, which cannot throw, a row of NaN
+  error,  ///< argument_error; a GPU cannot throw and writes a row of NaN
   query,  ///< unit(x)
 };
 
 namespace detail {
 
-/// The k nearest rows in range, of those the mutual ones, of those one or all, of all their trimmed
-/// mean.
+/// The k nearest rows in range; of these the mutual ones; of these all, or one by draw; of the
+/// result the trimmed mean.
 struct neighbour_plan {
   index_t k = 1;
   similarity_range similarity = {};
-  index_t mutual = 0;  ///< the query is among so many nearest of the batch; 0: does not matter
-  bool one_by_draw = false;  ///< one of them, each as likely as the others
-  index_t trim = 0;          ///< values that a coordinate leaves out at either end, at most
+  index_t mutual = 0;  ///< the query must be among this many nearest of the batch; 0: not required
+  bool one_by_draw = false;  ///< use one of them, all equally likely
+  index_t trim = 0;          ///< values left out at each end of a coordinate, at most
   neighbour_gradient gradient = neighbour_gradient::none;
   neighbour_fallback fallback = neighbour_fallback::error;
 
-  /// Of `count` values: one or two in the middle stay.
+  /// The trim for `count` values: at least one or two in the middle remain.
   [[nodiscard]] FEAUG_HD constexpr index_t trim_of(index_t count) const {
     const index_t most = (count - 1) / 2;
     return trim < most ? trim : most;
   }
 };
 
-/// Which of `count` ≥ 1 neighbours a number in [0, 1) chooses: ⌊u·count⌋. Exact: u has 24 bits.
+/// The rank in 0 … count − 1 (count ≥ 1) chosen by u in [0, 1): ⌊u·count⌋. Exact, since u has 24
+/// bits.
 FEAUG_HD inline index_t chosen_rank(float u, index_t count) {
   if (!(u > 0)) return 0;
   const auto rank = static_cast<index_t>(static_cast<double>(u) * static_cast<double>(count));
   return rank < count ? rank : count - 1;
 }
 
-/// The first `count` of k slots, after those that are −1 were closed up and, if the plan says so,
-/// one was chosen by u. The others are −1.
+/// Removes the slots that are −1 from the k slots and, if the plan requires it, keeps only the one
+/// chosen by u. Returns the number of remaining slots; the slots after them are set to −1.
 FEAUG_HD inline index_t settle_neighbours(const neighbour_plan& plan, float u, index_t* slots) {
   index_t count = 0;
   for (index_t rank = 0; rank < plan.k; ++rank) {
@@ -63,9 +64,9 @@ FEAUG_HD inline index_t settle_neighbours(const neighbour_plan& plan, float u, i
   return count;
 }
 
-/// The mean of value(0) … value(count − 1) without the `trim` smallest and the `trim` largest, of
-/// equal ones the first counting as the smaller; NaN if one is. Needs no memory, but count²
-/// comparisons unless trim is 0.
+/// The mean of value(0) … value(count − 1) without the `trim` smallest and the `trim` largest (of
+/// equal values the first counts as the smaller); NaN if a value is NaN. Needs no memory, but
+/// count² comparisons unless trim is 0.
 #ifdef __CUDACC__
 #pragma nv_exec_check_disable
 #endif

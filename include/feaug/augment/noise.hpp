@@ -16,10 +16,10 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// What the scale of a noise is measured in.
+/// The unit of a noise's scale.
 enum class noise_scale {
   absolute,  ///< σ = scale
-  row_norm,  ///< σ = scale · ‖x_row‖, a constant as far as gradients go
+  row_norm,  ///< σ = scale · ‖x_row‖, a constant for gradients
 };
 
 /// ε standard normal. The gradient is g.
@@ -34,7 +34,7 @@ struct uniform_noise {
   noise_scale relative_to = noise_scale::absolute;
 };
 
-/// A noise that was drawn before: epsilon N × D.
+/// Noise with given draws: epsilon is N × D.
 template <element T, memory_space Space = memory_space::host>
 struct drawn_noise_policy {
   matrix_view<const T, Space> epsilon;
@@ -56,7 +56,7 @@ inline void check_noise_scale(std::string_view op, float scale) {
   check::fail(op, "scale", check::text(scale), "a finite number of at least 0");
 }
 
-/// What all noises ask of their arguments.
+/// Argument checks shared by all noises.
 template <class P>
 struct noise_traits : augmentation_defaults {
   static void validate(const P& policy, index_t rows, index_t cols) {
@@ -99,7 +99,7 @@ struct augmentation_traits<drawn_noise_policy<U, S>>
 
 namespace detail {
 
-/// How a context draws a noise: draw, for arguments that are checked.
+/// A context's implementation: draw, called with checked arguments.
 template <class Context>
 struct noise_on {
   static_assert(is_included<Context>,
@@ -108,8 +108,8 @@ struct noise_on {
 
 }  // namespace detail
 
-/// The ε that a noise draws from the key, N × D, before scaling: drawn_noise(epsilon, scale) then
-/// does what the noise would.
+/// Writes the ε that a noise draws from the key, N × D, before scaling; drawn_noise(epsilon, scale)
+/// then equals the noise.
 template <any_context Context, class P, element T>
 requires std::same_as<P, gaussian_noise> || std::same_as<P, uniform_noise>
 void draw(Context& ctx, const P& policy, const random_key& key,

@@ -1,4 +1,4 @@
-// One of several augmentations for every row, by draw.
+// One of several augmentations for every row, chosen at random.
 #pragma once
 
 #include <algorithm>
@@ -31,25 +31,25 @@ struct one_of_policy {
   std::tuple<Ps...> parts;
 };
 
-/// The augmentation that draws a part for every row: `one_of({0.7F, 0.3F}, mask{},
-/// gaussian_noise{})`. The probabilities are at least 0 and sum to 1. A part works on its own rows
-/// only; one that mixes rows still reads all of them.
+/// The augmentation that draws one of its parts for every row: `one_of({0.7F, 0.3F}, mask{},
+/// gaussian_noise{})`. The probabilities are at least 0 and sum to 1. A part processes only its own
+/// rows; a part that mixes rows still reads all rows.
 template <augmentation... Ps>
 one_of_policy<Ps...> one_of(const std::array<float, sizeof...(Ps)>& probabilities,
                             const Ps&... parts) {
   return {.probabilities = probabilities, .parts = {parts...}};
 }
 
-/// one_of with a choice that was drawn before.
+/// one_of with a given choice.
 template <memory_space Space, augmentation... Ps>
 struct drawn_one_of_policy {
-  vector_view<const index_t, Space> choice;  ///< N: the number of row i's part, 0 for the first
+  vector_view<const index_t, Space> choice;  ///< N: the index of each row's part, from 0
   std::tuple<Ps...> parts;
 };
 
-/// The form that takes the draw: row i gets part number choice[i]. Stream 0 stays unread, so that
-/// the parts draw what they draw in `one_of`. On a GPU the numbers' range is not checked: a row
-/// with another number is left as it is.
+/// The same with a given choice: row i is processed by part choice[i]. Stream 0 is not used, so the
+/// parts draw the same numbers as in `one_of`. On a GPU the range of the choice is not checked: a
+/// row with an index out of range is left unchanged.
 template <class Index, memory_space S, augmentation... Ps>
 requires std::same_as<std::remove_const_t<Index>, index_t> drawn_one_of_policy<S, Ps...>
 drawn_one_of(const vector_view<Index, S>& choice, const Ps&... parts) {
@@ -58,7 +58,7 @@ drawn_one_of(const vector_view<Index, S>& choice, const Ps&... parts) {
 
 namespace detail {
 
-/// Which part a row draws.
+/// The random part of a row.
 template <std::size_t Count>
 struct part_probabilities {
   float probability[Count];
@@ -73,7 +73,7 @@ struct part_probabilities {
       reached += probability[part];
       if (drawn < reached) break;
     }
-    return last;  // rounding may leave the sum just below 1
+    return last;  // rounding may leave the sum slightly below 1
   }
 };
 
@@ -84,7 +84,7 @@ part_probabilities<sizeof...(Ps)> parts_of_rows(const one_of_policy<Ps...>& poli
   return parts;
 }
 
-/// Which part a row was given.
+/// The given part of a row.
 template <memory_space Space>
 struct given_parts {
   vector_view<const index_t, Space> choice;
@@ -109,7 +109,7 @@ inline void check_probabilities(std::string_view op, std::span<const float> prob
     check::fail(op, "probabilities", "a sum of " + check::text(sum), "a sum of 1");
 }
 
-/// A number for every row, of one of `count` parts.
+/// Checks a choice: one index for every row, below `count`.
 template <memory_space S>
 void check_choice(std::string_view op, const vector_view<const index_t, S>& choice, index_t rows,
                   index_t count) {
@@ -122,7 +122,7 @@ void check_choice(std::string_view op, const vector_view<const index_t, S>& choi
   }
 }
 
-/// What both forms do with their parts.
+/// The implementation shared by one_of and drawn_one_of.
 template <class Policy, augmentation... Ps>
 struct one_of_traits : augmentation_defaults {
   using policy_type = Policy;
@@ -180,7 +180,7 @@ struct one_of_traits : augmentation_defaults {
     const std::int32_t* choice = choose(ctx, call, policy, key, selection, x.value.rows());
     operand<T, 2, Context::space> input = x;
     if constexpr (mixes_rows) {
-      // Several parts contribute to a row: start from zero and add.
+      // Several parts contribute to a row: start from zero and accumulate.
       if (x.mode == gradient_mode::overwrite) {
         put_zero_gradient(call, x, {}, true);
         input.mode = gradient_mode::accumulate;
@@ -207,7 +207,7 @@ struct one_of_traits : augmentation_defaults {
     return choice;
   }
 
-  /// visit(part, its number, its first stream); stream 0 is the choice's.
+  /// Calls visit(part, its index, its first stream) for each part; stream 0 is used for the choice.
   template <class Visit>
   static void for_each_part(const policy_type& policy, const Visit& visit) {
     int first_stream = 1;
@@ -243,8 +243,8 @@ struct augmentation_traits<drawn_one_of_policy<S, Ps...>>
   }
 };
 
-/// The choice that one_of draws from the key, the number of its part for every row:
-/// drawn_one_of(choice, parts…) with the same key then does what one_of would.
+/// Writes the choice that one_of draws from the key, the index of a part for every row;
+/// drawn_one_of(choice, parts…) with the same key then equals one_of.
 template <any_context Context, augmentation... Ps>
 void draw(Context& ctx, const one_of_policy<Ps...>& policy, const random_key& key,
           vector_view<index_t, Context::space> choice) {

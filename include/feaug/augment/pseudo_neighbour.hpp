@@ -1,4 +1,4 @@
-// A point between the feature and its neighbour, with noise: pNNCLR's pseudo-neighbour.
+// A point between a feature and its neighbour, with noise: the pseudo-neighbour of pNNCLR.
 #pragma once
 
 #include <cmath>
@@ -14,15 +14,16 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// out = w·unit(x) + (1 − w)·n + σ·ε, w = weight, σ = noise, ε standard normal, and n what `of`
-/// makes of the neighbours; with normalize, unit(out). (Biswas et al., pNNCLR, arXiv 2308.06983.)
+/// out = w·unit(x) + (1 − w)·n + σ·ε, where w = weight, σ = noise, ε is standard normal, and n is
+/// the output of `of`; with normalize, unit of that. (Biswas et al., pNNCLR, arXiv 2308.06983.)
 ///
-/// Gradient: w·g through the normalisation to x, and with `of`'s gradient straight_through (1 −
-/// w)·g to x besides; with normalize g first goes back through unit(out). The queue is a constant;
-/// so is the unit(x) of a row that has no neighbour and falls back. ε is gaussian_noise's of the
-/// same key; `of` draws from the streams after it. Errors: `of`'s; weight outside 0 … 1, noise that
-/// is negative or not finite. Scratch: `of`'s; its backward pass searches (and needs that) only
-/// with normalize, else 8·D bytes a thread.
+/// Gradient: x receives w·g through the normalisation and, if the gradient of `of` is
+/// straight_through, also (1 − w)·g; with normalize g is first propagated through unit(out). The
+/// queue is a constant, and so is the unit(x) of a row that uses the fallback. ε is that of
+/// gaussian_noise with the same key; `of` draws from the following streams. Errors: those of `of`;
+/// weight outside 0 … 1; noise that is negative or not finite. Scratch: that of `of`. The backward
+/// pass searches, and needs that scratch, only with normalize; otherwise it needs 8·D bytes a
+/// thread.
 template <neighbour_kind Of>
 struct pseudo_neighbour_of {
   Of of = {};
@@ -31,11 +32,11 @@ struct pseudo_neighbour_of {
   bool normalize = false;
 };
 
-/// Between the feature and its nearest neighbour.
+/// A point between the feature and its nearest neighbour.
 using pseudo_neighbour = pseudo_neighbour_of<neighbour>;
 
-/// A policy with noise that was drawn before, N × D; draw(ctx, gaussian_noise{}, key, epsilon) is
-/// what it draws itself.
+/// The policy with given noise, N × D; draw(ctx, gaussian_noise{}, key, epsilon) writes the noise
+/// that it would draw itself.
 template <element T, memory_space S, class Of>
 neighbour_policy<T, S, pseudo_neighbour_of<Of>> with_noise(
     const neighbour_policy<T, S, pseudo_neighbour_of<Of>>& policy,
@@ -45,7 +46,7 @@ neighbour_policy<T, S, pseudo_neighbour_of<Of>> with_noise(
   return noisy;
 }
 
-/// The same for what `of` chooses; see with_choice in random_neighbour.hpp.
+/// The same for the choice of `of`; see with_choice in random_neighbour.hpp.
 template <element T, memory_space S, class Of>
 requires(neighbour_rule<Of>::draws_choice)
     neighbour_policy<T, S, pseudo_neighbour_of<Of>> with_choice(
@@ -89,7 +90,7 @@ struct augmentation_traits<neighbour_policy<U, S, pseudo_neighbour_of<Of>>>
     if (x.wants_gradient()) check_apart(policy, "gradient of x", x.gradient);
   }
 
-  /// What g is multiplied by on its straight way through the neighbour.
+  /// The weight of g on the straight-through path via the neighbour.
   static double through_share(const policy_type& policy) {
     const bool through = rule::plan(policy.how.of).gradient == neighbour_gradient::straight_through;
     return through ? 1.0 - static_cast<double>(policy.how.weight) : 0.0;

@@ -1,4 +1,4 @@
-// One of the nearest neighbours, by draw, as the augmented feature.
+// A random one of the nearest neighbours as the augmented feature.
 #pragma once
 
 #include <string_view>
@@ -15,10 +15,10 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// out_i = the unit vector of one of the k nearest rows, each as likely: of m found ones (m < k in
-/// a queue that fills up, or where rows are passed over) that of rank ⌊u·m⌋, nearest first, where u
-/// is the row's uniform draw. The rest is neighbour's; k outside 1 … the queue's capacity is an
-/// error.
+/// out_i = the unit vector of one of the k nearest rows, all equally likely. Of m found rows (m < k
+/// in a queue that is not full, or after exclusions) it is the one of rank ⌊u·m⌋, nearest first,
+/// where u is the row's uniform draw. Otherwise as neighbour; k outside 1 … the queue's capacity is
+/// an error.
 struct random_neighbour {
   index_t k = 5;
   neighbour_gradient gradient = neighbour_gradient::none;
@@ -42,7 +42,7 @@ struct neighbour_rule<random_neighbour> {
   }
 };
 
-/// A policy whose neighbours are chosen by the draw that is given: N numbers from 0 to below 1.
+/// The policy with a given choice instead of a draw: N numbers, at least 0 and below 1.
 template <element T, memory_space S, class How>
 requires(neighbour_rule<How>::draws_choice) neighbour_policy<T, S, How> with_choice(
     const neighbour_policy<T, S, How>& policy, const vector_view<const float, S>& choice) {
@@ -53,7 +53,7 @@ requires(neighbour_rule<How>::draws_choice) neighbour_policy<T, S, How> with_cho
 
 namespace detail {
 
-/// The number that chooses a row's neighbour.
+/// The uniform number that chooses a row's neighbour.
 struct drawn_choice {
   [[nodiscard]] FEAUG_HD float of_row(const random_key& key, index_t row) const {
     return draw_uniform(key, row, 0);
@@ -62,8 +62,8 @@ struct drawn_choice {
 
 }  // namespace detail
 
-/// The numbers that a random neighbour draws from the key, one a row: with_choice(…, choice) then
-/// does what it would.
+/// Writes the numbers that random_neighbour draws from the key, one a row; with_choice(…, choice)
+/// then gives the same neighbours.
 template <any_context Context>
 void draw(Context& ctx, const random_neighbour& /*policy*/, const random_key& key,
           vector_view<float, Context::space> choice) {

@@ -1,9 +1,8 @@
-// Mixes of a row with its partner whose coefficients hang on the whole rows: slerp,
-// exchange_moments.
+// Two-row mixes whose coefficients depend on row sums (slerp, exchange_moments).
 //
-// Every such mix does the same three things to a row x and its partner p, and so do its gradients:
-// a few sums over the columns, a formula that turns them into coefficients, and a linear
-// combination of x, p (and g) with those. The formula is the mix; all else is here, for host and
+// Each such mix, and its gradients, treats a row x and its partner p in three steps: a few sums
+// over the columns, a formula that computes coefficients from them, and a linear combination of x,
+// p (and g) with these coefficients. The mix is the formula; the rest is in this file, for host and
 // device. Sums and coefficients are doubles.
 #pragma once
 
@@ -24,41 +23,41 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// How a mix reads a row: element v as (v − centre)·factor.
+/// How a mix normalises a row: an element v becomes (v − centre)·factor.
 struct row_measure {
   double centre;
   double factor;
-  /// What gradients by the row so read are multiplied by: the factor, or 0 for a row without a
+  /// The factor of gradients with respect to the normalised row: `factor`, or 0 for a row without a
   /// direction.
   double slope;
 
   [[nodiscard]] FEAUG_HD double operator()(double v) const { return (v - centre) * factor; }
 };
 
-/// A row x and its partner p, both as the mix reads them.
+/// A row x and its partner p, both normalised by the mix.
 struct row_pair {
   row_measure x;
   row_measure partner;
-  double difference;  ///< Σ (x − p)², if the mix compares rows
-  double sum;         ///< Σ (x + p)², if the mix compares rows
+  double difference;  ///< Σ (x − p)², if Mix::compares_rows
+  double sum;         ///< Σ (x + p)², if Mix::compares_rows
   index_t cols;
 };
 
-/// Sums with the gradient g by the output.
+/// Sums with the gradient g with respect to the output.
 struct gradient_sums {
   double g;
-  double g_x;  ///< Σ g·x, x as the mix reads it
+  double g_x;  ///< Σ g·x, x normalised
   double g_partner;
 };
 
-/// gradient·g + x·x + partner·p + one, rows as the mix reads them.
+/// gradient·g + x·x + partner·p + one, with normalised rows.
 struct row_combination {
   double gradient;
   double x;
   double partner;
   double one;
 
-  /// As out: there is no g.
+  /// For the output: there is no g.
   [[nodiscard]] FEAUG_HD double operator()(double v, double p) const {
     return x * v + partner * p + one;
   }
@@ -67,15 +66,15 @@ struct row_combination {
   }
 };
 
-/// The gradients by x and by its partner.
+/// The gradients with respect to x and to its partner.
 struct row_gradients {
   row_combination x;
   row_combination partner;
 };
 
-/// A mix that is such a formula. `static constexpr bool centred`: rows are read about their means;
-/// `compares_rows`: row_pair's difference and sum are wanted; measure(length, centre, cols) says
-/// how a row of length ‖row − centre‖ is read (NaN if the length is not finite).
+/// A mix given by such a formula. `static constexpr bool centred`: rows are centred about their
+/// means; `compares_rows`: row_pair's difference and sum are needed; measure(length, centre, cols)
+/// gives the normalisation of a row of length ‖row − centre‖ (NaN if the length is not finite).
 template <class Mix>
 concept row_mix = requires(const Mix& mix, const row_pair& pair, const gradient_sums& sums,
                            double number, index_t cols) {
@@ -87,7 +86,7 @@ concept row_mix = requires(const Mix& mix, const row_pair& pair, const gradient_
   { mix.gradients(pair, sums, number) } -> std::same_as<row_gradients>;
 };
 
-/// What is left to do for a row of the output, or of the gradients, once its sums are known.
+/// The linear combination for a row of the output, or of the gradients, once its sums are known.
 struct output_plan {
   row_measure x;
   row_measure partner;
@@ -117,12 +116,12 @@ struct sum_array {
   double value[Count];
 };
 
-// `reduce` adds up over the columns of a row, with one thread or with a warp:
+// `reduce` reduces over the columns of a row, with one thread or with a warp:
 //   reduce.template sums<Count>(cols, term)   Σ term(j), which is a sum_array<Count>
-//   reduce.largest(cols, term)                the largest term(j) ≥ 0, NaN passed over
-// nvcc would warn that a warp's does so on a device only.
+//   reduce.largest(cols, term)                the largest term(j) ≥ 0, ignoring NaN
+// The pragmas suppress nvcc's warning that a warp's reduction is a device function.
 
-/// How the mix reads `row`.
+/// The normalisation of `row`.
 #if defined(__CUDACC__)
 #pragma nv_exec_check_disable
 #endif
@@ -130,7 +129,7 @@ template <class Reduce, class Mix, element T>
 FEAUG_HD row_measure measure_row(const Reduce& reduce, const Mix& mix, const T* row, index_t cols) {
   double centre = 0;
   if constexpr (Mix::centred) {
-    // From the first element on: the deviations of a constant row are 0, however large it is.
+    // Relative to the first element, so that the deviations of a constant row are exactly 0.
     const auto first = static_cast<double>(load(row[0]));
     const auto total = reduce.template sums<1>(
         cols, [&](index_t j) { return sum_array<1>{{static_cast<double>(load(row[j])) - first}}; });
@@ -141,7 +140,7 @@ FEAUG_HD row_measure measure_row(const Reduce& reduce, const Mix& mix, const T* 
     return sum_array<1>{{deviation * deviation}};
   });
   double length = std::sqrt(squares.value[0]);
-  if (!is_finite(length)) {  // doubles above 1e154, or not finite: then NaN comes out
+  if (!is_finite(length)) {  // doubles above 1e154, or not finite: then gives NaN
     const double largest = reduce.largest(
         cols, [&](index_t j) { return std::fabs(static_cast<double>(load(row[j])) - centre); });
     const auto scaled = reduce.template sums<1>(cols, [&](index_t j) {
@@ -200,8 +199,7 @@ FEAUG_HD gradient_plan plan_gradients(const Reduce& reduce, const Mix& mix, cons
           mix.gradients(pair, {sums.value[0], sums.value[1], sums.value[2]}, weight)};
 }
 
-/// The key that a mix with a partner from the batch draws the permutation from: its weights come
-/// first.
+/// The key from which a mix with a partner from the batch draws the permutation: after its weights.
 template <row_mix Mix>
 random_key permutation_key(const random_key& key) {
   return weighted_mix<Mix> ? key.streams_later(1) : key;
@@ -209,8 +207,8 @@ random_key permutation_key(const random_key& key) {
 
 }  // namespace detail
 
-/// The partner is a permutation of the batch. Streams: the weights' if there are any, the
-/// permutation's.
+/// The partner is a permutation of the batch. Streams: one for the weights if there are any, one
+/// for the permutation.
 template <row_mix Mix>
 struct augmentation_traits<Mix> : augmentation_defaults {
   static constexpr std::string_view name = Mix::name;
@@ -224,15 +222,15 @@ struct augmentation_traits<Mix> : augmentation_defaults {
   }
 };
 
-/// The partner is the caller's. Streams: the weights' if there are any.
+/// The partner is given by the caller. Streams: one for the weights if there are any.
 template <row_mix Mix, element U, memory_space S>
 struct augmentation_traits<partnered<Mix, U, S>> : detail::partnered_mix_traits<Mix, U, S> {
   static constexpr bool backward_reads_value = true;
 };
 
-/// The partners that a mix without weights draws from the key for a batch of N rows: row i is mixed
-/// with row permutation[i]. with_partner over the rows so permuted then does what the mix would. On
-/// a GPU the permutation is contiguous.
+/// Writes the partners that a mix without weights draws from the key for a batch of N rows: row i
+/// is mixed with row permutation[i]. with_partner with the permuted rows then equals the mix. On a
+/// GPU the permutation must be contiguous.
 template <any_context Context, row_mix Mix>
 requires(!weighted_mix<Mix>) void draw(Context& ctx, const Mix& mix, const random_key& key,
                                        vector_view<index_t, Context::space> permutation) {

@@ -1,5 +1,5 @@
-// Running statistics of features, in the host's own memory: their mean, and their covariance with
-// its Cholesky factor, or each feature's variance alone.
+// Running statistics of features, in the caller's memory: mean, and either the covariance with its
+// Cholesky factor or the variance of each feature.
 #pragma once
 
 #include <cmath>
@@ -17,48 +17,47 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// A view of a running mean and covariance of D features. All of it belongs to the host, so its
-/// checkpoint saves it, and a state over the restored bytes goes on bit for bit. Begin with *count
-/// = 0; the rest needs no value. double throughout, whatever the features are. On a GPU all of it
-/// is device memory, the count too.
+/// A view of a running mean and covariance of D features. The memory belongs to the caller: a
+/// checkpoint that saves and restores these bytes continues bit-identically. Initialise *count = 0;
+/// the rest needs no initialisation. All values are double, whatever the type of the features. On a
+/// GPU everything is in device memory, the count too.
 template <memory_space Space = memory_space::host>
 struct running_covariance {
   vector_view<double, Space> mean = {};        ///< D
-  matrix_view<double, Space> covariance = {};  ///< D × D: Σ, biased (divided by the rows)
-  matrix_view<double, Space> factor = {};      ///< D × D: L, zeros above its diagonal
+  matrix_view<double, Space> covariance = {};  ///< D × D: Σ, biased (divided by the number of rows)
+  matrix_view<double, Space> factor = {};      ///< D × D: L, zeros above the diagonal
   index_t* count = nullptr;                    ///< rows seen
 };
 
-/// The same for the variances alone: D numbers instead of D × D, as if features were independent.
+/// The same for variances only: D numbers instead of D × D, as if features were independent.
 template <memory_space Space = memory_space::host>
 struct running_variance {
   vector_view<double, Space> mean = {};       ///< D
   vector_view<double, Space> variance = {};   ///< D, biased
-  vector_view<double, Space> deviation = {};  ///< D: the square roots of variance + ridge
+  vector_view<double, Space> deviation = {};  ///< D: square roots of variance + ridge
   index_t* count = nullptr;                   ///< rows seen
 };
 
-/// Either of them.
+/// Either of the two.
 template <class State, memory_space Space = memory_space::host>
 concept running_statistics =
     std::same_as<State, running_covariance<Space>> || std::same_as<State, running_variance<Space>>;
 
 struct covariance_options {
-  /// None: every row ever seen weighs the same. Else what the state keeps when it is updated: it
-  /// moves by 1 − momentum towards the batch's own mean and covariance. The first batch is taken
-  /// as it is either way.
+  /// Not set: all rows ever seen have equal weight. Set: an exponential moving average; each update
+  /// moves the state by 1 − momentum towards the mean and covariance of the batch. In both cases
+  /// the first batch is taken over unchanged.
   std::optional<double> momentum = {};
-  /// factor·factorᵀ = Σ + ridge · (the mean variance) · identity. Fewer rows than features, or
-  /// features that depend on each other, leave directions without variance: with a ridge noise
-  /// reaches them, with 0 it does not.
+  /// factor·factorᵀ = Σ + ridge · (mean variance) · identity. With fewer rows than features, or
+  /// dependent features, some directions have no variance: noise includes them only if ridge > 0.
   double ridge = 1e-6;
 };
 
 namespace detail {
 
-/// What part of a state a batch becomes.
+/// The weight of a batch in the updated state.
 struct batch_share {
-  double weight;  ///< the batch's, in (0, 1]
+  double weight;  ///< of the batch, in (0, 1]
 
   FEAUG_HD batch_share(bool moving, double momentum, index_t count, index_t rows) : weight(1) {
     if (count > 0) {
@@ -67,11 +66,12 @@ struct batch_share {
     }
   }
 
-  /// A state that has seen nothing may hold anything: it is not read.
+  /// With weight 1 `old` is not read: it may be uninitialised.
   [[nodiscard]] FEAUG_HD double mean(const double& old, double batch) const {
     return weight == 1 ? batch : old + weight * (batch - old);
   }
-  /// An element of the covariance; `shift`s are how far the batch's means lie from the state's.
+  /// An element of the covariance; the shifts are the differences of the batch's and the state's
+  /// means.
   [[nodiscard]] FEAUG_HD double covariance(const double& old, double batch, double shift_i,
                                            double shift_j) const {
     if (weight == 1) return batch;
@@ -93,7 +93,7 @@ inline void rows_counted(std::string_view op, const index_t* count, memory_space
     fail(op, "state.count", text(*count), "a number of at least 0");
 }
 
-/// The memory of a state lies apart from that of another argument.
+/// Checks that a view does not overlap the memory of a state.
 template <class T, memory_space S>
 void apart(std::string_view op, std::string_view argument, const matrix_view<T, S>& view,
            const running_covariance<S>& state) {
@@ -109,7 +109,7 @@ void apart(std::string_view op, std::string_view argument, const matrix_view<T, 
   apart(op, argument, view, "state.deviation", detail::as_column(state.deviation));
 }
 
-/// A state of features as many as x has columns. A count in device memory is not read.
+/// Checks a state for x's number of columns. A count in device memory is not read.
 template <memory_space S>
 void valid(std::string_view op, const running_covariance<S>& state, index_t cols) {
   writable(op, "state.mean", state.mean);
@@ -137,7 +137,7 @@ void valid(std::string_view op, const running_variance<S>& state, index_t cols) 
   rows_counted(op, state.count, S);
 }
 
-/// The arguments of update_covariance.
+/// Checks the arguments of update_covariance.
 template <class State, class T, memory_space S>
 void update_covariance_arguments(const State& state, const matrix_view<const T, S>& x,
                                  const covariance_options& options) {
@@ -154,7 +154,7 @@ void update_covariance_arguments(const State& state, const matrix_view<const T, 
 
 namespace detail {
 
-/// visit(name, view) for everything of a state.
+/// Calls visit(name, view) for every part of a state.
 template <memory_space S, class Visit>
 void for_each_view(const running_covariance<S>& state, const Visit& visit) {
   visit("state.mean", state.mean);
@@ -170,7 +170,7 @@ void for_each_view(const running_variance<S>& state, const Visit& visit) {
   visit("state.count", vector_view<index_t, S>(state.count, 1));
 }
 
-/// The context's processor can reach a state.
+/// Checks that the context's processor can access a state.
 template <any_context Context, running_statistics<Context::space> State>
 void require_state_reachable(const Context& ctx, std::string_view op, const State& state) {
   for_each_view(state, [&](std::string_view name, const auto& view) {
@@ -178,7 +178,7 @@ void require_state_reachable(const Context& ctx, std::string_view op, const Stat
   });
 }
 
-/// How a context takes a batch into a state: update, for arguments that are checked.
+/// A context's implementation: update, called with checked arguments.
 template <class Context>
 struct running_covariance_on {
   static_assert(is_included<Context>,
@@ -188,24 +188,24 @@ struct running_covariance_on {
 
 }  // namespace detail
 
-/// Takes the rows of x (N × D) into the state, and factors its covariance:
+/// Updates the state with the rows of x (N × D), and factors its covariance:
 ///
 ///   mean ← mean + w·δ,  Σ ← (1 − w)(Σ + w·δδᵀ) + w·Σ_batch,  δ = mean_batch − mean,
 ///   w = N / (count + N), or 1 − momentum;  count ← count + N
 ///   factor ← L, L·Lᵀ = Σ + ridge · trace(Σ)/D · identity
 ///
-/// A running_variance keeps the diagonal of Σ alone, and in place of the factor
+/// A running_variance keeps only the diagonal of Σ, and instead of the factor
 ///
 ///   deviation_j ← √(variance_j + ridge · the mean variance)
 ///
-/// Where Σ with its ridge is only semi-definite, L has columns of zeros there, and L·Lᵀ is right
-/// still. The state is a constant: there is no gradient. No rows: nothing changes. NaN or ∞ in x
-/// makes what it touches of the state NaN, for good.
+/// Where Σ plus ridge is only semi-definite, L has columns of zeros, and L·Lᵀ is still correct. The
+/// state is a constant: there is no gradient. If x has no rows, nothing changes. NaN or ∞ in x
+/// makes the affected elements of the state NaN permanently.
 ///
 /// Throws argument_error, before anything is written, for shapes, overlaps, a negative count,
-/// momentum outside [0, 1], a negative ridge. On a GPU the count is read when the work runs, and
-/// one that is negative is not refused. Source: the running covariances of ISDA (Wang et al., arXiv
-/// 1909.12220), of all rows instead of a class each.
+/// momentum outside [0, 1], a negative ridge. On a GPU the count is read when the kernels run, so a
+/// negative one is not an error. Source: the running covariances of ISDA (Wang et al., arXiv
+/// 1909.12220), over all rows instead of for each class.
 template <any_context Context, running_statistics<Context::space> State, class X,
           class T = std::remove_const_t<X>>
 requires element<T>

@@ -1,4 +1,4 @@
-// Spherical interpolation: a feature's direction on its way to its partner's.
+// Spherical interpolation between the directions of a feature and its partner.
 #pragma once
 
 #include <cmath>
@@ -14,7 +14,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace detail {
 
-/// out = x·unit(x) + partner·unit(p), and how both coefficients hang on the angle ω.
+/// out = x·unit(x) + partner·unit(p); both coefficients are functions of the angle ω.
 struct arc_coefficients {
   double x;
   double partner;
@@ -23,7 +23,7 @@ struct arc_coefficients {
   double cosine;
 };
 
-/// sin(tω) / sin ω, and its derivative by ω over sin ω.
+/// sin(tω) / sin ω, and its derivative with respect to ω, divided by sin ω.
 struct sine_ratio {
   double value;
   double slope;
@@ -32,7 +32,7 @@ struct sine_ratio {
 FEAUG_HD inline sine_ratio sine_ratio_of(double t, double angle, double sine, double cosine) {
   const double squares = angle * angle;
   if (squares < 1e-6) {
-    // Differences of nearly equal numbers, below: so here the first terms of the series.
+    // The formulas below subtract nearly equal numbers here; use the first terms of the series.
     const double cubic = 1 - t * t;
     const double quintic = 7 - t * t * (10 - 3 * t * t);
     return {t * (1 + squares * (cubic / 6 + squares * quintic / 360)),
@@ -42,12 +42,12 @@ FEAUG_HD inline sine_ratio sine_ratio_of(double t, double angle, double sine, do
   return {at / sine, (t * std::cos(t * angle) * sine - at * cosine) / (sine * sine * sine)};
 }
 
-/// Rows this close to opposite (‖unit(x) + unit(p)‖²) have no arc between them.
+/// If ‖unit(x) + unit(p)‖² is at most this, the rows count as opposite and have no unique arc.
 inline constexpr double opposite_rows = 1e-12;
 
 FEAUG_HD inline arc_coefficients arc_of(const row_pair& pair, double weight) {
   if (pair.x.slope == 0 || pair.partner.slope == 0) {
-    // Without a direction there is no angle: at right angles, which a cosine of 0 says as well.
+    // Without a direction there is no angle: use a right angle, with cosine 0.
     const double quarter = 1.5707963267948966;
     return {std::sin(weight * quarter), std::sin((1 - weight) * quarter), 0, 0, 0};
   }
@@ -55,8 +55,8 @@ FEAUG_HD inline arc_coefficients arc_of(const row_pair& pair, double weight) {
     const bool x_is_nearer = weight >= 0.5;
     return {x_is_nearer ? 1.0 : 0.0, x_is_nearer ? 0.0 : 1.0, 0, 0, 0};
   }
-  // From half the angle, whose sine and cosine are ½‖x − p‖ and ½‖x + p‖: well-conditioned at both
-  // ends, where the arc cosine of x·p is not.
+  // Uses half the angle, whose sine and cosine are ½‖x − p‖ and ½‖x + p‖. This is well-conditioned
+  // at both ends, unlike the arc cosine of x·p.
   const double all = pair.difference + pair.sum;
   const double angle = 2 * std::atan2(std::sqrt(pair.difference), std::sqrt(pair.sum));
   const double sine = 2 * std::sqrt(pair.difference) * std::sqrt(pair.sum) / all;
@@ -68,22 +68,22 @@ FEAUG_HD inline arc_coefficients arc_of(const row_pair& pair, double weight) {
 
 }  // namespace detail
 
-/// out = sin(wω)/sin ω·unit(x) + sin((1 − w)ω)/sin ω·unit(partner) with w in [0, 1], ω the angle
-/// between the two: a unit vector on the arc from the partner's direction (w = 0) to x's (w = 1)
-/// (Shoemake, 1985). The gradient is exact, through ω and the normalisation, to x and to the
-/// partner.
+/// out = sin(wω)/sin ω·unit(x) + sin((1 − w)ω)/sin ω·unit(partner) with w in [0, 1], where ω is the
+/// angle between the two: a unit vector on the arc from the partner's direction (w = 0) to that of
+/// x (w = 1) (Shoemake, 1985). The gradient is exact, through ω and the normalisation, with respect
+/// to x and to the partner.
 ///
-/// Same direction: the arc is a point, and the coefficients are w and 1 − w. Opposite directions
-/// (‖unit(x) + unit(p)‖ ≤ 1e-6): every great circle joins them, so the output is the nearer of the
-/// two, unit(x) for w ≥ ½, else unit(p), and so is its gradient. A row with ‖x‖ ≤ 1e-12 counts as
-/// x / 1e-12, at right angles to its partner, and gets no gradient. NaN or ∞ in a row gives NaN
-/// throughout the rows that read it. Draws are those of interpolate.
+/// Equal directions: the arc is a point, and the coefficients are w and 1 − w. Opposite directions
+/// (‖unit(x) + unit(p)‖ ≤ 1e-6): the arc is not unique, so the output is the nearer of the two,
+/// unit(x) for w ≥ ½, otherwise unit(p); the gradient is that of this vector. A row with ‖x‖ ≤
+/// 1e-12 counts as x / 1e-12, orthogonal to its partner, and its gradient is 0. NaN or ∞ in a row
+/// makes every row that reads it NaN. Draws are those of interpolate.
 struct slerp {
   weight_distribution distribution = weight_distribution::fixed;
-  float weight = 0.5F;  ///< w, if fixed
-  float low = 0.0F;     ///< w is uniform in [low, high), if uniform
+  float weight = 0.5F;  ///< w for fixed
+  float low = 0.0F;     ///< for uniform: w is uniform in [low, high)
   float high = 1.0F;
-  float alpha = 2.0F;  ///< w is the Beta(alpha, beta) number, if beta
+  float alpha = 2.0F;  ///< for beta: w is a Beta(alpha, beta) draw
   float beta = 2.0F;
   draw_per per = draw_per::row;
 
@@ -109,8 +109,8 @@ struct slerp {
   [[nodiscard]] FEAUG_HD row_gradients gradients(const row_pair& pair, const gradient_sums& sums,
                                                  double w) const {
     const detail::arc_coefficients arc = detail::arc_of(pair, w);
-    // ω falls along unit(p) as unit(x) turns to it, by 1 / sin ω, and the other way round. What
-    // that gives along a row itself goes with the normalisation.
+    // dω / d unit(x) = −unit(p) / sin ω, up to a multiple of unit(x), which the normalisation
+    // removes; likewise for unit(p).
     const double through_angle = arc.x_slope * sums.g_x + arc.partner_slope * sums.g_partner;
     const double along_x = arc.x * sums.g_x - through_angle * arc.cosine;
     const double along_partner = arc.partner * sums.g_partner - through_angle * arc.cosine;

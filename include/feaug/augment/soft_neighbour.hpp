@@ -1,4 +1,4 @@
-// A soft-max mean of the k nearest rows of a support as the augmented feature.
+// A softmax-weighted mean of the k nearest rows of a support as the augmented feature.
 #pragma once
 
 #include <cstdint>
@@ -18,33 +18,34 @@
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 /// out_i = Σ_k softmax(s_k / temperature) · unit(v_k) over the k nearest filled rows v_k of a
-/// support, s_k = cos(x_i, v_k); see nearest for what nearest means exactly. The gradient goes
-/// through the weights to x and its normalisation; which rows are found, and the rows themselves,
-/// are constants. A query with NaN or ∞, and one that finds a row with NaN, becomes a row of NaN.
-/// Bind it to a support with soft_neighbour_from.
+/// support, s_k = cos(x_i, v_k); see nearest for the exact definition. The gradient is propagated
+/// through the weights to x, including its normalisation; the selection of rows and the rows
+/// themselves are constants. A query with NaN or ∞, or one that finds a row with NaN, becomes a row
+/// of NaN. soft_neighbour_from binds it to a support.
 ///
-/// The weights are those of SNCLR's soft neighbours (Ge et al., arXiv 2303.17142) with a
+/// The weights are those of SNCLR's soft neighbours (Ge et al., arXiv 2303.17142), with a
 /// temperature.
 struct soft_neighbour {
-  /// Fewer take part where fewer are found because others are excluded.
+  /// Number of neighbours; fewer are used if exclusions leave fewer.
   index_t k = 5;
-  /// Divides the cosines; above 0. Towards 0 the output becomes that of neighbour, whose gradient
-  /// is none.
+  /// Divides the cosines; above 0. As it approaches 0, the output approaches that of neighbour,
+  /// which has no gradient.
   double temperature = 0.1;
-  /// error: a queue with fewer than k filled rows, and a row that finds none, are argument_errors
-  /// (on a GPU, which cannot throw, those rows there are, and a row of NaN). query: rows there are
-  /// take part, and a row that finds none becomes unit(x), its gradient that of unit(x).
+  /// error: it is an argument_error if the queue has fewer than k filled rows or if a row finds no
+  /// neighbour. A GPU cannot throw: it uses the rows that exist, or writes a row of NaN. query: the
+  /// rows that exist are used, and a row without neighbours becomes unit(x), with the gradient of
+  /// unit(x).
   neighbour_fallback fallback = neighbour_fallback::error;
 };
 
-/// What a bound soft_neighbour may be told of, and keep.
+/// Optional inputs and outputs of a bound soft_neighbour.
 template <memory_space Space>
 struct basic_soft_neighbour_binding {
-  /// N ids: rows of the queue with the query's own id are passed over
+  /// N ids: rows of the queue with the query's id are skipped.
   vector_view<const std::int64_t, Space> exclude_ids = {};
   /// N × k: augment writes the found slots here, nearest first, −1 for none, and augment_backward
-  /// takes them from here. Without it the backward pass searches again. The support must not change
-  /// between the two.
+  /// reads them. Without it the backward pass searches again. The support must not change in
+  /// between.
   matrix_view<index_t, Space> indices = {};
 };
 using soft_neighbour_binding = basic_soft_neighbour_binding<memory_space::host>;
@@ -56,7 +57,7 @@ struct soft_neighbour_policy {
   basic_soft_neighbour_binding<Space> binding;
 };
 
-/// The augmentation that looks its neighbours up in `queue`.
+/// The augmentation that searches its neighbours in `queue`.
 template <element T, memory_space S>
 soft_neighbour_policy<T, S> soft_neighbour_from(
     const support_queue<T, S>& queue, const soft_neighbour& how = {},
@@ -64,7 +65,7 @@ soft_neighbour_policy<T, S> soft_neighbour_from(
   return {.support = queue, .how = how, .binding = binding};
 }
 
-/// The same among the rows of any matrix, M × D.
+/// The same for the rows of any matrix, M × D.
 template <class U, memory_space S, class T = std::remove_const_t<U>>
 requires element<T> soft_neighbour_policy<T, S> soft_neighbour_from(
     const matrix_view<U, S>& support, const soft_neighbour& how = {},

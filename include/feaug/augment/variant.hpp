@@ -1,7 +1,9 @@
-// An augmentation that is chosen at run time: a std::variant of policies is a policy.
+// Augmentations chosen at run time: a std::variant of policies is a policy.
 //
-//     std::variant<keep_features, mask, gaussian_noise> policy = mask{.keep_probability = 0.9F};
-//     augment(ctx, policy, x, key, out);
+// ```cpp
+// std::variant<feaug::keep_features, feaug::mask> policy = feaug::mask{.keep_probability = 0.9F};
+// feaug::augment(ctx, policy, x, key, out);
+// ```
 #pragma once
 
 #include <algorithm>
@@ -20,8 +22,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Takes as many streams as the greediest alternative, and is as strict about overlaps as the
-/// strictest, whichever it holds.
+/// Uses the largest number of streams of all alternatives and the strictest overlap rule, whichever
+/// alternative is active.
 template <augmentation... Ps>
 struct augmentation_traits<std::variant<Ps...>> : augmentation_defaults {
   using policy_type = std::variant<Ps...>;
@@ -73,8 +75,8 @@ struct augmentation_traits<std::variant<Ps...>> : augmentation_defaults {
     visit(policy, [&](auto traits, const auto& held) {
       using held_traits = decltype(traits);
       if constexpr (mixes_rows && !held_traits::mixes_rows) {
-        // Callers count on every row being written; the alternative at hand writes the selected
-        // ones.
+        // Callers rely on every row being written, but this alternative writes only the selected
+        // rows.
         if (!selection.all() && x.mode == gradient_mode::overwrite) {
           typename Context::operation call(ctx, name);
           put_zero_gradient(call, x, selection, false);

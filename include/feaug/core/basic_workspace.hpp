@@ -1,5 +1,5 @@
-// Scratch memory that a context keeps between calls: after the first call of a shape nothing is
-// allocated.
+// Scratch memory that a context keeps between calls: after the first call of a given shape no
+// further memory is allocated.
 #pragma once
 
 #include <algorithm>
@@ -13,14 +13,14 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// A stack of scratch arrays. Operators open a scope, take arrays, and give all of them back when
-/// the scope ends; an operator that calls another simply has its scope below the other's.
+/// A stack of scratch arrays. An operator opens a scope and takes arrays; all are released when the
+/// scope ends. Scopes nest, so an operator can call another.
 ///
-/// `Memory` is where it comes from, a small value with
+/// `Memory` is the allocator, a small value type with
 ///   static constexpr std::size_t alignment;        // of every array
 ///   void* allocate(std::size_t bytes);             // throws if there is none
 ///   void* allocate_or_null(std::size_t bytes);
-///   bool may_allocate();                           // false where this is no time to
+///   bool may_allocate();                           // false while allocation is not allowed
 ///   void deallocate(void* memory, std::size_t bytes);
 template <class Memory>
 class basic_workspace {
@@ -33,13 +33,13 @@ class basic_workspace {
     scope& operator=(const scope&) = delete;
     ~scope() { owner_.release(block_, used_); }
 
-    /// An array of `count` elements, not initialised, on a cache line of its own.
+    /// An uninitialised array of `count` elements, on cache lines of its own.
     template <class T>
     [[nodiscard]] T* take(index_t count) {
       static_assert(std::is_trivially_copyable_v<T>);
       return static_cast<T*>(owner_.take(static_cast<std::size_t>(count) * sizeof(T)));
     }
-    /// As take, with every element set by the host.
+    /// Like take, with every element set by the host.
     template <class T>
     [[nodiscard]] T* take_filled(index_t count, T value) {
       static_assert(Memory::space == memory_space::host);
@@ -67,14 +67,15 @@ class basic_workspace {
     for (const block& b : blocks_) total += b.get_deleter().bytes;
     return total;
   }
-  /// The most bytes that were in use at once.
+  /// The largest number of bytes in use at once.
   [[nodiscard]] std::size_t peak() const { return peak_; }
-  /// Gives back all memory. No scope may be open.
+  /// Frees all memory. No scope may be open.
   void clear() {
     blocks_.clear();
     block_ = used_ = 0;
   }
-  /// Where the next allocations come from; memory that is held goes back to where it came from.
+  /// Sets the allocator of later allocations; blocks already held are freed by the one they came
+  /// from.
   void take_memory_from(const Memory& memory) { memory_ = memory; }
 
  private:
@@ -115,8 +116,8 @@ class basic_workspace {
   void release(std::size_t block_before, std::size_t used_before) {
     block_ = block_before;
     used_ = used_before;
-    // Back at the bottom with several blocks: the next call of this shape finds one that holds
-    // everything.
+    // All scopes are closed and there are several blocks: replace them by one block, so that the
+    // next call of this shape fits into it.
     if (block_ == 0 && used_ == 0 && blocks_.size() > 1 && memory_.may_allocate()) {
       const std::size_t total = capacity();
       blocks_.clear();

@@ -1,4 +1,4 @@
-// std::bit_cast for host and device: the standard's own is a host function to nvcc.
+// std::bit_cast for host and device: nvcc treats the standard library's version as host-only.
 #pragma once
 
 #include "feaug/core/macros.hpp"

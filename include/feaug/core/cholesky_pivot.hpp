@@ -1,4 +1,5 @@
-// What becomes of a Cholesky factor's diagonal, the same rule on every backend.
+// Computes one diagonal element of a Cholesky factor and its inverse, for all backends. A pivot
+// that is zero up to rounding, as in a semi-definite matrix, becomes 0.
 #pragma once
 
 #include <cmath>
@@ -9,23 +10,23 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
 
-/// A diagonal element of the factor, and what the elements below it are multiplied by.
+/// A diagonal element of the factor, and the factor by which the elements below it are multiplied.
 struct cholesky_pivot {
   double root;
   double inverse;
 };
 
-/// `rest` is what earlier columns left of the diagonal element `whole`. Of a matrix that is only
-/// semi-definite rounding leaves something near 0 of either sign, where the exact answer is a
-/// column of zeros: what is not above rounding's share of the element is taken for it. NaN stays
-/// NaN.
-FEAUG_HD inline cholesky_pivot pivot_of(double rest, double whole, index_t size) {
-  if (rest > whole * static_cast<double>(size) * 0x1p-52) {
-    const double root = std::sqrt(rest);
+/// `diagonal` is the diagonal element of the matrix, `residual` what remains after the earlier
+/// columns are subtracted. For a semi-definite matrix the exact result may be a column of zeros,
+/// while rounding leaves a small number of either sign. Residuals up to the rounding error,
+/// size · 2⁻⁵² · diagonal, are therefore treated as 0. NaN stays NaN.
+FEAUG_HD inline cholesky_pivot pivot_of(double residual, double diagonal, index_t size) {
+  if (residual > diagonal * static_cast<double>(size) * 0x1p-52) {
+    const double root = std::sqrt(residual);
     return {root, 1.0 / root};
   }
-  const double none = rest - rest;  // 0, or NaN
-  return {none, none};
+  const double zero_or_nan = residual - residual;
+  return {zero_or_nan, zero_or_nan};
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail

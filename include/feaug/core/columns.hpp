@@ -1,5 +1,5 @@
-// A batch's features as columns: their sums over the rows, and the columns centred and scaled by
-// what the sums say. The formulas, for every backend.
+// Column statistics of a batch: sums over the rows, and centred and scaled columns. The formulas
+// are shared by all backends.
 #pragma once
 
 #include "feaug/core/element.hpp"
@@ -9,7 +9,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// (x_ij − mean_j) · factor_j, made anew whenever it is read.
+/// (x_ij − mean_j) · factor_j, recomputed at every read.
 template <element T, memory_space Space = memory_space::host>
 struct scaled_columns {
   matrix_view<const T, Space> x = {};
@@ -22,7 +22,7 @@ struct scaled_columns {
   }
 };
 
-/// Elements as numbers: as they are, or of unit rows.
+/// The elements of x as double, optionally multiplied by the inverse norm of their row.
 template <element T, memory_space Space = memory_space::host>
 struct row_elements {
   matrix_view<const T, Space> x = {};
@@ -36,8 +36,8 @@ struct row_elements {
 
 namespace detail {
 
-// What is summed over the rows, and what becomes of a column's sum: each backend has a loop that
-// calls put(j, Σ_i term(i, j)) once for every column.
+// operator()(i, j) is one term of the sum of column j, put(j, sum) processes the sum. Each backend
+// has a loop that calls put once for every column.
 
 template <element T, memory_space S>
 struct column_mean {
@@ -50,8 +50,8 @@ struct column_mean {
   }
 };
 
-/// The mean once more, from what is left of the elements: takes out what the first sum rounded,
-/// which shows where a mean is much larger than its column's deviation.
+/// Adds the mean of the deviations to the mean. This removes the rounding error of the first sum,
+/// which matters where a mean is much larger than the deviation of its column.
 template <element T, memory_space S>
 struct refined_mean {
   row_elements<T, S> elements;

@@ -1,4 +1,5 @@
-// What a functor of an element-wise augmentation may draw, and the draws of four columns at a time.
+// The random draws available to the functor of an element-wise augmentation, four columns at a
+// time.
 #pragma once
 
 #include <concepts>
@@ -12,7 +13,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Nothing random.
+/// No draw.
 struct no_draw {};
 /// Uniform in [0, 1).
 struct uniform_draw {

@@ -1,8 +1,8 @@
-// What a tensor may hold: float and double, and the two 16-bit storage types half and bfloat16.
+// Element types of tensors: float, double, and the 16-bit storage types half and bfloat16.
 //
-// The 16-bit types only store; every operator loads them to float, computes in float and rounds
-// once when it stores. They are bit-compatible with Eigen's, CUDA's and PyTorch's types, so a host
-// reinterprets its pointer and nothing else.
+// The 16-bit types are for storage only: every operator converts them to float when it loads them,
+// computes in float and rounds once when it stores. Their bits are those of Eigen's, CUDA's and
+// PyTorch's types, so a caller only has to reinterpret the pointer.
 #pragma once
 
 #include <concepts>
@@ -15,14 +15,14 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// IEEE 754 binary16. Trivial, as shared memory on a GPU wants it: `half{}` is zero, `half x;` is
-/// not set.
+/// IEEE 754 binary16. Trivial, as shared memory on a GPU requires: `half{}` is zero, `half x;` is
+/// uninitialised.
 struct half {
   std::uint16_t bits;
   friend constexpr bool operator==(half, half) = default;
 };
 
-/// The upper half of a binary32. Trivial as well.
+/// bfloat16: the upper half of a binary32. Trivial too.
 struct bfloat16 {
   std::uint16_t bits;
   friend constexpr bool operator==(bfloat16, bfloat16) = default;
@@ -33,13 +33,13 @@ template <class T>
 concept element = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, half> ||
     std::same_as<T, bfloat16>;
 
-/// Two types, const or not, of one and the same element.
+/// The same element type twice, each const or not.
 template <class A, class B>
 concept same_element =
     element<std::remove_const_t<A>> && std::same_as<std::remove_const_t<A>, std::remove_const_t<B>>;
 
-/// What an operator computes in, and the type of its losses, statistics and scalars: double for
-/// double, else float.
+/// The type that an operator computes in, and the type of its losses, statistics and scalars:
+/// double for double, float otherwise.
 template <element T>
 using compute_t = std::conditional_t<std::same_as<T, double>, double, float>;
 
@@ -67,8 +67,8 @@ FEAUG_HD constexpr std::uint16_t float_to_half(float value) {
   if (magnitude >= 0x477FF000U)
     return static_cast<std::uint16_t>(sign | 0x7C00U);  // rounds to infinity
   if (magnitude < 0x38800000U) {
-    // Subnormal: adding ½ leaves magnitude · 2²⁴, rounded to nearest even by the addition itself,
-    // in the low bits.
+    // Subnormal: adding ½ leaves magnitude · 2²⁴ in the low bits; the addition itself rounds to
+    // nearest even.
     const float shifted = bit_cast<float>(magnitude) + 0.5F;
     return static_cast<std::uint16_t>(sign | (bit_cast<std::uint32_t>(shifted) - 0x3F000000U));
   }
@@ -88,7 +88,7 @@ FEAUG_HD constexpr std::uint16_t float_to_bfloat16(float value) {
 
 }  // namespace detail
 
-/// An element as the number that operators compute with.
+/// Converts an element to the type that operators compute with.
 template <element T>
 FEAUG_HD constexpr compute_t<T> load(T value) {
   if constexpr (std::same_as<T, half>) {
@@ -100,7 +100,7 @@ FEAUG_HD constexpr compute_t<T> load(T value) {
   }
 }
 
-/// A computed number as an element, rounded to nearest even.
+/// Converts a computed number to an element, rounding to nearest even.
 template <element T>
 FEAUG_HD constexpr T store(compute_t<T> value) {
   if constexpr (std::same_as<T, half>) {

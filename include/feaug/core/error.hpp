@@ -1,4 +1,5 @@
-// Bad input: one exception type, and the checks that every operator runs before it writes anything.
+// The exception for bad arguments, and the checks that every operator runs before it writes
+// anything.
 #pragma once
 
 #include <cmath>
@@ -18,15 +19,15 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Thrown for every misuse: "OPERATOR: ARGUMENT: got …, wanted …". Nothing has been written when it
-/// is thrown.
+/// Thrown for every invalid argument: "OPERATOR: ARGUMENT: got …, wanted …". When it is thrown,
+/// nothing has been written.
 struct argument_error : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
 namespace detail {
 
-/// A vector as a matrix of one column, to ask whether it overlaps another view.
+/// A vector as a matrix of one column, for overlap checks.
 template <class T, memory_space S>
 matrix_view<T, S> as_column(const vector_view<T, S>& view) {
   return {view.data, view.size(), 1, view.strides[0]};
@@ -34,7 +35,7 @@ matrix_view<T, S> as_column(const vector_view<T, S>& view) {
 
 }  // namespace detail
 
-/// The checks. `op` is the operator's name, `argument` the argument's, as the caller wrote them.
+/// Argument checks. `op` is the operator's name and `argument` the argument's, for the message.
 namespace check {
 
 [[noreturn]] inline void fail(std::string_view op, std::string_view argument, std::string_view got,
@@ -61,8 +62,7 @@ std::string shape(const tensor_view<T, Rank, S>& view) {
   return out.str();
 }
 
-/// A view that can be read: no negative extent, a pointer if there is anything to point to,
-/// features contiguous.
+/// A readable view: no negative extent, no null pointer unless it is empty, contiguous features.
 template <class T, memory_space S>
 void readable(std::string_view op, std::string_view argument, const matrix_view<T, S>& view) {
   if (view.rows() < 0 || view.cols() < 0) fail(op, argument, shape(view), "extents of at least 0");
@@ -73,8 +73,8 @@ void readable(std::string_view op, std::string_view argument, const matrix_view<
     fail(op, argument, "stride " + text(view.strides[1]) + " along the features",
          "stride 1 (contiguous features)");
   }
-  // A row stride of zero reads one row for all, as frameworks' broadcasts do; anything between
-  // would overlap by mistake.
+  // A row stride of 0 repeats one row, as broadcasting does. A stride between 0 and the number of
+  // columns makes rows overlap, which is an error.
   if (view.rows() > 1 && view.row_stride() != 0 && view.row_stride() < view.cols()) {
     fail(op, argument, "row stride " + text(view.row_stride()),
          "0 or at least " + text(view.cols()) + " (its columns)");
@@ -89,7 +89,7 @@ void readable(std::string_view op, std::string_view argument, const vector_view<
     fail(op, argument, "a null pointer with " + shape(view), "a pointer to its elements");
 }
 
-/// A view that can be written: readable, and no element is there twice.
+/// A writable view: readable, and no two elements share memory.
 template <class T, memory_space S>
 void writable(std::string_view op, std::string_view argument, const matrix_view<T, S>& view) {
   static_assert(!std::is_const_v<T>);
@@ -136,7 +136,7 @@ void not_empty(std::string_view op, std::string_view argument, const matrix_view
   fail(op, argument, shape(view), "at least one row and one column");
 }
 
-/// A finite number above zero: temperatures, eps.
+/// A finite number above zero, for temperatures and eps.
 inline void positive(std::string_view op, std::string_view argument, double value) {
   if (std::isfinite(value) && value > 0) return;
   fail(op, argument, text(value), "a finite number above 0");
@@ -159,7 +159,7 @@ inline void within(std::string_view op, std::string_view argument, index_t value
   fail(op, argument, text(value), "a number from " + text(low) + " to " + text(high));
 }
 
-/// Whether two matrices share an element. Two column ranges of one matrix do not.
+/// Whether two matrices share an element. Disjoint column ranges of one matrix do not overlap.
 template <class A, class B, memory_space S>
 bool overlap(const matrix_view<A, S>& a, const matrix_view<B, S>& b) {
   if (a.empty() || b.empty()) return false;
@@ -172,22 +172,22 @@ bool overlap(const matrix_view<A, S>& a, const matrix_view<B, S>& b) {
   const auto length = [&](const auto& v) {
     return static_cast<std::uintptr_t>(v.rows() - 1) * pitch(v);
   };
-  // A vector may run backwards: it begins in memory where it ends.
+  // With a negative stride the last row has the lowest address.
   const auto first = [&](const auto& v) {
     return reinterpret_cast<std::uintptr_t>(v.data) - (v.row_stride() < 0 ? length(v) : 0);
   };
   const auto last = [&](const auto& v) { return first(v) + length(v) + width(v); };
   if (last(a) <= first(b) || last(b) <= first(a)) return false;
   if (pitch(a) != pitch(b) || pitch(a) == 0) return true;
-  // Rows of one pitch: b starts `shift` bytes into a row of a; they are apart if b fits between a's
-  // columns and the next row.
+  // Equal pitch: b starts `shift` bytes into a row of a. They are disjoint if b fits between the
+  // end of a's columns and the next row.
   const std::uintptr_t shift = first(b) >= first(a)
                                    ? (first(b) - first(a)) % pitch(a)
                                    : pitch(a) - 1 - (first(a) - first(b) - 1) % pitch(a);
   return !(shift >= width(a) && shift + width(b) <= pitch(a));
 }
 
-/// An output that must lie apart from an input.
+/// An output that must not overlap an input.
 template <class A, class B, memory_space S>
 void apart(std::string_view op, std::string_view output, const matrix_view<A, S>& out,
            std::string_view input, const matrix_view<B, S>& in) {
@@ -202,7 +202,7 @@ void apart(std::string_view op, std::string_view output, const vector_view<A, S>
   apart(op, output, detail::as_column(out), input, detail::as_column(in));
 }
 
-/// An output that may be the input itself (same pointer, same strides) but may not overlap it in
+/// An output that may be the input itself (same pointer, same strides) but must not overlap it in
 /// any other way.
 template <class A, class B, memory_space S>
 void apart_or_same(std::string_view op, std::string_view output, const matrix_view<A, S>& out,
@@ -216,8 +216,8 @@ void apart_or_same(std::string_view op, std::string_view output, const matrix_vi
   }
 }
 
-/// An operand: its value can be read and, where a gradient is wanted, its destination has the
-/// value's shape and can be written.
+/// A valid operand: its value is readable; if it wants a gradient, the destination has the value's
+/// shape and is writable.
 template <class T, std::size_t Rank, memory_space S>
 void valid(std::string_view op, std::string_view argument, const operand<T, Rank, S>& x) {
   readable(op, argument, x.value);
@@ -233,7 +233,7 @@ void valid(std::string_view op, std::string_view argument, const operand<T, Rank
   }
 }
 
-/// The destination of x's gradient lies apart from another input, and from another destination.
+/// The destination of x's gradient overlaps neither y's value nor y's destination, and vice versa.
 template <class T, memory_space S>
 void apart(std::string_view op, std::string_view argument, const operand<T, 2, S>& x,
            std::string_view other, const operand<T, 2, S>& y) {

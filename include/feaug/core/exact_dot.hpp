@@ -1,5 +1,4 @@
-// The one step of every sum that CPU and GPU must agree on to the last bit: norms and search
-// scores.
+// The multiply-add of every sum that must be bit-identical on CPU and GPU: norms and search scores.
 #pragma once
 
 #include <cmath>
@@ -11,9 +10,9 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// sum + a·b, rounded once. Up to float the product is exact in double, so multiplying and adding
-/// is the same as an fma and vectorises anywhere; for doubles the fma is spelled out, or compilers
-/// would differ in whether they contract.
+/// sum + a·b, rounded once. For float and the 16-bit types the product is exact in double, so a
+/// separate multiplication and addition equals an fma and vectorises on every CPU. For double the
+/// fma is explicit, since compilers differ in whether they contract.
 template <element T>
 FEAUG_HD inline double exact_multiply_add(double sum, T a, T b) {
   if constexpr (std::same_as<T, double>) {

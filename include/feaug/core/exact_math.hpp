@@ -1,11 +1,11 @@
 // log, exp, sine and cosine that give the same bits on every CPU and GPU, whatever the compiler's
 // flags.
 //
-// Library functions differ in the last bit between C libraries and devices, and a compiler may or
-// may not contract a·b + c. Here every a·b + c is an explicit fma and everything else is a single
-// IEEE operation, so nothing is left to choose. The coefficients are those of the Taylor series;
-// the ranges are small enough that the first term left out is below half an ulp. Random draws are
-// made of these; losses, which only have to agree within a tolerance, are not.
+// Library functions differ in the last bit between C libraries and devices, and compilers differ in
+// whether they contract a·b + c. Here every a·b + c is an explicit fma and everything else is a
+// single IEEE operation, so the result is fully determined. The polynomials are Taylor series, on
+// ranges small enough that the first omitted term is below half an ulp. Random draws use these
+// functions; losses do not, since they only have to agree within a tolerance.
 #pragma once
 
 #include <cmath>
@@ -19,7 +19,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::exact {
 
 /// ln x for a positive normal number.
 FEAUG_HD inline float log(float x) {
-  // x = 2^exponent · m with m in [√½, √2): subtracting the bits of √½ puts the border there.
+  // x = 2^exponent · m, m in [√½, √2): subtracting the bits of √½ moves the boundary there.
   const std::uint32_t bits = detail::bit_cast<std::uint32_t>(x);
   const std::uint32_t offset = bits - 0x3F3504F3U;
   const auto exponent = static_cast<float>(static_cast<std::int32_t>(offset) >> 23);
@@ -39,8 +39,8 @@ FEAUG_HD inline float log(float x) {
 FEAUG_HD inline float exp(float x) {
   if (x < -87.0F) return 0.0F;
   if (x > 88.7F) return INFINITY;
-  // x = k·ln 2 + r, |r| ≤ ½ ln 2; ln 2 in two parts, the first short enough for k·ln2_high to be
-  // exact.
+  // x = k·ln 2 + r, |r| ≤ ½ ln 2. ln 2 is split in two parts; the first is short enough that
+  // k·ln2_high is exact.
   const float k = std::nearbyint(x * 1.44269504F);
   float r = std::fma(k, -0.693359375F, x);
   r = std::fma(k, 2.12194440e-4F, r);
@@ -51,7 +51,7 @@ FEAUG_HD inline float exp(float x) {
   series = std::fma(series, r, 0.5F);
   series = std::fma(series, r, 1.0F);
   series = std::fma(series, r, 1.0F);
-  // Two steps, since 2^128 is not a float.
+  // Two factors, since 2^128 is not a float.
   const auto exponent = static_cast<std::int32_t>(k);
   const std::int32_t half = exponent / 2;
   const float first = detail::bit_cast<float>(static_cast<std::uint32_t>(half + 127) << 23);
@@ -66,11 +66,11 @@ struct sine_cosine {
 };
 
 /// Sine and cosine of word · 2⁻³² of a full turn. The quadrant is taken from the bits, so no
-/// argument is ever reduced in floating point.
+/// floating-point argument reduction is needed.
 FEAUG_HD inline sine_cosine of_turn(std::uint32_t word) {
   const std::uint32_t quadrant = (word + 0x20000000U) >> 30;
   const auto rest =
-      static_cast<std::int32_t>(word - (quadrant << 30));     // an eighth of a turn to either side
+      static_cast<std::int32_t>(word - (quadrant << 30));     // within an eighth of a turn
   const float x = static_cast<float>(rest) * 1.46291808e-9F;  // 2π · 2⁻³²
   const float x2 = x * x;
   float s = std::fma(x2, 1.0F / 362880.0F, -1.0F / 5040.0F);

@@ -1,5 +1,5 @@
-// A reference to anything callable with a signature. A kernel that takes one is compiled once, not
-// once for each caller.
+// A non-owning reference to any callable with a given signature, like C++26's std::function_ref. A
+// function that takes one is compiled once; with a template parameter, once for each caller.
 #pragma once
 
 #include <concepts>
@@ -14,8 +14,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
 template <class Signature>
 class function_ref;
 
-/// Refers to a callable that must outlive it, as an argument of a call does. A call costs an
-/// indirect jump: for work of a row at least, not of an element.
+/// The callable must outlive the reference: use function_ref as a parameter, do not store it. Each
+/// call is an indirect call, so call it at most once per row, not once per element.
 template <class Result, class... Arguments>
 class function_ref<Result(Arguments...)> {
  public:

@@ -1,5 +1,4 @@
-// FEAUG_HD marks what host and device share: formulas of elements, draws, views. Empty for a plain
-// C++ compiler.
+// FEAUG_HD marks functions shared by host and device. It is empty for a plain C++ compiler.
 #pragma once
 
 #if defined(__CUDACC__)

@@ -1,4 +1,4 @@
-// An operand: a value and where its gradient goes. Stop-gradient is the absence of a destination.
+// An operand: a value and the destination of its gradient. Stop-gradient means no destination.
 #pragma once
 
 #include "feaug/core/element.hpp"
@@ -7,15 +7,15 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// What happens to what the destination of a gradient held before.
+/// How a gradient is written to its destination.
 enum class gradient_mode {
-  none,        ///< There is no destination: no work is done for this side.
-  overwrite,   ///< The gradient replaces it.
-  accumulate,  ///< The gradient is added to it.
+  none,        ///< No destination: this gradient is not computed.
+  overwrite,   ///< The gradient overwrites the destination.
+  accumulate,  ///< The gradient is added to the destination.
 };
 
-/// An input together with where its gradient goes. Make one with differentiable, accumulate or
-/// stop_gradient.
+/// An input together with the destination of its gradient. Make one with differentiable, accumulate
+/// or stop_gradient.
 template <element T, std::size_t Rank = 2, memory_space Space = memory_space::host>
 struct operand {
   tensor_view<const T, Rank, Space> value = {};
@@ -36,7 +36,7 @@ constexpr operand<std::remove_const_t<T>, Rank, Space> make_operand(
 }
 }  // namespace detail
 
-/// `z` takes part in differentiation; its gradient replaces what `dz` (of z's shape) held.
+/// Differentiates with respect to `z`; the gradient overwrites `dz` (of z's shape).
 template <class T, std::size_t Rank, memory_space Space>
 constexpr auto differentiable(
     const tensor_view<T, Rank, Space>& z,
@@ -44,7 +44,7 @@ constexpr auto differentiable(
   return detail::make_operand(z, dz, gradient_mode::overwrite);
 }
 
-/// As differentiable, but the gradient is added to what `dz` holds: micro-batches, several losses.
+/// Like differentiable, but the gradient is added to `dz`: for micro-batches or several losses.
 template <class T, std::size_t Rank, memory_space Space>
 constexpr auto accumulate(
     const tensor_view<T, Rank, Space>& z,
@@ -52,7 +52,7 @@ constexpr auto accumulate(
   return detail::make_operand(z, dz, gradient_mode::accumulate);
 }
 
-/// `z` is a constant: it gets no gradient, and the call gets cheaper.
+/// `z` is a constant: its gradient is not computed, which makes the call cheaper.
 template <class T, std::size_t Rank, memory_space Space>
 constexpr auto stop_gradient(const tensor_view<T, Rank, Space>& z) {
   return detail::make_operand(z, {}, gradient_mode::none);

@@ -1,8 +1,8 @@
 // Counter-based random numbers: a draw is a pure function of (seed, step, stream, row, column).
 //
-// Nothing is stored and nothing is global: the same draw comes out on CPU and GPU, for any number
-// of threads, any block shape, any split into micro-batches or ranks; a backward pass asks again
-// for what its forward pass drew. Philox 4×32-10 (Salmon et al., SC 2011) from Random123.
+// There is no stored or global state. A draw is the same on CPU and GPU, for any number of threads,
+// any block shape and any split into micro-batches or ranks. A backward pass regenerates what its
+// forward pass drew. Philox 4×32-10 (Salmon et al., SC 2011) from Random123.
 #pragma once
 
 #include <Random123/philox.h>
@@ -17,26 +17,26 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Names a family of draws. An operator adds the row and the column.
+/// Selects a family of draws. An operator adds the row and the column.
 struct random_key {
   std::uint64_t seed = 0;    ///< of the whole run
-  std::uint64_t step = 0;    ///< of training; below 2³²
-  std::uint16_t stream = 0;  ///< keeps draws of one step apart; an augmentation takes
-                             ///< `stream_count` of them from here on
-  index_t row_offset = 0;  ///< the global number of the batch's first row: micro-batches and ranks
-                           ///< draw as one batch would
-  /// On a GPU: a counter in device memory that takes the place of `step` when the work runs, so
-  /// that a captured graph draws anew each time it is launched. Its low 32 bits count.
+  std::uint64_t step = 0;    ///< the training step; below 2³²
+  std::uint16_t stream = 0;  ///< separates draws of one step; an augmentation uses
+                             ///< `stream_count` streams from this one on
+  index_t row_offset = 0;    ///< the global index of the batch's first row: micro-batches and
+                             ///< ranks draw the numbers of the whole batch
+  /// On a GPU: a counter in device memory that replaces `step` when the kernels run, so that every
+  /// launch of a captured graph draws new numbers. Only its low 32 bits are used.
   const std::uint64_t* device_step = nullptr;
 
-  /// With the step that the counter holds now: what device code draws from.
+  /// The key with the current value of the counter: device code draws from this.
   [[nodiscard]] FEAUG_HD random_key resolved() const {
     random_key now = *this;
     if (device_step != nullptr) now.step = *device_step;
     return now;
   }
 
-  /// The same key, `count` streams further.
+  /// The same key with `count` added to the stream.
   [[nodiscard]] FEAUG_HD constexpr random_key streams_later(int count) const {
     random_key later = *this;
     later.stream = static_cast<std::uint16_t>(stream + count);
@@ -44,7 +44,7 @@ struct random_key {
   }
 };
 
-/// Four 32-bit words: those of columns 4·block … 4·block + 3 of a row.
+/// Four 32-bit words, those of columns 4·block … 4·block + 3 of a row.
 struct random_block {
   std::uint32_t words[4];
 };
@@ -78,7 +78,8 @@ FEAUG_HD inline float draw_uniform(const random_key& key, index_t row, index_t c
 
 namespace check {
 
-/// A key whose draws for `rows` × `columns` in `streams` streams have counters of their own.
+/// Checks that draws for `rows` × `columns` in `streams` streams fit into the counters without
+/// overlap.
 inline void usable(std::string_view op, const random_key& key, index_t rows, index_t columns,
                    int streams, memory_space space = memory_space::host) {
   if (key.device_step != nullptr && space == memory_space::host)

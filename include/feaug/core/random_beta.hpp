@@ -1,4 +1,4 @@
-// Beta draws, a number a row: mixing weights.
+// Beta draws, one number a row: mixing weights.
 #pragma once
 
 #include <cmath>
@@ -14,7 +14,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace detail {
 
-/// The words of one row's columns in turn: what a rejection loop reads.
+/// The words of one row's columns in order, as a rejection loop reads them.
 class row_words {
  public:
   FEAUG_HD row_words(const random_key& key, index_t row) : key_(key), row_(row) {}
@@ -31,8 +31,8 @@ class row_words {
   random_block block_ = {};
 };
 
-/// ln of a Gamma(shape, 1) number, by Marsaglia and Tsang (2000). In logarithms, since for small
-/// shapes the number itself underflows.
+/// ln of a Gamma(shape, 1) draw, by Marsaglia and Tsang (2000). Computed in logarithms, since the
+/// number itself underflows for small shapes.
 FEAUG_HD inline float log_gamma_draw(row_words& words, float shape) {
   const bool below_one = shape < 1.0F;
   const float d = (below_one ? shape + 1.0F : shape) - 1.0F / 3.0F;
@@ -43,8 +43,8 @@ FEAUG_HD inline float log_gamma_draw(row_words& words, float shape) {
     const float log_u = words.next_logarithm();
     const float base = std::fma(c, x, 1.0F);
     if (!(base > 0.0F)) continue;
-    // Products that meet a sum are written as fma, so that no compiler chooses whether to contract
-    // them.
+    // Products that are added to something are explicit fma, so that the result does not depend on
+    // whether a compiler contracts them.
     const float log_base = exact::log(base);
     const float base2 = base * base;
     const float v_and_log =
@@ -58,8 +58,8 @@ FEAUG_HD inline float log_gamma_draw(row_words& words, float shape) {
 
 }  // namespace detail
 
-/// The Beta(a, b) number of a row, in [0, 1]; a, b > 0. Reads successive columns of the row from
-/// column 0 on.
+/// The Beta(a, b) draw of a row, in [0, 1]; a, b > 0. Reads successive columns of the row, from
+/// column 0.
 FEAUG_HD inline float draw_beta(const random_key& key, index_t row, float a, float b) {
   detail::row_words words(key, row);
   const float log_x = detail::log_gamma_draw(words, a);

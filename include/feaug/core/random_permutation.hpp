@@ -1,4 +1,4 @@
-// A drawn permutation of a batch's rows.
+// A random permutation of the rows of a batch.
 #pragma once
 
 #include <algorithm>
@@ -11,9 +11,9 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// The rows sorted by (their word in column 0, their index): every order equally likely, the same
-/// on every backend. It may leave rows where they are. The words are those of the global rows, the
-/// sort is over the rows of this batch.
+/// The rows sorted by (their word in column 0, their index). Every order is equally likely and the
+/// same on every backend. Rows may stay in place. Words are those of the global rows; only the rows
+/// of this batch are sorted.
 inline void draw_permutation(const random_key& key, index_t* permutation, index_t rows) {
   std::vector<std::uint32_t> words(static_cast<std::size_t>(rows));
   for (index_t row = 0; row < rows; ++row)

@@ -1,4 +1,4 @@
-// How the row losses of a batch become what the caller gets.
+// How the losses of a batch's rows are reduced.
 #pragma once
 
 #include "feaug/version.hpp"
@@ -8,7 +8,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 enum class reduce {
   mean,  ///< one number: the mean over the rows
   sum,   ///< one number: their sum
-  none,  ///< a loss a row, and a cotangent a row in the backward pass
+  none,  ///< one loss a row; the backward pass takes one cotangent (upstream gradient) a row
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

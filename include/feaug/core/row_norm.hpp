@@ -1,4 +1,4 @@
-// The norm of a row, the same bits on every backend.
+// The norm of a row, bit-identical on every backend.
 #pragma once
 
 #include <cmath>
@@ -11,7 +11,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Norms at or below this are taken for it when dividing: unit(x) = x / max(‖x‖, 1e-12).
+/// Lower limit of the norm in divisions: unit(x) = x / max(‖x‖, 1e-12).
 inline constexpr double default_norm_eps = 1e-12;
 
 namespace detail {
@@ -21,8 +21,8 @@ FEAUG_HD constexpr bool is_finite(double x) { return x - x == 0; }
 
 }  // namespace detail
 
-/// ‖row‖₂ of a row whose sum of squares leaves double's range (only doubles above 1e154 can), or
-/// that is not finite: scaled by its largest element first.
+/// ‖row‖₂ of a row that is not finite or whose sum of squares overflows double (possible only for
+/// doubles above 1e154): divides by the largest magnitude first.
 template <element T>
 FEAUG_HD double scaled_row_norm(const T* row, index_t cols) {
   double largest = 0;
@@ -39,14 +39,14 @@ FEAUG_HD double scaled_row_norm(const T* row, index_t cols) {
   return largest * std::sqrt(scaled);
 }
 
-/// ‖row‖₂ from Σ x², which exact_multiply_add summed in index order.
+/// ‖row‖₂ from Σ x², as exact_multiply_add summed it in index order.
 template <element T>
 FEAUG_HD double row_norm_of(double square_sum, const T* row, index_t cols) {
   return detail::is_finite(square_sum) ? std::sqrt(square_sum) : scaled_row_norm(row, cols);
 }
 
-/// ‖row‖₂, summed in double in index order. Right for every finite row; not finite if an element is
-/// not.
+/// ‖row‖₂, summed in double in index order. Correct for every finite row; not finite if an element
+/// is not finite.
 template <element T>
 FEAUG_HD double row_norm(const T* row, index_t cols) {
   double sum = 0;
@@ -54,21 +54,22 @@ FEAUG_HD double row_norm(const T* row, index_t cols) {
   return row_norm_of(sum, row, cols);
 }
 
-/// 1 / max(norm, eps): what a row is multiplied by. NaN for a row that has no direction because an
-/// element is NaN or infinite.
+/// 1 / max(norm, eps), the factor that makes a row a unit row. NaN for a norm that is NaN or
+/// infinite.
 FEAUG_HD inline double inverse_norm(double norm, double eps) {
   if (norm <= eps) return 1.0 / eps;
   return detail::is_finite(norm) ? 1.0 / norm : norm - norm;
 }
 
-/// Whether a row counts as zero, from its inverse norm. Then unit(x) has no direction and the
-/// gradient by x is 0 (others return g/eps, some 1e12·g). False for NaN, so that NaN reaches the
+/// Whether a row counts as zero (norm ≤ eps), from its inverse norm. The gradient with respect to x
+/// is then 0 (other libraries return g/eps, about 1e12·g). False for NaN, so that NaN reaches the
 /// gradient.
 FEAUG_HD constexpr bool has_no_direction(double inverse, double eps) {
   return inverse >= 1.0 / eps;
 }
 
-/// An element of the gradient by x from that of the gradient g by u = unit(x): (g − u(u·g)) / ‖x‖.
+/// One element of the gradient with respect to x, given the gradient g with respect to u = unit(x):
+/// (g − u(u·g)) / ‖x‖. `along` is u·g, `inverse` is 1 / ‖x‖.
 FEAUG_HD constexpr double through_unit(double gradient, double unit, double along, double inverse) {
   return (gradient - unit * along) * inverse;
 }

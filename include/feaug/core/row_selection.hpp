@@ -1,4 +1,4 @@
-// Which rows of a batch an augmentation treats: all of them, or those that one_of drew for it.
+// The rows of a batch that an augmentation treats: all rows, or those that one_of assigned to it.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Rows i with choice[i] == part; every row where there is no choice.
+/// Rows i with choice[i] == part; every row if choice is null.
 struct row_selection {
   const std::int32_t* choice = nullptr;
   std::int32_t part = 0;

@@ -1,4 +1,4 @@
-// A view: pointer, extents, strides, and in the type where the memory lies. Owns nothing, copies
+// A view: pointer, extents and strides; the memory space is part of its type. It owns and copies
 // nothing.
 #pragma once
 
@@ -11,15 +11,14 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Sizes, positions and strides. 64 bits: a product of sizes easily passes 2³¹.
+/// Sizes, positions and strides. 64 bits, since a product of sizes easily exceeds 2³¹.
 using index_t = std::int64_t;
 
-/// Where a view's memory lies. Part of the view's type, so that a device pointer cannot reach a CPU
-/// operator.
+/// The memory space of a view. It is part of the view's type, so that a device pointer cannot be
+/// passed to a CPU operator.
 enum class memory_space { host, device };
 
-/// A view of `Rank` axes over memory that somebody else owns. Strides are in elements. T may be
-/// const.
+/// A view of `Rank` axes of memory owned by the caller. Strides are in elements. T may be const.
 template <class T, std::size_t Rank, memory_space Space = memory_space::host>
 struct tensor_view {
   T* data = nullptr;
@@ -36,12 +35,12 @@ struct tensor_view {
   FEAUG_HD constexpr tensor_view(T* pointer, index_t rows, index_t columns) requires(Rank == 2)
       : data(pointer), extents{rows, columns}, strides{columns, 1} {}
 
-  /// A matrix whose rows lie `row_stride` elements apart.
+  /// A matrix whose rows are `row_stride` elements apart.
   FEAUG_HD constexpr tensor_view(T* pointer, index_t rows, index_t columns,
                                  index_t row_stride) requires(Rank == 2)
       : data(pointer), extents{rows, columns}, strides{row_stride, 1} {}
 
-  /// A view that may write becomes one that only reads; memory spaces never convert.
+  /// Conversion from mutable to const; memory spaces never convert.
   template <class U>
   requires std::is_same_v<T, const U> FEAUG_HD constexpr tensor_view(
       const tensor_view<U, Rank, Space>& other)
@@ -85,11 +84,11 @@ struct tensor_view {
   }
 };
 
-/// N rows of D features: what nearly every operator takes.
+/// N rows of D features: the input of nearly every operator.
 template <class T, memory_space Space = memory_space::host>
 using matrix_view = tensor_view<T, 2, Space>;
 
-/// One number a row, or (with one element) a scalar that an operator writes.
+/// One number a row, or (with one element) a scalar output.
 template <class T, memory_space Space = memory_space::host>
 using vector_view = tensor_view<T, 1, Space>;
 

@@ -1,4 +1,4 @@
-// Alignment: how far apart the two views of a sample are.
+// Alignment: the mean distance between the two views of a sample.
 #pragma once
 
 #include <string_view>
@@ -15,13 +15,13 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 /// Options of alignment.
 struct alignment_options {
-  /// The power that distances are taken to.
+  /// The exponent applied to each distance.
   double alpha = 2;
 };
 
 namespace detail {
 
-/// How a context measures it, for arguments that are checked: run.
+/// A context's implementation: run, called with checked arguments.
 template <class Context>
 struct alignment_on {
   static_assert(
@@ -31,12 +31,13 @@ struct alignment_on {
 
 }  // namespace detail
 
-/// mean_i ‖unit(a_i) − unit(b_i)‖^alpha (Wang and Isola, arXiv 2005.10242): 0 where the views
-/// agree (unit rows nearer than 2⁻⁵⁰); with alpha = 2, 2 where they are at right angles. Into one
-/// element.
+/// Writes mean_i ‖unit(a_i) − unit(b_i)‖^alpha to one element (Wang and Isola, arXiv 2005.10242).
+/// It is 0 where the views agree (distances below 2⁻⁵⁰ count as 0); with alpha = 2, orthogonal
+/// views have 2.
 ///
-/// a and b N × D. unit(x) = x / max(‖x‖, 1e-12), so that a zero row is at distance 1 from others.
-/// NaN or ∞ in a row makes it NaN. No gradient: a diagnostic; hypersphere is the loss. Scratch: 8
+/// a and b are N × D. unit(x) = x / max(‖x‖, 1e-12), so a zero row has distance 1 from every unit
+/// row. NaN or ∞ in a row makes the result NaN. No gradient: this is a diagnostic; for a loss see
+/// hypersphere. Scratch: 8 bytes a row.
 /// bytes a row.
 template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B>
@@ -56,7 +57,7 @@ void alignment(Context& ctx, const matrix_view<A, Context::space>& a,
   detail::alignment_on<Context>::template run<T>(ctx, a, b, to, options);
 }
 
-/// The same as a number.
+/// Returns the same value as a number.
 template <host_context Context, class A, class B>
 requires same_element<A, B>
 double alignment(Context& ctx, const matrix_view<A>& a, const matrix_view<B>& b,

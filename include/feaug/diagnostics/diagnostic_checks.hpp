@@ -1,4 +1,4 @@
-// The checks that all diagnostics share.
+// Argument checks shared by all diagnostics.
 #pragma once
 
 #include <string_view>
@@ -9,14 +9,14 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::check {
 
-/// Where the one number goes.
+/// Checks the output of a diagnostic: one number.
 template <memory_space S>
 void diagnostic_output(std::string_view op, const vector_view<double, S>& to) {
   writable(op, "to", to);
   has_size(op, "to", to, 1, "one number");
 }
 
-/// A batch that can be read, of at least `rows` rows.
+/// Checks a batch: readable, with at least `rows` rows.
 template <class T, memory_space S>
 void batch(std::string_view op, std::string_view argument, const matrix_view<T, S>& x,
            index_t rows) {

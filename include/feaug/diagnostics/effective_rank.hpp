@@ -1,4 +1,4 @@
-// The effective rank: in how many directions features vary.
+// Effective rank: the number of directions in which features vary.
 #pragma once
 
 #include <cmath>
@@ -17,13 +17,13 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace detail {
 
-/// What rounding leaves of an eigenvalue that is 0, relative to the largest.
+/// The rounding error of a zero eigenvalue, relative to the largest eigenvalue.
 inline double eigenvalue_rounding(index_t rows, index_t cols) {
   return static_cast<double>(rows > cols ? rows : cols) * std::numeric_limits<double>::epsilon();
 }
 
-/// exp of the entropy of the square roots of `eigenvalues` (ascending), scaled to sum 1. What is
-/// below `smallest` of the largest is rounding, and counts as 0.
+/// exp of the entropy of the square roots of `eigenvalues` (ascending), normalised to sum 1.
+/// Eigenvalues below `smallest` times the largest are rounding errors and count as 0.
 FEAUG_HD inline double rank_of_eigenvalues(const double* eigenvalues, index_t count,
                                            double smallest) {
   const double largest = eigenvalues[count - 1];
@@ -42,7 +42,7 @@ FEAUG_HD inline double rank_of_eigenvalues(const double* eigenvalues, index_t co
   return std::exp(entropy);
 }
 
-/// How a context measures it, for arguments that are checked: run.
+/// A context's implementation: run, called with checked arguments.
 template <class Context>
 struct effective_rank_on {
   static_assert(is_included<Context>,
@@ -52,15 +52,16 @@ struct effective_rank_on {
 
 }  // namespace detail
 
-/// exp(−Σ_k p_k log p_k), p the singular values of x scaled to sum 1 (Roy and Vetterli, EUSIPCO
-/// 2007; without the 1e-7 that RankMe, arXiv 2210.02885, adds to every p): from 1, where all rows
-/// are multiples of one, to min(N, D), where they spread evenly. A matrix of zeros has 0. Into one
-/// element.
+/// Writes exp(−Σ_k p_k log p_k) to one element, where p are the singular values of x normalised to
+/// sum 1 (Roy and Vetterli, EUSIPCO 2007; without the 1e-7 that RankMe, arXiv 2210.02885, adds to
+/// every p). The result is 1 if all rows are multiples of one row, and min(N, D) if all singular
+/// values are equal. A zero matrix has 0.
 ///
-/// x N × D, taken as it is: neither centred nor normalised; its scale does not matter. Singular
-/// values are roots of eigenvalues of the smaller Gram matrix, XᵀX or XXᵀ, in double: those below
-/// some 1e-8·√max(N, D) of the largest count as 0. NaN or ∞ in x makes it NaN. No gradient: a
-/// diagnostic. Time grows with min(N, D)³: of more than some thousand features take a sample of
+/// x is N × D and is used as it is, neither centred nor normalised; its scale does not matter.
+/// Singular values are square roots of the eigenvalues of the smaller Gram matrix, XᵀX or XXᵀ, in
+/// double. Those below about 1e-8·√max(N, D) times the largest count as 0. NaN or ∞ in x makes the
+/// result NaN. No gradient: this is a diagnostic. Time grows with min(N, D)³; for more than some
+/// thousand features pass a sample of the rows.
 /// rows.
 template <any_context Context, class X, class T = std::remove_const_t<X>>
 requires element<T>
@@ -74,7 +75,7 @@ void effective_rank(Context& ctx, const matrix_view<X, Context::space>& x,
   detail::effective_rank_on<Context>::template run<T>(ctx, x, to);
 }
 
-/// The same as a number.
+/// Returns the same value as a number.
 template <host_context Context, class X>
 requires element<std::remove_const_t<X>>
 double effective_rank(Context& ctx, const matrix_view<X>& x) {

@@ -1,4 +1,4 @@
-// The deviation of every feature over the batch: the collapse indicator.
+// The standard deviation of every feature over the batch: an indicator of collapse.
 #pragma once
 
 #include <cmath>
@@ -17,13 +17,13 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace detail {
 
-/// From a column's squared deviations to its deviation, and that in units of 1/√D.
+/// The deviation of each column from its sum of squared deviations, also in units of 1/√D.
 template <memory_space S>
 struct feature_deviation_of {
   const double* squares;
   index_t rows;
   index_t features;
-  vector_view<double, S> deviations;  ///< empty: not wanted
+  vector_view<double, S> deviations;  ///< empty: not written
   double* scaled;
 
   FEAUG_HD void operator()(index_t j) const {
@@ -33,7 +33,7 @@ struct feature_deviation_of {
   }
 };
 
-/// How a context measures it, for arguments that are checked: run.
+/// A context's implementation: run, called with checked arguments.
 template <class Context>
 struct feature_deviation_on {
   static_assert(is_included<Context>,
@@ -43,13 +43,13 @@ struct feature_deviation_on {
 
 }  // namespace detail
 
-/// √D · mean_j s_j, s_j the standard deviation (unbiased) of feature j of the unit rows: about 1
-/// for features spread evenly over the sphere, 0 where all rows point the same way (Chen and He,
-/// SimSiam, arXiv 2011.10566). Into one element.
+/// Writes √D · mean_j s_j to one element, where s_j is the (unbiased) standard deviation of feature
+/// j of the unit rows. It is about 1 if features are spread evenly over the sphere, and 0 if all
+/// rows have the same direction (Chen and He, SimSiam, arXiv 2011.10566).
 ///
-/// x N × D, N ≥ 2. `deviations`, if given, gets the D values s_j. NaN or ∞ in a row makes all NaN.
-/// No gradient: a diagnostic; vicreg's variance term is the loss. Scratch: 8 bytes a row, 24 a
-/// feature.
+/// x is N × D, N ≥ 2. `deviations`, if given, receives the D values s_j. NaN or ∞ in a row makes
+/// all results NaN. No gradient: this is a diagnostic; for a loss see vicreg's variance term.
+/// Scratch: 8 bytes a row, 24 a feature.
 template <any_context Context, class X, class T = std::remove_const_t<X>>
 requires element<T>
 void feature_deviation(Context& ctx, const matrix_view<X, Context::space>& x,
@@ -67,7 +67,7 @@ void feature_deviation(Context& ctx, const matrix_view<X, Context::space>& x,
   detail::feature_deviation_on<Context>::template run<T>(ctx, x, to, deviations);
 }
 
-/// The same as a number.
+/// Returns the same value as a number.
 template <host_context Context, class X>
 requires element<std::remove_const_t<X>>
 double feature_deviation(Context& ctx, const matrix_view<X>& x) {

@@ -1,4 +1,4 @@
-// What kind of neighbours the queue gives: of the query's own class, of the query's own sample.
+// Shares of neighbours that have the query's class, or that come from the query's own sample.
 #pragma once
 
 #include <string_view>
@@ -14,15 +14,15 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace detail {
 
-/// Neighbours as `nearest` finds them, and a number for every row of the queue and every query.
+/// Neighbours as found by `nearest`, with a label or id for every row of the queue and every query.
 template <memory_space S>
 struct neighbour_numbers {
   matrix_view<const index_t, S> indices;
   vector_view<const index_t, S> of_queue;
   vector_view<const index_t, S> of_queries;
 
-  /// Of query i's neighbours: how many there are (−1 stands for none), how many have its number,
-  /// and the position of one that is no row of the queue, or −1.
+  /// For the neighbours of query i: how many exist (−1 means none), how many have the query's
+  /// number, and the position of an index that is not a row of the queue (−1: all are valid).
   struct counts {
     index_t found;
     index_t equal;
@@ -44,7 +44,7 @@ struct neighbour_numbers {
   }
 };
 
-/// How a context counts neighbours, for arguments that are checked: run.
+/// A context's implementation: run, called with checked arguments.
 template <class Context>
 struct neighbour_share_on {
   static_assert(is_included<Context>,
@@ -52,8 +52,8 @@ struct neighbour_share_on {
                 "feaug/cuda/diagnostics/neighbour_share.cuh");
 };
 
-/// The share of neighbours that have their query's number, into `to`. `queue_name` and
-/// `queries_name` are the arguments' names.
+/// Writes the share of neighbours that have their query's number to `to`. `queue_name` and
+/// `queries_name` are argument names for messages.
 template <any_context Context>
 void neighbour_share(Context& ctx, std::string_view op, std::string_view queue_name,
                      std::string_view queries_name,
@@ -74,12 +74,14 @@ void neighbour_share(Context& ctx, std::string_view op, std::string_view queue_n
 
 }  // namespace detail
 
-/// The share of neighbours that have their query's label: how pure the positives are that NNCLR and
-/// its kin learn from (Dwibedi et al., arXiv 2104.14548). Into one element.
+/// Writes the share of neighbours that have their query's label to one element. It measures how
+/// many positives of NNCLR and related methods have the right class (Dwibedi et al., arXiv
+/// 2104.14548).
 ///
-/// `indices` N × k as `nearest` gives them, with the label of every row of the queue and of every
-/// query. −1 (no neighbour) does not count; without any neighbour the share is NaN. An index beyond
-/// the queue is an error. On a GPU it cannot be refused, and makes the share NaN. No gradient.
+/// `indices` is N × k as written by `nearest`; every row of the queue and every query has a label.
+/// −1 (no neighbour) is not counted; if there are no neighbours at all, the share is NaN. An index
+/// outside the queue is an error; on a GPU, where it cannot be reported, the share becomes NaN. No
+/// gradient.
 template <any_context Context>
 void neighbour_accuracy(Context& ctx, const matrix_view<const index_t, Context::space>& indices,
                         const vector_view<const index_t, Context::space>& queue_labels,
@@ -89,7 +91,7 @@ void neighbour_accuracy(Context& ctx, const matrix_view<const index_t, Context::
                           {indices, queue_labels, labels}, to);
 }
 
-/// The same as a number.
+/// Returns the same value as a number.
 template <host_context Context>
 double neighbour_accuracy(Context& ctx, const matrix_view<const index_t>& indices,
                           const vector_view<const index_t>& queue_labels,
@@ -99,8 +101,9 @@ double neighbour_accuracy(Context& ctx, const matrix_view<const index_t>& indice
   return value;
 }
 
-/// The share of neighbours that are an older feature of the query's own sample: where it is large,
-/// neighbours are but another augmentation. Arguments as neighbour_accuracy's, with ids for labels.
+/// The share of neighbours that are an older feature of the query's own sample. If it is large,
+/// neighbours are little more than another augmentation of the sample. Arguments as for
+/// neighbour_accuracy, with ids in place of labels.
 template <any_context Context>
 void same_sample_share(Context& ctx, const matrix_view<const index_t, Context::space>& indices,
                        const vector_view<const index_t, Context::space>& queue_ids,
@@ -110,7 +113,7 @@ void same_sample_share(Context& ctx, const matrix_view<const index_t, Context::s
                           to);
 }
 
-/// The same as a number.
+/// Returns the same value as a number.
 template <host_context Context>
 double same_sample_share(Context& ctx, const matrix_view<const index_t>& indices,
                          const vector_view<const index_t>& queue_ids,

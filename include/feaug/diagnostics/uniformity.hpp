@@ -15,13 +15,13 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 /// Options of uniformity.
 struct uniformity_options {
-  /// How fast a pair's weight falls with its squared distance.
+  /// How fast a pair's weight decreases with its squared distance.
   double t = 2;
 };
 
 namespace detail {
 
-/// How a context measures it, for arguments that are checked: run.
+/// A context's implementation: run, called with checked arguments.
 template <class Context>
 struct uniformity_on {
   static_assert(
@@ -31,13 +31,14 @@ struct uniformity_on {
 
 }  // namespace detail
 
-/// log mean_{i<j} exp(−t · ‖unit(x_i) − unit(x_j)‖²) (Wang and Isola, arXiv 2005.10242): 0 where
-/// all rows point the same way, the lower the more evenly they are spread; −2t at right angles.
-/// Into one element.
+/// Writes log mean_{i<j} exp(−t · ‖unit(x_i) − unit(x_j)‖²) to one element (Wang and Isola, arXiv
+/// 2005.10242). It is 0 if all rows have the same direction, −2t if all are orthogonal, and lower
+/// the more evenly they are spread.
 ///
-/// x N × D, N ≥ 2. Squared distances are 2 − 2·cos, so that a zero row counts as at right angles to
-/// all. Tile by tile, with a log-sum-exp: no N × N matrix, nothing underflows at any t. NaN or ∞ in
-/// x makes it NaN. No gradient: a diagnostic; hypersphere is the loss.
+/// x is N × D, N ≥ 2. Squared distances are 2 − 2·cos, so a zero row counts as orthogonal to all
+/// others. Computed tile by tile with a log-sum-exp: there is no N × N matrix, and nothing
+/// underflows for any t. NaN or ∞ in x makes the result NaN. No gradient: this is a diagnostic; for
+/// a loss see hypersphere.
 template <any_context Context, class X, class T = std::remove_const_t<X>>
 requires element<T>
 void uniformity(Context& ctx, const matrix_view<X, Context::space>& x,
@@ -52,7 +53,7 @@ void uniformity(Context& ctx, const matrix_view<X, Context::space>& x,
   detail::uniformity_on<Context>::template run<T>(ctx, x, to, options);
 }
 
-/// The same as a number.
+/// Returns the same value as a number.
 template <host_context Context, class X>
 requires element<std::remove_const_t<X>>
 double uniformity(Context& ctx, const matrix_view<X>& x, const uniformity_options& options = {}) {

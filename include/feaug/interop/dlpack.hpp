@@ -1,8 +1,8 @@
-// DLPack tensors as views: what PyTorch, JAX, CuPy, TensorFlow and others exchange. Nothing is
-// copied.
+// DLPack tensors as views, to exchange data with PyTorch, JAX, CuPy, TensorFlow and others. Nothing
+// is copied.
 //
-// DLManagedTensor and DLManagedTensorVersioned are known by their members, so no dlpack.h is
-// included and the header of any version may be. The format is specified at
+// DLManagedTensor and DLManagedTensorVersioned are recognised by their members, so this header does
+// not include dlpack.h and works with every version of it. The format is specified at
 // https://dmlc.github.io/dlpack/latest/c_api.html.
 #pragma once
 
@@ -18,7 +18,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Anything with DLPack's managed tensor inside, of either ABI.
+/// A type that contains a DLPack tensor, of either ABI.
 template <class M>
 concept dlpack_managed = requires(const M& m) {
   m.dl_tensor.data;
@@ -31,7 +31,7 @@ concept dlpack_managed = requires(const M& m) {
 
 namespace detail::dlpack {
 
-// The numbers of DLDataTypeCode, DLDeviceType and the flags that matter here.
+// The values of DLDataTypeCode, DLDeviceType and the flags that are used here.
 inline constexpr int code_int = 0;
 inline constexpr int code_float = 2;
 inline constexpr int code_bfloat = 4;
@@ -85,7 +85,7 @@ inline std::string device_name(int device) {
   }
 }
 
-/// Pinned and managed memory can be read from both sides.
+/// Pinned and managed memory is accessible from both sides.
 constexpr bool reachable(int device, memory_space space) {
   if (device == device_cuda_host || device == device_cuda_managed) return true;
   return device == (space == memory_space::host ? device_cpu : device_cuda);
@@ -100,7 +100,7 @@ int device_type(const Tensor& tensor) {
   }
 }
 
-/// Of a major version other than the one known here nothing but the version may be read.
+/// If the major version is not the supported one, only the version field may be read.
 template <class T, class Managed>
 void check_version(std::string_view op, const Managed& managed) {
   if constexpr (requires { managed.version.major; }) {
@@ -117,7 +117,7 @@ void check_version(std::string_view op, const Managed& managed) {
   }
 }
 
-/// What does not depend on the rank.
+/// The checks that do not depend on the rank.
 template <class T, memory_space Space, class Tensor>
 void check_tensor(std::string_view op, const Tensor& tensor, int rank) {
   constexpr type wanted = type_of<std::remove_const_t<T>>();
@@ -138,8 +138,8 @@ void check_tensor(std::string_view op, const Tensor& tensor, int rank) {
 template <class T, class Tensor>
 T* data_of(std::string_view op, const Tensor& tensor, bool empty) {
   if (empty)
-    return nullptr;  // what a tensor without elements points to is nobody's business, and may be
-                     // null
+    return nullptr;  // the pointer of an empty tensor is not used,
+                     // so it may be null
   if (tensor.data == nullptr)
     check::fail(op, "data", "a null pointer", "a pointer to its elements");
   auto* bytes = static_cast<std::byte*>(const_cast<void*>(static_cast<const void*>(tensor.data))) +
@@ -163,9 +163,9 @@ tensor_view<T, Rank, Space> view_of(std::string_view op, const Tensor& tensor) {
     result.extents[axis] = static_cast<index_t>(tensor.shape[axis]);
     result.strides[axis] =
         tensor.strides == nullptr ? packed : static_cast<index_t>(tensor.strides[axis]);
-    // Producers may put anything into the stride of an axis that is never stepped along.
+    // Producers may set any stride for an axis of extent ≤ 1.
     if (result.extents[axis] <= 1) result.strides[axis] = packed;
-    if (axis > 0) packed *= result.extents[axis];  // of all axes it might overflow
+    if (axis > 0) packed *= result.extents[axis];  // the product of all axes might overflow
   }
   result.data = data_of<T>(op, tensor, result.empty());
   if constexpr (std::is_const_v<T>) {
@@ -185,23 +185,23 @@ tensor_view<T, Rank, Space> borrow(std::string_view op, const Managed* managed) 
 
 }  // namespace detail::dlpack
 
-/// A DLPack matrix (samples × features) as a view: `from_dlpack<float>(managed)`, or const float to
-/// read only. T is float, double, half, bfloat16 or std::int64_t and has to be the tensor's own
-/// type; Space has to be where it lies (pinned and managed CUDA memory lies in both). Rows may be
-/// strided, features have to be contiguous.
+/// A DLPack matrix (samples × features) as a view: `from_dlpack<float>(managed)`, or const float
+/// for a read-only view. T is float, double, half, bfloat16 or std::int64_t and must be the
+/// tensor's type. Space must match the tensor's device (pinned and managed CUDA memory match both).
+/// Rows may be strided, features must be contiguous.
 ///
-/// The tensor is borrowed: the deleter is never called, and the view is good until whoever owns the
-/// tensor calls it. Data that another stream still writes is the caller's to wait for, as the
-/// protocol's `stream` argument has it.
+/// The tensor is borrowed: its deleter is not called, and the view is valid until the tensor's
+/// owner calls it. If another stream still writes the data, the caller must wait for it, as for the
+/// `stream` argument of the protocol.
 ///
 /// Errors: type, lanes, device, rank, strides, a null or misaligned pointer, a major version other
-/// than 1, and for a T that may be written a tensor marked read-only or broadcast.
+/// than 1; for a non-const T also a read-only or broadcast tensor.
 template <class T, memory_space Space = memory_space::host, dlpack_managed Managed>
 matrix_view<T, Space> from_dlpack(const Managed* managed) {
   return detail::dlpack::borrow<T, 2, Space>("from_dlpack", managed);
 }
 
-/// The same of one axis: labels, ids, a loss a row. Any stride will do.
+/// The same for one axis: labels, ids, one loss a row. Any stride is allowed.
 template <class T, memory_space Space = memory_space::host, dlpack_managed Managed>
 vector_view<T, Space> vector_from_dlpack(const Managed* managed) {
   return detail::dlpack::borrow<T, 1, Space>("vector_from_dlpack", managed);

@@ -30,7 +30,8 @@ concept eigen_owner = requires(const Object& object) {
   takes_eigen_owner(object);
 };
 
-// The 16-bit types have a name on each side and the same bits; every other scalar is itself.
+// The 16-bit types have different names in feaug and Eigen and the same bits; other scalars are
+// shared.
 template <class Scalar>
 struct eigen_scalar {
   using feaug_type = Scalar;
@@ -60,14 +61,14 @@ using copy_const = std::conditional_t<std::is_const_v<From>, const To, To>;
 }  // namespace detail
 
 /// A view of an Eigen object that has memory: matrix, array, Map, Ref, block, or the transpose of
-/// one. Const objects give const views. The view lives as long as the object's memory, so a matrix
-/// that is a temporary is refused.
+/// one. Const objects give const views. The view is valid as long as the object's memory, so a
+/// temporary matrix is a compile error.
 ///
-/// A vector of Eigen's (one row or one column at compile time) becomes a vector_view, which may
-/// have a stride. All else becomes a matrix_view and has to be row-major with contiguous rows: rows
-/// are samples. A column-major matrix of samples in columns is viewed as `view(m.transpose())`.
-/// Eigen::half and Eigen::bfloat16 become half and bfloat16. Error: a map whose inner stride, known
-/// at run time only, is not 1.
+/// An Eigen vector (one row or one column at compile time) becomes a vector_view, which may have a
+/// stride. Anything else becomes a matrix_view and must be row-major with contiguous rows, since
+/// rows are samples. If the samples are the columns of a column-major matrix, use
+/// `view(m.transpose())`. Eigen::half and Eigen::bfloat16 become half and bfloat16. Error: a map
+/// with an inner stride, known only at run time, other than 1.
 template <class Object>
 requires detail::eigen_dense<std::remove_cvref_t<Object>>
 auto view(Object&& object) {
@@ -107,8 +108,8 @@ auto view(Object&& object) {
   }
 }
 
-/// The Eigen matrix that a view of samples lies over: a row-major Map with an outer stride. half
-/// and bfloat16 become Eigen's. Error: features that are not contiguous.
+/// A view as an Eigen matrix: a row-major Map with an outer stride. half and bfloat16 become
+/// Eigen's types. Error: features that are not contiguous.
 template <class T>
 auto as_eigen(const matrix_view<T>& view) {
   using scalar = typename detail::eigen_scalar<std::remove_const_t<T>>::eigen_type;
@@ -119,7 +120,7 @@ auto as_eigen(const matrix_view<T>& view) {
       Eigen::OuterStride<>(view.row_stride()));
 }
 
-/// The Eigen column vector that a view lies over.
+/// A view as an Eigen column vector.
 template <class T>
 auto as_eigen(const vector_view<T>& view) {
   using scalar = typename detail::eigen_scalar<std::remove_const_t<T>>::eigen_type;

@@ -1,6 +1,6 @@
 // mdspan as views: std::mdspan, cuda::std::mdspan, Kokkos' mdspan. Nothing is copied.
 //
-// The type is known by what it can do, so no mdspan header is included and none has to be there.
+// The type is recognised by its members, so no mdspan header is included or needed.
 #pragma once
 
 #include <concepts>
@@ -13,7 +13,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// An mdspan over plain memory: its layout has strides, its accessor is a pointer.
+/// An mdspan of plain memory: its layout is strided and its data handle is a pointer.
 template <class M>
 concept strided_mdspan = requires(const M& m, std::size_t axis) {
   typename M::element_type;
@@ -25,8 +25,8 @@ concept strided_mdspan = requires(const M& m, std::size_t axis) {
 }
 &&bool(M::is_always_strided());
 
-/// An mdspan of rank 1 as a vector_view, of rank 2 (samples × features) as a matrix_view. Space
-/// says where its memory lies, which an mdspan does not know: `view<memory_space::device>(m)`.
+/// An mdspan of rank 1 as a vector_view, of rank 2 (samples × features) as a matrix_view. Space is
+/// the memory space, which the mdspan itself does not carry: `view<memory_space::device>(m)`.
 /// Error: features that are not contiguous (layout_left).
 template <memory_space Space = memory_space::host, strided_mdspan M>
 auto view(const M& m) {

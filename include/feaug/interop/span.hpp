@@ -1,4 +1,4 @@
-// std::span as views: whatever lies in one piece, such as a std::vector. Nothing is copied.
+// std::span as views, for contiguous data such as a std::vector. Nothing is copied.
 #pragma once
 
 #include <cstddef>
@@ -16,11 +16,11 @@ vector_view<T> view(std::span<T, Extent> span) {
   return {span.data(), static_cast<index_t>(span.size())};
 }
 
-/// A span as rows × cols, packed row after row. Error: a span of any other size.
+/// A span as a packed row-major matrix, rows × cols. Error: a span of another size.
 template <class T, std::size_t Extent>
 matrix_view<T> view(std::span<T, Extent> span, index_t rows, index_t cols) {
   const auto size = static_cast<index_t>(span.size());
-  // Divided, not multiplied: rows · cols may be out of range.
+  // Division instead of multiplication, since rows · cols may overflow.
   const bool fits = rows >= 0 && cols >= 0 &&
                     (rows == 0 || cols == 0 ? size == 0 : size % cols == 0 && size / cols == rows);
   if (!fits) {

@@ -1,4 +1,4 @@
-// Scores as assignments: what turns a row of scores into numbers that sum to 1, on every backend.
+// Assignments from rows of scores: the log-sum-exp and exponents, shared by all backends.
 #pragma once
 
 #include <cmath>
@@ -11,29 +11,29 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Assignments that are not stored: row i is what sinkhorn would have written for it. The scores
-/// and one potential a prototype are enough to make it again.
+/// Assignments in implicit form: row i is what sinkhorn would have written for it. They are
+/// recomputed from the scores and one potential per prototype; no second N × P array is stored.
 template <element T, memory_space Space = memory_space::host>
 struct assignment_target {
   matrix_view<const T, Space> scores = {};           ///< N × P
   vector_view<const double, Space> potentials = {};  ///< P, from sinkhorn_potentials
-  double epsilon = 0.05;                             ///< what sinkhorn_potentials was told
-  index_t iterations = 3;                            ///< the same
+  double epsilon = 0.05;                             ///< as given to sinkhorn_potentials
+  index_t iterations = 3;                            ///< as given to sinkhorn_potentials
 };
 
 namespace detail {
 
-/// A constant, since device code may not call numeric_limits' functions.
+/// A constant, because device code must not call functions of numeric_limits.
 inline constexpr double largest_finite = std::numeric_limits<double>::max();
 
-/// log Σ eˣ over numbers as they come: the largest so far, and the sum relative to it. It is exact
-/// to rounding for all finite x; −∞ adds nothing; NaN and +∞ make it NaN.
+/// Online log Σ eˣ: the largest x so far, and the sum relative to it. Exact to rounding for all
+/// finite x; −∞ adds nothing; NaN and +∞ make the result NaN.
 struct log_sum {
   double largest = -largest_finite;
   double sum = 0;
 
-  /// `exp` is the exponential to use, of a number that is at most 0. One serves both cases, the new
-  /// number above the largest and below, so that a loop over columns has no branch.
+  /// `exp` computes the exponential of a number ≤ 0. The same call serves x above and below the
+  /// largest, so that a loop over columns has no branch.
 #ifdef __CUDACC__
 #pragma nv_exec_check_disable
 #endif
@@ -50,19 +50,19 @@ struct log_sum {
   }
 };
 
-/// What takes a log-sum away from exponents. Nothing where the sum was empty (scores of −∞ alone):
-/// those exponents are −∞ and stay so.
+/// The negative of a log-sum-exp, to be added to exponents. 0 for an empty sum (only scores of −∞):
+/// the exponents are −∞ and stay −∞.
 FEAUG_HD inline double lowering(double log_sum) {
   return log_sum < -largest_finite ? 0.0 : -log_sum;
 }
 
-/// The exponents of a row's assignments, score / ε + potential of the prototype, or those of a
-/// prediction, score / τ.
+/// The exponents of a row: score / ε + the prototype's potential for assignments, score / τ for a
+/// prediction.
 template <class T, memory_space S>
 struct row_exponents {
   const T* scores;
   double scale;
-  vector_view<const double, S> potentials = {};  ///< empty: 0
+  vector_view<const double, S> potentials = {};  ///< empty: all 0
 
   [[nodiscard]] FEAUG_HD double operator()(index_t j) const {
     const double scaled = static_cast<double>(load(scores[j])) * scale;

@@ -1,4 +1,4 @@
-// Predictions held against assignments: what SwAV asks of every pair of crops.
+// Cross-entropy of predictions against assignments: SwAV's loss for a pair of crops.
 #pragma once
 
 #include <string_view>
@@ -20,11 +20,11 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 /// Options of assignment_loss. T is the element type of the scores.
 template <element T, memory_space Space = memory_space::host>
 struct assignment_loss_options {
-  /// Divides the scores that predict; above 0.
+  /// Divides the predicting view's scores; above 0.
   double temperature = 0.1;
-  /// mean and sum give one number, none a loss a row.
+  /// mean and sum give one number, none gives one loss per row.
   reduce reduction = reduce::mean;
-  /// Multiplies every gradient, not the loss: a loss scaler, the share of a pair of crops.
+  /// Multiplies every gradient, not the loss: for a loss scaler or the weight of a pair of crops.
   double gradient_scale = 1;
   /// N weights that multiply the row losses and their gradients. The mean still divides by N.
   vector_view<const compute_t<T>, Space> row_weights = {};
@@ -32,7 +32,7 @@ struct assignment_loss_options {
 
 namespace detail {
 
-/// Checks a call's arguments; how its rows are reduced.
+/// Checks a call's arguments. Returns how its row losses are reduced.
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> assignment_loss_arguments(
     std::string_view op, const operand<T, 2, S>& scores, const assignment_target<T, S>& target,
@@ -58,7 +58,7 @@ row_reduction<compute_t<T>, S> assignment_loss_arguments(
   return reduction_of<T>(op, options, scores.value.rows(), cotangent);
 }
 
-/// A validated call, see loss_verbs.hpp.
+/// One call of the loss, see loss_verbs.hpp.
 template <class Context, element T>
 struct assignment_loss_call {
   static_assert(
@@ -68,13 +68,13 @@ struct assignment_loss_call {
 
 }  // namespace detail
 
-/// loss_i = −Σ_j q_ij log p_ij, p = softmax(scores / temperature), q the target's assignments, a
-/// constant (Caron et al., SwAV, arXiv 2006.09882).
+/// loss_i = −Σ_j q_ij log p_ij, with p = softmax(scores / temperature) and q the target's
+/// assignments, which are constants (Caron et al., SwAV, arXiv 2006.09882).
 ///
-/// scores N × P, those of the crop that predicts; target: of the same samples, see
-/// assignment_target. loss 1 element or N (reduce::none). The gradient by the scores is (p_ij Σ_k
-/// q_ik − q_ij) / temperature. Where p_ij is 0 because a score is −∞ the loss is ∞, unless q_ij is
-/// 0, too. NaN in a row makes its loss NaN.
+/// scores: N × P, of the predicting crop. target: of the same samples, see assignment_target. loss:
+/// 1 element or N (reduce::none). The gradient with respect to the scores is (p_ij Σ_k q_ik − q_ij)
+/// / temperature. If a score of −∞ makes p_ij 0, the loss is ∞, unless q_ij is also 0. NaN in a row
+/// makes its loss NaN.
 template <any_context Context, class S, class T = std::remove_const_t<S>>
 requires element<T>
 void assignment_loss(
@@ -87,7 +87,7 @@ void assignment_loss(
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same loss as a number, for mean and sum.
+/// The same loss, returned as a number; for mean and sum only.
 template <host_context Context, class S, class T = std::remove_const_t<S>>
 requires element<T> compute_t<T> assignment_loss(
     Context& ctx, const matrix_view<S>& scores,
@@ -98,8 +98,8 @@ requires element<T> compute_t<T> assignment_loss(
   });
 }
 
-/// The gradient for a `cotangent` of one element or N (reduce::none). Needs no statistics but the
-/// target's potentials.
+/// The gradient for a `cotangent` of one element or N (reduce::none). Needs no statistics except
+/// the target's potentials.
 template <any_context Context, element T>
 void assignment_loss_backward(
     Context& ctx, const operand<T, 2, Context::space>& scores,
@@ -123,7 +123,7 @@ void assignment_loss_with_gradients(
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same, with the loss as a number, for mean and sum.
+/// The same, with the loss returned as a number; for mean and sum only.
 template <host_context Context, element T>
 compute_t<T> assignment_loss_with_gradients(
     Context& ctx, const operand<T>& scores,

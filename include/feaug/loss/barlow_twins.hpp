@@ -1,4 +1,5 @@
-// The Barlow Twins loss: every feature agrees with itself across the views, and with no other.
+// The Barlow Twins loss: pushes the cross-correlation matrix of the two views' features to the
+// identity.
 #pragma once
 
 #include <cmath>
@@ -22,17 +23,17 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 /// Options of barlow_twins.
 struct barlow_twins_options {
-  /// What a squared correlation of two different features weighs.
+  /// Weight of the squared correlations of different features.
   double lambda = 5e-3;
-  /// Is added to every variance, as batch normalisation does.
+  /// Added to every variance, as in batch normalisation.
   double eps = 1e-5;
-  /// Multiplies every gradient, not the loss: a loss scaler.
+  /// Multiplies every gradient, not the loss: for a loss scaler.
   double gradient_scale = 1;
 };
 
 namespace detail {
 
-/// Checks a call's arguments; how its losses, one a feature, become one number.
+/// Checks a call's arguments. Returns the reduction: the sum of D losses, one per feature.
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> barlow_twins_arguments(
     std::string_view op, const operand<T, 2, S>& a, const operand<T, 2, S>& b,
@@ -43,17 +44,17 @@ row_reduction<compute_t<T>, S> barlow_twins_arguments(
   return reduction_of<T>(op, options, a.value.cols(), cotangent);
 }
 
-/// 1 / σ of a column from its squared deviations, the variance biased.
+/// 1 / σ of a column, from its sum of squared deviations; the variance is biased (divided by N).
 FEAUG_HD inline double inverse_deviation(double squares, index_t rows, double eps) {
   return 1.0 / std::sqrt(squares / static_cast<double>(rows) + eps);
 }
 
-/// What a row of correlations C is worth: feature j's loss, and what its gradient needs.
+/// From row j of the correlations C: feature j's loss, and the values that its gradient needs.
 struct barlow_twins_measure {
   double lambda;
   double* diagonal;  ///< C_jj
   double* off;       ///< Σ_{k≠j} C_jk²
-  double* losses;    ///< null where no loss is wanted
+  double* losses;    ///< null: no loss is wanted
 
   FEAUG_HD void operator()(index_t j, double correlation, double others) const {
     diagonal[j] = correlation;
@@ -62,10 +63,10 @@ struct barlow_twins_measure {
   }
 };
 
-/// The gradient by an element of the view that `own` is. With ĝ = ∂L/∂x̂ / 2,
+/// The gradient with respect to an element of the view `own`. With ĝ = ∂L/∂x̂ / 2,
 ///     N · ĝ_ij = λ Σ_{k≠j} C_jk ŷ_ik − (1 − C_jj) ŷ_ij,
-/// and through the batch's statistics (ĝ_ij − x̂_ij · mean_i(ĝ x̂)_j) / σ_j, where the mean is
-/// known from C alone. (ĝ has mean 0, since ŷ has.)
+/// and through the batch statistics (ĝ_ij − x̂_ij · mean_i(ĝ x̂)_j) / σ_j, where the mean follows
+/// from C alone. (ĝ has mean 0, because ŷ has.)
 template <element T, memory_space S>
 struct barlow_twins_gradient {
   scaled_columns<T, S> own;
@@ -84,7 +85,7 @@ struct barlow_twins_gradient {
   }
 };
 
-/// A validated call, see loss_verbs.hpp.
+/// One call of the loss, see loss_verbs.hpp.
 template <class Context, element T>
 struct barlow_twins_call {
   static_assert(is_included<Context>,
@@ -97,8 +98,8 @@ struct barlow_twins_call {
 /// of a and feature k of b over the batch,
 ///     loss = Σ_j (1 − C_jj)² + lambda · Σ_{j≠k} C_jk².
 ///
-/// a and b N × D, as they are (rows are not normalised), N ≥ 2; loss 1 element. C = âᵀb̂ / N from
-/// features standardised over the batch: (x − mean) / √(variance + eps), the variance biased. The
+/// a, b: N × D, N ≥ 2; rows are not normalised. loss: 1 element. C = âᵀb̂ / N, where features are
+/// standardised over the batch: (x − mean) / √(variance + eps), with the biased variance. The
 /// gradient goes through mean and variance. NaN or ∞ in an input makes the loss NaN.
 template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B>
@@ -110,7 +111,7 @@ void barlow_twins(Context& ctx, const matrix_view<A, Context::space>& a,
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same loss as a number.
+/// The same loss, returned as a number.
 template <host_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B> compute_t<T> barlow_twins(Context& ctx, const matrix_view<A>& a,
                                                       const matrix_view<B>& b,
@@ -119,7 +120,7 @@ requires same_element<A, B> compute_t<T> barlow_twins(Context& ctx, const matrix
                              [&](auto loss) { barlow_twins(ctx, a, b, loss, options); });
 }
 
-/// The gradients for a `cotangent` of one element. Needs no statistics: C is computed again.
+/// The gradients for a `cotangent` of one element. Needs no statistics: C is recomputed.
 template <any_context Context, element T>
 void barlow_twins_backward(Context& ctx, const operand<T, 2, Context::space>& a,
                            const operand<T, 2, Context::space>& b,
@@ -131,8 +132,8 @@ void barlow_twins_backward(Context& ctx, const operand<T, 2, Context::space>& a,
   call.run({});
 }
 
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale: two products of N × D ×
-/// D a side.
+/// Loss and gradients in one call, for a cotangent of options.gradient_scale: two matrix products
+/// of N × D × D per side.
 template <any_context Context, element T>
 void barlow_twins_with_gradients(Context& ctx, const operand<T, 2, Context::space>& a,
                                  const operand<T, 2, Context::space>& b,
@@ -143,7 +144,7 @@ void barlow_twins_with_gradients(Context& ctx, const operand<T, 2, Context::spac
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same, with the loss as a number.
+/// The same, with the loss returned as a number.
 template <host_context Context, element T>
 compute_t<T> barlow_twins_with_gradients(Context& ctx, const operand<T>& a, const operand<T>& b,
                                          const barlow_twins_options& options = {}) {

@@ -1,4 +1,5 @@
-// The D × D moments of a batch's features that losses of redundancy are made of.
+// The D × D cross-moments of a batch's features, for redundancy-reduction losses (Barlow Twins,
+// VICReg).
 #pragma once
 
 #include <algorithm>
@@ -10,8 +11,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
 
-/// C_jk = scale · Σ_i x_ij · y_ik. C exists in strips of rows, each of at most `strip_elements`
-/// elements or one row.
+/// C_jk = scale · Σ_i x_ij · y_ik. C is processed in strips of rows. A strip has at most
+/// `strip_elements` elements, or one row if a row is larger.
 template <element T, memory_space Space = memory_space::host>
 struct cross_moments_problem {
   scaled_columns<T, Space> x;
@@ -21,7 +22,7 @@ struct cross_moments_problem {
 
   [[nodiscard]] index_t features() const { return x.x.cols(); }
 
-  /// Rows of C in a strip; all strips have as good as the same. A matter of shape alone.
+  /// Rows of C in a strip; all strips have nearly the same number. Depends on the shape only.
   [[nodiscard]] index_t strip_rows() const {
     const index_t all = features();
     const index_t fitting = std::clamp<index_t>(strip_elements / all, 1, all);

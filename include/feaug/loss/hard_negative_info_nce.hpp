@@ -1,5 +1,5 @@
-// InfoNCE with synthetic hard negatives, which are made from each query's hardest negatives and
-// never stored: MoCHi and SynCo.
+// InfoNCE with synthetic hard negatives, made from each query's hardest negatives and never stored
+// (MoCHi and SynCo).
 #pragma once
 
 #include <cmath>
@@ -25,28 +25,29 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// How many synthetic negatives of each kind a query q gets, in this order. n, and m, is one of its
-/// hardest negatives, drawn anew for each. All counts 0: there are none, a warm-up.
+/// Number of synthetic negatives of each kind per query q, in this order. n and m are two of its
+/// hardest negatives, drawn independently for each synthetic negative. With all counts 0 there are
+/// none; this serves as a warm-up.
 struct synthetic_counts {
   index_t interpolated = 0;  ///< unit(a·q + (1 − a)·n), a uniform in [0, interpolation_limit)
   index_t extrapolated = 0;  ///< unit(q + b·(n − q)), b uniform in [1, extrapolation_limit]
   index_t mixed = 0;         ///< unit(g·n + (1 − g)·m), g uniform in [0, 1); m may be n
   index_t noisy = 0;         ///< unit(n + noise_scale·ε), ε standard normal
-  index_t stepped = 0;       ///< unit(n + step·q): a step up the gradient of ⟨q, n⟩ by n
+  index_t stepped = 0;  ///< unit(n + step·q): a step along the gradient of ⟨q, n⟩ w.r.t. n
   index_t sign_stepped = 0;  ///< unit(n + sign_step·sign(q))
 
   [[nodiscard]] FEAUG_HD constexpr index_t total() const {
     return weighted() + noisy + stepped + sign_stepped;
   }
-  /// Those of the first three kinds, which have a weight.
+  /// Number of the first three kinds, which have a weight.
   [[nodiscard]] FEAUG_HD constexpr index_t weighted() const {
     return interpolated + extrapolated + mixed;
   }
 };
 
-/// MoCHi's (Kalantidis et al., arXiv 2010.01028).
+/// The counts of MoCHi (Kalantidis et al., arXiv 2010.01028).
 inline constexpr synthetic_counts mochi_counts = {.interpolated = 128, .mixed = 1024};
-/// SynCo's (Giakoumoglou and Stathaki, arXiv 2410.02401).
+/// The counts of SynCo (Giakoumoglou and Stathaki, arXiv 2410.02401).
 inline constexpr synthetic_counts synco_counts = {.interpolated = 256,
                                                   .extrapolated = 256,
                                                   .mixed = 256,
@@ -54,27 +55,26 @@ inline constexpr synthetic_counts synco_counts = {.interpolated = 256,
                                                   .stepped = 64,
                                                   .sign_stepped = 64};
 
-/// Draws that were made before, those of query i in row i. Columns follow the order of
-/// synthetic_counts.
+/// Precomputed draws; row i belongs to query i. Columns follow the order of synthetic_counts.
 template <element T, memory_space Space = memory_space::host>
 struct drawn_synthesis {
-  /// N × total: n as its rank among the hardest, 0 … hardest − 1. On a GPU a rank out of range
-  /// leaves its negative out.
+  /// N × total: n as a rank among the hardest, 0 … hardest − 1. On a GPU, a synthetic negative with
+  /// a rank out of range is skipped.
   matrix_view<const index_t, Space> first = {};
-  matrix_view<const index_t, Space> second = {};  ///< N × mixed: m, likewise
+  matrix_view<const index_t, Space> second = {};  ///< N × mixed: m, as a rank
   /// N × (interpolated + extrapolated + mixed): a, b or g, any number
   matrix_view<const compute_t<T>, Space> weights = {};
-  matrix_view<const compute_t<T>, Space> noise = {};  ///< N·noisy × D: ε, those of query 0 first
+  matrix_view<const compute_t<T>, Space> noise = {};  ///< N·noisy × D: ε, query 0's first
 
   [[nodiscard]] FEAUG_HD constexpr bool given() const { return first.data != nullptr; }
 };
 
-/// What every query's synthetic negatives are made from. They are constants: a gradient reaches the
-/// query through its product with them alone.
+/// How the synthetic negatives are made. They are constants: the gradient reaches only the query,
+/// through its product with them.
 template <element T, memory_space Space = memory_space::host>
 struct synthetic_negatives {
-  /// From how many negatives they are made: those nearest to the query by cosine, as `nearest`
-  /// finds them; 1 … K.
+  /// Size of each query's pool of hardest negatives: those nearest to the query by cosine, as
+  /// `nearest` finds them; 1 … K.
   index_t hardest = 1024;
   synthetic_counts counts = {};
   float interpolation_limit = 0.5F;  ///< in [0, 1]
@@ -82,53 +82,54 @@ struct synthetic_negatives {
   float noise_scale = 0.01F;         ///< at least 0
   float step = 0.01F;
   float sign_step = 0.01F;
-  /// Draws are those of two streams. Synthetic negative s of query i reads block s of row i of the
-  /// first: n, m and the weight; ε of noisy one t of query i is row i·noisy + t of the second.
+  /// Draws come from two streams. Synthetic negative s of query i reads block s of row i of the
+  /// first stream for n, m and the weight. The noise ε of noisy negative t of query i is row
+  /// i·noisy + t of the second stream.
   random_key key = {};
-  /// Sample ids of the K negatives and of the N queries: a query's own sample is none of its
-  /// hardest. What then is missing to `hardest` is drawn all the same, and its synthetic negatives
-  /// are left out.
+  /// Sample ids of the K negatives and of the N queries: a query's own sample is excluded from its
+  /// hardest. If fewer than `hardest` remain, missing ranks are still drawn; synthetic negatives
+  /// that need a missing row are skipped.
   vector_view<const std::int64_t, Space> ids = {};
   vector_view<const std::int64_t, Space> exclude_ids = {};
-  /// In place of the key: the form that takes the draw.
+  /// Precomputed draws, used instead of the key.
   drawn_synthesis<T, Space> drawn = {};
 };
 
 namespace detail {
 
-/// How one synthetic negative is put together, before it is divided by its norm:
-/// of_query·q + of_first·n + of_second·m + of_signs·sign(q) + of_noise·ε.
+/// One synthetic negative before it is divided by its norm: of_query·q + of_first·n + of_second·m +
+/// of_signs·sign(q) + of_noise·ε.
 struct synthetic_recipe {
   index_t first = 0;    ///< n's rank
-  index_t second = -1;  ///< m's rank; −1: it has no part
-  index_t noise = -1;   ///< the row of noise; −1: it has no part
+  index_t second = -1;  ///< m's rank; −1: not used
+  index_t noise = -1;   ///< the row of noise; −1: not used
   double of_query = 0;
   double of_first = 1;
   double of_second = 0;
   double of_signs = 0;
   double of_noise = 0;
 
-  /// Whether all it is made from was found. `slots`: the query's hardest negatives.
+  /// Whether all required rows were found. `slots` are the slots of the query's hardest negatives.
   [[nodiscard]] FEAUG_HD bool can_be_made(const index_t* slots, index_t hardest) const {
     if (first < 0 || first >= hardest || slots[first] < 0) return false;
     return of_second == 0 || (second >= 0 && second < hardest && slots[second] >= 0);
   }
 };
 
-/// A word as a rank, each as likely as any other.
+/// Maps a random word to a rank, uniformly.
 FEAUG_HD constexpr index_t rank_from_word(std::uint32_t word, index_t ranks) {
   return static_cast<index_t>(
       (static_cast<std::uint64_t>(word) * static_cast<std::uint64_t>(ranks)) >> 32);
 }
 
-/// The draws of the noise: a row a noisy negative.
+/// The key of the noise: one row per noisy negative.
 FEAUG_HD inline random_key noise_key(random_key key, index_t noisy) {
   key = key.streams_later(1);
   key.row_offset *= noisy;
   return key;
 }
 
-/// Synthetic negative s of query i. `key` is how.key, resolved.
+/// The recipe of synthetic negative s of query i. `key` is how.key, resolved.
 template <element T, memory_space S>
 FEAUG_HD synthetic_recipe recipe_of(const synthetic_negatives<T, S>& how, const random_key& key,
                                     index_t i, index_t s) {
@@ -179,21 +180,21 @@ FEAUG_HD synthetic_recipe recipe_of(const synthetic_negatives<T, S>& how, const 
 
 FEAUG_HD constexpr double sign_of(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0; }
 
-/// 1 / ‖h‖, and 0 for a mixture that cancels: one of norm ≤ 1e-12 has no direction, and cosine 0
-/// with everything.
+/// 1 / ‖h‖, or 0 for a mixture of norm ≤ 1e-12: it has no direction, and its cosine with everything
+/// is 0.
 FEAUG_HD inline double inverse_of_synthetic(double square_sum) {
   const double norm = std::sqrt(square_sum);
   return norm <= default_norm_eps ? 0.0 : 1.0 / norm;
 }
 
-/// log(eᵃ + eᵇ); −∞ stands for a sum of nothing.
+/// log(eᵃ + eᵇ); −∞ stands for an empty sum.
 FEAUG_HD inline double log_of_both(double a, double b) {
   if (b == -static_cast<double>(INFINITY)) return a;
   if (a == -static_cast<double>(INFINITY)) return b;
   return a + softplus(b - a);
 }
 
-/// ε of feature j for the noisy negative of a row of noise. `key` is noise_key of the resolved key.
+/// ε of feature j, for row `row` of the noise. `key` is noise_key of the resolved key.
 template <element T, memory_space S>
 FEAUG_HD double noise_element(const synthetic_negatives<T, S>& how, const random_key& key,
                               index_t row, index_t j) {
@@ -202,20 +203,20 @@ FEAUG_HD double noise_element(const synthetic_negatives<T, S>& how, const random
                                  : static_cast<compute_t<T>>(draw_normal(key, row, j)));
 }
 
-/// The weight that was drawn for a negative of one of the first three kinds.
+/// The weight drawn for a negative of one of the first three kinds.
 FEAUG_HD constexpr double weight_of(const synthetic_counts& counts, const synthetic_recipe& recipe,
                                     index_t s) {
   return s < counts.interpolated ? recipe.of_query : recipe.of_first;
 }
 
-/// Where `draw` writes what a synthesis draws, but for the noise.
+/// Destinations of the draws of a synthesis, except the noise.
 template <element T, memory_space Space>
 struct synthesis_outputs {
   matrix_view<index_t, Space> first;
   matrix_view<index_t, Space> second;
   matrix_view<compute_t<T>, Space> weights;
 
-  /// The draws of synthetic negative s of query i. `key` is how.key, resolved.
+  /// Writes the draws of synthetic negative s of query i. `key` is how.key, resolved.
   FEAUG_HD void write(const synthetic_negatives<T, Space>& how, const random_key& key, index_t i,
                       index_t s) const {
     const synthetic_recipe recipe = recipe_of(how, key, i, s);
@@ -227,7 +228,7 @@ struct synthesis_outputs {
   }
 };
 
-/// A validated call, see loss_verbs.hpp.
+/// One call of the loss, see loss_verbs.hpp.
 template <class Context, element T>
 struct hard_negative_info_nce_call {
   static_assert(is_included<Context>,
@@ -235,7 +236,7 @@ struct hard_negative_info_nce_call {
                 "feaug/cuda/loss/hard_negative_info_nce.cuh");
 };
 
-/// run(ctx, how, outputs) writes all that outputs.write does.
+/// run(ctx, how, outputs) calls outputs.write for every query and synthetic negative.
 template <class Context, element T>
 struct synthesis_draws {
   static_assert(is_included<Context>,
@@ -247,7 +248,7 @@ struct synthesis_draws {
 
 namespace check {
 
-/// The numbers of a synthesis for `rows` queries of `cols` features, and its key if it draws.
+/// Checks the numbers of a synthesis for `rows` queries, and its key unless draws are given.
 template <element T, memory_space S>
 void synthesis_numbers(std::string_view op, const synthetic_negatives<T, S>& how, index_t rows) {
   const synthetic_counts& counts = how.counts;
@@ -275,7 +276,7 @@ void synthesis_numbers(std::string_view op, const synthetic_negatives<T, S>& how
   }
 }
 
-/// Draws that were made before, for `rows` queries of `cols` features.
+/// Checks precomputed draws for `rows` queries of `cols` features.
 template <element T, memory_space S>
 void synthesis_draws(std::string_view op, const synthetic_negatives<T, S>& how, index_t rows,
                      index_t cols) {
@@ -301,7 +302,7 @@ void synthesis_draws(std::string_view op, const synthetic_negatives<T, S>& how, 
   }
 }
 
-/// A synthesis for these queries, out of these negatives; no gradient goes where it reads.
+/// Checks a synthesis for these queries and negatives. Gradients must not overlap its inputs.
 template <element T, memory_space S>
 void synthesis(std::string_view op, const synthetic_negatives<T, S>& how,
                const operand<T, 2, S>& queries, const operand<T, 2, S>& keys,
@@ -341,7 +342,7 @@ void synthesis(std::string_view op, const synthetic_negatives<T, S>& how,
   is_apart("gradient of negatives", negatives);
 }
 
-/// Where `draw` writes what a synthesis draws.
+/// Checks the destinations of `draw`.
 template <element T, memory_space S, class C>
 void synthesis_outputs(const synthetic_negatives<T, S>& how, const matrix_view<index_t, S>& first,
                        const matrix_view<index_t, S>& second, const matrix_view<C, S>& weights,
@@ -370,20 +371,20 @@ void synthesis_outputs(const synthetic_negatives<T, S>& how, const matrix_view<i
 
 }  // namespace check
 
-/// InfoNCE whose every query i has S synthetic negatives h of its own besides:
+/// InfoNCE in which query i also has S synthetic negatives h of its own:
 ///     loss_i = −s_i,p(i) + log (Σ_j exp s_ij + Σ_h exp(⟨q_i, h⟩ / temperature)),
-/// s, p(i) and j as in info_nce (with in_batch_negatives = false: MoCo's). They are made from the
-/// `hardest` of options.negatives that are nearest to q_i by cosine, in six ways that
-/// synthetic_counts lists: the mixes of MoCHi (Kalantidis et al., arXiv 2010.01028: interpolated
-/// and mixed) and of SynCo (Giakoumoglou and Stathaki, arXiv 2410.02401: all). q and n are unit
-/// rows there, or with normalize = false the rows as they are; h is a unit row always. A mixture
-/// that cancels to a norm ≤ 1e-12 has no direction: its logit is 0. With all counts 0 this is
-/// info_nce, bit for bit, and nothing is searched for.
+/// with s, p(i) and j as in info_nce (in_batch_negatives = false gives MoCo's loss). Synthetic
+/// negatives are made from the `hardest` of options.negatives, those nearest to q_i by cosine, in
+/// the six ways that synthetic_counts lists. MoCHi (Kalantidis et al., arXiv 2010.01028) uses
+/// interpolated and mixed; SynCo (Giakoumoglou and Stathaki, arXiv 2410.02401) uses all six. q and
+/// n are unit rows, or the rows as given if normalize = false; h is always a unit row. A mixture of
+/// norm ≤ 1e-12 has no direction; its logit is 0. With all counts 0 the result equals info_nce bit
+/// for bit, and no search runs.
 ///
-/// Shapes, reduction, statistics and errors as in info_nce. Besides: counts below 0, `hardest`
-/// outside 1 … K, synthetic negatives without negatives, ids for one side only, drawn ranks out of
-/// range. On a GPU ranks are not checked: a negative whose rank is out of range is left out. Never
-/// holds the N × S × D synthetic rows: each is made from the draws when it is met.
+/// Shapes, reduction, statistics and errors as in info_nce. Further errors: counts below 0,
+/// `hardest` outside 1 … K, synthetic negatives without negatives, ids for one side only, given
+/// ranks out of range. On a GPU ranks are not checked: a negative whose rank is out of range is
+/// skipped. Never stores the N × S × D synthetic rows: each is made from its draws when it is used.
 template <any_context Context, class Q, class K, class T = std::remove_const_t<Q>>
 requires same_element<Q, K>
 void hard_negative_info_nce(
@@ -399,7 +400,7 @@ void hard_negative_info_nce(
   detail::run_forward(ctx, op, call, loss, statistics);
 }
 
-/// The same loss as a number, for mean and sum.
+/// The same loss, returned as a number; for mean and sum only.
 template <host_context Context, class Q, class K, class T = std::remove_const_t<Q>>
 requires same_element<Q, K> compute_t<T> hard_negative_info_nce(
     Context& ctx, const matrix_view<Q>& queries, const matrix_view<K>& keys,
@@ -410,10 +411,10 @@ requires same_element<Q, K> compute_t<T> hard_negative_info_nce(
   });
 }
 
-/// The gradients from what hard_negative_info_nce left in `statistics` (N), for a `cotangent` of
-/// one element or N (reduce::none). Neighbours are searched for and draws made again. By a
-/// synthetic logit the gradient is its soft-max weight, and reaches the query as weight · h /
-/// temperature; h itself is a constant.
+/// The gradients from the `statistics` (N) that hard_negative_info_nce wrote, for a `cotangent` of
+/// one element or N (reduce::none). The search and the draws are repeated. The gradient with
+/// respect to a synthetic logit is its softmax weight; it reaches the query as weight · h /
+/// temperature. h itself is a constant.
 template <any_context Context, element T>
 void hard_negative_info_nce_backward(
     Context& ctx, const operand<T, 2, Context::space>& queries,
@@ -427,8 +428,8 @@ void hard_negative_info_nce_backward(
   detail::run_backward(ctx, op, call, statistics, cotangent);
 }
 
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale; one search and one pass
-/// over the logits with stopped keys and negatives.
+/// Loss and gradients in one call, for a cotangent of options.gradient_scale. If keys and negatives
+/// are stopped, this takes one search and one pass over the logits.
 template <any_context Context, element T>
 void hard_negative_info_nce_with_gradients(
     Context& ctx, const operand<T, 2, Context::space>& queries,
@@ -441,7 +442,7 @@ void hard_negative_info_nce_with_gradients(
   detail::run_with_gradients(ctx, op, call, loss);
 }
 
-/// The same, with the loss as a number, for mean and sum.
+/// The same, with the loss returned as a number; for mean and sum only.
 template <host_context Context, element T>
 compute_t<T> hard_negative_info_nce_with_gradients(
     Context& ctx, const operand<T>& queries, const operand<T>& keys,
@@ -453,8 +454,9 @@ compute_t<T> hard_negative_info_nce_with_gradients(
       });
 }
 
-/// What a synthesis draws by its key for first.rows() queries, as drawn_synthesis lists it; views
-/// that its counts leave empty are not needed. `drawn` made of these does what the key does.
+/// Writes what a synthesis draws with its key for first.rows() queries, in the layout of
+/// drawn_synthesis. Views that are empty for its counts are not needed. Passing the results as
+/// `drawn` gives the same synthetic negatives as the key.
 template <any_context Context, element T>
 void draw(Context& ctx, const synthetic_negatives<T, Context::space>& synthesis,
           const std::type_identity_t<matrix_view<index_t, Context::space>>& first,

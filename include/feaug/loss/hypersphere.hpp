@@ -1,4 +1,5 @@
-// The hypersphere loss: views of a sample are close, all samples are spread evenly over the sphere.
+// The hypersphere loss: pulls the views of a sample together (alignment) and spreads all samples
+// over the sphere (uniformity).
 #pragma once
 
 #include <string_view>
@@ -17,15 +18,15 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Options of hypersphere. The names are lightly's.
+/// Options of hypersphere, named as in lightly.
 struct hypersphere_options {
-  /// How fast a pair's weight in the uniformity falls with its squared distance.
+  /// Decay rate of a pair's weight in the uniformity with its squared distance; above 0.
   double t = 1;
   /// The weight of the uniformity.
   double lam = 1;
-  /// The power that distances of the alignment are taken to.
+  /// Exponent of the distances in the alignment; above 0.
   double alpha = 2;
-  /// Multiplies every gradient, not the loss: a loss scaler.
+  /// Multiplies every gradient, not the loss: for a loss scaler.
   double gradient_scale = 1;
 };
 
@@ -44,7 +45,7 @@ row_reduction<compute_t<T>, S> hypersphere_arguments(
   return reduction_of<T>(op, options, a.value.rows() + 2, cotangent);
 }
 
-/// A validated call, see loss_verbs.hpp.
+/// One call of the loss, see loss_verbs.hpp.
 template <class Context, element T>
 struct hypersphere_call {
   static_assert(is_included<Context>,
@@ -53,14 +54,13 @@ struct hypersphere_call {
 
 }  // namespace detail
 
-/// Alignment and uniformity (Wang and Isola, arXiv 2005.10242), as lightly's HypersphereLoss has
-/// them:
+/// Alignment and uniformity (Wang and Isola, arXiv 2005.10242), as in lightly's HypersphereLoss:
 ///     L = mean_i ‖unit(a_i) − unit(b_i)‖^alpha + lam / 2 · (U(a) + U(b)),
 ///     U(x) = log mean_{i<j} exp(−t · ‖unit(x_i) − unit(x_j)‖²).
 ///
-/// a and b N × D, N ≥ 2, loss 1 element. Squared distances in U are 2 − 2·cos, so that a zero row
-/// counts as at right angles to all others of its view (lightly: at distance 1). Never holds an
-/// N × N matrix. NaN or ∞ anywhere makes the loss NaN.
+/// a, b: N × D, N ≥ 2. loss: 1 element. Squared distances in U are computed as 2 − 2·cos, so that a
+/// zero row is orthogonal to all other rows of its view (in lightly it has distance 1). Never
+/// stores an N × N matrix. NaN or ∞ anywhere makes the loss NaN.
 template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B>
 void hypersphere(Context& ctx, const matrix_view<A, Context::space>& a,
@@ -71,7 +71,7 @@ void hypersphere(Context& ctx, const matrix_view<A, Context::space>& a,
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same loss as a number.
+/// The same loss, returned as a number.
 template <host_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B> compute_t<T> hypersphere(Context& ctx, const matrix_view<A>& a,
                                                      const matrix_view<B>& b,
@@ -80,8 +80,7 @@ requires same_element<A, B> compute_t<T> hypersphere(Context& ctx, const matrix_
                              [&](auto loss) { hypersphere(ctx, a, b, loss, options); });
 }
 
-/// The gradients for a `cotangent` of one element. Needs no statistics: the soft-max is computed
-/// again.
+/// The gradients for a `cotangent` of one element. Needs no statistics: the softmax is recomputed.
 template <any_context Context, element T>
 void hypersphere_backward(Context& ctx, const operand<T, 2, Context::space>& a,
                           const operand<T, 2, Context::space>& b, loss_source<Context, T> cotangent,
@@ -92,9 +91,9 @@ void hypersphere_backward(Context& ctx, const operand<T, 2, Context::space>& a,
   call.run({});
 }
 
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale. The gradient of the
-/// alignment is 0 where views agree, that is where unit rows are nearer than 2⁻⁵⁰, for every alpha;
-/// by a row of norm ≤ 1e-12 it is 0 altogether.
+/// Loss and gradients in one call, for a cotangent of options.gradient_scale. For every alpha, the
+/// gradient of the alignment is 0 for unit rows that are nearer than 2⁻⁵⁰. The whole gradient with
+/// respect to a row of norm ≤ 1e-12 is 0.
 template <any_context Context, element T>
 void hypersphere_with_gradients(Context& ctx, const operand<T, 2, Context::space>& a,
                                 const operand<T, 2, Context::space>& b,
@@ -105,7 +104,7 @@ void hypersphere_with_gradients(Context& ctx, const operand<T, 2, Context::space
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same, with the loss as a number.
+/// The same, with the loss returned as a number.
 template <host_context Context, element T>
 compute_t<T> hypersphere_with_gradients(Context& ctx, const operand<T>& a, const operand<T>& b,
                                         const hypersphere_options& options = {}) {

@@ -1,4 +1,4 @@
-// InfoNCE: every query is to find its own key among all keys and negatives.
+// InfoNCE: classifies each query's own key among all keys and negatives.
 #pragma once
 
 #include <string_view>
@@ -20,22 +20,23 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 /// Options of info_nce. T is the element type of the features.
 template <element T, memory_space Space = memory_space::host>
 struct info_nce_options {
-  /// Divides the logits; above 0. The cosine losses are finite down to 1e-3.
+  /// Divides the logits; above 0. With cosines, losses are finite down to 1e-3.
   double temperature = 0.1;
-  /// mean and sum give one number, none a loss a row.
+  /// mean and sum give one number, none gives one loss per row.
   reduce reduction = reduce::mean;
-  /// Query i's positive is key i + positive_offset: a rank's place in the keys of all ranks.
+  /// Query i's positive is key i + positive_offset. For distributed training: the index of this
+  /// rank's first key in the gathered keys.
   index_t positive_offset = 0;
-  /// Whether the other keys are negatives. MoCo: false, only `negatives` are.
+  /// Whether the other keys are negatives. False for MoCo, where only `negatives` are.
   bool in_batch_negatives = true;
-  /// Whether rows are divided by their norms first.
+  /// Whether rows are divided by their L2 norms first.
   bool normalize = true;
-  /// K × D rows that join every query's sum: a support queue. With stop_gradient they cost no
-  /// gradient.
+  /// K × D rows that are negatives of every query, for example a support queue. With stop_gradient,
+  /// no gradient is computed for them.
   operand<T, 2, Space> negatives = {};
-  /// A temperature of one element to use in place of `temperature`, with its gradient.
+  /// If given, a temperature of one element that replaces `temperature`, and its gradient.
   operand<compute_t<T>, 1, Space> learnable_temperature = {};
-  /// Multiplies every gradient, not the loss: a loss scaler, the share of a micro-batch.
+  /// Multiplies every gradient, not the loss: for a loss scaler or the share of a micro-batch.
   double gradient_scale = 1;
   /// N weights that multiply the row losses and their gradients. The mean still divides by N.
   vector_view<const compute_t<T>, Space> row_weights = {};
@@ -43,7 +44,7 @@ struct info_nce_options {
 
 namespace detail {
 
-/// Checks a call's arguments; how its rows are reduced.
+/// Checks a call's arguments. Returns how its row losses are reduced.
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> info_nce_arguments(
     std::string_view op, const operand<T, 2, S>& queries, const operand<T, 2, S>& keys,
@@ -69,7 +70,7 @@ row_reduction<compute_t<T>, S> info_nce_arguments(
   return reduction_of<T>(op, options, rows, cotangent);
 }
 
-/// A validated call, see loss_verbs.hpp.
+/// One call of the loss, see loss_verbs.hpp.
 template <class Context, element T>
 struct info_nce_call {
   static_assert(is_included<Context>,
@@ -82,9 +83,9 @@ struct info_nce_call {
 /// p(i) = i + positive_offset:
 ///     loss_i = −s_i,p(i) + log Σ_j exp s_ij.
 ///
-/// queries N × D, keys M × D with M ≥ N + positive_offset, loss 1 element or N (reduce::none).
-/// `statistics`, if given, gets N numbers for info_nce_backward. Writes nothing else; never holds
-/// an N × M matrix. NaN or ∞ in a row makes NaN of every row loss that reads it. Errors:
+/// queries: N × D. keys: M × D with M ≥ N + positive_offset. loss: 1 element or N (reduce::none).
+/// `statistics`, if given, receives N numbers for info_nce_backward. Writes nothing else; never
+/// stores an N × M matrix. NaN or ∞ in a row makes every row loss that reads it NaN. Errors:
 /// argument_error, see docs/errors.md.
 template <any_context Context, class Q, class K, class T = std::remove_const_t<Q>>
 requires same_element<Q, K>
@@ -98,7 +99,7 @@ void info_nce(Context& ctx, const matrix_view<Q, Context::space>& queries,
   detail::run_forward(ctx, op, call, loss, statistics);
 }
 
-/// The same loss as a number, for mean and sum.
+/// The same loss, returned as a number; for mean and sum only.
 template <host_context Context, class Q, class K, class T = std::remove_const_t<Q>>
 requires same_element<Q, K> compute_t<T> info_nce(
     Context& ctx, const matrix_view<Q>& queries, const matrix_view<K>& keys,
@@ -107,9 +108,9 @@ requires same_element<Q, K> compute_t<T> info_nce(
                              [&](auto loss) { info_nce(ctx, queries, keys, loss, options); });
 }
 
-/// The gradients from what info_nce left in `statistics` (N), for a `cotangent` of one element or N
-/// (reduce::none). Logits are computed again; nothing of size N × M was kept. Options as in the
-/// forward call.
+/// The gradients from the `statistics` (N) that info_nce wrote, for a `cotangent` of one element or
+/// N (reduce::none). Logits are recomputed; nothing of size N × M was stored. Options must be those
+/// of the forward call.
 template <any_context Context, element T>
 void info_nce_backward(
     Context& ctx, const operand<T, 2, Context::space>& queries,
@@ -121,9 +122,9 @@ void info_nce_backward(
   detail::run_backward(ctx, op, call, statistics, cotangent);
 }
 
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale: what a trainer calls.
-/// With stopped keys one pass over the logits gives both. The gradient by a row with norm ≤ 1e-12
-/// is zero.
+/// Loss and gradients in one call, for a cotangent of options.gradient_scale: the function for
+/// training. If keys and negatives are stopped, one pass over the logits gives both. The gradient
+/// with respect to a row of norm ≤ 1e-12 is zero.
 template <any_context Context, element T>
 void info_nce_with_gradients(
     Context& ctx, const operand<T, 2, Context::space>& queries,
@@ -134,7 +135,7 @@ void info_nce_with_gradients(
   detail::run_with_gradients(ctx, op, call, loss);
 }
 
-/// The same, with the loss as a number, for mean and sum.
+/// The same, with the loss returned as a number; for mean and sum only.
 template <host_context Context, element T>
 compute_t<T> info_nce_with_gradients(
     Context& ctx, const operand<T>& queries, const operand<T>& keys,

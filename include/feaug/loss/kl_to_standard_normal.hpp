@@ -1,4 +1,4 @@
-// How far learned Gaussians are from the standard normal distribution: the prior's term of a
+// KL divergence of learned Gaussians from the standard normal distribution: the prior term of a
 // variational auto-encoder.
 #pragma once
 
@@ -22,9 +22,9 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 /// Options of kl_to_standard_normal. T is the element type of the features.
 template <element T, memory_space Space = memory_space::host>
 struct kl_to_standard_normal_options {
-  /// mean and sum give one number, none a loss a row.
+  /// mean and sum give one number, none gives one loss per row.
   reduce reduction = reduce::mean;
-  /// Multiplies every gradient, not the loss: the β of a β-VAE, a loss scaler.
+  /// Multiplies every gradient, not the loss: for the β of a β-VAE or a loss scaler.
   double gradient_scale = 1;
   /// N weights that multiply the row losses and their gradients. The mean still divides by N.
   vector_view<const compute_t<T>, Space> row_weights = {};
@@ -32,13 +32,13 @@ struct kl_to_standard_normal_options {
 
 namespace detail {
 
-/// One feature's divergence, and its slopes by mean and log-variance.
+/// One feature's divergence, and its derivatives with respect to mean and log-variance.
 struct normal_divergence {
   double value;
   double by_mean;
   double by_log_variance;
 
-  /// exp(v) − 1 − v by expm1, which keeps the digits near v = 0.
+  /// exp(v) − 1 − v uses expm1, which is accurate near v = 0.
   FEAUG_HD normal_divergence(double mean, double log_variance) {
     const double excess = std::expm1(log_variance);  // variance − 1
     value = 0.5 * (mean * mean + (excess - log_variance));
@@ -47,7 +47,7 @@ struct normal_divergence {
   }
 };
 
-/// Checks a call's arguments; how its rows are reduced.
+/// Checks a call's arguments. Returns how its row losses are reduced.
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> kl_to_standard_normal_arguments(
     std::string_view op, const operand<T, 2, S>& mean, const operand<T, 2, S>& log_variance,
@@ -57,7 +57,7 @@ row_reduction<compute_t<T>, S> kl_to_standard_normal_arguments(
   return reduction_of<T>(op, options, mean.value.rows(), cotangent);
 }
 
-/// A validated call, see loss_verbs.hpp.
+/// One call of the loss, see loss_verbs.hpp.
 template <class Context, element T>
 struct kl_to_standard_normal_call {
   static_assert(is_included<Context>,
@@ -71,9 +71,10 @@ struct kl_to_standard_normal_call {
 /// KL(N(mean, exp(log_variance)) ‖ N(0, 1)) of a row's independent Gaussians (Kingma and Welling,
 /// arXiv 1312.6114, appendix B). Summed in double.
 ///
-/// mean and log_variance N × D, loss 1 element or N (reduce::none). Gradients: mean, and
-/// ½(exp(log_variance) − 1). Log-variances are taken as they are, whatever bounds latent_noise has:
-/// above 709 the loss is ∞. NaN or ∞ in a row makes its loss NaN or ∞.
+/// mean, log_variance: N × D. loss: 1 element or N (reduce::none). The gradient is mean with
+/// respect to mean, and ½(exp(log_variance) − 1) with respect to log_variance. log_variance is not
+/// clamped to the bounds of latent_noise; above 709 the loss is ∞. NaN or ∞ in a row makes its loss
+/// NaN or ∞.
 template <any_context Context, class P, class Q, class T = std::remove_const_t<P>>
 requires same_element<P, Q>
 void kl_to_standard_normal(
@@ -86,7 +87,7 @@ void kl_to_standard_normal(
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same loss as a number, for mean and sum.
+/// The same loss, returned as a number; for mean and sum only.
 template <host_context Context, class P, class Q, class T = std::remove_const_t<P>>
 requires same_element<P, Q> compute_t<T> kl_to_standard_normal(
     Context& ctx, const matrix_view<P>& mean, const matrix_view<Q>& log_variance,
@@ -119,7 +120,7 @@ void kl_to_standard_normal_with_gradients(
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same, with the loss as a number, for mean and sum.
+/// The same, with the loss returned as a number; for mean and sum only.
 template <host_context Context, element T>
 compute_t<T> kl_to_standard_normal_with_gradients(
     Context& ctx, const operand<T>& mean, const operand<T>& log_variance,

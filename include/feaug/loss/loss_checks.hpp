@@ -1,4 +1,4 @@
-// The checks that all losses share.
+// Argument checks shared by all losses.
 #pragma once
 
 #include <string>
@@ -13,7 +13,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::check {
 
-/// Two inputs of one shape, row i of one beside row i of the other.
+/// Checks the two views of a batch: not empty, of the same shape, and no gradient overlaps the
+/// other view or its gradient. Row i of one corresponds to row i of the other.
 template <class T, memory_space S>
 void two_views(std::string_view op, std::string_view first, const operand<T, 2, S>& a,
                std::string_view second, const operand<T, 2, S>& b) {
@@ -24,7 +25,7 @@ void two_views(std::string_view op, std::string_view first, const operand<T, 2, 
   apart(op, first, a, second, b);
 }
 
-/// Two views whose statistics over the batch are taken: one row has none.
+/// Two views for a loss that takes statistics over the batch: at least two rows.
 template <class T, memory_space S>
 void two_batches(std::string_view op, std::string_view first, const operand<T, 2, S>& a,
                  std::string_view second, const operand<T, 2, S>& b) {
@@ -33,7 +34,7 @@ void two_batches(std::string_view op, std::string_view first, const operand<T, 2
     fail(op, first, "1 row", "at least 2, since the loss is of statistics over rows");
 }
 
-/// Where a forward pass writes: `outputs` elements of loss and, if wanted, `statistics_size`
+/// The outputs of a forward pass: `outputs` elements of loss and, if wanted, `statistics_size`
 /// statistics.
 template <class C, memory_space S>
 void loss_outputs(std::string_view op, const vector_view<C, S>& loss, index_t outputs,
@@ -47,14 +48,14 @@ void loss_outputs(std::string_view op, const vector_view<C, S>& loss, index_t ou
   apart(op, "statistics", statistics, "loss", loss);
 }
 
-/// A backward pass has something to start from.
+/// A backward pass needs a non-empty cotangent.
 template <class C, memory_space S>
 void has_cotangent(std::string_view op, const vector_view<C, S>& cotangent) {
   if (cotangent.empty())
     fail(op, "cotangent", "no elements", "one, or one a row with reduce::none");
 }
 
-/// What a backward pass reads: the statistics of the forward pass and a cotangent.
+/// The inputs of a backward pass: the statistics of the forward pass and a cotangent.
 template <class C, memory_space S>
 void backward_inputs(std::string_view op, const vector_view<C, S>& statistics,
                      index_t statistics_size,
@@ -64,14 +65,14 @@ void backward_inputs(std::string_view op, const vector_view<C, S>& statistics,
   has_cotangent(op, cotangent);
 }
 
-/// A loss that is returned is one number.
+/// Functions that return the loss need a reduction to one number.
 inline void one_number(std::string_view op, reduce reduction) {
   if (reduction == reduce::none)
     fail(op, "reduction", "none", "mean or sum, or a view for a loss a row");
 }
 
-/// A number that `rule` holds for, or the learnable one in its place. One in device memory is not
-/// read.
+/// Applies `rule` to a number, or to the learnable one that replaces it. The value of a learnable
+/// number in device memory is not checked.
 template <class C, memory_space S, class Rule>
 void number(std::string_view op, std::string_view name, double option,
             const operand<C, 1, S>& learnable, const Rule& rule) {
@@ -86,8 +87,8 @@ void number(std::string_view op, std::string_view name, double option,
     rule(op, learnable_name, static_cast<double>(learnable.value[0]));
 }
 
-/// A temperature, or the learnable one in its place. Where one in device memory is not above 0, the
-/// loss is NaN.
+/// A temperature, or the learnable one that replaces it. If a temperature in device memory is not
+/// above 0, the loss is NaN.
 template <class C, memory_space S>
 void temperature(std::string_view op, double option, const operand<C, 1, S>& learnable) {
   number(op, "temperature", option, learnable, positive);

@@ -1,20 +1,19 @@
-// What the public functions of all losses share: the types of their arguments, and how they run a
-// call.
+// Shared by the public functions of all losses: their argument types, and how they run a call.
 //
 // A loss x has three functions, the same for every context:
 //
-//     x(ctx, inputs..., loss, options, statistics);                    // the loss alone
-//     x_backward(ctx, operands..., statistics, cotangent, options);    // the gradients alone
-//     x_with_gradients(ctx, operands..., loss, options);               // both in one go
+//     x(ctx, inputs..., loss, options, statistics);                    // the loss only
+//     x_backward(ctx, operands..., statistics, cotangent, options);    // the gradients only
+//     x_with_gradients(ctx, operands..., loss, options);               // both in one call
 //
-// In host memory the first and the last exist without loss, too: they return the number. Each makes
-// a detail::x_call<Context, ...>, which checks its arguments when it is made, and which a backend's
-// header specialises (feaug/cpu/loss/x.hpp, feaug/cuda/loss/x.cuh). A call has
+// In host memory the first and the last also exist without `loss`; they return the number. Each
+// function constructs a detail::x_call<Context, ...>. Its constructor checks the arguments, and a
+// backend's header specialises it (feaug/cpu/loss/x.hpp, feaug/cuda/loss/x.cuh). A call has
 //
-//     outputs();    // the elements of the loss
+//     outputs();    // the number of elements of the loss
 //     run(loss);    // writes the loss, unless it is empty, and all gradients that are wanted
 //
-// or, where the backward pass starts from statistics,
+// or, if the backward pass uses statistics,
 //
 //     outputs(), statistics_size();
 //     forward(loss, statistics);
@@ -35,16 +34,16 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Where a loss or its statistics are written, in compute_t of the features' type T.
+/// Destination of a loss or its statistics, in compute_t of the features' type T.
 template <class Context, element T>
 using loss_destination = std::type_identity_t<vector_view<compute_t<T>, Context::space>>;
-/// Where a backward pass reads statistics or a cotangent.
+/// Source of a backward pass's statistics or cotangent.
 template <class Context, element T>
 using loss_source = std::type_identity_t<vector_view<const compute_t<T>, Context::space>>;
 
 namespace detail {
 
-/// Checks where a loss goes, then writes it, and all gradients that are wanted.
+/// Checks the loss's destination, then writes the loss and all gradients that are wanted.
 template <class Context, class Call, class C, memory_space S>
 void run_loss(Context& ctx, std::string_view op, Call&& call, const vector_view<C, S>& loss) {
   check::loss_outputs(op, loss, call.outputs(), {}, 0);
@@ -52,14 +51,14 @@ void run_loss(Context& ctx, std::string_view op, Call&& call, const vector_view<
   call.run(loss);
 }
 
-/// The gradients alone.
+/// Writes the gradients only.
 template <class Call, class C, memory_space S>
 void run_backward(std::string_view op, Call&& call, const vector_view<C, S>& cotangent) {
   check::has_cotangent(op, cotangent);
   call.run({});
 }
 
-/// The loss alone, and the statistics that a backward pass starts from, if they are wanted.
+/// Writes the loss and, if wanted, the statistics for a backward pass.
 template <class Context, class Call, class C, memory_space S>
 void run_forward(Context& ctx, std::string_view op, Call&& call, const vector_view<C, S>& loss,
                  const std::type_identity_t<vector_view<C, S>>& statistics) {
@@ -69,7 +68,7 @@ void run_forward(Context& ctx, std::string_view op, Call&& call, const vector_vi
   call.forward(loss, statistics);
 }
 
-/// The gradients from statistics.
+/// Writes the gradients, using the statistics.
 template <class Context, class Call, class C, memory_space S>
 void run_backward(Context& ctx, std::string_view op, Call&& call,
                   const vector_view<C, S>& statistics,
@@ -79,7 +78,7 @@ void run_backward(Context& ctx, std::string_view op, Call&& call,
   call.backward(statistics);
 }
 
-/// Loss and gradients in one go.
+/// Writes loss and gradients in one call.
 template <class Context, class Call, class C, memory_space S>
 void run_with_gradients(Context& ctx, std::string_view op, Call&& call,
                         const vector_view<C, S>& loss) {
@@ -88,7 +87,7 @@ void run_with_gradients(Context& ctx, std::string_view op, Call&& call,
   call.forward_and_backward(loss);
 }
 
-/// The number that write(loss) writes.
+/// Returns the number that write(loss) writes.
 template <element T, class Write>
 compute_t<T> returned(std::string_view op, reduce reduction, const Write& write) {
   check::one_number(op, reduction);

@@ -1,4 +1,4 @@
-// Masked prediction: what a mask took away is to be predicted, and nothing else counts.
+// Masked prediction: a loss between prediction and target over the masked features only.
 #pragma once
 
 #include <cmath>
@@ -24,14 +24,14 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// How a prediction is held against its target.
+/// How a prediction is compared with its target.
 enum class prediction_form {
-  smooth_l1,  ///< d² / (2·beta) below |d| = beta, |d| − beta/2 from there on (Huber's loss / beta)
-  squared,  ///< d²
-  cosine,   ///< 2 − 2·cos over a row's masked features, one number a row
+  smooth_l1,  ///< d² / (2·beta) below |d| = beta, |d| − beta/2 above (Huber loss / beta)
+  squared,    ///< d²
+  cosine,     ///< 2 − 2·cos over a row's masked features, one number per row
 };
 
-/// Masks: those that masked_prediction takes, since it asks them what they keep.
+/// The masks that masked_prediction accepts. It needs to know which features a mask keeps.
 template <class P, class T, memory_space Space>
 concept mask_policy = std::same_as<P, mask> || std::same_as<P, fixed_count_mask> ||
     std::same_as<P, block_mask> || std::same_as<P, drawn_mask_policy<T, Space>>;
@@ -40,21 +40,21 @@ concept mask_policy = std::same_as<P, mask> || std::same_as<P, fixed_count_mask>
 template <element T, memory_space Space = memory_space::host>
 struct masked_prediction_options {
   prediction_form form = prediction_form::smooth_l1;
-  /// Where smooth_l1 turns from a parabola into straight lines; at least 0, and 0 is |d|.
+  /// |d| at which smooth_l1 changes from quadratic to linear; at least 0. 0 gives |d|.
   double beta = 1;
-  /// mean (over the masked features; for cosine over the rows that have one) and sum give one
-  /// number, none a loss a row: the sum over its masked features.
+  /// mean (over all masked features; for cosine over the rows with a masked feature) and sum give
+  /// one number. none gives one loss per row: the sum over its masked features.
   reduce reduction = reduce::mean;
-  /// Multiplies every gradient, not the loss: a loss scaler, the share of a micro-batch.
+  /// Multiplies every gradient, not the loss: for a loss scaler or the share of a micro-batch.
   double gradient_scale = 1;
-  /// N weights that multiply the row losses and their gradients. The mean still divides by how many
-  /// features (rows) count.
+  /// N weights that multiply the row losses and their gradients. The mean still divides by the
+  /// number of masked features (for cosine: of rows with one).
   vector_view<const compute_t<T>, Space> row_weights = {};
 };
 
 namespace detail {
 
-/// The loss of one difference and its slope.
+/// The loss of one difference, and its derivative.
 struct difference_loss {
   double loss;
   double slope;
@@ -64,11 +64,11 @@ FEAUG_HD inline difference_loss loss_of_difference(prediction_form form, double 
   if (form == prediction_form::squared) return {d * d, 2.0 * d};
   const double size = std::fabs(d);
   if (size < beta) return {0.5 * d * d / beta, d / beta};
-  // The slope of |d| at 0 is 0; NaN stays NaN.
+  // The derivative of |d| at 0 is 0; NaN stays NaN.
   return {size - 0.5 * beta, d > 0 ? 1.0 : (d < 0 ? -1.0 : d)};
 }
 
-/// Checks a call's arguments; how its rows are reduced.
+/// Checks a call's arguments. Returns how its row losses are reduced.
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> masked_prediction_arguments(
     std::string_view op, const operand<T, 2, S>& prediction, const operand<T, 2, S>& target,
@@ -80,8 +80,8 @@ row_reduction<compute_t<T>, S> masked_prediction_arguments(
   return reduction_of<T>(op, options, prediction.value.rows(), cotangent);
 }
 
-/// The mask fits and, if it was drawn before, lies apart from where gradients go. Errors of the
-/// mask begin with the mask's name.
+/// Checks that the mask fits and, if it is precomputed, that it does not overlap the gradients. The
+/// mask's error messages begin with its name.
 template <class P, element T, memory_space S>
 void mask_arguments(std::string_view op, const P& policy, const random_key& key,
                     const operand<T, 2, S>& prediction, const operand<T, 2, S>& target) {
@@ -92,7 +92,7 @@ void mask_arguments(std::string_view op, const P& policy, const random_key& key,
   traits::check_backward(policy, target, {});
 }
 
-/// A validated call, see loss_verbs.hpp.
+/// One call of the loss, see loss_verbs.hpp.
 template <class Context, element T, class P>
 struct masked_prediction_call {
   static_assert(is_included<Context>,
@@ -102,20 +102,20 @@ struct masked_prediction_call {
 
 }  // namespace detail
 
-/// loss_i = Σ ℓ(prediction_ij − target_ij) over the features j that the mask does not keep, ℓ the
-/// smooth L1 loss or the square; or 2 − 2·cos of the masked features of both rows
-/// (prediction_form). As in masked auto-encoders (He et al., arXiv 2111.06377) of features: mask
-/// the input, predict, and ask only for what was hidden.
+/// loss_i = Σ ℓ(prediction_ij − target_ij) over the features j that the mask does not keep, with ℓ
+/// the smooth L1 loss or the square; or 2 − 2·cos of the masked features of both rows
+/// (prediction_form). As in masked auto-encoders (He et al., arXiv 2111.06377), applied to
+/// features: the input is masked, and the loss covers only the masked features.
 ///
 /// * prediction, target: N × D.
-/// * policy, key: what `augment` was given: mask{…}, fixed_count_mask{…}, block_mask{…}, drawn
-/// again and not stored; or drawn_mask(keep), keep N × D of 0 (masked) and 1, and any key. Its
-/// rescale plays no part.
+/// * policy, key: as given to `augment`: mask{…}, fixed_count_mask{…} or block_mask{…}, which are
+/// drawn again and not stored; or drawn_mask(keep), with keep N × D of 0 (masked) and 1, and any
+/// key. The policy's rescale has no effect.
 /// * loss: 1 element or N (reduce::none). The mean is over all masked features, for cosine over the
-/// rows that have one; without any the loss is 0.
+/// rows that have one; if there is none the loss is 0.
 ///
-/// Gradients are 0 at features that are kept, and those are not read: NaN there stays where it is.
-/// NaN or ∞ at a masked feature makes its row's loss NaN or ∞. Rows of masked features of norm ≤
+/// Gradients are 0 at kept features. Kept features are not read, so NaN there does not spread. NaN
+/// or ∞ at a masked feature makes its row's loss NaN or ∞. Rows whose masked features have norm ≤
 /// 1e-12 have cosine 0 and gradient 0.
 template <any_context Context, class Q, class R, class P, class T = std::remove_const_t<Q>>
 requires same_element<Q, R> && mask_policy<P, T, Context::space>
@@ -130,7 +130,7 @@ void masked_prediction(
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same loss as a number, for mean and sum.
+/// The same loss, returned as a number; for mean and sum only.
 template <host_context Context, class Q, class R, class P, class T = std::remove_const_t<Q>>
 requires same_element<Q, R> && mask_policy<P, T, Context::space> compute_t<T> masked_prediction(
     Context& ctx, const matrix_view<Q>& prediction, const matrix_view<R>& target, const P& policy,
@@ -154,7 +154,7 @@ void masked_prediction_backward(
   detail::run_backward(op, call, cotangent);
 }
 
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale.
+/// Loss and gradients in one call, for a cotangent of options.gradient_scale.
 template <any_context Context, element T, class P>
 requires mask_policy<P, T, Context::space>
 void masked_prediction_with_gradients(
@@ -168,7 +168,7 @@ void masked_prediction_with_gradients(
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same, with the loss as a number, for mean and sum.
+/// The same, with the loss returned as a number; for mean and sum only.
 template <host_context Context, element T, class P>
 requires mask_policy<P, T, Context::space> compute_t<T> masked_prediction_with_gradients(
     Context& ctx, const operand<T>& prediction, const operand<T>& target, const P& policy,

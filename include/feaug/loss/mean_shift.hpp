@@ -1,4 +1,4 @@
-// Mean shift: a prediction is drawn to the neighbours of its target.
+// Mean shift: pulls a prediction to the nearest neighbours of its target.
 #pragma once
 
 #include <cstdint>
@@ -21,14 +21,14 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 /// Options of mean_shift. T is the element type of the features.
 template <element T, memory_space Space = memory_space::host>
 struct mean_shift_options {
-  /// How many neighbours of its target a prediction is drawn to, 1 … the filled rows.
+  /// Number of neighbours of its target that a prediction is pulled to; 1 … the filled rows.
   index_t k = 5;
-  /// mean and sum give one number, none a loss a row.
+  /// mean and sum give one number, none gives one loss per row.
   reduce reduction = reduce::mean;
-  /// N sample ids: rows of a queue whose id is the target's own are passed over. A row's loss is
-  /// the mean over those that are left.
+  /// N sample ids: queue rows with the target's own id are excluded. A row's loss is the mean over
+  /// the neighbours that are found.
   vector_view<const std::int64_t, Space> exclude_ids = {};
-  /// Multiplies every gradient, not the loss: a loss scaler, the share of a micro-batch.
+  /// Multiplies every gradient, not the loss: for a loss scaler or the share of a micro-batch.
   double gradient_scale = 1;
   /// N weights that multiply the row losses and their gradients. The mean still divides by N.
   vector_view<const compute_t<T>, Space> row_weights = {};
@@ -36,17 +36,17 @@ struct mean_shift_options {
 
 namespace detail {
 
-/// The neighbours that a prediction is drawn to.
+/// The neighbours that a prediction is pulled to: given, or to be searched for.
 template <element T, memory_space S>
 struct mean_shift_neighbours {
   bool are_found =
-      false;  ///< whether `found` holds the slots of a forward pass; if not, they are searched for
-  matrix_view<const index_t, S> found = {};  ///< their slots
-  matrix_view<const T, S> targets = {};      ///< whose neighbours are searched for
-  matrix_view<index_t, S> indices = {};      ///< where their slots go, if anywhere
+      false;  ///< whether `found` holds the slots of a forward pass; otherwise a search finds them
+  matrix_view<const index_t, S> found = {};  ///< the given slots
+  matrix_view<const T, S> targets = {};      ///< rows whose neighbours are searched for
+  matrix_view<index_t, S> indices = {};      ///< optional output for the slots found
 };
 
-/// Checks what a search for the neighbours takes, and where their slots go.
+/// Checks the inputs of the neighbour search, and the output for the slots.
 template <element T, memory_space S>
 void mean_shift_search_arguments(std::string_view op, const operand<T, 2, S>& prediction,
                                  const support_rows<T, S>& support,
@@ -68,7 +68,7 @@ void mean_shift_search_arguments(std::string_view op, const operand<T, 2, S>& pr
     check::has_shape(op, "indices", indices, p.rows(), options.k, "prediction and k ask for");
 }
 
-/// Checks a call's arguments; how its rows are reduced.
+/// Checks a call's arguments. Returns how its row losses are reduced.
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> mean_shift_arguments(
     std::string_view op, const operand<T, 2, S>& prediction, const support_rows<T, S>& support,
@@ -100,7 +100,7 @@ row_reduction<compute_t<T>, S> mean_shift_arguments(
   return reduction;
 }
 
-/// A validated call, see loss_verbs.hpp.
+/// One call of the loss, see loss_verbs.hpp.
 template <class Context, element T>
 struct mean_shift_call {
   static_assert(is_included<Context>,
@@ -111,19 +111,20 @@ struct mean_shift_call {
 
 /// Mean shift (MSF; Koohpayegani et al., arXiv 2105.07269):
 ///     loss_i = 1/k Σ_{v ∈ NN_k(target_i)} (2 − 2·cos(prediction_i, v)),
-/// NN_k the k nearest filled rows of a support queue, or rows of a matrix; see nearest for what
-/// nearest means exactly. MSF enqueues the targets first, so that a target is among its neighbours.
+/// with NN_k the k nearest filled rows of a support queue, or rows of a matrix; see `nearest` for
+/// the exact definition. MSF enqueues the targets first, so that a target is among its own
+/// neighbours.
 ///
-/// prediction and targets N × D, loss 1 element or N (reduce::none). `indices`, if given, gets the
-/// N × k slots for mean_shift_backward, nearest first. Where options.exclude_ids leave fewer than k
-/// rows, the mean is over those, and further slots are −1. NaN or ∞ in a target, which finds
-/// nothing then, or in a row that is read makes a row's loss and gradient NaN. Targets and support
-/// are constants.
+/// prediction, targets: N × D. loss: 1 element or N (reduce::none). `indices`, if given, receives
+/// the N × k slots for mean_shift_backward, nearest first. If options.exclude_ids leave fewer than
+/// k rows, the mean is over those, and the remaining slots are −1. A row's loss and gradient are
+/// NaN if its target has NaN or ∞ (the search then finds nothing) or if a row that is read has.
+/// Targets and support are constants.
 ///
-/// Errors: an empty queue, k outside 1 … the filled rows, exclude_ids that leave a target nothing,
-/// shapes, overlaps. On a GPU counters and ids are not checked: k may be more than the filled rows,
-/// whose mean it then is, and a row's loss is NaN beside an empty queue or where its target is left
-/// nothing.
+/// Errors: an empty queue, k outside 1 … the filled rows, exclude_ids that leave a target without
+/// neighbours, shapes, overlaps. On a GPU counters and ids are not checked: if k exceeds the filled
+/// rows, the mean is over the filled rows; a row's loss is NaN if the queue is empty or its target
+/// has no neighbours.
 template <any_context Context, class P, class T = std::remove_const_t<P>>
 requires element<T>
 void mean_shift(Context& ctx, const matrix_view<P, Context::space>& prediction,
@@ -138,7 +139,7 @@ void mean_shift(Context& ctx, const matrix_view<P, Context::space>& prediction,
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same loss as a number, for mean and sum.
+/// The same loss, returned as a number; for mean and sum only.
 template <host_context Context, class P, class T = std::remove_const_t<P>>
 requires element<T> compute_t<T> mean_shift(
     Context& ctx, const matrix_view<P>& prediction,
@@ -150,10 +151,10 @@ requires element<T> compute_t<T> mean_shift(
   });
 }
 
-/// The gradient by the prediction, for a `cotangent` of one element or N (reduce::none), from the
-/// slots that mean_shift (or nearest) found: the support is not searched again, and must be what it
-/// was. A row with no slot but −1 gets NaN. On a GPU slots are not checked: one that the support
-/// does not have counts as −1.
+/// The gradient with respect to the prediction, for a `cotangent` of one element or N
+/// (reduce::none), from the slots that mean_shift (or nearest) found. The support is not searched
+/// again and must be unchanged. A row whose slots are all −1 gets NaN. On a GPU slots are not
+/// checked: a slot that the support does not have counts as −1.
 template <any_context Context, element T>
 void mean_shift_backward(
     Context& ctx, const operand<T, 2, Context::space>& prediction,
@@ -167,8 +168,8 @@ void mean_shift_backward(
   detail::run_backward(op, call, cotangent);
 }
 
-/// Loss and gradient after one search, for a cotangent of options.gradient_scale. The gradient by a
-/// prediction with norm ≤ 1e-12 is zero.
+/// Loss and gradient with one search, for a cotangent of options.gradient_scale. The gradient with
+/// respect to a prediction of norm ≤ 1e-12 is zero.
 template <any_context Context, element T>
 void mean_shift_with_gradients(
     Context& ctx, const operand<T, 2, Context::space>& prediction,
@@ -182,7 +183,7 @@ void mean_shift_with_gradients(
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same, with the loss as a number, for mean and sum.
+/// The same, with the loss returned as a number; for mean and sum only.
 template <host_context Context, element T>
 compute_t<T> mean_shift_with_gradients(
     Context& ctx, const operand<T>& prediction,

@@ -1,4 +1,4 @@
-// Negative cosine similarity: the prediction is to point where the target points.
+// Negative cosine similarity between a prediction and its targets (BYOL, SimSiam).
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// The two customary ways to write the same thing.
+/// The two common forms of the loss.
 enum class cosine_form {
   byol,  ///< 2 − 2·cos: the squared distance of the unit vectors (Grill et al., arXiv 2006.07733)
   simsiam,  ///< −cos (Chen and He, arXiv 2011.10566)
@@ -31,9 +31,9 @@ enum class cosine_form {
 template <element T, memory_space Space = memory_space::host>
 struct negative_cosine_options {
   cosine_form form = cosine_form::byol;
-  /// mean and sum give one number, none a loss a row.
+  /// mean and sum give one number, none gives one loss per row.
   reduce reduction = reduce::mean;
-  /// Multiplies every gradient, not the loss: a loss scaler, the share of a micro-batch.
+  /// Multiplies every gradient, not the loss: for a loss scaler or the share of a micro-batch.
   double gradient_scale = 1;
   /// N weights that multiply the row losses and their gradients. The mean still divides by N.
   vector_view<const compute_t<T>, Space> row_weights = {};
@@ -41,19 +41,19 @@ struct negative_cosine_options {
 
 namespace detail {
 
-/// What messages call a target.
+/// A target's name in error messages.
 inline std::string target_name(std::size_t which, std::size_t count) {
   return count == 1 ? "target" : "targets[" + std::to_string(which) + "]";
 }
 
-/// Whether any of them wants a gradient.
+/// Whether any target wants a gradient.
 template <element T, memory_space S>
 bool wants_gradient(std::span<const operand<T, 2, S>> targets) {
   return std::any_of(targets.begin(), targets.end(),
                      [](const operand<T, 2, S>& target) { return target.wants_gradient(); });
 }
 
-/// Checks a call's arguments; how its rows are reduced.
+/// Checks a call's arguments. Returns how its row losses are reduced.
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> negative_cosine_arguments(
     std::string_view op, const operand<T, 2, S>& prediction,
@@ -69,7 +69,7 @@ row_reduction<compute_t<T>, S> negative_cosine_arguments(
   return reduction_of<T>(op, options, prediction.value.rows(), cotangent);
 }
 
-/// A validated call, see loss_verbs.hpp.
+/// One call of the loss, see loss_verbs.hpp.
 template <class Context, element T>
 struct negative_cosine_call {
   static_assert(
@@ -81,8 +81,9 @@ struct negative_cosine_call {
 
 /// loss_i = 2 − 2·cos(prediction_i, target_i), or −cos.
 ///
-/// prediction and target N × D, loss 1 element or N (reduce::none). A row of norm ≤ 1e-12 has
-/// cosine 0 (up to its size / 1e-12) and gradient 0. NaN or ∞ in a row makes its loss NaN.
+/// prediction, target: N × D. loss: 1 element or N (reduce::none). A row of norm ≤ 1e-12 is divided
+/// by 1e-12 instead of its norm, so that |cos| ≤ norm / 1e-12; its gradient is 0. NaN or ∞ in a row
+/// makes its loss NaN.
 template <any_context Context, class P, class Q, class T = std::remove_const_t<P>>
 requires same_element<P, Q>
 void negative_cosine(
@@ -96,7 +97,7 @@ void negative_cosine(
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same loss as a number, for mean and sum.
+/// The same loss, returned as a number; for mean and sum only.
 template <host_context Context, class P, class Q, class T = std::remove_const_t<P>>
 requires same_element<P, Q> compute_t<T> negative_cosine(
     Context& ctx, const matrix_view<P>& prediction, const matrix_view<Q>& target,
@@ -106,13 +107,13 @@ requires same_element<P, Q> compute_t<T> negative_cosine(
   });
 }
 
-/// Several targets for one prediction: the sum of the losses that a call for each would give, and
-/// the gradients of that sum, in one pass over memory, each rounded once where it is stored. With
-/// every side stopped, the loss alone.
+/// Several targets for one prediction: the sum of the losses that one call per target would give,
+/// and the gradients of that sum, in one pass over memory; each gradient is rounded once, when it
+/// is stored. If all operands are stopped, only the loss.
 ///
-/// `targets`, a list in host memory, has at least one, of prediction's shape; where two of them are
-/// the same memory neither has a gradient there. On a GPU every target is a pass of its own, and
-/// the gradient by the prediction is rounded once a target.
+/// `targets` is a list in host memory of at least one target with prediction's shape. Two targets
+/// that share memory must not have gradients. On a GPU every target takes its own pass, and the
+/// gradient with respect to the prediction is rounded once per target.
 template <any_context Context, element T>
 void negative_cosine_with_gradients(
     Context& ctx, const operand<T, 2, Context::space>& prediction,
@@ -136,8 +137,8 @@ void negative_cosine_backward(
   detail::run_backward(op, call, cotangent);
 }
 
-/// The gradients for a `cotangent` of one element or N (reduce::none). Needs no statistics: a row's
-/// cosine is cheaper to compute again than to keep.
+/// The gradients for a `cotangent` of one element or N (reduce::none). Needs no statistics:
+/// recomputing a row's cosine costs less than storing it.
 template <any_context Context, element T>
 void negative_cosine_backward(
     Context& ctx, const operand<T, 2, Context::space>& prediction,
@@ -158,7 +159,7 @@ void negative_cosine_with_gradients(
       ctx, prediction, std::span<const operand<T, 2, Context::space>>(&target, 1), loss, options);
 }
 
-/// The same, with the loss as a number, for mean and sum.
+/// The same, with the loss returned as a number; for mean and sum only.
 template <host_context Context, element T>
 compute_t<T> negative_cosine_with_gradients(
     Context& ctx, const operand<T>& prediction, const operand<T>& target,

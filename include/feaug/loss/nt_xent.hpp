@@ -1,4 +1,4 @@
-// NT-Xent: every row of two views is to find its other view among all rows of both.
+// NT-Xent: classifies each row's other view among all rows of both views.
 #pragma once
 
 #include <string_view>
@@ -20,17 +20,17 @@ template <element T, memory_space Space = memory_space::host>
 struct nt_xent_options {
   /// Divides the logits; above 0. The losses are finite down to 1e-3.
   double temperature = 0.1;
-  /// mean and sum give one number, none a loss a row.
+  /// mean and sum give one number, none gives one loss per row.
   reduce reduction = reduce::mean;
-  /// Leaves the positive out of the denominator (DCL; Yeh et al., arXiv 2110.06848). Needs N ≥ 2.
+  /// Excludes the positive from the denominator (DCL; Yeh et al., arXiv 2110.06848). Needs N ≥ 2.
   bool decoupled = false;
-  /// σ of DCLW, in the same paper 0.5: the positive's logit is multiplied by 2 −
-  /// N·softmax_i(cos(a_i, b_i) / σ), a constant, so that pairs which already agree pull less. 0:
-  /// by 1. Needs decoupled.
+  /// σ of DCLW (0.5 in the same paper). The positive's logit is multiplied by the constant 2 −
+  /// N·softmax_i(cos(a_i, b_i) / σ), so that pairs that already agree are pulled less. 0: no
+  /// weighting. Requires decoupled.
   double positive_weighting = 0;
-  /// Whether rows are divided by their norms first.
+  /// Whether rows are divided by their L2 norms first.
   bool normalize = true;
-  /// A temperature of one element to use in place of `temperature`, with its gradient.
+  /// If given, a temperature of one element that replaces `temperature`, and its gradient.
   operand<compute_t<T>, 1, Space> learnable_temperature = {};
   /// Multiplies every gradient, not the loss.
   double gradient_scale = 1;
@@ -61,14 +61,14 @@ two_view_problem<T, S> nt_xent_problem(const operand<T, 2, S>& a, const operand<
 
 }  // namespace detail
 
-/// NT-Xent (Chen et al., SimCLR, arXiv 2002.05709) over z = [a; b], 2N rows, positives i ↔ i + N, s
-/// = cos(z, z) / temperature:
+/// NT-Xent (Chen et al., SimCLR, arXiv 2002.05709) over the 2N rows z = [a; b], with positives i ↔
+/// i + N and s = cos(z, z) / temperature:
 ///     loss_i = −s_i,p(i) + log Σ_{j≠i} exp s_ij;   decoupled: j ≠ p(i) as well;
-/// with positive_weighting −w_i s_i,p(i), w a constant.
+/// with positive_weighting −w_i s_i,p(i), where w is a constant.
 ///
-/// a and b N × D, loss 1 element (mean or sum over 2N) or 2N (reduce::none; a's rows, then b's).
-/// `statistics`, if given, gets 2N numbers for nt_xent_backward. Never holds a 2N × 2N matrix. NaN
-/// or ∞ in a row makes NaN of every row loss, since all read it.
+/// a, b: N × D. loss: 1 element (mean or sum over 2N) or 2N (reduce::none; a's rows, then b's).
+/// `statistics`, if given, receives 2N numbers for nt_xent_backward. Never stores a 2N × 2N matrix.
+/// NaN or ∞ in a row makes every row loss NaN, since all rows read it.
 template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B>
 void nt_xent(Context& ctx, const matrix_view<A, Context::space>& a,
@@ -82,7 +82,7 @@ void nt_xent(Context& ctx, const matrix_view<A, Context::space>& a,
   detail::run_forward(ctx, op, call, loss, statistics);
 }
 
-/// The same loss as a number, for mean and sum.
+/// The same loss, returned as a number; for mean and sum only.
 template <host_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B> compute_t<T> nt_xent(
     Context& ctx, const matrix_view<A>& a, const matrix_view<B>& b,
@@ -91,8 +91,8 @@ requires same_element<A, B> compute_t<T> nt_xent(
                              [&](auto loss) { nt_xent(ctx, a, b, loss, options); });
 }
 
-/// The gradients from what nt_xent left in `statistics` (2N), for a `cotangent` of one element or
-/// 2N (reduce::none). Logits are computed again.
+/// The gradients from the `statistics` (2N) that nt_xent wrote, for a `cotangent` of one element or
+/// 2N (reduce::none). Logits are recomputed.
 template <any_context Context, element T>
 void nt_xent_backward(
     Context& ctx, const operand<T, 2, Context::space>& a, const operand<T, 2, Context::space>& b,
@@ -104,8 +104,8 @@ void nt_xent_backward(
   detail::run_backward(ctx, op, call, statistics, cotangent);
 }
 
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale. The gradient by a row
-/// with norm ≤ 1e-12 is zero.
+/// Loss and gradients in one call, for a cotangent of options.gradient_scale. The gradient with
+/// respect to a row of norm ≤ 1e-12 is zero.
 template <any_context Context, element T>
 void nt_xent_with_gradients(
     Context& ctx, const operand<T, 2, Context::space>& a, const operand<T, 2, Context::space>& b,
@@ -117,7 +117,7 @@ void nt_xent_with_gradients(
   detail::run_with_gradients(ctx, op, call, loss);
 }
 
-/// The same, with the loss as a number, for mean and sum.
+/// The same, with the loss returned as a number; for mean and sum only.
 template <host_context Context, element T>
 compute_t<T> nt_xent_with_gradients(Context& ctx, const operand<T>& a, const operand<T>& b,
                                     const std::type_identity_t<nt_xent_options<T>>& options = {}) {

@@ -1,4 +1,4 @@
-// Relational distillation: a query is to stand to a support as its key does.
+// Relational distillation: matches a query's similarities to a support with those of its key.
 #pragma once
 
 #include <cstdint>
@@ -24,16 +24,17 @@ template <element T, memory_space Space = memory_space::host>
 struct relation_distillation_options {
   /// Divides the queries' logits; above 0.
   double temperature = 0.1;
-  /// Divides the keys' logits; above 0. Below `temperature`, so that the teacher is the sharper.
+  /// Divides the keys' logits; above 0. Choose it below `temperature`, so that the teacher is
+  /// sharper.
   double teacher_temperature = 0.04;
-  /// mean and sum give one number, none a loss a row.
+  /// mean and sum give one number, none gives one loss per row.
   reduce reduction = reduce::mean;
-  /// Whether queries, keys and support are divided by their norms first. Rows of a queue that
-  /// stores them unit are taken as they are.
+  /// Whether queries, keys and support rows are divided by their L2 norms first. A queue that
+  /// stores unit rows is used as it is.
   bool normalize = true;
-  /// N sample ids: rows of a queue whose id is the query's own take no part in either soft-max.
+  /// N sample ids: queue rows with the query's own id are excluded from both softmaxes.
   vector_view<const std::int64_t, Space> exclude_ids = {};
-  /// Multiplies every gradient, not the loss: a loss scaler, the share of a micro-batch.
+  /// Multiplies every gradient, not the loss: for a loss scaler or the share of a micro-batch.
   double gradient_scale = 1;
   /// N weights that multiply the row losses and their gradients. The mean still divides by N.
   vector_view<const compute_t<T>, Space> row_weights = {};
@@ -41,7 +42,7 @@ struct relation_distillation_options {
 
 namespace detail {
 
-/// Checks a call's arguments; how its rows are reduced.
+/// Checks a call's arguments. Returns how its row losses are reduced.
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> relation_distillation_arguments(
     std::string_view op, const operand<T, 2, S>& queries, const matrix_view<const T, S>& keys,
@@ -76,12 +77,12 @@ struct relation_terms {
   double loss;
   double coefficient;
 
-  /// `cosine` is q·m_T, `weight` what the row's gradient is multiplied by.
+  /// `cosine` is q·m_T, `weight` the factor of the row's gradient.
   FEAUG_HD relation_terms(double log_sum, double cosine, double temperature, double weight)
       : loss(log_sum - cosine / temperature), coefficient(weight / temperature) {}
 };
 
-/// A validated call, see loss_verbs.hpp.
+/// One call of the loss, see loss_verbs.hpp.
 template <class Context, element T>
 struct relation_distillation_call {
   static_assert(is_included<Context>,
@@ -95,16 +96,16 @@ struct relation_distillation_call {
 /// rows of a support queue, or the rows of a matrix,
 ///     P_i = softmax_j(cos(query_i, v_j) / temperature),
 ///     T_i = softmax_j(cos(key_i, v_j) / teacher_temperature),
-///     loss_i = −Σ_j T_ij log P_ij,
-/// and its gradient by cos(query_i, v_j) is (P_ij − T_ij) / temperature. Keys and support are
-/// constants.
+///     loss_i = −Σ_j T_ij log P_ij.
+/// The gradient with respect to cos(query_i, v_j) is (P_ij − T_ij) / temperature. Keys and support
+/// are constants.
 ///
-/// queries and keys N × D, loss 1 element or N (reduce::none). Never holds an N × M matrix. NaN or
-/// ∞ in a query or key makes its row's loss NaN, in a row of the support every loss.
+/// queries, keys: N × D. loss: 1 element or N (reduce::none). Never stores an N × M matrix. NaN or
+/// ∞ in a query or key makes its row's loss NaN; in a support row it makes every loss NaN.
 ///
-/// Errors: an empty queue, exclude_ids that leave a query nothing, shapes, overlaps. On a GPU
-/// counters and ids are not checked: a row's loss is NaN beside an empty queue or where its query
-/// is left nothing.
+/// Errors: an empty queue, exclude_ids that leave a query without rows, shapes, overlaps. On a GPU
+/// counters and ids are not checked: a row's loss is NaN if the queue is empty or no row is left
+/// for its query.
 template <any_context Context, class Q, class T = std::remove_const_t<Q>>
 requires element<T>
 void relation_distillation(
@@ -119,7 +120,7 @@ void relation_distillation(
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same loss as a number, for mean and sum.
+/// The same loss, returned as a number; for mean and sum only.
 template <host_context Context, class Q, class T = std::remove_const_t<Q>>
 requires element<T> compute_t<T> relation_distillation(
     Context& ctx, const matrix_view<Q>& queries,
@@ -131,9 +132,9 @@ requires element<T> compute_t<T> relation_distillation(
   });
 }
 
-/// The gradient by the queries, for a `cotangent` of one element or N (reduce::none). Needs no
-/// statistics: both soft-maxes are made again with their means, one product more than from known
-/// sums.
+/// The gradient with respect to the queries, for a `cotangent` of one element or N (reduce::none).
+/// Needs no statistics: both softmaxes are recomputed with their means, one matrix product more
+/// than with known sums.
 template <any_context Context, element T>
 void relation_distillation_backward(
     Context& ctx, const operand<T, 2, Context::space>& queries,
@@ -147,8 +148,8 @@ void relation_distillation_backward(
   detail::run_backward(op, call, cotangent);
 }
 
-/// Loss and gradient in one go, for a cotangent of options.gradient_scale: hardly dearer than the
-/// gradient alone. The gradient by a query with norm ≤ 1e-12 is zero.
+/// Loss and gradient in one call, for a cotangent of options.gradient_scale; costs little more than
+/// the gradient alone. The gradient with respect to a query of norm ≤ 1e-12 is zero.
 template <any_context Context, element T>
 void relation_distillation_with_gradients(
     Context& ctx, const operand<T, 2, Context::space>& queries,
@@ -161,7 +162,7 @@ void relation_distillation_with_gradients(
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same, with the loss as a number, for mean and sum.
+/// The same, with the loss returned as a number; for mean and sum only.
 template <host_context Context, element T>
 compute_t<T> relation_distillation_with_gradients(
     Context& ctx, const operand<T>& queries, const std::type_identity_t<matrix_view<const T>>& keys,

@@ -1,4 +1,4 @@
-// How row losses are weighed and reduced, and what each row's gradient weighs.
+// Weights and reduction of row losses, and the factor of each row's gradient.
 #pragma once
 
 #include <cmath>
@@ -25,7 +25,7 @@ FEAUG_HD inline double sigmoid(double x) {
   return e / (1.0 + e);
 }
 
-/// How N row losses are weighed and reduced. An empty `cotangent` stands for 1.
+/// Weights and reduction of N row losses. An empty `cotangent` means 1.
 template <class C, memory_space Space = memory_space::host>
 struct row_reduction {
   reduce reduction = reduce::mean;
@@ -33,9 +33,9 @@ struct row_reduction {
   vector_view<const C, Space> weights = {};
   double gradient_scale = 1;
   vector_view<const C, Space> cotangent = {};
-  const index_t* counted = nullptr;  ///< how many rows a mean is over, where not all of them count
+  const index_t* counted = nullptr;  ///< the number that a mean divides by; null: rows
 
-  /// The elements of the loss: one, or one a row.
+  /// Number of elements of the loss: one, or one per row.
   [[nodiscard]] FEAUG_HD index_t outputs() const { return reduction == reduce::none ? rows : 1; }
 
   void validate(std::string_view op) const {
@@ -54,12 +54,12 @@ struct row_reduction {
     return over > 0 ? 1.0 / static_cast<double>(over) : 0.0;
   }
 
-  /// What row i's loss is multiplied by.
+  /// The factor of row i's loss.
   [[nodiscard]] FEAUG_HD double loss_weight(index_t i) const {
     return share() * (weights.empty() ? 1.0 : static_cast<double>(weights[i]));
   }
 
-  /// What row i's gradient is multiplied by.
+  /// The factor of row i's gradient.
   [[nodiscard]] FEAUG_HD double gradient_weight(index_t i) const {
     double upstream = 1.0;
     if (!cotangent.empty())
@@ -68,8 +68,8 @@ struct row_reduction {
   }
 };
 
-/// The reduction of a call with these options, checked. A loss without `reduction` among its
-/// options is the sum of `rows` losses, one without `row_weights` weighs them all 1.
+/// The checked reduction of a call with these options. If the options have no `reduction`, it is
+/// the sum of `rows` losses; if they have no `row_weights`, all weights are 1.
 template <element T, memory_space S, class Options>
 row_reduction<compute_t<T>, S> reduction_of(std::string_view op, const Options& options,
                                             index_t rows,

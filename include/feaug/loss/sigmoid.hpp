@@ -1,4 +1,4 @@
-// The sigmoid loss: of every pair of rows alone, do they belong together?
+// The sigmoid loss (SigLIP): a binary classification of every pair of rows, matching or not.
 #pragma once
 
 #include <string_view>
@@ -23,17 +23,18 @@ template <element T, memory_space Space = memory_space::host>
 struct sigmoid_options {
   /// Multiplies the cosines (1 / temperature in other losses).
   double scale = 10;
-  /// Is added to the logits. Where it begins at −10, N − 1 negatives a row do not swamp the start.
+  /// Added to the logits. An initial −10 keeps the N − 1 negatives per row from dominating the
+  /// start of training.
   double bias = -10;
-  /// mean and sum give one number, none a loss a row of a.
+  /// mean and sum give one number, none gives one loss per row of a.
   reduce reduction = reduce::mean;
-  /// Whether rows are divided by their norms first.
+  /// Whether rows are divided by their L2 norms first.
   bool normalize = true;
-  /// A scale of one element to use in place of `scale`, with its gradient.
+  /// If given, a scale of one element that replaces `scale`, and its gradient.
   operand<compute_t<T>, 1, Space> learnable_scale = {};
-  /// A bias of one element to use in place of `bias`, with its gradient.
+  /// If given, a bias of one element that replaces `bias`, and its gradient.
   operand<compute_t<T>, 1, Space> learnable_bias = {};
-  /// Multiplies every gradient, not the loss: a loss scaler, the share of a micro-batch.
+  /// Multiplies every gradient, not the loss: for a loss scaler or the share of a micro-batch.
   double gradient_scale = 1;
   /// N weights that multiply the row losses and their gradients. The mean still divides by N.
   vector_view<const compute_t<T>, Space> row_weights = {};
@@ -41,7 +42,7 @@ struct sigmoid_options {
 
 namespace detail {
 
-/// Checks a call's arguments; how its rows are reduced.
+/// Checks a call's arguments. Returns how its row losses are reduced.
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> sigmoid_arguments(
     std::string_view op, const operand<T, 2, S>& a, const operand<T, 2, S>& b,
@@ -52,8 +53,8 @@ row_reduction<compute_t<T>, S> sigmoid_arguments(
   return reduction_of<T>(op, options, a.value.rows(), cotangent);
 }
 
-/// A pair that belongs together, with logit s = scale · cosine + bias: −log σ(s), and what pulls
-/// its rows to each other, −∂loss/∂s = σ(−s).
+/// A matching pair with logit s = scale · cosine + bias: its loss −log σ(s), and the strength
+/// −∂loss/∂s = σ(−s) with which its rows are pulled together.
 struct matching_pair {
   double loss;
   double pull;
@@ -63,14 +64,14 @@ struct matching_pair {
     loss = softplus(away);
     pull = sigmoid(away);
   }
-  /// The pair's part of ∂L/∂scale and ∂L/∂bias, where its loss weighs `weight` in L.
+  /// The pair's part of ∂L/∂scale and ∂L/∂bias, if its loss has weight `weight` in L.
   [[nodiscard]] FEAUG_HD double by_scale(double weight, double cosine) const {
     return -weight * pull * cosine;
   }
   [[nodiscard]] FEAUG_HD double by_bias(double weight) const { return -weight * pull; }
 };
 
-/// A validated call, see loss_verbs.hpp. Its stop_gradients() makes scale and bias constants.
+/// One call of the loss, see loss_verbs.hpp. Its stop_gradients() makes scale and bias constants.
 template <class Context, element T>
 struct sigmoid_call {
   static_assert(is_included<Context>,
@@ -82,9 +83,10 @@ struct sigmoid_call {
 /// The sigmoid loss (Zhai et al., SigLIP, arXiv 2303.15343), with s = scale · cos(a, b) + bias:
 ///     loss_i = −log σ(s_ii) − Σ_{j≠i} log σ(−s_ij).
 ///
-/// a and b N × D, loss 1 element or N (reduce::none). The gradient by s_ij is σ(s_ij), by s_ii
-/// −σ(−s_ii). Never holds an N × N matrix. NaN or ∞ in a row makes NaN of every row loss that reads
-/// it. On a GPU a learnable scale or bias that is not finite is not refused.
+/// a, b: N × D. loss: 1 element or N (reduce::none). The gradient is σ(s_ij) with respect to s_ij,
+/// j ≠ i, and −σ(−s_ii) with respect to s_ii. Never stores an N × N matrix. NaN or ∞ in a row makes
+/// every row loss that reads it NaN. On a GPU, a learnable scale or bias is not checked for being
+/// finite.
 template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B>
 void sigmoid(Context& ctx, const matrix_view<A, Context::space>& a,
@@ -96,7 +98,7 @@ void sigmoid(Context& ctx, const matrix_view<A, Context::space>& a,
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same loss as a number, for mean and sum.
+/// The same loss, returned as a number; for mean and sum only.
 template <host_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B> compute_t<T> sigmoid(
     Context& ctx, const matrix_view<A>& a, const matrix_view<B>& b,
@@ -106,7 +108,7 @@ requires same_element<A, B> compute_t<T> sigmoid(
 }
 
 /// The gradients for a `cotangent` of one element or N (reduce::none). Needs no statistics: a
-/// pair's gradient is a matter of its own logit, which is computed again.
+/// pair's gradient depends only on its own logit, which is recomputed.
 template <any_context Context, element T>
 void sigmoid_backward(
     Context& ctx, const operand<T, 2, Context::space>& a, const operand<T, 2, Context::space>& b,
@@ -117,8 +119,8 @@ void sigmoid_backward(
   detail::run_backward(op, call, cotangent);
 }
 
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale. With b stopped one pass
-/// over the logits gives both. The gradient by a row with norm ≤ 1e-12 is zero.
+/// Loss and gradients in one call, for a cotangent of options.gradient_scale. If b is stopped, one
+/// pass over the logits gives both. The gradient with respect to a row of norm ≤ 1e-12 is zero.
 template <any_context Context, element T>
 void sigmoid_with_gradients(
     Context& ctx, const operand<T, 2, Context::space>& a, const operand<T, 2, Context::space>& b,
@@ -129,7 +131,7 @@ void sigmoid_with_gradients(
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same, with the loss as a number, for mean and sum.
+/// The same, with the loss returned as a number; for mean and sum only.
 template <host_context Context, element T>
 compute_t<T> sigmoid_with_gradients(Context& ctx, const operand<T>& a, const operand<T>& b,
                                     const std::type_identity_t<sigmoid_options<T>>& options = {}) {

@@ -1,4 +1,4 @@
-// Sinkhorn: scores become assignments that use all prototypes alike.
+// Sinkhorn: turns scores into assignments that use all prototypes equally.
 #pragma once
 
 #include <string_view>
@@ -15,18 +15,18 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 /// Options of sinkhorn. T is the element type of the scores.
 template <element T, memory_space Space = memory_space::host>
 struct sinkhorn_options {
-  /// Divides the scores; above 0. The smaller, the harder the assignments.
+  /// Divides the scores; above 0. Smaller values give harder assignments.
   double epsilon = 0.05;
-  /// How often columns, then rows are scaled. At least 0.
+  /// Number of iterations; each scales columns, then rows. At least 0.
   index_t iterations = 3;
-  /// Further rows of scores, K × P, that take part in the balance and get no assignments: those of
-  /// a queue of features.
+  /// K × P further rows of scores, for example those of a feature queue. They take part in the
+  /// balancing and get no assignments.
   matrix_view<const T, Space> extra_scores = {};
 };
 
 namespace detail {
 
-/// A validated call of sinkhorn or sinkhorn_potentials. It has
+/// One call of sinkhorn or sinkhorn_potentials; the constructor checks the arguments. It has
 ///   write_assignments(out), write_potentials(potentials)
 template <class Context, element T>
 struct sinkhorn_call {
@@ -43,7 +43,7 @@ inline void sinkhorn_numbers(std::string_view op, double epsilon, index_t iterat
   if (iterations < 0) fail(op, "iterations", text(iterations), "at least 0");
 }
 
-/// Scores of further rows: of as many prototypes as `scores`, or none at all.
+/// Checks further rows of scores: as many prototypes as `scores`, or no rows.
 template <class T, memory_space S>
 void extra_scores(std::string_view op, std::string_view argument, const matrix_view<const T, S>& x,
                   index_t prototypes, std::string_view scores) {
@@ -51,7 +51,7 @@ void extra_scores(std::string_view op, std::string_view argument, const matrix_v
   if (x.rows() > 0) has_columns(op, argument, x, prototypes, scores);
 }
 
-/// What sinkhorn and sinkhorn_potentials read.
+/// Checks the inputs of sinkhorn and sinkhorn_potentials.
 template <class T, memory_space S>
 void sinkhorn_inputs(std::string_view op, const matrix_view<const T, S>& scores,
                      const sinkhorn_options<T, S>& options) {
@@ -84,18 +84,20 @@ void sinkhorn_output(std::string_view op, const vector_view<double, S>& potentia
 }  // namespace check
 
 /// Assignments of N samples to P prototypes, balanced over the prototypes (Cuturi, arXiv 1306.0895,
-/// as SwAV takes it: Caron et al., arXiv 2006.09882). exp(scores / epsilon) is scaled to total 1;
-/// each iteration scales every column to sum 1/P, then every row to sum 1/(N + K); at last all is
-/// multiplied by N + K, so that rows sum to 1. Without iterations only the total is N + K.
+/// as used in SwAV: Caron et al., arXiv 2006.09882). exp(scores / epsilon) is scaled to total 1.
+/// Each iteration scales every column to sum 1/P, then every row to sum 1/(N + K). At the end
+/// everything is multiplied by N + K, so that rows sum to 1. With 0 iterations only the total is N
+/// + K.
 ///
 /// * scores, out: N × P. out may be scores itself (same pointer, same strides); any other overlap
 /// is an error.
-/// * extra_scores: K × P of the options: their rows take part and are not written.
+/// * extra_scores (an option): K × P. These rows take part and are not written.
 ///
-/// A constant: it has no gradient, as in SwAV. Computed with logarithms, so that it is finite while
-/// scores / epsilon are far from double's range, and rows sum to 1 to rounding. A score of −∞ is an
-/// assignment of 0; a row of −∞ alone is 0 throughout, a prototype of −∞ alone takes no part. NaN
-/// or +∞ makes NaN of everything, since every row is read by all through the columns.
+/// The result is a constant: it has no gradient, as in SwAV. Computed with log-sum-exp, so that it
+/// stays finite while scores / epsilon are far from double's range, and rows sum to 1 up to
+/// rounding. A score of −∞ gives an assignment of 0; a row of only −∞ gives a row of 0; a prototype
+/// of only −∞ is ignored. NaN or +∞ in a score makes all results NaN, since the columns couple all
+/// rows.
 template <any_context Context, class S, class T = std::remove_const_t<S>>
 requires element<T>
 void sinkhorn(Context& ctx, const matrix_view<S, Context::space>& scores,
@@ -108,10 +110,10 @@ void sinkhorn(Context& ctx, const matrix_view<S, Context::space>& scores,
   call.write_assignments(out);
 }
 
-/// What sinkhorn found, one number a prototype: assignment row i is the soft-max of scores_i /
-/// epsilon + potentials. An assignment_target of these and the scores stands for the assignments in
-/// assignment_loss, without a second N × P array. In double for every T: they are as large as
-/// scores / epsilon, and differences of them count.
+/// Writes one potential per prototype: assignment row i of sinkhorn is softmax(scores_i / epsilon +
+/// potentials). An assignment_target of potentials and scores represents the assignments in
+/// assignment_loss without a second N × P array. Potentials are double for every T: they are as
+/// large as scores / epsilon, and their differences matter.
 template <any_context Context, class S, class T = std::remove_const_t<S>>
 requires element<T>
 void sinkhorn_potentials(

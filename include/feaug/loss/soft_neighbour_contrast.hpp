@@ -1,5 +1,5 @@
-// Contrast with soft neighbours: a query is to find its own key, and its neighbours as far as they
-// are like it.
+// Contrastive loss with soft neighbours (SNCLR): a query's positives are its own key and, weighted
+// by similarity, its neighbours.
 #pragma once
 
 #include <string_view>
@@ -22,19 +22,20 @@ template <element T, memory_space Space = memory_space::host>
 struct soft_neighbour_contrast_options {
   /// Divides the logits; above 0.
   double temperature = 0.1;
-  /// Divides the cosines that the neighbours' labels are made of; above 0. SNCLR has none: 1.
+  /// Divides the cosines from which the neighbours' labels are computed; above 0. SNCLR has no such
+  /// temperature: 1.
   double label_temperature = 1;
-  /// What a row's neighbours weigh together, beside the 1 of its own key; at least 0. SNCLR: 1.
+  /// Total weight of a row's neighbours; its own key has weight 1. At least 0. SNCLR: 1.
   double neighbour_weight = 1;
-  /// N × D rows that look at the neighbours to make the labels. Left out: the queries, as
-  /// constants. SNCLR takes the features before the predictor and lets the gradient flow into them:
+  /// N × D rows whose similarities to the neighbours give the labels. Default: the queries, as
+  /// constants. SNCLR uses the features before the predictor and lets the gradient flow into them:
   /// differentiable(z, dz).
   operand<T, 2, Space> attention = {};
-  /// mean and sum give one number, none a loss a row.
+  /// mean and sum give one number, none gives one loss per row.
   reduce reduction = reduce::mean;
-  /// Whether all rows are divided by their norms first.
+  /// Whether all rows are divided by their L2 norms first.
   bool normalize = true;
-  /// Multiplies every gradient, not the loss: a loss scaler, the share of a micro-batch.
+  /// Multiplies every gradient, not the loss: for a loss scaler or the share of a micro-batch.
   double gradient_scale = 1;
   /// N weights that multiply the row losses and their gradients. The mean still divides by N.
   vector_view<const compute_t<T>, Space> row_weights = {};
@@ -42,7 +43,7 @@ struct soft_neighbour_contrast_options {
 
 namespace detail {
 
-/// Checks a call's arguments; how its rows are reduced.
+/// Checks a call's arguments. Returns how its row losses are reduced.
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> soft_neighbour_contrast_arguments(
     std::string_view op, const operand<T, 2, S>& queries, const matrix_view<const T, S>& keys,
@@ -81,7 +82,7 @@ row_reduction<compute_t<T>, S> soft_neighbour_contrast_arguments(
   return reduction_of<T>(op, options, rows, cotangent);
 }
 
-/// A validated call, see loss_verbs.hpp.
+/// One call of the loss, see loss_verbs.hpp.
 template <class Context, element T>
 struct soft_neighbour_contrast_call {
   static_assert(is_included<Context>,
@@ -91,20 +92,21 @@ struct soft_neighbour_contrast_call {
 
 }  // namespace detail
 
-/// Contrastive learning with soft neighbours (SNCLR; Ge et al., arXiv 2303.17142). The columns c
-/// are every sample's own key and its k neighbours, N·(k + 1) of them; s_ic = cos(query_i, c) /
-/// temperature and
+/// Contrastive learning with soft neighbours (SNCLR; Ge et al., arXiv 2303.17142). The N·(k + 1)
+/// columns c are every sample's own key and its k neighbours. With s_ic = cos(query_i, c) /
+/// temperature,
 ///     loss_i = −Σ_c y_ic log softmax_c s_ic,
 /// where y_ic is 1 for the own key, neighbour_weight · softmax_r(cos(attention_i, n_ir) /
-/// label_temperature) for the own neighbours n_ir, 0 for all others. Labels sum to 1 +
-/// neighbour_weight, SNCLR's 2; its factor 2 · temperature is left to the caller. The gradient by
-/// s_ic is (1 + neighbour_weight) softmax_ic − y_ic.
+/// label_temperature) for the own neighbours n_ir, and 0 for all others. Labels sum to 1 +
+/// neighbour_weight, which is 2 in SNCLR. SNCLR's factor 2 · temperature is not included. The
+/// gradient with respect to s_ic is (1 + neighbour_weight) softmax_ic − y_ic.
 ///
-/// queries and keys N × D; neighbours N·k × D, those of query 0 first, as nearest writes its
-/// values; loss 1 element or N (reduce::none). Keys and neighbours are constants; queries may have
-/// a gradient, and options.attention, of which labels are constants otherwise. Never holds an N ×
-/// N·(k + 1) matrix. NaN or ∞ in a key or a neighbour makes every loss NaN, in a query or a row of
-/// attention its own. Errors: shapes, numbers, overlaps.
+/// queries, keys: N × D. neighbours: N·k × D, query 0's first, in the order in which `nearest`
+/// writes its values. loss: 1 element or N (reduce::none). Keys and neighbours are constants.
+/// Queries and options.attention can have gradients; if attention is not given, labels are
+/// constants. Never stores an N × N·(k + 1) matrix. NaN or ∞ in a key or a neighbour makes every
+/// loss NaN; in a query or a row of attention it makes that row's loss NaN. Errors: shapes,
+/// numbers, overlaps.
 template <any_context Context, class Q, class T = std::remove_const_t<Q>>
 requires element<T>
 void soft_neighbour_contrast(
@@ -121,7 +123,7 @@ void soft_neighbour_contrast(
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same loss as a number, for mean and sum.
+/// The same loss, returned as a number; for mean and sum only.
 template <host_context Context, class Q, class T = std::remove_const_t<Q>>
 requires element<T> compute_t<T> soft_neighbour_contrast(
     Context& ctx, const matrix_view<Q>& queries,
@@ -133,8 +135,8 @@ requires element<T> compute_t<T> soft_neighbour_contrast(
   });
 }
 
-/// The gradients for a `cotangent` of one element or N (reduce::none). Needs no statistics: the
-/// soft-max and its mean column come from one pass.
+/// The gradients for a `cotangent` of one element or N (reduce::none). Needs no statistics: one
+/// pass gives the softmax and its mean column.
 template <any_context Context, element T>
 void soft_neighbour_contrast_backward(
     Context& ctx, const operand<T, 2, Context::space>& queries,
@@ -148,8 +150,8 @@ void soft_neighbour_contrast_backward(
   detail::run_backward(op, call, cotangent);
 }
 
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale. The gradient by a row
-/// with norm ≤ 1e-12 is zero.
+/// Loss and gradients in one call, for a cotangent of options.gradient_scale. The gradient with
+/// respect to a row of norm ≤ 1e-12 is zero.
 template <any_context Context, element T>
 void soft_neighbour_contrast_with_gradients(
     Context& ctx, const operand<T, 2, Context::space>& queries,
@@ -163,7 +165,7 @@ void soft_neighbour_contrast_with_gradients(
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same, with the loss as a number, for mean and sum.
+/// The same, with the loss returned as a number; for mean and sum only.
 template <host_context Context, element T>
 compute_t<T> soft_neighbour_contrast_with_gradients(
     Context& ctx, const operand<T>& queries, const std::type_identity_t<matrix_view<const T>>& keys,

@@ -1,4 +1,4 @@
-// The supervised contrastive loss: every row is to find all others of its label.
+// The supervised contrastive loss: a row's positives are all other rows with its label.
 #pragma once
 
 #include <string_view>
@@ -22,22 +22,23 @@ template <element T, memory_space Space = memory_space::host>
 struct supervised_contrastive_options {
   /// Divides the logits; above 0. The losses are finite down to 1e-3.
   double temperature = 0.1;
-  /// mean (over the rows that have a positive) and sum give one number, none a loss a row.
+  /// mean (over the rows that have a positive) and sum give one number, none gives one loss per
+  /// row.
   reduce reduction = reduce::mean;
-  /// Whether rows are divided by their norms first.
+  /// Whether rows are divided by their L2 norms first.
   bool normalize = true;
-  /// A temperature of one element to use in place of `temperature`, with its gradient.
+  /// If given, a temperature of one element that replaces `temperature`, and its gradient.
   operand<compute_t<T>, 1, Space> learnable_temperature = {};
-  /// Multiplies every gradient, not the loss: a loss scaler, the share of a micro-batch.
+  /// Multiplies every gradient, not the loss: for a loss scaler or the share of a micro-batch.
   double gradient_scale = 1;
-  /// N weights that multiply the row losses and their gradients. The mean still divides by how many
-  /// rows have a positive.
+  /// N weights that multiply the row losses and their gradients. The mean still divides by the
+  /// number of rows with a positive.
   vector_view<const compute_t<T>, Space> row_weights = {};
 };
 
 namespace detail {
 
-/// Checks a call's arguments; how its rows are reduced.
+/// Checks a call's arguments. Returns how its row losses are reduced.
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> supervised_contrastive_arguments(
     std::string_view op, const operand<T, 2, S>& z, const vector_view<const index_t, S>& labels,
@@ -51,7 +52,7 @@ row_reduction<compute_t<T>, S> supervised_contrastive_arguments(
   return reduction_of<T>(op, options, z.value.rows(), cotangent);
 }
 
-/// A validated call, see loss_verbs.hpp.
+/// One call of the loss, see loss_verbs.hpp.
 template <class Context, element T>
 struct supervised_contrastive_call {
   static_assert(is_included<Context>,
@@ -62,14 +63,14 @@ struct supervised_contrastive_call {
 }  // namespace detail
 
 /// The supervised contrastive loss (Khosla et al., arXiv 2004.11362, L_out), with s = cos(z, z) /
-/// temperature and P(i) the other rows of row i's label:
+/// temperature and P(i) the other rows with row i's label:
 ///     loss_i = −1/|P(i)| Σ_{p∈P(i)} s_ip + log Σ_{j≠i} exp s_ij.
 ///
-/// z N × D, labels N, any numbers, loss 1 element or N (reduce::none). A row without positives has
-/// loss 0 and is left out of the mean; where no row has one, loss and gradient are 0. `statistics`,
-/// if given, gets N numbers for supervised_contrastive_backward. Never holds an N × N matrix. NaN
-/// or ∞ in a row makes NaN of the loss of every row that has a positive, since all read it. On a
-/// GPU a learnable temperature that is not above 0 is not refused; it makes NaN of those losses.
+/// z: N × D. labels: N, any integers. loss: 1 element or N (reduce::none). A row without positives
+/// has loss 0 and is excluded from the mean; if no row has a positive, loss and gradient are 0.
+/// `statistics`, if given, receives N numbers for supervised_contrastive_backward. Never stores an
+/// N × N matrix. NaN or ∞ in a row makes the loss of every row with a positive NaN, since all read
+/// it. On a GPU a learnable temperature is not checked; if it is not above 0, these losses are NaN.
 template <any_context Context, class Z, class T = std::remove_const_t<Z>>
 requires element<T>
 void supervised_contrastive(
@@ -83,7 +84,7 @@ void supervised_contrastive(
   detail::run_forward(ctx, op, call, loss, statistics);
 }
 
-/// The same loss as a number, for mean and sum.
+/// The same loss, returned as a number; for mean and sum only.
 template <host_context Context, class Z, class T = std::remove_const_t<Z>>
 requires element<T> compute_t<T> supervised_contrastive(
     Context& ctx, const matrix_view<Z>& z,
@@ -94,8 +95,8 @@ requires element<T> compute_t<T> supervised_contrastive(
   });
 }
 
-/// The gradients from what supervised_contrastive left in `statistics` (N), for a `cotangent` of
-/// one element or N (reduce::none). Logits are computed again.
+/// The gradients from the `statistics` (N) that supervised_contrastive wrote, for a `cotangent` of
+/// one element or N (reduce::none). Logits are recomputed.
 template <any_context Context, element T>
 void supervised_contrastive_backward(
     Context& ctx, const operand<T, 2, Context::space>& z,
@@ -107,8 +108,8 @@ void supervised_contrastive_backward(
   detail::run_backward(ctx, op, call, statistics, cotangent);
 }
 
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale. The gradient by a row
-/// with norm ≤ 1e-12 is zero.
+/// Loss and gradients in one call, for a cotangent of options.gradient_scale. The gradient with
+/// respect to a row of norm ≤ 1e-12 is zero.
 template <any_context Context, element T>
 void supervised_contrastive_with_gradients(
     Context& ctx, const operand<T, 2, Context::space>& z,
@@ -120,7 +121,7 @@ void supervised_contrastive_with_gradients(
   detail::run_with_gradients(ctx, op, call, loss);
 }
 
-/// The same, with the loss as a number, for mean and sum.
+/// The same, with the loss returned as a number; for mean and sum only.
 template <host_context Context, element T>
 compute_t<T> supervised_contrastive_with_gradients(
     Context& ctx, const operand<T>& z,

@@ -1,4 +1,4 @@
-// Swapped assignment: each view is to predict the other's balanced assignment to prototypes.
+// Swapped assignment (SwAV): each view predicts the other view's balanced assignment to prototypes.
 #pragma once
 
 #include <string_view>
@@ -21,16 +21,16 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 /// Options of swapped_assignment. T is the element type of the scores.
 template <element T, memory_space Space = memory_space::host>
 struct swapped_assignment_options {
-  /// Divides the scores that predict; above 0.
+  /// Divides the predicting view's scores; above 0.
   double temperature = 0.1;
-  /// Of the assignments, see sinkhorn_options.
+  /// Options of the assignments, see sinkhorn_options.
   double epsilon = 0.05;
   index_t iterations = 3;
-  /// Further rows of scores of either view, any number × P, that take part in the balance of its
-  /// assignments alone: those of a queue of features.
+  /// Further rows of scores for each view (any number × P), for example those of a feature queue.
+  /// They only take part in the balancing of that view's assignments.
   matrix_view<const T, Space> extra_scores_a = {};
   matrix_view<const T, Space> extra_scores_b = {};
-  /// mean and sum give one number, none a loss a row.
+  /// mean and sum give one number, none gives one loss per row.
   reduce reduction = reduce::mean;
   /// Multiplies every gradient, not the loss.
   double gradient_scale = 1;
@@ -40,7 +40,7 @@ struct swapped_assignment_options {
 
 namespace detail {
 
-/// Checks a call's arguments; how its rows are reduced.
+/// Checks a call's arguments. Returns how its row losses are reduced.
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> swapped_assignment_arguments(
     std::string_view op, const operand<T, 2, S>& a, const operand<T, 2, S>& b,
@@ -59,7 +59,7 @@ row_reduction<compute_t<T>, S> swapped_assignment_arguments(
   return reduction_of<T>(op, options, a.value.rows(), cotangent);
 }
 
-/// A validated call, as loss_verbs.hpp has it, with statistics of double for every T:
+/// One call of the loss, see loss_verbs.hpp. Its statistics are double for every T:
 ///   outputs(), prototypes()
 ///   forward(loss, statistics), backward(statistics), forward_and_backward(loss)
 template <class Context, element T>
@@ -73,7 +73,8 @@ struct swapped_assignment_call {
 
 namespace check {
 
-/// The potentials of both views, which a forward pass may give out and a backward pass asks for.
+/// Checks the potentials of both views: an optional output of a forward pass, an input of a
+/// backward pass.
 template <class N, memory_space S>
 void swapped_statistics(std::string_view op, const vector_view<N, S>& statistics,
                         index_t prototypes, std::string_view as) {
@@ -88,17 +89,17 @@ void swapped_statistics(std::string_view op, const vector_view<N, S>& statistics
 
 }  // namespace check
 
-/// loss_i = −½ Σ_j (q^b_ij log p^a_ij + q^a_ij log p^b_ij), p = softmax(scores / temperature), q
-/// the assignments that sinkhorn makes of the scores, which are constants (Caron et al., SwAV,
-/// arXiv 2006.09882).
+/// loss_i = −½ Σ_j (q^b_ij log p^a_ij + q^a_ij log p^b_ij), with p = softmax(scores / temperature)
+/// and q the assignments that sinkhorn computes from the scores, which are constants (Caron et al.,
+/// SwAV, arXiv 2006.09882).
 ///
 /// * scores_a, scores_b: N × P, of the samples' two views with the P prototypes.
 /// * loss: 1 element or N (reduce::none).
-/// * statistics: if given, gets the 2P potentials for swapped_assignment_backward.
+/// * statistics: if given, receives the 2P potentials for swapped_assignment_backward.
 ///
-/// The gradient by scores_a is ½ (p^a_ij Σ_k q^b_ik − q^b_ij) / temperature. No assignments are
-/// stored: they are made again from the potentials. NaN or +∞ in a score makes every row loss NaN,
-/// since all rows read it; for −∞ see sinkhorn and assignment_loss.
+/// The gradient with respect to scores_a is ½ (p^a_ij Σ_k q^b_ik − q^b_ij) / temperature.
+/// Assignments are not stored; they are recomputed from the potentials. NaN or +∞ in a score makes
+/// every row loss NaN, since all rows read it; for −∞ see sinkhorn and assignment_loss.
 template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B>
 void swapped_assignment(
@@ -116,7 +117,7 @@ void swapped_assignment(
   call.forward(loss, statistics);
 }
 
-/// The same loss as a number, for mean and sum.
+/// The same loss, returned as a number; for mean and sum only.
 template <host_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B> compute_t<T> swapped_assignment(
     Context& ctx, const matrix_view<A>& scores_a, const matrix_view<B>& scores_b,
@@ -126,8 +127,8 @@ requires same_element<A, B> compute_t<T> swapped_assignment(
   });
 }
 
-/// The gradients from what swapped_assignment left in `statistics` (2P), for a `cotangent` of one
-/// element or N (reduce::none). No iteration is made again.
+/// The gradients from the `statistics` (2P) that swapped_assignment wrote, for a `cotangent` of one
+/// element or N (reduce::none). Runs no Sinkhorn iterations.
 template <any_context Context, element T>
 void swapped_assignment_backward(
     Context& ctx, const operand<T, 2, Context::space>& scores_a,
@@ -143,7 +144,7 @@ void swapped_assignment_backward(
   call.backward(statistics);
 }
 
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale.
+/// Loss and gradients in one call, for a cotangent of options.gradient_scale.
 template <any_context Context, element T>
 void swapped_assignment_with_gradients(
     Context& ctx, const operand<T, 2, Context::space>& scores_a,
@@ -154,7 +155,7 @@ void swapped_assignment_with_gradients(
   detail::run_with_gradients(ctx, op, call, loss);
 }
 
-/// The same, with the loss as a number, for mean and sum.
+/// The same, with the loss returned as a number; for mean and sum only.
 template <host_context Context, element T>
 compute_t<T> swapped_assignment_with_gradients(
     Context& ctx, const operand<T>& scores_a, const operand<T>& scores_b,

@@ -1,4 +1,4 @@
-// InfoNCE in both directions: every query is to find its key, and every key its query.
+// InfoNCE in both directions: queries classify their keys, and keys their queries (CLIP).
 #pragma once
 
 #include <string_view>
@@ -20,11 +20,11 @@ template <element T, memory_space Space = memory_space::host>
 struct symmetric_info_nce_options {
   /// Divides the logits; above 0. The losses are finite down to 1e-3.
   double temperature = 0.1;
-  /// mean and sum give one number, none a loss a row.
+  /// mean and sum give one number, none gives one loss per row.
   reduce reduction = reduce::mean;
-  /// Whether rows are divided by their norms first.
+  /// Whether rows are divided by their L2 norms first.
   bool normalize = true;
-  /// A temperature of one element to use in place of `temperature`, with its gradient.
+  /// If given, a temperature of one element that replaces `temperature`, and its gradient.
   operand<compute_t<T>, 1, Space> learnable_temperature = {};
   /// Multiplies every gradient, not the loss.
   double gradient_scale = 1;
@@ -55,14 +55,13 @@ two_view_problem<T, S> symmetric_info_nce_problem(
 
 }  // namespace detail
 
-/// The mean of info_nce(queries, keys) and info_nce(keys, queries), as CLIP trains (Radford et al.,
-/// arXiv 2103.00020):
-///     loss_i = ½ (−s_ii + log Σ_j exp s_ij) + ½ (−s_ii + log Σ_j exp s_ji),   s = cos(queries,
-///     keys) / temperature.
+/// The mean of info_nce(queries, keys) and info_nce(keys, queries), as in CLIP (Radford et al.,
+/// arXiv 2103.00020): with s = cos(queries, keys) / temperature,
+///     loss_i = ½ (−s_ii + log Σ_j exp s_ij) + ½ (−s_ii + log Σ_j exp s_ji).
 ///
-/// queries and keys N × D, loss 1 element or N (reduce::none). `statistics`, if given, gets 2N
-/// numbers for symmetric_info_nce_backward. Never holds an N × N matrix. NaN or ∞ in a row makes
-/// NaN of every row loss that reads it.
+/// queries, keys: N × D. loss: 1 element or N (reduce::none). `statistics`, if given, receives 2N
+/// numbers for symmetric_info_nce_backward. Never stores an N × N matrix. NaN or ∞ in a row makes
+/// every row loss that reads it NaN.
 template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B>
 void symmetric_info_nce(
@@ -77,7 +76,7 @@ void symmetric_info_nce(
   detail::run_forward(ctx, op, call, loss, statistics);
 }
 
-/// The same loss as a number, for mean and sum.
+/// The same loss, returned as a number; for mean and sum only.
 template <host_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B> compute_t<T> symmetric_info_nce(
     Context& ctx, const matrix_view<A>& queries, const matrix_view<B>& keys,
@@ -87,8 +86,8 @@ requires same_element<A, B> compute_t<T> symmetric_info_nce(
   });
 }
 
-/// The gradients from what symmetric_info_nce left in `statistics` (2N), for a `cotangent` of one
-/// element or N (reduce::none). Logits are computed again.
+/// The gradients from the `statistics` (2N) that symmetric_info_nce wrote, for a `cotangent` of one
+/// element or N (reduce::none). Logits are recomputed.
 template <any_context Context, element T>
 void symmetric_info_nce_backward(
     Context& ctx, const operand<T, 2, Context::space>& queries,
@@ -102,8 +101,8 @@ void symmetric_info_nce_backward(
   detail::run_backward(ctx, op, call, statistics, cotangent);
 }
 
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale. The gradient by a row
-/// with norm ≤ 1e-12 is zero.
+/// Loss and gradients in one call, for a cotangent of options.gradient_scale. The gradient with
+/// respect to a row of norm ≤ 1e-12 is zero.
 template <any_context Context, element T>
 void symmetric_info_nce_with_gradients(
     Context& ctx, const operand<T, 2, Context::space>& queries,
@@ -115,7 +114,7 @@ void symmetric_info_nce_with_gradients(
   detail::run_with_gradients(ctx, op, call, loss);
 }
 
-/// The same, with the loss as a number, for mean and sum.
+/// The same, with the loss returned as a number; for mean and sum only.
 template <host_context Context, element T>
 compute_t<T> symmetric_info_nce_with_gradients(
     Context& ctx, const operand<T>& queries, const operand<T>& keys,

@@ -1,5 +1,5 @@
-// What symmetric_info_nce and nt_xent share: two views of N rows, each side contrasted in its own
-// soft-max.
+// Shared by symmetric_info_nce and nt_xent: two views of N rows, and a softmax per row of each
+// view.
 #pragma once
 
 #include <string_view>
@@ -14,11 +14,10 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
 
-/// Which columns a side's rows meet.
+/// The columns of a view's rows.
 enum class two_view_columns {
-  other_view,  ///< symmetric_info_nce: a's rows meet b's, b's meet a's; row i's loss is the mean of
-               ///< its two
-  both_views,  ///< nt_xent: every row meets all others of both views; 2N losses
+  other_view,  ///< symmetric_info_nce: the other view's rows; loss_i is the mean of both directions
+  both_views,  ///< nt_xent: all other rows of both views; 2N losses
 };
 
 template <element T, memory_space Space = memory_space::host>
@@ -26,12 +25,12 @@ struct two_view_problem {
   operand<T, 2, Space> views[2];
   const char* names[2];
   two_view_columns columns = two_view_columns::other_view;
-  bool decoupled = false;         ///< the positive is not in the denominator
-  double positive_weighting = 0;  ///< σ of the positives' weights; 0: they have none
+  bool decoupled = false;         ///< excludes the positive from the denominator
+  double positive_weighting = 0;  ///< σ of the positives' weights; 0: no weights
   bool normalize = true;
   double temperature = 1;
   operand<compute_t<T>, 1, Space> learnable_temperature = {};
-  row_reduction<compute_t<T>, Space> reduction = {};  ///< its rows are set by validate()
+  row_reduction<compute_t<T>, Space> reduction = {};  ///< validate() sets its rows
 
   [[nodiscard]] index_t rows() const { return views[0].value.rows(); }
   [[nodiscard]] index_t cols() const { return views[0].value.cols(); }
@@ -57,7 +56,7 @@ struct two_view_problem {
   }
 };
 
-/// A validated call of either loss, see loss_verbs.hpp. Backends specialise it.
+/// One call of either loss, see loss_verbs.hpp. Backends specialise it.
 template <class Context, element T>
 struct two_view_call {
   static_assert(is_included<Context>,

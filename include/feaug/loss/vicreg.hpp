@@ -1,4 +1,4 @@
-// VICReg: the views agree, every feature varies, no two features vary together.
+// VICReg: invariance between views, a minimum variance per feature, decorrelated features.
 #pragma once
 
 #include <cmath>
@@ -20,20 +20,20 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Options of vicreg: what each of its three terms weighs.
+/// Options of vicreg; the first three are the weights of its terms.
 struct vicreg_options {
   double invariance = 25;
   double variance = 25;
   double covariance = 1;
-  /// Is added to every variance, so that its root has a slope at 0.
+  /// Added to every variance, so that the derivative of the square root is finite at 0.
   double eps = 1e-4;
-  /// Multiplies every gradient, not the loss: a loss scaler.
+  /// Multiplies every gradient, not the loss: for a loss scaler.
   double gradient_scale = 1;
 };
 
 namespace detail {
 
-/// Checks a call's arguments; how its losses, one a feature, become one number.
+/// Checks a call's arguments. Returns the reduction: the sum of D losses, one per feature.
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> vicreg_arguments(
     std::string_view op, const operand<T, 2, S>& a, const operand<T, 2, S>& b,
@@ -46,7 +46,7 @@ row_reduction<compute_t<T>, S> vicreg_arguments(
   return reduction_of<T>(op, options, a.value.cols(), cotangent);
 }
 
-/// Feature j's share of the mean squared difference of the views: what its loss begins with.
+/// Initialises feature j's loss with its share of the views' mean squared difference.
 template <element T, memory_space S>
 struct vicreg_invariance {
   matrix_view<const T, S> a;
@@ -64,21 +64,21 @@ struct vicreg_invariance {
   }
 };
 
-/// What one view's variances and covariances are worth: added to feature j's loss, and what its
-/// gradient needs.
+/// From one view's variances and covariances: adds to feature j's loss and stores what its gradient
+/// needs.
 struct vicreg_measure {
   vicreg_options options;
   index_t rows;
   index_t features;
-  const double* squares;  ///< Σ (x − mean)² of every column
+  const double* squares;  ///< Σ (x − mean)² per column
   double* pull;           ///< ∂(variance term) / ∂x_ij, divided by x_ij − mean_j
-  double* losses;         ///< null where no loss is wanted
+  double* losses;         ///< null: no loss is wanted
 
   FEAUG_HD void operator()(index_t j, double /*variance*/, double covariances) const {
     const double all = static_cast<double>(features);
     const double unbiased = static_cast<double>(rows - 1);
     const double deviation = std::sqrt(squares[j] / unbiased + options.eps);
-    const bool spread = deviation >= 1.0;  // false for NaN, which is to reach loss and gradient
+    const bool spread = deviation >= 1.0;  // false for NaN, so that it reaches loss and gradient
     pull[j] = spread ? 0.0 : -0.5 * options.variance / (all * unbiased * deviation);
     if (losses == nullptr) return;
     const double hinge = spread ? 0.0 : 1.0 - deviation;
@@ -86,7 +86,7 @@ struct vicreg_measure {
   }
 };
 
-/// The gradient by an element of the view that `own` is (centred, not scaled).
+/// The gradient with respect to an element of the view `own` (centred, not scaled).
 template <element T, memory_space S>
 struct vicreg_gradient {
   scaled_columns<T, S> own;
@@ -107,7 +107,7 @@ struct vicreg_gradient {
   }
 };
 
-/// A validated call, see loss_verbs.hpp.
+/// One call of the loss, see loss_verbs.hpp.
 template <class Context, element T>
 struct vicreg_call {
   static_assert(is_included<Context>,
@@ -121,9 +121,9 @@ struct vicreg_call {
 ///     loss = invariance · mean (a − b)² + variance · ½ Σ_views mean_j max(0, 1 − √(V_j + eps))
 ///          + covariance · Σ_views Σ_{j≠k} C_jk² / D.
 ///
-/// a and b N × D, as they are (rows are not normalised), N ≥ 2; loss 1 element. The mean of squares
-/// is over all N·D elements. The gradient goes through means and variances; at √(V + eps) = 1 the
-/// hinge's is 0. NaN or ∞ in an input makes the loss NaN.
+/// a, b: N × D, N ≥ 2; rows are not normalised. loss: 1 element. The mean of squares is over all
+/// N·D elements. The gradient goes through means and variances; where √(V + eps) = 1, the gradient
+/// of the hinge is 0. NaN or ∞ in an input makes the loss NaN.
 template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B>
 void vicreg(Context& ctx, const matrix_view<A, Context::space>& a,
@@ -134,7 +134,7 @@ void vicreg(Context& ctx, const matrix_view<A, Context::space>& a,
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same loss as a number.
+/// The same loss, returned as a number.
 template <host_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B> compute_t<T> vicreg(Context& ctx, const matrix_view<A>& a,
                                                 const matrix_view<B>& b,
@@ -143,7 +143,7 @@ requires same_element<A, B> compute_t<T> vicreg(Context& ctx, const matrix_view<
                              [&](auto loss) { vicreg(ctx, a, b, loss, options); });
 }
 
-/// The gradients for a `cotangent` of one element. Needs no statistics: C is computed again.
+/// The gradients for a `cotangent` of one element. Needs no statistics: C is recomputed.
 template <any_context Context, element T>
 void vicreg_backward(Context& ctx, const operand<T, 2, Context::space>& a,
                      const operand<T, 2, Context::space>& b, loss_source<Context, T> cotangent,
@@ -154,8 +154,8 @@ void vicreg_backward(Context& ctx, const operand<T, 2, Context::space>& a,
   call.run({});
 }
 
-/// Loss and gradients in one go, for a cotangent of options.gradient_scale: a product of N × D × D
-/// a view, and one more for each gradient.
+/// Loss and gradients in one call, for a cotangent of options.gradient_scale: one matrix product of
+/// N × D × D per view, and one more per gradient.
 template <any_context Context, element T>
 void vicreg_with_gradients(Context& ctx, const operand<T, 2, Context::space>& a,
                            const operand<T, 2, Context::space>& b,
@@ -165,7 +165,7 @@ void vicreg_with_gradients(Context& ctx, const operand<T, 2, Context::space>& a,
   detail::run_loss(ctx, op, call, loss);
 }
 
-/// The same, with the loss as a number.
+/// The same, with the loss returned as a number.
 template <host_context Context, element T>
 compute_t<T> vicreg_with_gradients(Context& ctx, const operand<T>& a, const operand<T>& b,
                                    const vicreg_options& options = {}) {

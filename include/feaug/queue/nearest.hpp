@@ -1,11 +1,11 @@
-// Exact nearest neighbours by cosine, in a support queue or in any matrix.
+// Exact nearest neighbours by cosine similarity, in a support queue or in any matrix.
 //
-// Rows are ranked by the dot product of query and row as stored, accumulated in double in index
-// order (for a queue of raw rows times 1 / max(‖row‖, 1e-12) in double), equal ones by the lower
-// slot. The similarity is that score divided by the query's norm, max(‖query‖, 1e-12). A row with
-// NaN or ∞ is found after all others, with similarity NaN; a query with NaN or ∞ finds nothing
-// (index −1, similarity and values NaN). Rows whose cosine (that quotient, in double) is outside
-// options.similarity are passed over.
+// Rows are ranked by a score: the dot product of the query and the stored row, accumulated in
+// double in index order; for rows that are not stored as unit rows, times 1 / max(‖row‖, 1e-12) in
+// double. Equal scores are ordered by the lower slot. The similarity is the score divided by the
+// query's norm, max(‖query‖, 1e-12). A row with NaN or ∞ ranks after all others and has similarity
+// NaN. A query with NaN or ∞ finds nothing (index −1, similarity and values NaN). Rows whose cosine
+// (that quotient, in double) is outside options.similarity are skipped.
 #pragma once
 
 #include <cstdint>
@@ -23,30 +23,30 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Where nearest writes; leave out what is not wanted.
+/// Outputs of nearest; leave out those that are not needed.
 template <element T, memory_space Space = memory_space::host>
 struct nearest_outputs {
-  matrix_view<index_t, Space> indices = {};  ///< N × k slots, nearest first; −1 where there is none
-  matrix_view<T, Space> similarities = {};  ///< N × k cosines; NaN where there is none
-  /// N·k × D rows as they are stored, those of query 0 first; NaN where there is none
+  matrix_view<index_t, Space> indices = {};  ///< N × k slots, nearest first; −1: none
+  matrix_view<T, Space> similarities = {};   ///< N × k cosines; NaN: none
+  /// N·k × D rows as stored, those of query 0 first; NaN: none.
   matrix_view<T, Space> values = {};
 };
 
 template <memory_space Space>
 struct basic_nearest_options {
-  /// How many neighbours a query gets, 1 … the filled slots.
+  /// Neighbours for each query, 1 … the number of filled slots.
   index_t k = 1;
-  /// N sample ids: rows of a queue whose id is the query's own are passed over. What then is
-  /// missing to k is −1.
+  /// N sample ids: rows of a queue that have the query's id are skipped. If fewer than k rows
+  /// remain, the missing indices are −1.
   vector_view<const std::int64_t, Space> exclude_ids = {};
-  /// Rows with another cosine are passed over likewise.
+  /// Rows whose cosine is outside this range are skipped too.
   similarity_range similarity = {};
 };
 using nearest_options = basic_nearest_options<memory_space::host>;
 
 namespace detail {
 
-/// Checks a call's arguments.
+/// Checks the arguments of a call.
 template <element T, memory_space S>
 void check_nearest(const matrix_view<const T, S>& support, std::string_view support_name,
                    const vector_view<const std::int64_t, S>& ids,
@@ -92,7 +92,7 @@ void check_nearest(const matrix_view<const T, S>& support, std::string_view supp
   check::apart(op, "values", outputs.values, "similarities", outputs.similarities);
 }
 
-/// The context's processor can reach all but the rows to search.
+/// Checks that the context's processor can access everything except the rows to search.
 template <any_context Context, element T>
 void require_nearest_reachable(const Context& ctx,
                                const matrix_view<const T, Context::space>& queries,
@@ -106,7 +106,7 @@ void require_nearest_reachable(const Context& ctx,
   require_reachable(ctx, op, "exclude_ids", options.exclude_ids);
 }
 
-/// How a context searches, for arguments that are checked: in_queue and in_rows.
+/// A context's implementation: in_queue and in_rows, called with checked arguments.
 template <class Context>
 struct nearest_on {
   static_assert(is_included<Context>,
@@ -115,19 +115,19 @@ struct nearest_on {
 
 }  // namespace detail
 
-/// The k nearest filled rows of the queue by cosine for every query (N × D), nearest first, equal
-/// ones by the lower slot.
+/// Finds the k nearest filled rows of the queue by cosine for every query (N × D), nearest first,
+/// equal scores by the lower slot.
 ///
-/// Exact: the head of this file says what nearest means. Neighbours are constants: there is no
-/// gradient.
+/// The result is exact; the head of this file defines scores and similarities. Neighbours are
+/// constants: there is no gradient.
 ///
-/// On a GPU how many slots are filled is read in device memory when the search runs; where k is
-/// more than that, the ranks that are left find nothing (index −1, similarity and values NaN), as
-/// all do in an empty queue.
+/// On a GPU the number of filled slots is read in device memory when the search runs. If k is
+/// larger, the remaining ranks find nothing (index −1, similarity and values NaN); in an empty
+/// queue this holds for all ranks.
 ///
-/// Errors: an empty queue, k outside 1 … the filled slots, a similarity range that is none, shapes,
-/// exclude_ids for a queue without ids, no output at all, an output that overlaps an input or
-/// another output.
+/// Errors: an empty queue, k outside 1 … the number of filled slots, an invalid similarity range,
+/// shapes, exclude_ids for a queue without ids, no output at all, an output that overlaps an input
+/// or another output.
 template <any_context Context, element T>
 void nearest(Context& ctx, const support_queue<T, Context::space>& queue,
              std::type_identity_t<matrix_view<const T, Context::space>> queries,
@@ -144,7 +144,8 @@ void nearest(Context& ctx, const support_queue<T, Context::space>& queue,
   detail::nearest_on<Context>::template in_queue<T>(ctx, queue, rows, queries, outputs, options);
 }
 
-/// The same among the rows of any matrix, M × D, of any norm. There are no ids to exclude by.
+/// The same for the rows of any matrix, M × D, of any norm. exclude_ids is an error, since rows
+/// have no ids.
 template <any_context Context, class S, class T = std::remove_const_t<S>>
 requires element<T>
 void nearest(Context& ctx, const matrix_view<S, Context::space>& support,

@@ -1,4 +1,4 @@
-// The soft-max over the similarities of a query's neighbours, the same on every backend.
+// Softmax over the similarities of a query's neighbours, shared by all backends.
 #pragma once
 
 #include <cmath>
@@ -8,8 +8,9 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Takes in similarities one by one, in any order; then weight gives exp(s/τ) / Σ exp(s/τ), shifted
-/// by the largest. A similarity that is NaN makes every weight NaN.
+/// take adds similarities one by one, in any order; afterwards weight gives exp(s/τ) / Σ exp(s/τ),
+/// numerically stable since the largest similarity is subtracted. A similarity that is NaN makes
+/// every weight NaN.
 class neighbour_soft_max {
  public:
   FEAUG_HD explicit neighbour_soft_max(double temperature)
@@ -25,8 +26,8 @@ class neighbour_soft_max {
   [[nodiscard]] FEAUG_HD double weight(double similarity) const {
     return std::exp((similarity - largest_) * inverse_temperature_) / total_;
   }
-  /// The gradient by a similarity, from the gradient by its weight and the mean Σ weight ·
-  /// gradient.
+  /// The gradient with respect to a similarity, from the gradient with respect to its weight and
+  /// the mean Σ weight · gradient.
   [[nodiscard]] FEAUG_HD double slope(double weight, double gradient, double mean) const {
     return weight * (gradient - mean) * inverse_temperature_;
   }

@@ -1,4 +1,5 @@
-// A queue's shadow: its rows in 8 bits a feature, with what bounds how far that is from the rows.
+// The shadow of a queue: its rows quantized to 8 bits a feature, with bounds of the quantization
+// error.
 #pragma once
 
 #include <cstdint>
@@ -10,21 +11,22 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// What a search passes most rows over by without scoring them; what it finds is the same. In the
-/// host's memory like the queue itself, with no value needed to begin with: enqueue keeps it up,
-/// rebuild_shadow makes it anew. Codes on a cache line (64 bytes) are read faster.
+/// Lets a search skip most rows without scoring them; the results are the same. It is in host
+/// memory like the queue and needs no initialisation: enqueue updates it, rebuild_shadow recomputes
+/// it. Searches are faster if codes are aligned to a cache line (64 bytes).
 struct queue_shadow {
-  vector_view<std::uint8_t> codes = {};  ///< shadow_codes(capacity, features) of them, packed
-  vector_view<float> bounds = {};        ///< shadow_bounds(capacity) of them, packed
+  vector_view<std::uint8_t> codes = {};  ///< shadow_codes(capacity, features) elements, packed
+  vector_view<float> bounds = {};        ///< shadow_bounds(capacity) elements, packed
 
   [[nodiscard]] constexpr bool empty() const { return codes.empty() && bounds.empty(); }
 };
 
-/// Rows of a shadow lie in blocks of so many, feature by feature in fours, as they are multiplied.
+/// Rows in a block. In a block, codes are stored feature by feature in groups of four, the order in
+/// which they are multiplied.
 inline constexpr index_t shadow_block_rows = 32;
-/// Features of a block are padded to a multiple.
+/// Features of a block are padded to a multiple of this.
 inline constexpr index_t shadow_quad = 4;
-/// What bounds a row: how much one step of its codes is, its length, its distance from its codes.
+/// Bounds of a row: the quantization step of its codes, its norm, and its distance from its codes.
 inline constexpr index_t shadow_row_bounds = 3;
 
 constexpr index_t shadow_blocks(index_t rows) {
@@ -38,18 +40,18 @@ constexpr index_t shadow_block_codes(index_t features) {
   return shadow_block_rows * shadow_quad * shadow_quads(features);
 }
 
-/// Codes of a shadow for so many rows: about one byte a feature.
+/// Codes of a shadow for `capacity` rows: about one byte a feature.
 constexpr index_t shadow_codes(index_t capacity, index_t features) {
   return shadow_blocks(capacity) * shadow_block_codes(features);
 }
-/// Bounds of a shadow for so many rows: three a row.
+/// Bounds of a shadow for `capacity` rows: three a row.
 constexpr index_t shadow_bounds(index_t capacity) {
   return shadow_blocks(capacity) * shadow_block_rows * shadow_row_bounds;
 }
 
 namespace check {
 
-/// No shadow, or one that fits the queue: both parts, packed, of the right sizes.
+/// No shadow, or one that fits the queue: both parts packed and of the right sizes.
 inline void valid(std::string_view op, const queue_shadow& shadow, index_t capacity,
                   index_t features) {
   if (shadow.empty()) return;

@@ -1,4 +1,4 @@
-// Which of two support rows is nearer: the one rule that every search, on every backend, ranks by.
+// The ordering of support rows by score, shared by every search on every backend.
 #pragma once
 
 #include "feaug/core/macros.hpp"
@@ -13,22 +13,21 @@ struct candidate {
   index_t slot = -1;
 };
 
-/// The score of a row of any norm. `dot` is the product of query and row as stored, summed by
-/// exact_multiply_add in index order; `inverse_norm` is 1 / max(‖row‖, 1e-12), NaN for a row with
-/// NaN or ∞.
+/// The score of a row of any norm. `dot` is the product of the query and the row as stored, summed
+/// by exact_multiply_add in index order; `inverse_norm` is 1 / max(‖row‖, 1e-12), or NaN for a row
+/// with NaN or ∞.
 FEAUG_HD constexpr double ranking_score(double dot, double inverse_norm) {
   return dot * inverse_norm;
 }
 
-/// The score of a row that is stored unit: the dot product as it is. Only a row that is not finite
-/// can have an infinite product with a finite query; its score is NaN here too, as it is with
-/// ranking_score.
+/// The score of a row stored as a unit row: the dot product itself. With a finite query only a row
+/// that is not finite can have an infinite product; its score is NaN, as in ranking_score.
 FEAUG_HD constexpr double unit_ranking_score(double dot) {
   return dot - dot == 0 ? dot : dot - dot;
 }
 
-/// The larger score first, equal scores by the lower slot; NaN after every number, and among NaNs
-/// again the lower slot.
+/// Larger scores first, equal scores by the lower slot. NaN ranks after every number; NaNs are
+/// ordered by the lower slot.
 FEAUG_HD constexpr bool ranks_before(const candidate& a, const candidate& b) {
   if (a.score > b.score) return true;
   if (a.score < b.score) return false;

@@ -1,5 +1,5 @@
-// Which cosines make a support row a neighbour: not too low to be one, not so high that it is a
-// copy.
+// The range of cosines in which a support row counts as a neighbour: a floor against distant rows,
+// a ceiling against copies.
 #pragma once
 
 #include <limits>
@@ -12,16 +12,17 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Rows whose cosine to the query is below `floor` or above `ceiling` are passed over, as if they
-/// were not there. A row whose cosine is NaN is above no ceiling and below any floor that is set.
+/// Rows whose cosine to the query is below `floor` or above `ceiling` are skipped, as if they were
+/// absent. A row whose cosine is NaN is skipped if a floor is set; a ceiling alone does not skip
+/// it.
 struct similarity_range {
-  double floor = -std::numeric_limits<double>::infinity();   ///< −∞: none
-  double ceiling = std::numeric_limits<double>::infinity();  ///< ∞: none; 0.999 leaves out copies
+  double floor = -std::numeric_limits<double>::infinity();   ///< −∞: no floor
+  double ceiling = std::numeric_limits<double>::infinity();  ///< ∞: no ceiling; 0.999 skips copies
 
   [[nodiscard]] FEAUG_HD constexpr bool has_floor() const { return floor > -infinity; }
   [[nodiscard]] FEAUG_HD constexpr bool has_ceiling() const { return ceiling < infinity; }
 
-  /// Whether a row with this ranking score counts for a query of this norm.
+  /// Whether a row with this ranking score is in range, for a query of this norm.
   [[nodiscard]] FEAUG_HD constexpr bool contains(double score, double query_norm) const {
     if (!has_floor() && !has_ceiling()) return true;
     const double cosine = score / (query_norm > default_norm_eps ? query_norm : default_norm_eps);
@@ -35,7 +36,7 @@ struct similarity_range {
 
 namespace check {
 
-/// Bounds that are numbers, the lower one first.
+/// Checks that both bounds are numbers and floor ≤ ceiling.
 inline void valid(std::string_view op, const similarity_range& range) {
   if (range.floor != range.floor)
     fail(op, "similarity.floor", text(range.floor), "a number, or -infinity for none");

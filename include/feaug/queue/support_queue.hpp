@@ -1,4 +1,4 @@
-// The support queue: the last so many features, in the host's own memory.
+// The support queue: the most recent features, in the caller's memory.
 #pragma once
 
 #include <cstdint>
@@ -16,27 +16,26 @@
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 /// A view of a first-in-first-out queue of feature rows. Storage, counters and payload belong to
-/// the host, so its checkpoint saves them and a queue over the restored bytes goes on bit for bit.
-/// Begin with *cursor = *size = 0; storage needs no value. On a GPU all of it is device memory, the
-/// counters too.
+/// the caller: a checkpoint that saves and restores these bytes continues bit-identically.
+/// Initialise *cursor = *size = 0; storage needs no initialisation. On a GPU everything is in
+/// device memory, the counters too.
 template <element T, memory_space Space = memory_space::host>
 struct support_queue {
   matrix_view<T, Space> storage;  ///< capacity × D
-  index_t* cursor = nullptr;      ///< the slot that the next row goes to, 0 … capacity − 1
-  index_t* size = nullptr;        ///< filled slots: 0 … size − 1. Only these are ever read
-  bool normalize = true;          ///< whether rows are stored as unit rows
-  /// Optional, one a slot: which sample a row came from.
+  index_t* cursor = nullptr;  ///< the slot that the next row is written to, 0 … capacity − 1
+  index_t* size = nullptr;    ///< slots 0 … size − 1 are filled; only these are read
+  bool normalize = true;      ///< whether rows are stored as unit rows
+  /// Optional, one a slot: the sample that a row came from.
   vector_view<std::int64_t, Space> ids = {};
-  /// Optional, one a slot: for reporting neighbour accuracy.
+  /// Optional, one a slot: for neighbour_accuracy.
   vector_view<std::int64_t, Space> labels = {};
-  /// Optional, of a queue in the host's memory: makes its searches several times faster, with the
-  /// same results.
+  /// Optional, host queues only: makes searches several times faster, with identical results.
   queue_shadow shadow = {};
 
   [[nodiscard]] index_t capacity() const { return storage.rows(); }
 };
 
-/// What travels with the rows of a batch: for a queue with ids or labels, one a row.
+/// Ids and labels of a batch's rows, one a row; required if the queue has the column.
 template <memory_space Space>
 struct basic_enqueue_payload {
   vector_view<const std::int64_t, Space> ids = {};
@@ -44,7 +43,7 @@ struct basic_enqueue_payload {
 };
 using enqueue_payload = basic_enqueue_payload<memory_space::host>;
 
-/// Where gather writes; leave out what is not wanted.
+/// Outputs of gather; leave out those that are not needed.
 template <element T, memory_space Space = memory_space::host>
 struct gather_outputs {
   matrix_view<T, Space> values = {};             ///< rows × D, as stored
@@ -54,20 +53,20 @@ struct gather_outputs {
 
 namespace check {
 
-/// Counters in the host's memory that fit the queue's capacity.
+/// Checks host counters against the queue's capacity.
 template <element T>
 void valid_counters(std::string_view op, const support_queue<T>& queue) {
   within(op, "queue.cursor", *queue.cursor, 0, queue.capacity() - 1);
   within(op, "queue.size", *queue.size, 0, queue.capacity());
-  // Until it is full a queue fills slot after slot; other counters were not restored from one and
-  // the same moment.
+  // A queue that is not full is filled slot after slot, so cursor equals size. Other values were
+  // not restored from the same checkpoint.
   if (*queue.size < queue.capacity() && *queue.cursor != *queue.size) {
     fail(op, "queue.cursor", text(*queue.cursor) + " with " + text(*queue.size) + " filled slots",
          text(*queue.size) + ", the first free slot");
   }
 }
 
-/// A queue whose counters and payload fit its storage. Counters in device memory are not read.
+/// Checks that counters and payload fit the storage. Counters in device memory are not read.
 template <element T, memory_space S>
 void valid(std::string_view op, const support_queue<T, S>& queue) {
   writable(op, "queue.storage", queue.storage);
@@ -92,15 +91,14 @@ void valid(std::string_view op, const support_queue<T, S>& queue) {
   }
 }
 
-/// A batch that overlaps nothing that enqueue writes.
+/// Checks that the batch does not overlap the shadow, which enqueue writes.
 template <element T>
 void apart_from_shadow(const queue_shadow& shadow, const matrix_view<const T>& batch) {
   apart("enqueue", "queue.shadow.codes", detail::as_column(shadow.codes), "batch", batch);
   apart("enqueue", "queue.shadow.bounds", detail::as_column(shadow.bounds), "batch", batch);
 }
 
-/// A payload argument that goes with a payload column of the queue: it fits the rows, and the queue
-/// keeps the column.
+/// Checks ids or labels against the queue's column: one a row, and the queue must have the column.
 template <class A, memory_space S>
 void payload_matches(std::string_view op, std::string_view argument, const vector_view<A, S>& given,
                      const vector_view<std::int64_t, S>& column, index_t rows, bool required) {
@@ -118,7 +116,7 @@ void payload_matches(std::string_view op, std::string_view argument, const vecto
         detail::as_column(column));
 }
 
-/// The arguments of enqueue.
+/// Checks the arguments of enqueue.
 template <element T, memory_space S>
 void enqueue_arguments(const support_queue<T, S>& queue, const matrix_view<const T, S>& batch,
                        const basic_enqueue_payload<S>& payload) {
@@ -132,7 +130,7 @@ void enqueue_arguments(const support_queue<T, S>& queue, const matrix_view<const
   payload_matches("enqueue", "labels", payload.labels, queue.labels, rows, true);
 }
 
-/// The arguments of gather; the slots themselves only if the host can read them.
+/// Checks the arguments of gather; the slots themselves only if they are in host memory.
 template <element T, memory_space S>
 void gather_arguments(const support_queue<T, S>& queue,
                       const vector_view<const index_t, S>& indices,
@@ -165,7 +163,8 @@ void gather_arguments(const support_queue<T, S>& queue,
 
 namespace detail {
 
-/// visit(name, view) for everything of a queue that both backends keep.
+/// Calls visit(name, view) for every part of a queue that exists on both backends (all but the
+/// shadow).
 template <element T, memory_space S, class Visit>
 void for_each_view(const support_queue<T, S>& queue, const Visit& visit) {
   visit("queue.storage", queue.storage);
@@ -175,7 +174,7 @@ void for_each_view(const support_queue<T, S>& queue, const Visit& visit) {
   visit("queue.labels", queue.labels);
 }
 
-/// The context's processor can reach a queue.
+/// Checks that the context's processor can access the queue.
 template <any_context Context, element T>
 void require_queue_reachable(const Context& ctx, std::string_view op,
                              const support_queue<T, Context::space>& queue) {
@@ -184,7 +183,7 @@ void require_queue_reachable(const Context& ctx, std::string_view op,
   });
 }
 
-/// What a context does with a queue: enqueue and gather, for arguments that are checked.
+/// A context's implementation: enqueue and gather, called with checked arguments.
 template <class Context>
 struct support_queue_on {
   static_assert(is_included<Context>,
@@ -193,19 +192,18 @@ struct support_queue_on {
 
 }  // namespace detail
 
-/// Puts the batch's rows (N × D, any N) into the queue, first row first: a row goes to slot
-/// *cursor, which moves on by one and wraps; *size grows up to the capacity. Of a batch larger than
-/// the capacity the last rows survive, where pushing one by one would have left them. Rows are
-/// stored as x / max(‖x‖, 1e-12), or as they are with queue.normalize = false; a row with NaN or ∞
-/// is stored as a unit row of NaN, which no search prefers to a number. A queue holds constants:
-/// there is no gradient. A shadow is kept up.
+/// Appends the batch's rows (N × D, any N) to the queue, first row first. A row is written to slot
+/// *cursor, which then advances by one and wraps; *size grows up to the capacity. Of a batch larger
+/// than the capacity the last rows remain, in the slots where row-by-row calls would have put them.
+/// Rows are stored as x / max(‖x‖, 1e-12), or unchanged if queue.normalize is false. A row with NaN
+/// or ∞ is normalised to NaN and ranks after every other row in a search. A queue holds constants:
+/// there is no gradient. A shadow is updated.
 ///
-/// On a GPU the counters are read and advanced in device memory, so that a captured graph goes on
-/// where its last launch ended; a cursor that no queue can have is not refused, but counts as 0.
+/// On a GPU the counters are read and advanced in device memory, so each launch of a captured graph
+/// continues where the last one ended. An invalid cursor cannot be reported there and counts as 0.
 ///
-/// Errors: shapes, counters out of range, a shadow of another size, payload that the queue keeps
-/// but the batch lacks or the other way round, a batch or payload that overlaps the queue's own
-/// memory.
+/// Errors: shapes, counters out of range, a shadow of the wrong size, payload that the queue has
+/// but the batch lacks or the other way round, a batch or payload that overlaps the queue's memory.
 template <any_context Context, element T>
 void enqueue(Context& ctx, const support_queue<T, Context::space>& queue,
              std::type_identity_t<matrix_view<const T, Context::space>> batch,
@@ -220,12 +218,12 @@ void enqueue(Context& ctx, const support_queue<T, Context::space>& queue,
   detail::support_queue_on<Context>::template enqueue<T>(ctx, queue, batch, payload);
 }
 
-/// What is stored at the given slots (one a row, −1 … *size − 1, repeats allowed), as it is stored.
-/// Slot −1, where nearest found none, gives a row of NaN, and −1 for id and label. On a GPU a slot
-/// that is not filled cannot be refused: it gives what slot −1 gives.
+/// Copies the contents of the given slots (one a row, −1 … *size − 1, repeats allowed), as stored.
+/// Slot −1, which nearest writes for "none", gives a row of NaN, and −1 as id and label. On a GPU
+/// an unfilled slot cannot be reported; it is treated as slot −1.
 ///
-/// Errors: a slot that is not filled, shapes, ids or labels that the queue does not keep, an output
-/// that overlaps an input.
+/// Errors: an unfilled slot, shapes, ids or labels that the queue does not have, an output that
+/// overlaps an input.
 template <any_context Context, element T>
 void gather(Context& ctx, const support_queue<T, Context::space>& queue,
             vector_view<const index_t, Context::space> indices,

@@ -1,4 +1,4 @@
-// What an operator looks neighbours up in: a support queue or any matrix.
+// The rows in which an operator searches neighbours: a support queue or any matrix.
 #pragma once
 
 #include <cmath>
@@ -16,8 +16,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// The filled rows of a support queue, or all rows of a matrix (M × D, rows of any norm). Made from
-/// either without being asked, so that operators take both under one name.
+/// The filled rows of a support queue, or all rows of a matrix (M × D, rows of any norm). Converts
+/// implicitly from either, so that operators accept both.
 template <element T, memory_space Space = memory_space::host>
 class support_rows {
  public:
@@ -31,16 +31,16 @@ class support_rows {
 
   [[nodiscard]] bool in_queue() const { return in_queue_; }
   [[nodiscard]] const support_queue<T, Space>& queue() const { return queue_; }
-  /// All rows; of a queue also those that are not filled.
+  /// All rows, including the unfilled ones of a queue.
   [[nodiscard]] const matrix_view<const T, Space>& rows() const { return rows_; }
-  /// What errors call it, and its rows.
+  /// The name of the argument in messages, and the name of its rows.
   [[nodiscard]] std::string_view name() const { return in_queue_ ? "queue" : "support"; }
   [[nodiscard]] std::string_view rows_name() const {
     return in_queue_ ? "queue.storage" : "support";
   }
-  /// One a row; none for a matrix.
+  /// Ids, one a row; empty for a matrix.
   [[nodiscard]] vector_view<const std::int64_t, Space> ids() const { return queue_.ids; }
-  /// How many rows, from the first on, can be found.
+  /// The number of rows, from the first on, that a search considers.
   [[nodiscard]] index_t filled() const requires(Space == memory_space::host) {
     return in_queue_ ? *queue_.size : rows_.rows();
   }
@@ -53,7 +53,7 @@ class support_rows {
 
 namespace check {
 
-/// A support with as many columns as `as` has.
+/// Checks that a support has as many columns as `as`.
 template <element T, memory_space S>
 void valid(std::string_view op, const support_rows<T, S>& support, index_t cols,
            std::string_view as) {
@@ -66,7 +66,7 @@ void valid(std::string_view op, const support_rows<T, S>& support, index_t cols,
   has_columns(op, support.rows_name(), support.rows(), cols, as);
 }
 
-/// Ids to pass rows over by: one a query, for a support that has ids.
+/// Checks the ids to exclude: one a query, and the support must have ids.
 template <element T, memory_space S>
 void exclusion(std::string_view op, const support_rows<T, S>& support,
                const vector_view<const std::int64_t, S>& exclude_ids, index_t queries,
@@ -79,7 +79,7 @@ void exclusion(std::string_view op, const support_rows<T, S>& support,
   }
 }
 
-/// No query that is finite is left without a row to find, because all that are filled have its id.
+/// Fails if all filled rows are excluded for some selected, finite query, which would find nothing.
 template <element T>
 void leaves_some(std::string_view op, const support_rows<T>& support,
                  const vector_view<const std::int64_t>& exclude_ids,
@@ -99,7 +99,8 @@ void leaves_some(std::string_view op, const support_rows<T>& support,
   }
 }
 
-/// Slots that an earlier search gave: filled ones, or −1. Those in device memory are not read.
+/// Checks slots found by an earlier search: filled slots, or −1. Slots in device memory are not
+/// read.
 template <element T, memory_space S>
 void found_slots(std::string_view op, const support_rows<T, S>& support,
                  const matrix_view<const index_t, S>& slots, const row_selection& selection) {

@@ -1,4 +1,4 @@
-// Where the parts of a step put their gradients by one and the same input.
+// Collects the gradients with respect to one input from several parts of a step.
 #pragma once
 
 #include "feaug/core/element.hpp"
@@ -8,8 +8,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
 
-/// A gradient's destination to which several parts of a step contribute: the first in the operand's
-/// own mode, the others on top.
+/// The destination of a gradient with several contributions: the first is written in the operand's
+/// own mode, the others are accumulated.
 template <element T, memory_space Space>
 class gradient_sink {
  public:
@@ -18,7 +18,7 @@ class gradient_sink {
   [[nodiscard]] bool wanted() const { return x_.wants_gradient(); }
   [[nodiscard]] matrix_view<const T, Space> value() const { return x_.value; }
 
-  /// The operand to hand to the next contributor.
+  /// The operand for the next contribution.
   operand<T, 2, Space> next() {
     operand<T, 2, Space> contribution = x_;
     if (written_ && wanted()) contribution.mode = gradient_mode::accumulate;
@@ -26,7 +26,7 @@ class gradient_sink {
     return contribution;
   }
 
-  /// Where nothing contributed, the gradient is zero.
+  /// If there was no contribution, the gradient is set to zero.
   template <class Operation>
   void finish(Operation& call) const {
     if (!written_ && x_.mode == gradient_mode::overwrite) put_zero_gradient(call, x_, {}, true);

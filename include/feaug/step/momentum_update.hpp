@@ -1,4 +1,4 @@
-// The momentum network: parameters that follow the online network's slowly.
+// The momentum network: parameters that follow the online network as an exponential moving average.
 #pragma once
 
 #include <algorithm>
@@ -22,9 +22,9 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// A parameter of the momentum network and the one that it follows: two matrices, or two vectors.
-/// The target may be stored wider than what it follows (float beside half): a 16-bit target would
-/// stand still, since steps of (1 − momentum) round away.
+/// A parameter of the momentum network and the online parameter that it follows: two matrices or
+/// two vectors. The target may have a wider type (for example float for half). A 16-bit target
+/// would not move, since steps of (1 − momentum) are lost to rounding.
 template <element T, element S = T, memory_space Space = memory_space::host>
 struct momentum_pair {
   matrix_view<T, Space> target = {};
@@ -39,15 +39,15 @@ struct momentum_pair {
       : target(as_column(target_view)), online(as_column(online_view)) {}
 
  private:
-  /// A vector's elements need not lie side by side.
+  /// The elements of a vector need not be contiguous.
   template <class U>
   static constexpr matrix_view<U, Space> as_column(const vector_view<U, Space>& view) {
     return {view.data, view.size(), 1, view.strides[0]};
   }
 };
 
-/// The momentum of step `step` of `steps`: from `base` at the first to 1 at the last along half a
-/// cosine (Grill et al., BYOL, arXiv 2006.07733):
+/// The momentum of step `step` of `steps`: increases along half a cosine from `base` at the first
+/// step to 1 at the last (Grill et al., BYOL, arXiv 2006.07733):
 ///     1 − (1 − base) · ½ (1 + cos(π · step / steps)).
 inline double momentum_at(index_t step, index_t steps, double base) {
   check::within("momentum_at", "base", base, 0, 1);
@@ -69,8 +69,9 @@ template <class Range, memory_space Space>
 concept momentum_pairs = std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range> &&
     is_momentum_pair<std::remove_cv_t<std::ranges::range_value_t<Range>>, Space>;
 
-/// target + (1 − momentum) · (online − target), in double: a target that has arrived stays where it
-/// is, whatever 1 − momentum rounds to. With momentum 0 the target is not read, with 1 it is kept.
+/// target + (1 − momentum) · (online − target), in double: a target equal to online does not
+/// change, however 1 − momentum is rounded. With momentum 0 the target is not read, with 1 it is
+/// unchanged.
 template <element T, element S>
 FEAUG_HD T followed(T target, S online, double momentum) {
   using C = compute_t<T>;
@@ -81,7 +82,7 @@ FEAUG_HD T followed(T target, S online, double momentum) {
   return store<T>(static_cast<C>(from + (1.0 - momentum) * (to - from)));
 }
 
-/// Checks every pair by itself, and that no target shares memory with another view.
+/// Checks each pair, and that no target shares memory with another view.
 template <element T, element S, memory_space Space>
 void momentum_arguments(std::string_view op, std::span<const momentum_pair<T, S, Space>> pairs) {
   struct place {
@@ -111,7 +112,7 @@ void momentum_arguments(std::string_view op, std::span<const momentum_pair<T, S,
     note(pairs[i].target, i, true);
     note(pairs[i].online, i, false);
   }
-  // Only views whose address ranges meet can overlap.
+  // Only views whose address ranges overlap can share elements.
   std::sort(places.begin(), places.end(), [](const place& a, const place& b) {
     return a.begin != b.begin ? a.begin < b.begin : a.pair < b.pair;
   });
@@ -134,7 +135,7 @@ void momentum_arguments(std::string_view op, std::span<const momentum_pair<T, S,
   }
 }
 
-/// The two matrices of a pair, read as one run of elements where neither has gaps.
+/// The two matrices of a pair as one row each if both are packed, otherwise the pair unchanged.
 template <element T, element S, memory_space Space>
 momentum_pair<T, S, Space> without_gaps(const momentum_pair<T, S, Space>& pair) {
   const auto packed = [](const auto& view) {
@@ -146,7 +147,7 @@ momentum_pair<T, S, Space> without_gaps(const momentum_pair<T, S, Space>& pair) 
           matrix_view<const S, Space>(pair.online.data, 1, count)};
 }
 
-/// The pairs, once they are checked.
+/// Checks the pairs and returns them as a span.
 template <any_context Context, momentum_pairs<Context::space> Pairs>
 auto checked_pairs(const Context& ctx, std::string_view op, const Pairs& pairs) {
   using pair_type = std::ranges::range_value_t<Pairs>;
@@ -160,7 +161,7 @@ auto checked_pairs(const Context& ctx, std::string_view op, const Pairs& pairs) 
   return all;
 }
 
-/// How a context moves all targets of a span: run, for arguments that are checked.
+/// A context's implementation: run updates all targets of a span, called with checked arguments.
 template <class Context>
 struct momentum_update_on {
   static_assert(
@@ -170,15 +171,17 @@ struct momentum_update_on {
 
 }  // namespace detail
 
-/// target = momentum · target + (1 − momentum) · online for every pair, in one call for all of a
-/// network's tensors (He et al., MoCo, arXiv 1911.05722; Tarvainen and Valpola, arXiv 1703.01780).
+/// Sets target = momentum · target + (1 − momentum) · online for every pair, for all tensors of a
+/// network in one call (He et al., MoCo, arXiv 1911.05722; Tarvainen and Valpola, arXiv
+/// 1703.01780).
 ///
-/// `pairs` is a vector, array or span of momentum_pair: matrices or vectors of any shapes, each
-/// target of its online's shape. momentum from 0 (a copy: the target is not read) to 1 (the target
-/// stays). Computed in double, rounded once to the target's type. There is no gradient: targets are
-/// constants of a step. No target may share memory with any other view of the list. NaN or ∞ in an
-/// element of either makes that element of the target NaN or ∞. On a GPU `pairs` itself lies in
-/// host memory, and may go as soon as the call returns, captured or not.
+/// `pairs` is a vector, array or span of momentum_pair: matrices or vectors of any shapes, where
+/// target and online of a pair have the same shape. momentum is from 0 (a copy: the target is not
+/// read) to 1 (the target is unchanged). Computed in double, rounded once to the target's type.
+/// There is no gradient: targets are constants of a step. No target may share memory with any other
+/// view of the list. NaN or ∞ in an element of target or online makes that element of the target
+/// NaN or ∞. On a GPU `pairs` itself is in host memory and may be destroyed when the call returns,
+/// also during graph capture.
 template <any_context Context, detail::momentum_pairs<Context::space> Pairs>
 void momentum_update(Context& ctx, const Pairs& pairs, double momentum) {
   constexpr std::string_view op = "momentum_update";

@@ -1,4 +1,4 @@
-// The predictor is the caller's network: all that a step asks of it.
+// The requirements on the predictor, which is the caller's network.
 #pragma once
 
 #include "feaug/core/element.hpp"
@@ -11,12 +11,12 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 ///
 ///     void forward(matrix_view<const T> input, matrix_view<T> output);
 ///     void backward(matrix_view<const T> input, matrix_view<const T> output_gradient,
-///     matrix_view<T> input_gradient);
+///                   matrix_view<T> input_gradient);
 ///
-/// backward follows the forward that it belongs to, with no other forward between them; it adds to
-/// the network's own parameter gradients and overwrites `input_gradient`. A step calls the pair
-/// once a direction, with pre_predictor once a sample. On a GPU the views are of device memory, and
-/// the network's work goes to the context's stream.
+/// backward is called after the forward it belongs to, with no other forward between them. It
+/// accumulates the network's own parameter gradients and overwrites `input_gradient`. A step calls
+/// the pair once for each direction; with pre_predictor once for each sample. On a GPU the views
+/// are in device memory, and the network must run on the context's stream.
 template <class P, class T, memory_space Space = memory_space::host>
 concept predictor = element<T> &&
     requires(P& h, matrix_view<const T, Space> input, matrix_view<T, Space> output) {
@@ -24,7 +24,7 @@ concept predictor = element<T> &&
   h.backward(input, input, output);
 };
 
-/// For architecture::basic, which has none. Any other architecture refuses it.
+/// For architecture::basic, which has no predictor; an error with any other architecture.
 struct no_predictor {
   template <class T, memory_space S>
   void forward(matrix_view<const T, S> /*input*/, matrix_view<T, S> /*output*/) const {}

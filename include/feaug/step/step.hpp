@@ -1,7 +1,7 @@
-// A training step on features: augment, predict, compare, and all gradients, in one call.
+// A training step on features: augmentation, prediction, loss and all gradients in one call.
 //
-// Include feaug/cpu/step/step.hpp for the CPU, feaug/cuda/step/step.cuh for CUDA: they bring what
-// step and step_direction call there.
+// Include feaug/cpu/step/step.hpp for the CPU or feaug/cuda/step/step.cuh for CUDA: they include
+// the implementations that step and step_direction call.
 #pragma once
 
 #include <string_view>
@@ -22,16 +22,16 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// The loss of one direction, into one element, and its gradients: the prediction comes from `a`,
-/// the target from `b` (N × D both), as options.architecture places augmentation and predictor. sg
-/// is stop_gradient(b); with a destination b is differentiated as well. Momentum targets: call it
-/// for (z1, stop_gradient(m2)) and for (z2, stop_gradient(m1)).
+/// Writes the loss of one direction to one element, and its gradients. The prediction comes from
+/// `a`, the target from `b` (both N × D); options.architecture gives the positions of augmentation
+/// and predictor. For sg pass stop_gradient(b); if b has a destination, it is differentiated too.
+/// For momentum targets call it for (z1, stop_gradient(m2)) and for (z2, stop_gradient(m1)).
 ///
 /// `augmentation` is a policy, or a callable (direction, sample) → policy. `direction` (0 or 1)
-/// keeps the draws of two calls apart; sample k draws from stream key.stream + (direction·samples +
-/// k)·stream_count<policy> on. options.symmetric plays no part. The predictor's parameter gradients
-/// are its own affair: see feaug::predictor. The features are changed in no way. Scratch: up to
-/// eleven N × D arrays.
+/// separates the draws of two calls; sample k draws from streams starting at key.stream +
+/// (direction·samples + k)·stream_count<policy>. options.symmetric is ignored. The predictor
+/// accumulates its own parameter gradients, see feaug::predictor. The features themselves are not
+/// changed. Scratch: up to eleven N × D arrays.
 template <any_context Context, element T, memory_space S, predictor<T, S> Predictor,
           class Augmentation>
 requires(S == Context::space) void step_direction(
@@ -59,7 +59,7 @@ requires(S == Context::space) void step_direction(
   write_total(call, total, loss);
 }
 
-/// The same with the loss as a number.
+/// Returns the loss as a number.
 template <host_context Context, element T, predictor<T> Predictor, class Augmentation>
 compute_t<T> step_direction(Context& ctx, const std::type_identity_t<step_options<T>>& options,
                             const operand<T>& a, const std::type_identity_t<operand<T>>& b,
@@ -70,9 +70,9 @@ compute_t<T> step_direction(Context& ctx, const std::type_identity_t<step_option
   return loss;
 }
 
-/// The loss of two views of N × D features, into one element, and all its gradients: the mean of
-/// both directions, or z1 → z2 alone with options.symmetric = false. Each view is differentiated as
-/// a prediction and, with target_gradient::flowing, as a target.
+/// Writes the loss of two views, N × D each, to one element, and all gradients: the mean of both
+/// directions, or only z1 → z2 if options.symmetric is false. Each view is differentiated as a
+/// prediction and, with target_gradient::flowing, as a target.
 template <any_context Context, element T, memory_space S, predictor<T, S> Predictor,
           class Augmentation>
 requires(S == Context::space) void step(Context& ctx,
@@ -107,7 +107,7 @@ requires(S == Context::space) void step(Context& ctx,
   write_total(call, total, loss);
 }
 
-/// The same with the loss as a number.
+/// Returns the loss as a number.
 template <host_context Context, element T, predictor<T> Predictor, class Augmentation>
 compute_t<T> step(Context& ctx, const std::type_identity_t<step_options<T>>& options,
                   const operand<T>& z1, const operand<T>& z2, Predictor& h,

@@ -1,5 +1,5 @@
-// One direction of a step: the prediction comes from one view, the target from the other. The same
-// for every context.
+// One direction of a step: the prediction comes from one view, the target from the other. Shared by
+// all contexts.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
 
-/// The augmentation of one sample: the policy itself, or what a callable (direction, sample) gives.
+/// The augmentation of one sample: the policy itself, or the result of a callable (direction,
+/// sample).
 template <class Augmentation>
 decltype(auto) policy_of(const Augmentation& augmentation, int direction, int sample) {
   if constexpr (std::invocable<const Augmentation&, int, int>) {
@@ -39,7 +40,7 @@ template <class Augmentation>
 using policy_type =
     std::remove_cvref_t<decltype(policy_of(std::declval<const Augmentation&>(), 0, 0))>;
 
-/// FA(x) = policy(unit(x)) and its way back.
+/// FA(x) = policy(unit(x)), forward and backward.
 template <class Context, element T, class Policy>
 class augmented_features {
  public:
@@ -60,7 +61,7 @@ class augmented_features {
     return value_;
   }
 
-  /// The two halves of forward: unit(x), which several samples share, and a sample of it.
+  /// The two parts of forward: unit(x), shared by several samples, and one augmented sample of it.
   void normalize(input_view x) { l2_normalize(ctx_, x, unit_); }
   void augment_to(const Policy& policy, const random_key& key, output_view to) {
     augment(ctx_, policy, input_view(unit_), key, to);
@@ -111,7 +112,7 @@ class step_direction_call {
         loss_(call_.template take<C>(1), 1),
         augmented_(ctx, call_, a.value().rows(), a.value().cols()) {}
 
-  /// Adds the direction's loss to the total, and writes its gradients.
+  /// Adds the loss of the direction to the total and writes its gradients.
   void run() {
     switch (options_.architecture) {
       case architecture::basic:
@@ -166,7 +167,7 @@ class step_direction_call {
     });
   }
 
-  /// h once, its backward once, however many samples lie between.
+  /// Runs h forward once and backward once, for any number of samples.
   template <class Body>
   void through_predictor(const Body& body) {
     const output_view predicted = matrix();
@@ -189,13 +190,14 @@ class step_direction_call {
     augmented_.backward(fa, b_.next(), key, target_gradient_);
   }
 
-  /// Whether one prediction meets the samples of a constant target in a loss that takes several.
+  /// Whether one prediction is compared with several samples of a constant target in a loss that
+  /// takes several targets.
   [[nodiscard]] bool shares_prediction() const {
     return options_.paradigm == paradigm::similarity && !b_.wanted() && options_.samples > 1;
   }
 
-  /// So many samples of the target at a time that the prediction is read and its gradient written
-  /// once for them all.
+  /// Compares with `together` samples of the target at a time, so that the prediction is read and
+  /// its gradient written once for each group instead of once for each sample.
   template <class Next>
   void against_sampled_targets(const Next& prediction) {
     output_view values[samples_together];
@@ -229,7 +231,7 @@ class step_direction_call {
     }
   }
 
-  /// Adds the loss of one pair to the total; its gradients carry the sample's weight.
+  /// Adds the loss of one pair to the total; its gradients include the sample's weight.
   void compare(const operand_type& prediction, const operand_type& target) {
     const double scale = sample_weight_ * options_.gradient_scale;
     const bool rows_are_targets = options_.contrast == contrast::target_rows;

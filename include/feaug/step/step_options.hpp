@@ -1,4 +1,4 @@
-// What a step may be told, and what it refuses, on every backend.
+// Options and argument checks of a step, shared by all backends.
 #pragma once
 
 #include <concepts>
@@ -22,29 +22,29 @@ struct step_options {
   feaug::contrast contrast = feaug::contrast::target_rows;
   /// Of the contrastive losses.
   double temperature = 0.1;
-  /// K: how many augmented samples are drawn, each with a loss of its own.
+  /// K: the number of augmented samples; each has its own loss.
   int samples = 1;
   feaug::sample_reduce sample_reduction = feaug::sample_reduce::mean;
-  /// Whether step compares both ways, ½ each, or only z1 with z2.
+  /// Whether step compares in both directions, with weight ½ each, or only z1 with z2.
   bool symmetric = true;
-  /// K × D rows that join every row's sum: a support queue. contrast::target_rows and
-  /// prediction_rows only.
+  /// M × D rows that are added to the denominator of every row: a support queue. Only with
+  /// contrast::target_rows and prediction_rows.
   operand<T, 2, Space> negatives = {};
-  /// Whether the rest of the batch is negative. false, with negatives, makes the loss of a row
-  /// independent of its batch.
+  /// Whether the other rows of the batch are negatives. With false, and `negatives` given, the loss
+  /// of a row does not depend on the other rows of the batch.
   bool in_batch_negatives = true;
-  /// This call's part of a batch that is worked through in micro-batches: its rows / all rows.
-  /// Multiplies loss and gradients, so that the micro-batches' calls add up to the mean over the
-  /// whole batch. See docs/step.md for when that is the same number.
+  /// For micro-batches: the rows of this call / the rows of the whole batch. Multiplies loss and
+  /// gradients, so that the calls of all micro-batches add up to the mean over the whole batch.
+  /// docs/step.md says when the two are equal.
   double share = 1;
-  /// Multiplies every gradient, not the loss.
+  /// Multiplies every gradient, but not the loss.
   double gradient_scale = 1;
 };
 
 /// Whether a step's targets are constants.
 enum class target_gradient {
-  stopped,  ///< as all published methods train
-  flowing,  ///< for studying what stopping does
+  stopped,  ///< as in all published methods
+  flowing,  ///< to study the effect of stop-gradient
 };
 
 namespace detail {

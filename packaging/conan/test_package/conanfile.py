@@ -1,4 +1,4 @@
-"""A program that uses the package, as `conan create` runs it."""
+"""Builds and runs a program that uses the package; `conan create` calls this."""
 
 import os
 

@@ -1,5 +1,5 @@
-# An overlay port: it installs the checkout that it lies in.
-set(VCPKG_BUILD_TYPE release) # headers only
+# An overlay port: it installs feaug from the checkout that contains this file.
+set(VCPKG_BUILD_TYPE release) # header-only
 get_filename_component(SOURCE_PATH "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
 
 vcpkg_cmake_configure(

@@ -1,5 +1,5 @@
-// Sums of two weighted rows on every instruction set, against double; written past the caches and
-// in place they are the same bits.
+// mix_row (weighted sum of two rows) for every instruction set, compared with double. Non-temporal
+// stores and in-place output must give the same bits.
 #include "feaug/cpu/augment/mix_row.hpp"
 
 #include <catch2/catch.hpp>
@@ -18,7 +18,7 @@ using testing::for_each_instruction_set;
 
 namespace {
 
-/// Rows that begin `offset` elements into an array that begins a cache line.
+/// A row that starts `offset` elements after the start of a cache line.
 template <class T>
 class row_at {
  public:
@@ -44,7 +44,8 @@ double value(T x) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a row is mixed with another", "[mix_row]", float, double, feaug::bfloat16) {
+TEMPLATE_TEST_CASE("mix_row is the weighted sum of two rows", "[mix_row]", float, double,
+                   feaug::bfloat16) {
   using T = TestType;
   using C = compute_t<T>;
   constexpr double unit = sizeof(T) == 2 ? 0x1p-8 : std::numeric_limits<C>::epsilon();
@@ -80,7 +81,7 @@ TEMPLATE_TEST_CASE("a row is mixed with another", "[mix_row]", float, double, fe
           CHECK(value(over_x.data()[j]) == value(out.data()[j]));
           CHECK(value(over_y.data()[j]) == value(out.data()[j]));
         }
-        // Nothing else is written.
+        // Nothing outside the row is written.
         const T* const first = out.data();
         for (std::size_t k = 0; k < before.size(); ++k) {
           const T* const at = out.storage().data() + k;
@@ -91,7 +92,7 @@ TEMPLATE_TEST_CASE("a row is mixed with another", "[mix_row]", float, double, fe
   });
 }
 
-TEST_CASE("a whole weight keeps a row, and NaN stays", "[mix_row]") {
+TEST_CASE("weights 1 and 0 copy a row, and NaN propagates", "[mix_row]") {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   for_each_instruction_set([nan](feaug::instruction_set set) {
     std::vector<float> x(37, 1.1F);

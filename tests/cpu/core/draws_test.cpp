@@ -1,4 +1,4 @@
-// Draws in bulk: for every instruction set the bits of single draws, and their distribution.
+// Vectorized draws: for every instruction set equal to single draws, and their distribution.
 #include "feaug/cpu/core/draws.hpp"
 
 #include <algorithm>
@@ -36,7 +36,7 @@ std::vector<instruction_set> available() {
   return sets;
 }
 
-/// The draws of `rows` rows of `cols` columns, row by row.
+/// Normal draws for a matrix of `rows` rows and `cols` columns, row-major.
 std::vector<float> normals(instruction_set set, const random_key& with, index_t rows,
                            index_t cols) {
   const cpu_context ctx{.threads = 1, .instructions = set};
@@ -48,7 +48,7 @@ std::vector<float> normals(instruction_set set, const random_key& with, index_t 
 
 double squared(double x) { return x * x; }
 
-/// Of numbers whose mean is 0 and whose variance is 1.
+/// Mean of of(x_i)·of(y_{i+from}): the correlation if of(x) and of(y) have mean 0 and variance 1.
 template <class Of>
 double correlation(const std::vector<float>& x, std::size_t from, const std::vector<float>& y,
                    const Of& of) {
@@ -61,7 +61,7 @@ double correlation(const std::vector<float>& x, std::size_t from, const std::vec
 
 }  // namespace
 
-TEST_CASE("draws in bulk are single draws, to the bit", "[random]") {
+TEST_CASE("vectorized draws are bit-identical to single draws", "[random]") {
   for (const auto set : available()) {
     CAPTURE(static_cast<int>(set));
     const cpu_context ctx{.threads = 1, .instructions = set};
@@ -83,7 +83,7 @@ TEST_CASE("draws in bulk are single draws, to the bit", "[random]") {
         CHECK((uniform[size] == -7.0F && normal[size] == -7.0F));
       }
     }
-    // Rare words of either role too: half a million pairs.
+    // Half a million pairs, so that rare values of the radius and angle words occur.
     const std::vector<float> many = normals(set, {.seed = 8}, 128, 8192);
     std::size_t different = 0;
     for (index_t i = 0; i < 128; ++i) {
@@ -130,7 +130,7 @@ FEAUG_AVX512 void normals_avx512(const std::uint32_t* radius, const std::uint32_
 
 }  // namespace
 
-TEST_CASE("words that no test would draw become the same normal numbers", "[random]") {
+TEST_CASE("vectorized normals of extreme words equal normal_from_words", "[random]") {
   for (const auto set : available()) {
     if (set == instruction_set::portable) continue;
     float even[16];
@@ -151,7 +151,7 @@ TEST_CASE("words that no test would draw become the same normal numbers", "[rand
 }
 #endif
 
-TEST_CASE("features with their draws: any alignment, streamed or not, in place", "[random]") {
+TEST_CASE("row kernels with draws: any alignment, streamed or not, in place", "[random]") {
   constexpr float scale = 0.3F;
   constexpr float keep = 0.6F;
   for (const auto set : available()) {
@@ -183,7 +183,7 @@ TEST_CASE("features with their draws: any alignment, streamed or not, in place",
               wrong += std::isnan(noisy[at]) && std::isnan(kept[at]) ? 0 : 1;
               continue;
             }
-            // A compiler that was told of FMA may round the reference once.
+            // With FMA the compiler may fuse the reference's product and sum, which rounds once.
             const float want = value + scale * feaug::draw_normal(key, 2, j);
             const float difference = std::abs(noisy[at] - want);
             wrong += difference <= 1e-6F ? 0 : 1;
@@ -197,7 +197,7 @@ TEST_CASE("features with their draws: any alignment, streamed or not, in place",
   }
 }
 
-TEST_CASE("a draw that is just the probability does not keep its feature", "[random]") {
+TEST_CASE("a draw equal to the probability does not keep its feature", "[random]") {
   constexpr index_t cols = 200;
   const float drawn = feaug::draw_uniform(key, 2, 77);
   for (const auto set : available()) {
@@ -224,8 +224,8 @@ TEST_CASE("drawn normals have the normal distribution, for every instruction set
     CAPTURE(static_cast<int>(set));
     std::vector<float> sample = normals(set, {.seed = 21, .step = 4}, rows, cols);
     const auto n = static_cast<double>(sample.size());
-    // Moments, within 4.5 of the standard deviations that they have over samples of n normal
-    // numbers: each is exceeded by chance 7 times in a million.
+    // Moments: the tolerance is 4.5 standard deviations of the moment over samples of n normal
+    // numbers. A correct sample exceeds it with probability 7e-6 per moment.
     double powers[4] = {};
     for (const float value : sample) {
       const auto x = static_cast<double>(value);
@@ -238,8 +238,9 @@ TEST_CASE("drawn normals have the normal distribution, for every instruction set
     CHECK(std::abs(powers[1] / n - 1) < 4.5 * std::sqrt(2 / n));
     CHECK(std::abs(powers[2] / n) < 4.5 * std::sqrt(15 / n));      // E x⁶ = 15
     CHECK(std::abs(powers[3] / n - 3) < 4.5 * std::sqrt(96 / n));  // E x⁸ − 9 = 96
-    // Tails. P(|x| > 4) = 6.334e-5: 132.8 of 2²¹, with a deviation of 11.5. P(|x| > 5) = 5.733e-7:
-    // 1.2, and 10 or more once in four million samples. None below 4.5 is as rare: e^−14.2.
+    // Tails. P(|x| > 4) = 6.334e-5: 132.8 of 2²¹ expected, with standard deviation 11.5.
+    // P(|x| > 5) = 5.733e-7: 1.2 expected; 10 or more in one of four million samples.
+    // No number above 4.5 has probability e^−14.2.
     const auto beyond = [&](float limit) {
       return std::count_if(sample.begin(), sample.end(),
                            [=](float x) { return std::abs(x) > limit; });
@@ -249,8 +250,8 @@ TEST_CASE("drawn normals have the normal distribution, for every instruction set
     CHECK(beyond(5.0F) < 10);
     CHECK(beyond(4.5F) > 0);
     CHECK(beyond(6.67F) == 0);  // √(2 ln 2³²)
-    // Kolmogorov–Smirnov: √n times the largest distance exceeds t with probability 2·exp(−2t²);
-    // 2.46 once in a hundred thousand times.
+    // Kolmogorov–Smirnov: √n times the largest distance exceeds t with probability 2·exp(−2t²),
+    // which is 1e-5 for t = 2.46.
     std::sort(sample.begin(), sample.end());
     double distance = 0;
     for (std::size_t i = 0; i < sample.size(); ++i) {
@@ -262,7 +263,8 @@ TEST_CASE("drawn normals have the normal distribution, for every instruction set
   }
 }
 
-TEST_CASE("drawn normals are unrelated across columns, rows, streams and steps", "[random]") {
+TEST_CASE("drawn normals are uncorrelated across columns, rows, streams, steps and seeds",
+          "[random]") {
   constexpr index_t rows = 256;
   constexpr index_t cols = 1024;
   const auto centred_square = [](double x) { return (squared(x) - 1) / std::numbers::sqrt2; };
@@ -272,10 +274,10 @@ TEST_CASE("drawn normals are unrelated across columns, rows, streams and steps",
     const std::vector<float> x = normals(set, base, rows, cols);
     const auto check = [&](std::size_t from, const std::vector<float>& y) {
       CAPTURE(static_cast<int>(set), from);
-      // Products of unrelated numbers of variance 1 have variance 1: 4.5 deviations.
+      // Products of independent numbers of variance 1 have variance 1; 4.5 deviations are allowed.
       const double allowed = 4.5 / std::sqrt(static_cast<double>(x.size() - from));
       CHECK(std::abs(correlation(x, from, y, itself)) < allowed);
-      CHECK(std::abs(correlation(x, from, y, centred_square)) < allowed);  // radii too
+      CHECK(std::abs(correlation(x, from, y, centred_square)) < allowed);  // also the radii
     };
     for (const std::size_t columns_apart : {1U, 2U, 3U, 4U, 8U, 16U, 32U, 64U})
       check(columns_apart, x);

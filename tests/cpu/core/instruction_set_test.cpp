@@ -1,4 +1,4 @@
-// Which instructions kernels use.
+// Selection of the instruction set of the CPU kernels.
 #include "feaug/cpu/core/instruction_set.hpp"
 
 #include <catch2/catch.hpp>
@@ -9,7 +9,7 @@ namespace instruction_set_test {
 
 using feaug::instruction_set;
 
-TEST_CASE("a context's instructions are a limit, never a demand", "[core]") {
+TEST_CASE("a context's instructions are an upper limit", "[core]") {
   const instruction_set best = feaug::best_instruction_set();
   CHECK(feaug::cpu::usable(feaug::cpu_context{}.instructions) == best);
   CHECK(feaug::cpu::usable(instruction_set::portable) == instruction_set::portable);

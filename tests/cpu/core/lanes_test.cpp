@@ -1,5 +1,5 @@
-// Sums and maxima in lanes against plain loops: every length, and terms that a condition chooses,
-// which a compiler turns into masks.
+// Sums and maxima in vector lanes compared with plain loops: many lengths, and terms selected by a
+// condition, which the compiler turns into masks.
 #include "feaug/cpu/core/lanes.hpp"
 
 #include <catch2/catch.hpp>
@@ -17,7 +17,7 @@ namespace cpu = feaug::cpu;
 
 namespace {
 
-/// Numbers whose sums are exact in any order, and the labels of a row of columns.
+/// Integers, whose sums are exact in any order, and a label per column.
 template <class C>
 struct labelled_row {
   std::vector<C> x;
@@ -35,7 +35,7 @@ struct labelled_row {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("terms that a condition chooses are summed", "[lanes]", float, double) {
+TEMPLATE_TEST_CASE("terms selected by a condition are summed", "[lanes]", float, double) {
   using C = TestType;
   for (index_t count = 0; count < 300; count += count < 70 ? 1 : 23) {
     CAPTURE(count);
@@ -55,7 +55,8 @@ TEMPLATE_TEST_CASE("terms that a condition chooses are summed", "[lanes]", float
   }
 }
 
-TEMPLATE_TEST_CASE("what has no weight may have any cosine", "[lanes]", float, double) {
+TEMPLATE_TEST_CASE("terms with weight 0 are ignored, also infinite ones", "[lanes]", float,
+                   double) {
   using C = TestType;
   for (index_t count = 0; count < 300; count += count < 70 ? 1 : 23) {
     CAPTURE(count);
@@ -72,8 +73,8 @@ TEMPLATE_TEST_CASE("what has no weight may have any cosine", "[lanes]", float, d
   }
 }
 
-TEMPLATE_TEST_CASE("every position is visited once, and the largest found anywhere", "[lanes]",
-                   float, double) {
+TEMPLATE_TEST_CASE("every position is visited once, and the maximum is found at any position",
+                   "[lanes]", float, double) {
   using C = TestType;
   for (index_t count = 0; count < 70; ++count) {
     CAPTURE(count);

@@ -1,5 +1,5 @@
-// Inner products and weighted sums of rows on every instruction set, against plain double; several
-// rows at once are the same bits as one after the other.
+// Inner products and weighted sums of rows for every instruction set, compared with double. The
+// results for several rows at once must have the same bits as for each row alone.
 #include "feaug/cpu/core/row_kernels.hpp"
 
 #include <catch2/catch.hpp>
@@ -37,8 +37,8 @@ struct rows_of {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a row is multiplied with several", "[row_kernels]", float, double,
-                   feaug::half) {
+TEMPLATE_TEST_CASE("multiply_rows multiplies a row with several rows", "[row_kernels]", float,
+                   double, feaug::half) {
   using T = TestType;
   for_each_instruction_set([](feaug::instruction_set set) {
     const cpu_context ctx{.threads = 1, .instructions = set};
@@ -70,7 +70,8 @@ TEMPLATE_TEST_CASE("a row is multiplied with several", "[row_kernels]", float, d
   });
 }
 
-TEMPLATE_TEST_CASE("rows are weighed and added up", "[row_kernels]", float, double, feaug::half) {
+TEMPLATE_TEST_CASE("write_weighted is a weighted sum of rows", "[row_kernels]", float, double,
+                   feaug::half) {
   using T = TestType;
   for_each_instruction_set([](feaug::instruction_set set) {
     const cpu_context ctx{.threads = 1, .instructions = set};

@@ -1,5 +1,5 @@
-// Products of tiles, their packing, and the weights that soft-maxes make of them, on every
-// instruction set against plain double.
+// Tile products, packing of tiles, and softmax weights of logits, for every instruction set,
+// compared with double.
 #include "feaug/cpu/core/tile_product.hpp"
 
 #include <catch2/catch.hpp>
@@ -38,7 +38,8 @@ C& at(std::vector<C>& x, index_t i) {
   return x[static_cast<std::size_t>(i)];
 }
 
-/// One shape: a as rows or as columns, b in panels or as packed rows, sums fresh or added to.
+/// One shape. a is row-major or column-major, b is in panels or packed rows, c is overwritten or
+/// accumulated to.
 template <class C>
 void compare_product(instruction_set set, index_t rows, index_t cols, index_t depth, bool turned,
                      bool in_panels, bool accumulate) {
@@ -136,7 +137,7 @@ TEST_CASE("tile products are sums of products", "[cpu]") {
   compare_products<double>();
 }
 
-TEST_CASE("packed rows are the rows, rounded once", "[cpu]") {
+TEST_CASE("packed rows equal the scaled rows, rounded once", "[cpu]") {
   for (const auto& [rows, cols] : std::vector<std::pair<index_t, index_t>>{
            {1, 1}, {16, 16}, {17, 5}, {44, 17}, {33, 40}, {70, 129}}) {
     compare_packing<float>(rows, cols);
@@ -181,7 +182,7 @@ TEST_CASE("weights of logits", "[cpu]") {
     }
     CHECK(x[5] == 0);
     CHECK(z[5] == 0);
-    // NaN stays, what is no normal number is 0.
+    // NaN propagates; a subnormal result is 0.
     auto edge = std::vector<float>(16, -8.7F);
     edge[3] = std::numeric_limits<float>::quiet_NaN();
     edge[4] = -8.8F;
@@ -196,7 +197,7 @@ TEST_CASE("weights of logits", "[cpu]") {
   });
 }
 
-TEST_CASE("rows are added up to their last element", "[cpu]") {
+TEST_CASE("add_row adds exactly `count` elements", "[cpu]") {
   for_each_instruction_set([](instruction_set set) {
     for (const index_t count : {0, 1, 15, 16, 37}) {
       const auto from = drawn<float>(count + 1, 1);

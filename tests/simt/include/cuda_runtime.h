@@ -1,4 +1,4 @@
-// Stands where CUDA's header does when a plain C++ compiler builds the kernels for the CPU.
+// Replaces CUDA's header when a plain C++ compiler builds the kernels for the CPU.
 #pragma once
 
 #define FEAUG_SIMT 1

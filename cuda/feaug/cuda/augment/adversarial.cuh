@@ -1,4 +1,5 @@
-// How a GPU carries out adversarial_step and adversarial_backward.
+// CUDA implementation of adversarial_step and adversarial_backward: move features in the direction
+// that increases a loss, within a ball around the originals.
 #pragma once
 
 #include <cmath>
@@ -22,7 +23,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-/// ‖row‖₂, by the lanes of a warp.
+/// ‖row‖₂ by one warp; every lane gets it.
 template <element T>
 __device__ double warp_row_norm(const T* row, index_t cols, int lane) {
   double squares = 0;
@@ -33,8 +34,10 @@ __device__ double warp_row_norm(const T* row, index_t cols, int lane) {
   return row_norm_of(warp_sum(squares), row, cols);
 }
 
-// A warp a row. out may be what is read: a lane writes only what it alone reads, after all lanes
-// have read the row. Registers: at most 80.
+// One adversarial step. One warp per row. Limited by memory bandwidth: reads the original and the
+// gradient three times and the current row twice (each once more with renormalize), and writes the
+// row once. `out` may be one of the inputs: a lane writes only elements that it alone reads, after
+// all lanes have read the row. Registers: at most 80.
 template <element T>
 __global__ void __launch_bounds__(256, 3)
     adversarial_step_kernel(device_matrix<const T> original, device_matrix<const T> current,

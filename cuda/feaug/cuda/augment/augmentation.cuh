@@ -1,6 +1,5 @@
-// What all augmentations stand on when they run on a GPU: augmentation_on<cuda_context, P>.
-//
-// The verbs augment and augment_backward are those of feaug/augment/augmentation.hpp.
+// CUDA code shared by all augmentations: augmentation_on<cuda_context, P> implements augment and
+// augment_backward of feaug/augment/augmentation.hpp.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +13,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
+/// Sets the gradient to zero in the rows whose selection equals `selected`.
 template <element T>
 struct zero_gradient {
   operand<T, 2, memory_space::device> x;
@@ -27,13 +27,14 @@ struct zero_gradient {
   }
 };
 
-/// Where x wants a gradient, zero for the rows that are (not) selected.
+/// If x wants a gradient, puts zero in its selected rows, or in those that are not selected.
 template <element T>
 void put_zero_gradient(const operation& call, const operand<T, 2, memory_space::device>& x,
                        const row_selection& selection, bool selected) {
   for_each_quad(call, x.value.rows(), x.value.cols(), {}, zero_gradient<T>{x, selection, selected});
 }
 
+// One thread per row. Limited by drawing the random choice; writes one element a row.
 template <class Parts, class Choice>
 __global__ void __launch_bounds__(256)
     choose_parts_kernel(Parts parts, random_key key, row_selection selection, index_t rows,
@@ -45,7 +46,7 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-/// choice[i] = the part of row i by `parts`, −1 for rows that are not selected.
+/// choice[i] = the part that `parts` gives to row i, or −1 if the row is not selected.
 template <class Parts, class Choice>
 void choose_parts(const operation& call, const Parts& parts, const random_key& key,
                   const row_selection& selection, index_t rows, const Choice& choice) {

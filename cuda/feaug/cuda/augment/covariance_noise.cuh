@@ -1,5 +1,4 @@
-// Noise of a running covariance on a GPU; see feaug/augment/covariance_noise.hpp for what it
-// computes.
+// CUDA implementation of covariance_noise: noise with the running covariance of the features.
 #pragma once
 
 #include <cstdint>
@@ -24,12 +23,13 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
+/// A quiet NaN.
 template <class C>
 __device__ C not_a_number() {
   return static_cast<C>(feaug::detail::bit_cast<float>(0x7FC00000U));
 }
 
-// What becomes of noise: put(row, column, noise).
+// Destinations of the noise: put(row, column, noise).
 
 template <element T>
 struct add_to_features {
@@ -52,13 +52,16 @@ struct write_noise {
   }
 };
 
-inline constexpr int noise_tile = 64;  ///< rows, and columns, of noise a block makes
-inline constexpr int noise_step = 16;  ///< draws of a row at a time
+inline constexpr int noise_tile = 64;  ///< rows and columns of noise per block
+inline constexpr int noise_step = 16;  ///< draws per row and step
 inline constexpr int noise_threads = 256;
 
-// n·Lᵀ without n in memory: a block draws 16 numbers for each of its 64 rows, four a thread, and
-// multiplies them with the factor's columns; what lies above L's diagonal is passed over. Each
-// thread makes 4 × 4 elements. A state that has seen no rows gives NaN. Registers: at most 128.
+// put(row, column, (n·Lᵀ)(row, column)) for standard normal n, which is never stored. A block
+// computes 64 × 64 elements: in each step it draws 16 numbers for each of its 64 rows (four per
+// thread) and multiplies them with 16 columns of the factor L. Steps above L's diagonal are
+// skipped. Each thread computes 4 × 4 elements. Limited by FLOP, about rows·cols², and by random
+// numbers, about rows·cols² / 128, because each column tile repeats them. Shared memory: 8.1 KiB,
+// double 16.3 KiB. A state that has seen no rows gives NaN. Registers: at most 128.
 template <class C, class Put>
 __global__ void __launch_bounds__(noise_threads, 2)
     covariance_noise_kernel(device_matrix<const double> factor, const index_t* count,
@@ -150,7 +153,7 @@ void write_covariance_noise(const operation& call, const device_running_covarian
   covariance_noise_rows<compute_t<T>>(call, state, key, noise.rows(), {}, write_noise<T>{noise});
 }
 
-/// Independent features: deviation_j · n_j.
+/// Noise of independent features: deviation_j · n_j.
 struct variance_epsilon {
   device_vector<const double> deviation;
   const index_t* count;
@@ -201,7 +204,7 @@ struct covariance_noise_on_device : passes_gradient_on_device<covariance_noise_p
 
 }  // namespace cuda
 
-/// Scratch: none.
+/// No scratch.
 template <>
 struct augmentation_on<cuda_context, covariance_noise_policy<device_running_covariance>>
     : cuda::covariance_noise_on_device<device_running_covariance> {};

@@ -1,4 +1,5 @@
-// Element-wise augmentations on a GPU: the one kernel that runs them all, a user's own as well.
+// CUDA implementation of all element-wise augmentations, built-in or user-defined, by
+// for_each_quad.
 #pragma once
 
 #include <type_traits>
@@ -11,7 +12,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-/// act(lane, draw) for the four columns of a quad.
+/// Calls act(lane, draw) for the four columns of a quad.
 template <class Draw, class Act>
 __device__ void draw_quad(const random_key& key, const quad& q, const Act& act) {
   if constexpr (std::is_same_v<Draw, no_draw>) {
@@ -62,7 +63,7 @@ struct elementwise_backward {
 
 }  // namespace cuda
 
-/// P is copied to the GPU: it holds numbers, not pointers into host memory.
+/// P is copied to the GPU, so it must hold values and no pointers to host memory.
 template <elementwise_augmentation P>
 struct augmentation_on<cuda_context, P> : augmentation_traits<P> {
   static_assert(std::is_trivially_copyable_v<P>);

@@ -11,7 +11,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-/// The last (word, column) that is kept.
+/// The last kept (word, column).
 struct keep_threshold {
   std::uint32_t word;
   index_t column;
@@ -23,9 +23,11 @@ struct keep_threshold {
 
 inline constexpr int select_threads = 128;
 
-// A block a row: the keep_count-th smallest word, eight bits at a time. Words are drawn again in
-// every round, so that a row may have any length. Counts are sums of integers, which no order
-// changes. Registers: at most 64.
+// thresholds[row] = the keep_count-th smallest (word, column) of each row, by radix selection,
+// eight bits per round. One block per row. Limited by random number generation (Philox): four
+// rounds draw all cols words again, so that nothing is stored and a row may have any length; beside
+// this, one shared-memory atomic per matching word. Counts are integers, so the order of the
+// atomics does not matter. Shared memory: 1 KiB. Registers: at most 64.
 template <int Threads>
 __global__ void __launch_bounds__(Threads)
     keep_thresholds_kernel(index_t keep_count, random_key key, index_t rows, index_t cols,
@@ -42,14 +44,14 @@ __global__ void __launch_bounds__(Threads)
     __syncthreads();
     if (threadIdx.x == 0) {
       shared.prefix = 0;
-      shared.wanted = keep_count;  // of the words that begin with the prefix, how many are kept
+      shared.wanted = keep_count;  // number of kept words among those that begin with the prefix
       shared.equal = 0;
     }
     for (int shift = 24; shift >= 0; shift -= 8) {
       for (unsigned digit = threadIdx.x; digit < 256; digit += Threads) shared.count[digit] = 0;
       __syncthreads();
       const std::uint32_t prefix = shared.prefix;
-      // The bits above this digit's; none at first.
+      // The bits above this digit; none in the first round.
       const std::uint32_t above = shift == 24 ? 0U : ~0U << (shift + 8);
       for (index_t first = 4 * static_cast<index_t>(threadIdx.x); first < cols;
            first += 4 * Threads) {

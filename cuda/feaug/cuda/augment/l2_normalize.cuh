@@ -1,4 +1,4 @@
-// How a GPU carries out l2_normalize.
+// CUDA implementation of l2_normalize: divides every row by its L2 norm, forward and backward.
 #pragma once
 
 #include "feaug/augment/l2_normalize.hpp"
@@ -40,7 +40,7 @@ struct scale_rows {
 /// Scratch: 8 bytes a row.
 template <>
 struct detail::l2_normalize_on<cuda_context> {
-  /// The CPU's results, to the last bit.
+  /// Bitwise equal to the CPU's results.
   template <element T>
   static void forward(cuda_context& ctx, const device_matrix<const T>& x,
                       const device_matrix<T>& out, const l2_normalize_options& options) {

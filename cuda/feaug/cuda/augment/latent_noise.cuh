@@ -1,4 +1,4 @@
-// latent_noise on a GPU; see feaug/augment/latent_noise.hpp for what it computes.
+// CUDA implementation of latent_noise: samples a learned Gaussian, mean + exp(½·log_variance)·ε.
 #pragma once
 
 #include "feaug/augment/latent_noise.hpp"
@@ -34,8 +34,8 @@ struct latent_forward {
   }
 };
 
-/// The rows that are not selected get a gradient of 0 by log_variance and none by x, and do not
-/// read grad_out.
+/// For rows that are not selected, the gradient with respect to log_variance is 0, that with
+/// respect to x is not written, and grad_out is not read.
 template <class Source, element T>
 struct latent_backward {
   Source source;
@@ -70,7 +70,7 @@ struct latent_backward {
 
 }  // namespace cuda
 
-/// Scratch: none.
+/// No scratch.
 template <element U>
 struct augmentation_on<cuda_context, latent_noise_policy<U, memory_space::device>>
     : augmentation_traits<latent_noise_policy<U, memory_space::device>> {
@@ -108,7 +108,7 @@ struct augmentation_on<cuda_context, latent_noise_policy<U, memory_space::device
     cuda::on_device(name, "epsilon", policy.epsilon);
   }
 
-  /// run(where ε comes from)
+  /// Calls run(source) with the source of ε.
   template <class Run>
   static void with_source(const policy_type& policy, const random_key& key, const Run& run) {
     if (policy.epsilon.data == nullptr) {

@@ -1,4 +1,4 @@
-// Masks on a GPU; see feaug/augment/mask.hpp for what they compute.
+// CUDA implementation of the masks: set random or given features to zero.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-// A rule says what a mask keeps of a quad: keep(q, values), each 0 or 1.
+// A rule gives a quad's mask: keep(q, values) sets each value to 0 or 1.
 
 struct bernoulli_rule {
   random_key key;
@@ -96,7 +96,9 @@ given_rule<T> rule_of(operation& /*call*/, const drawn_mask_policy<T, memory_spa
   return {.given = policy.keep};
 }
 
-// A warp a row. Registers: at most 64.
+// factors[i] = cols / max(number of kept features, 1). One warp per row. Limited by drawing the
+// random mask, or, with a given mask, by memory bandwidth; writes one element a row. Registers: at
+// most 64.
 template <class Rule, class C>
 __global__ void __launch_bounds__(256)
     rescale_factors_kernel(Rule rule, index_t rows, index_t cols, C* factors) {
@@ -116,7 +118,7 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-/// What kept features are multiplied by, a row each; null: by 1.
+/// Factors of the kept features, one per row; null: 1.
 template <class Rule, class C>
 C* rescale_factors(operation& call, rescale how, const Rule& rule, index_t rows, index_t cols) {
   if (how == rescale::none) return nullptr;
@@ -127,7 +129,8 @@ C* rescale_factors(operation& call, rescale how, const Rule& rule, index_t rows,
   return factors;
 }
 
-/// to = from ⊙ keep · factor, to a matrix or to where an operand wants its gradient.
+/// to = from ⊙ keep · factor, into a matrix, or into an operand's gradient (overwritten or
+/// accumulated).
 template <class Rule, element T, class Destination>
 struct apply_mask {
   Rule rule;
@@ -165,7 +168,7 @@ struct write_keep {
   }
 };
 
-/// What all masks do.
+/// Forward and backward pass of all masks. The gradient is masked with the same mask.
 template <class P>
 struct mask_on_device : augmentation_traits<P> {
   using augmentation_traits<P>::name;

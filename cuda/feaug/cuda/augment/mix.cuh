@@ -1,4 +1,5 @@
-// interpolate and extrapolate on a GPU; see feaug/augment/mix.hpp for what they compute.
+// CUDA implementation of interpolate and extrapolate: w·x + (1 − w)·partner, with a weight and a
+// partner for every row.
 #pragma once
 
 #include "feaug/augment/extrapolate.hpp"
@@ -22,6 +23,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
+// One thread per row. Limited by drawing the random weight; writes one element a row.
 template <class Mix, class C>
 __global__ void __launch_bounds__(256)
     draw_weights_kernel(Mix mix, random_key key, device_vector<C> weights) {
@@ -32,7 +34,7 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-/// The weights of x in every row.
+/// Draws the weight of x in every row.
 template <class Mix, class C>
 void draw_weights(const operation& call, const Mix& mix, const random_key& key,
                   const device_vector<C>& weights) {
@@ -40,7 +42,8 @@ void draw_weights(const operation& call, const Mix& mix, const random_key& key,
               weights);
 }
 
-/// out_i = w·x_i + (1 − w)·partner_i; `permutation` says which row that is, null: row i.
+/// out_i = w·x_i + (1 − w)·partner_i. Row i's partner is row permutation[i], or row i if
+/// `permutation` is null.
 template <element T>
 struct mix_rows {
   using C = compute_t<T>;
@@ -62,13 +65,14 @@ struct mix_rows {
   }
 };
 
-/// A row of x was mixed into its own output and into that of the one row whose partner it is. A row
-/// that is not selected does not read its gradient: it may hold anything.
+/// The gradient with respect to x if the partners are rows of x. A row of x contributes to its own
+/// output and to that of the row whose partner it is, and gets a gradient from both. The gradient
+/// of an output row that is not selected is not read, since it may hold anything.
 template <element T>
 struct permuted_mix_gradient {
   using C = compute_t<T>;
   operand<T, 2, memory_space::device> x;
-  const index_t* partner_of;
+  const index_t* partner_of;  ///< partner_of[j] is the row whose partner is row j
   device_vector<const C> weights;
   row_selection selection;
   device_matrix<const T> grad_out;
@@ -87,8 +91,8 @@ struct permuted_mix_gradient {
   }
 };
 
-/// w·g to x, (1 − w)·g to the partner; the rows that are not selected get a partner's gradient of
-/// zero and none by x.
+/// w·g for x, (1 − w)·g for the partner. For a row that is not selected, the partner's gradient is
+/// 0 and that of x is not written.
 template <element T, element U>
 struct partnered_mix_gradient {
   using C = compute_t<T>;
@@ -114,7 +118,7 @@ struct partnered_mix_gradient {
   }
 };
 
-/// The partner is a permutation of the batch.
+/// Partners by a permutation of the batch.
 template <class Mix>
 struct permuted_mix_on_device : augmentation_traits<Mix> {
   using augmentation_traits<Mix>::name;
@@ -161,7 +165,7 @@ struct augmentation_on<cuda_context, interpolate> : cuda::permuted_mix_on_device
 template <>
 struct augmentation_on<cuda_context, extrapolate> : cuda::permuted_mix_on_device<extrapolate> {};
 
-/// The partner is the caller's.
+/// Partners given by the caller.
 template <linear_mix Mix, element U>
 struct augmentation_on<cuda_context, partnered<Mix, U, memory_space::device>>
     : augmentation_traits<partnered<Mix, U, memory_space::device>> {

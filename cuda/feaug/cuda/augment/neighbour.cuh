@@ -1,4 +1,5 @@
-// Neighbours as augmented features, on a GPU; see feaug/augment/neighbour.hpp and its kin.
+// CUDA implementation of the neighbour augmentations: neighbours in a support queue as the
+// augmented feature.
 #pragma once
 
 #include <algorithm>
@@ -33,7 +34,7 @@ namespace cuda {
 using feaug::detail::neighbour_plan;
 using device_neighbour_binding = basic_neighbour_binding<memory_space::device>;
 
-/// The slots found for a batch, N × k, and the rows behind some of them.
+/// The slots found for a batch, N × k, and the storage that they index.
 template <element T>
 struct found_neighbours {
   device_matrix<const T> storage;
@@ -41,7 +42,7 @@ struct found_neighbours {
   index_t k;
 };
 
-/// Rows of the found slots from number `first` on; zero where there is none.
+/// Copies the rows of the found slots, from number `first` on; zero if the slot is −1.
 template <element T>
 struct gather_found {
   found_neighbours<T> found;
@@ -56,7 +57,8 @@ struct gather_found {
   }
 };
 
-// A thread a slot.
+// Sets a found slot to −1 unless its nearest queries include the row that found it. One thread per
+// slot. Limited by memory bandwidth: reads up to queries.cols() indices.
 template <class Slot>
 __global__ void __launch_bounds__(256)
     strike_one_sided_kernel(Slot* slots, index_t k, index_t first, index_t count,
@@ -70,8 +72,8 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-/// Strikes out (−1) the found slots whose nearest `plan.mutual` queries do not include the row that
-/// found them. Scratch: 48 MiB at most, or a row and `plan.mutual` slots.
+/// Sets the found slots to −1 whose nearest `plan.mutual` queries do not include the row that found
+/// them. Scratch: at most 48 MiB, or one row and `plan.mutual` slots if these are larger.
 template <element T>
 void keep_mutual(cuda_context& ctx, operation& call, const neighbour_plan& plan,
                  const found_neighbours<T>& found, const device_matrix<const T>& x) {
@@ -94,7 +96,9 @@ void keep_mutual(cuda_context& ctx, operation& call, const neighbour_plan& plan,
   }
 }
 
-// A thread a row. `choice` is null where the draw comes from the key.
+// Compacts each row's slots, chooses one by draw if the plan says so, and writes the selected rows'
+// slots to the binding. One thread per row; `choice` is null if the draw comes from the key.
+// Limited by memory bandwidth: reads and writes k slots a row.
 template <class Plan>
 __global__ void __launch_bounds__(256)
     settle_neighbours_kernel(Plan plan, random_key key, device_vector<const float> choice,
@@ -114,7 +118,9 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-// A thread a slot: the norm is summed in index order, as everywhere.
+// inverse[p] = 1 / max(‖found row‖, 1e-12). One thread per slot; the norm is summed in index order,
+// as everywhere. Limited by that chain of dependent additions, and by uncoalesced reads of cols
+// elements.
 template <element T>
 __global__ void __launch_bounds__(256)
     found_norms_kernel(found_neighbours<T> found, index_t count, double* inverse) {
@@ -127,7 +133,10 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-// A warp a row. A lane reads back only what it wrote itself. Registers: at most 80.
+// made_i = the unit mean of row i's neighbours. One warp per row; a lane reads back only what it
+// wrote. Limited by memory bandwidth: reads count · cols elements, writes 8·cols bytes, twice if
+// count > 1. Trimming repeats the reads count times, with count² comparisons per element.
+// Registers: at most 80.
 template <element T>
 __global__ void __launch_bounds__(256, 3)
     make_rows_kernel(neighbour_plan plan, found_neighbours<T> found, const double* found_inverse,
@@ -160,15 +169,15 @@ __global__ void __launch_bounds__(256, 3)
     }
     if (count == 1) continue;
     square_sum = warp_sum(square_sum);
-    // Rows are unit: their mean's squares neither overflow nor vanish.
+    // The rows are unit, so the squares of their mean neither overflow nor underflow.
     const double scale = inverse_norm(std::sqrt(square_sum), default_norm_eps);
     for (index_t j = lane; j < cols; j += warp_lanes) row[j] *= scale;
   }
 }
 
-/// made_i = the unit row made of the neighbours of row i, for selected rows; unit(x_i), or NaN,
-/// where there are none. Writes down the slots if `binding` asks for them. Scratch: 16·k + 8 bytes
-/// a row, that of nearest, and of mutual neighbours.
+/// made_i = the unit row made of the neighbours of row i, for selected rows; unit(x_i) or NaN if it
+/// has no neighbour. Writes the slots to `binding` if wanted. Scratch: 16·k + 8 bytes a row, that
+/// of nearest, and that of keep_mutual.
 template <element T>
 void make_neighbour_rows(cuda_context& ctx, std::string_view op, const neighbour_plan& plan,
                          const device_support_queue<T>& queue,
@@ -194,14 +203,14 @@ void make_neighbour_rows(cuda_context& ctx, std::string_view op, const neighbour
               choice.value_or(device_vector<const float>{}), rows, selection, found.slots, binding);
   call.launch(found_norms_kernel<T>, grid_size(pairs, 256), 256, 0, found, pairs, found_inverse);
   row_norms(call, x, norm_output::inverse, default_norm_eps, x_inverse);
-  const double without =  // what unit(x) is multiplied by where it stands in for a neighbour
+  const double without =  // factor of unit(x) if it replaces a neighbour
       plan.fallback == neighbour_fallback::query ? 1.0 : std::numeric_limits<double>::quiet_NaN();
   const dim3 block(warp_lanes, 8);
   call.launch(make_rows_kernel<T>, grid_size(rows, block.y), block, 0, plan, found, found_inverse,
               x, x_inverse, without, selection, made);
 }
 
-/// out_i = factor[i] · rows_i (1 · rows_i without factors), rounded once.
+/// out_i = factor[i] · rows_i, rounded once; null factors are 1.
 template <element T>
 struct store_made_rows {
   device_matrix<const double> rows;
@@ -221,8 +230,8 @@ struct store_made_rows {
 
 }  // namespace cuda
 
-/// As on the CPU; where that refuses a row without a neighbour, the row is NaN. Scratch: 16·k + 16
-/// bytes a row and 8 bytes an element, that of nearest, and for mutual neighbours 48 MiB besides.
+/// As on the CPU, but a row without a neighbour is NaN where the CPU throws. Scratch: 16·k + 16
+/// bytes a row, 8 bytes an element, and that of nearest; 48 MiB more for mutual neighbours.
 template <element U, neighbour_kind How>
 struct augmentation_on<cuda_context, neighbour_policy<U, memory_space::device, How>>
     : augmentation_traits<neighbour_policy<U, memory_space::device, How>> {
@@ -242,8 +251,8 @@ struct augmentation_on<cuda_context, neighbour_policy<U, memory_space::device, H
                         cuda::store_made_rows<T>{made, nullptr, out});
   }
 
-  /// Straight-through hands g to every row, to one that fell back to itself as well: no search is
-  /// needed to go back.
+  /// The straight-through gradient is g for every row, also for one that fell back to itself, so
+  /// the backward pass needs no search.
   template <element T>
   static void backward(cuda_context& ctx, const policy_type& policy,
                        const operand<T, 2, memory_space::device>& x, const random_key& /*key*/,

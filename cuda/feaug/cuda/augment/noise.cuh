@@ -1,4 +1,4 @@
-// Noise on a GPU; see feaug/augment/noise.hpp for what it computes.
+// CUDA implementation of gaussian_noise and uniform_noise: x + σ·ε.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-// A source says the ε of a quad: epsilon(q, values).
+// A source gives a quad's ε: epsilon(q, values).
 
 template <class Draw>
 struct drawn_epsilon {
@@ -36,7 +36,7 @@ struct drawn_epsilon {
     feaug::detail::draw_four<Draw>(key.resolved(), q.row, static_cast<std::uint32_t>(q.first / 4),
                                    drawn);
     for (int lane = 0; lane < 4; ++lane) {
-      // 2u − 1 is exact: u has 24 bits.
+      // 2u − 1 is exact, because u has 24 bits.
       values[lane] = static_cast<C>(std::is_same_v<Draw, uniform_draw> ? 2.0F * drawn[lane] - 1.0F
                                                                        : drawn[lane]);
     }
@@ -89,7 +89,7 @@ struct add_noise {
   }
 };
 
-/// The gradient is factor · g; with factor 0, g is not read.
+/// The gradient is factor · g. With factor 0, g is not read.
 template <element T>
 struct pass_gradient {
   operand<T, 2, memory_space::device> x;
@@ -115,7 +115,7 @@ struct write_epsilon {
   }
 };
 
-/// The gradient is g, whatever was added.
+/// Backward pass of additive noise: the gradient is g.
 template <class P>
 struct passes_gradient_on_device : augmentation_traits<P> {
   using augmentation_traits<P>::name;
@@ -130,7 +130,7 @@ struct passes_gradient_on_device : augmentation_traits<P> {
   }
 };
 
-/// What all noises do.
+/// Forward pass of all noises.
 template <class P>
 struct noise_on_device : passes_gradient_on_device<P> {
   using augmentation_traits<P>::name;

@@ -1,4 +1,5 @@
-// pNNCLR's pseudo-neighbour on a GPU; see feaug/augment/pseudo_neighbour.hpp for what it computes.
+// CUDA implementation of pseudo_neighbour: a point between a feature and its neighbour, with noise
+// (pNNCLR).
 #pragma once
 
 #include <string_view>
@@ -23,7 +24,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-/// made_i, the neighbour's row, becomes w·unit(x_i) + (1 − w)·made_i + σ·ε_i. `Source` says ε.
+/// made_i, the neighbour's row, becomes w·unit(x_i) + (1 − w)·made_i + σ·ε_i. `Source` gives ε.
 template <class Source, element T>
 struct blend_neighbours {
   Source source;
@@ -50,16 +51,17 @@ struct blend_neighbours {
   }
 };
 
-/// How the gradient by the pseudo-neighbours goes back.
+/// The gradient with respect to the blended rows, from that with respect to the outputs.
 template <element T>
 struct pseudo_gradient {
   device_matrix<const T> grad_out;
-  device_matrix<const double> made;  ///< what was normalised; none: nothing was
-  const double* made_inverse;
+  device_matrix<const double> made;  ///< the rows before normalisation; empty: not normalised
+  const double* made_inverse;        ///< 1 / max(‖made_i‖, eps)
   double weight;
-  double through;  ///< the share of g that goes straight to x
+  double through;  ///< share of g that goes straight to x (straight-through)
 
-  /// The gradient by made_i from that by unit(made_i), with along = unit(made_i)·g.
+  /// The gradient with respect to made_i from that with respect to unit(made_i); along =
+  /// unit(made_i)·g.
   [[nodiscard]] __device__ double at(index_t i, index_t j, double along) const {
     const double g = static_cast<double>(load(grad_out(i, j)));
     if (made.data == nullptr) return g;
@@ -69,8 +71,10 @@ struct pseudo_gradient {
   }
 };
 
-// A warp a row. x's destination may be grad_out: a lane writes only what it alone reads, after all
-// lanes have read the row. Registers: at most 80.
+// The gradient with respect to x. One warp per row. Limited by memory bandwidth: reads grad_out
+// and, with normalisation, made three times, x twice, and writes cols elements a row. x's gradient
+// may be the memory of grad_out: a lane writes only elements that it alone reads, after all lanes
+// have read the row. Registers: at most 80.
 template <element T>
 __global__ void __launch_bounds__(256, 3)
     pseudo_backward_kernel(operand<T, 2, memory_space::device> x, const double* x_inverse,
@@ -105,8 +109,8 @@ __global__ void __launch_bounds__(256, 3)
 
 }  // namespace cuda
 
-/// As on the CPU; where that refuses a row without a neighbour, the row is NaN. Scratch: `of`'s and
-/// 16 bytes a row; of the backward pass without normalize, 8 bytes a row.
+/// As on the CPU, but a row without a neighbour is NaN where the CPU throws. Scratch: that of `of`
+/// and 16 bytes a row; backward without normalize, only 8 bytes a row.
 template <element U, class Of>
 struct augmentation_on<cuda_context,
                        neighbour_policy<U, memory_space::device, pseudo_neighbour_of<Of>>>
@@ -160,7 +164,7 @@ struct augmentation_on<cuda_context,
     return inverse;
   }
 
-  /// The selected rows before they are normalised; others are zero.
+  /// The selected rows before normalisation; the other rows are zero.
   template <element T>
   static device_matrix<double> make(cuda_context& ctx, cuda::operation& call,
                                     const policy_type& policy, const device_matrix<const T>& x,

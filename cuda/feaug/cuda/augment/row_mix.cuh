@@ -1,5 +1,9 @@
-// slerp, exchange_moments and any other row_mix on a GPU; see feaug/augment/row_mix.hpp for
-// what they compute.
+// CUDA implementation of slerp, exchange_moments and every other row_mix: two-row mixes whose
+// coefficients depend on row sums.
+//
+// Each direction takes two steps. plan_rows_kernel reduces every row and its partner to a few
+// coefficients, the row's plan (one warp per row). for_each_quad then computes the output or the
+// gradients element by element from the plans.
 #pragma once
 
 #include <type_traits>
@@ -26,10 +30,12 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-/// Adds up over the columns of a row with a warp. Every lane has the sums.
+/// The sums and maxima that a plan is computed from, over the columns of a row, by one warp. Every
+/// lane gets the result.
 struct warp_reduce {
   int lane;
 
+  /// Σ_j term(j) for each of Count terms.
   template <int Count, class Term>
   __device__ feaug::detail::sum_array<Count> sums(index_t cols, const Term& term) const {
     feaug::detail::sum_array<Count> sums = {};
@@ -41,6 +47,7 @@ struct warp_reduce {
     return sums;
   }
 
+  /// The largest term(j), at least 0; NaN is ignored.
   template <class Term>
   __device__ double largest(index_t cols, const Term& term) const {
     double largest = 0;
@@ -52,13 +59,14 @@ struct warp_reduce {
   }
 };
 
-/// Rows, their partners and weights. `permutation` says which row is the partner, null: row i.
+/// The rows, their partners and their weights. Row i's partner is row permutation[i], or row i if
+/// `permutation` is null.
 template <element T>
 struct partnered_rows {
   device_matrix<const T> x;
   device_matrix<const T> partner;
   const index_t* permutation;
-  device_vector<const compute_t<T>> weights;  ///< empty: the mix has none
+  device_vector<const compute_t<T>> weights;  ///< empty: the mix has no weights
 
   [[nodiscard]] __device__ const T* partner_row(index_t i) const {
     return partner.row(permutation == nullptr ? i : permutation[i]);
@@ -68,7 +76,7 @@ struct partnered_rows {
   }
 };
 
-/// The plan of a row, by one warp.
+/// Computes the output plan of row i with one warp; lane 0 writes it.
 template <class Mix, element T>
 struct plan_for_output {
   Mix mix;
@@ -81,6 +89,7 @@ struct plan_for_output {
     if (reduce.lane == 0) plans[i] = plan;
   }
 };
+/// Computes the gradient plan of row i with one warp; lane 0 writes it.
 template <class Mix, element T>
 struct plan_for_gradients {
   Mix mix;
@@ -96,7 +105,9 @@ struct plan_for_gradients {
   }
 };
 
-// A warp a row.
+// plan(reduce, i) for every selected row. One warp per row. Limited by memory bandwidth: each pass
+// of the plan's sums over a row reads its elements, its partner's and, for gradients, grad_out's,
+// and writes one plan. At most 128 registers a thread (two blocks of 256 per multiprocessor).
 template <class Plan>
 __global__ void __launch_bounds__(256, 2)
     plan_rows_kernel(index_t rows, row_selection selection, Plan plan) {
@@ -124,6 +135,7 @@ __device__ void load_doubles(const T* row, const quad& q, double (&values)[4]) {
   for (int lane = 0; lane < 4; ++lane) values[lane] = static_cast<double>(loaded[lane]);
 }
 
+/// The output of a quad from the row's plan.
 template <element T>
 struct row_mix_output {
   partnered_rows<T> rows;
@@ -144,13 +156,14 @@ struct row_mix_output {
   }
 };
 
-/// A row of x was mixed into its own output and into that of the one row whose partner it is. A row
-/// that is not selected does not read its gradient: it may hold anything.
+/// The gradient with respect to x if the partners are rows of x. A row of x contributes to its own
+/// output and to that of the row whose partner it is, and gets a gradient from both. The gradient
+/// of an output row that is not selected is not read, since it may hold anything.
 template <element T>
 struct permuted_row_mix_gradient {
   operand<T, 2, memory_space::device> x;
   const index_t* permutation;
-  const index_t* partner_of;
+  const index_t* partner_of;  ///< the inverse of `permutation`
   const gradient_plan* plans;
   row_selection selection;
   device_matrix<const T> grad_out;
@@ -184,7 +197,8 @@ struct permuted_row_mix_gradient {
   }
 };
 
-/// The rows that are not selected get a partner's gradient of zero and none by x.
+/// The gradients with respect to x and to partners that the caller gave. For a row that is not
+/// selected, the partner's gradient is 0 and that of x is not written.
 template <element T>
 struct partnered_row_mix_gradient {
   operand<T, 2, memory_space::device> x;
@@ -217,7 +231,7 @@ struct partnered_row_mix_gradient {
   }
 };
 
-/// The weights of x in every row, none if the mix has none.
+/// One weight of x per row, drawn; empty if the mix has no weights.
 template <element T, class Mix>
 device_vector<const compute_t<T>> weights_of(operation& call, const Mix& mix, const random_key& key,
                                              index_t rows) {
@@ -232,8 +246,8 @@ device_vector<const compute_t<T>> weights_of(operation& call, const Mix& mix, co
 
 }  // namespace cuda
 
-/// The partner is a permutation of the batch. Mix is copied to the GPU: it holds numbers, not
-/// pointers into host memory.
+/// Partners by a permutation of the batch. Mix is copied to the GPU, so it must hold values and no
+/// pointers to host memory.
 template <row_mix Mix>
 struct augmentation_on<cuda_context, Mix> : augmentation_traits<Mix> {
   static_assert(std::is_trivially_copyable_v<Mix>);
@@ -275,7 +289,7 @@ struct augmentation_on<cuda_context, Mix> : augmentation_traits<Mix> {
   }
 };
 
-/// The partner is the caller's.
+/// Partners given by the caller.
 template <row_mix Mix, element U>
 struct augmentation_on<cuda_context, partnered<Mix, U, memory_space::device>>
     : augmentation_traits<partnered<Mix, U, memory_space::device>> {

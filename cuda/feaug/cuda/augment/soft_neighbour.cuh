@@ -1,4 +1,5 @@
-// The soft-max mean of nearest neighbours on a GPU; see feaug/augment/soft_neighbour.hpp.
+// CUDA implementation of soft_neighbour: the softmax-weighted mean of the k nearest rows of a
+// support as the augmented feature.
 #pragma once
 
 #include <cmath>
@@ -19,7 +20,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-/// The soft-max over what was found for query i.
+/// The softmax over the neighbours of query i.
 template <element T>
 __device__ neighbour_soft_max soft_max_of(const compared_neighbours<T>& found, index_t i,
                                           double temperature) {
@@ -30,7 +31,8 @@ __device__ neighbour_soft_max soft_max_of(const compared_neighbours<T>& found, i
   return soft_max;
 }
 
-// A thread a query: every neighbour's factor takes in its weight. Registers: at most 96.
+// Multiplies every neighbour's factor by its softmax weight. One thread per query. Limited by about
+// 2·k exponentials in double. Registers: at most 96.
 template <element T>
 __global__ void __launch_bounds__(256, 2)
     soft_neighbour_weights_kernel(compared_neighbours<T> found, double temperature) {
@@ -44,8 +46,9 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
-// A warp a neighbour: the gradient by its weight, g · unit(v); where a query has none, its first
-// place takes g · unit(x). Registers: at most 96.
+// products[i·k + rank] = g_i · unit(neighbour), the gradient with respect to the neighbour's
+// weight. For a query without neighbours, the first product is g_i · unit(x_i). One warp per query
+// and rank. Limited by memory bandwidth: reads 2·cols elements. Registers: at most 96.
 template <element T>
 __global__ void __launch_bounds__(256, 2)
     soft_neighbour_products_kernel(compared_neighbours<T> found, device_matrix<const T> grad_out,
@@ -69,8 +72,9 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
-// A thread a query: every neighbour's factor takes in the gradient by its similarity. Registers: at
-// most 96.
+// Multiplies every neighbour's factor by the gradient with respect to its similarity, and computes
+// along[i]. One thread per query. Limited by about 3·k exponentials in double. Registers: at most
+// 96.
 template <element T>
 __global__ void __launch_bounds__(256, 2)
     soft_neighbour_slopes_kernel(compared_neighbours<T> found, double temperature,
@@ -99,7 +103,7 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
-/// out = Σ factor · row; unit(x), or NaN, where nothing was found. Tells the slots of the selected
+/// out = Σ factor · row; unit(x) or NaN if no neighbour was found. Writes the slots of the selected
 /// rows.
 template <element T>
 struct soft_neighbour_output {

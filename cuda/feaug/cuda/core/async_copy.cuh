@@ -1,4 +1,4 @@
-// Copies from global to shared memory that run while the block computes (cp.async, sm_80 and up).
+// Asynchronous copies from global to shared memory (cp.async, sm_80 and up).
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-/// Begins to copy 16 bytes; `is_there` false: zeros, and `from` is not read. Both pointers are
-/// multiples of 16 bytes.
+/// Starts an asynchronous copy of 16 bytes. If `is_there` is false, it writes zeros and does not
+/// read `from`. Both pointers are multiples of 16 bytes.
 __device__ inline void begin_copy_16(void* to, const void* from, bool is_there) {
 #if defined(__CUDACC__)
   const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(to));
@@ -22,7 +22,7 @@ __device__ inline void begin_copy_16(void* to, const void* from, bool is_there) 
 #endif
 }
 
-/// The copies that this thread has begun since the last call are one group.
+/// Closes a group: it holds the copies that this thread has started since the last call.
 __device__ inline void close_copy_group() {
 #if defined(__CUDACC__)
   FEAUG_PTX_SM80("cp.async.commit_group;" ::: "memory");
@@ -31,8 +31,8 @@ __device__ inline void close_copy_group() {
 #endif
 }
 
-/// Waits for all of this thread's groups but the `Pending` latest. What other threads copied is
-/// there after the block's next barrier.
+/// Waits for all of this thread's groups except the `Pending` latest. Copies by other threads are
+/// visible after the block's next barrier.
 template <int Pending>
 __device__ void wait_for_copy_groups() {
 #if defined(__CUDACC__)

@@ -1,4 +1,4 @@
-// Sums over a batch's rows, a feature a sum.
+// Column sums over the rows of a batch, and column moments.
 #pragma once
 
 #include "feaug/core/columns.hpp"
@@ -15,9 +15,11 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 template <element T>
 using device_columns = scaled_columns<T, memory_space::device>;
 
-inline constexpr int column_sum_rows = 16;  ///< rows that a block reads at once
+inline constexpr int column_sum_rows = 16;  ///< rows that a block reads at a time
 
-// A block takes 32 columns, so that a warp reads neighbours. Registers: at most 64.
+// term.put(j, Σ_i term(i, j)). A block sums 32 columns, so that the lanes of a warp read adjacent
+// elements; each of its 16 warps sums every 16th row. Limited by memory bandwidth: reads every
+// element of the term once. Shared memory: 4 KiB. Registers: at most 64.
 template <class Term>
 __global__ void __launch_bounds__(warp_lanes* column_sum_rows, 2)
     sum_columns_kernel(index_t rows, index_t cols, Term term) {
@@ -41,11 +43,11 @@ __global__ void __launch_bounds__(warp_lanes* column_sum_rows, 2)
       for (const auto& row : shared.sum) total += row[lane];
       term.put(j, total);
     }
-    __syncthreads();  // before the next columns' sums take the places
+    __syncthreads();  // the next columns overwrite the sums
   }
 }
 
-/// term.put(j, Σ_i term(i, j)) for every column, in a fixed order.
+/// Calls term.put(j, Σ_i term(i, j)) for every column. The order of addition is fixed.
 template <class Term>
 void sum_columns(const operation& call, index_t rows, index_t cols, const Term& term) {
   if (cols == 0) return;
@@ -53,7 +55,8 @@ void sum_columns(const operation& call, index_t rows, index_t cols, const Term& 
               dim3(warp_lanes, column_sum_rows), 0, rows, cols, term);
 }
 
-/// Every column's mean, and Σ (x − mean)² over the rows.
+/// Mean of every column, and Σ (x − mean)² over its rows. Three passes over x: the second corrects
+/// the rounding of the mean.
 template <element T>
 void column_moments(const operation& call, const row_elements<T, memory_space::device>& of,
                     double* mean, double* squares) {

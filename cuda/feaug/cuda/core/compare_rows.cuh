@@ -1,4 +1,4 @@
-// Norms and cosine of two rows, by a warp.
+// Norms and cosine of two rows, computed by one warp.
 #pragma once
 
 #include "feaug/core/element.hpp"
@@ -10,20 +10,20 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-/// Two rows, compared by the lanes of a warp.
+/// Two rows with their norms and cosine; every lane of the warp has the same values.
 template <element T>
 struct compared_rows {
   const T* rows[2];
   double factor[2];  ///< 1 / max(norm, eps)
   double cosine;
 
-  /// Element j of a row, normalised.
+  /// Element j of the normalised row.
   [[nodiscard]] __device__ double unit(int side, index_t j) const {
     return static_cast<double>(load(rows[side][j])) * factor[side];
   }
 };
 
-/// Norms and cosine from one reading of the rows.
+/// Norms and cosine, from one reading of the rows unless a square overflows.
 template <element T>
 __device__ compared_rows<T> compare_rows(const T* first, const T* second, index_t cols, int lane) {
   compared_rows<T> pair = {.rows = {first, second}, .factor = {}, .cosine = 0};
@@ -42,7 +42,7 @@ __device__ compared_rows<T> compare_rows(const T* first, const T* second, index_
     pair.factor[side] =
         inverse_norm(row_norm_of(squares[side], pair.rows[side], cols), default_norm_eps);
   }
-  // Only rows of doubles above 1e154, or not finite, have squares that are not.
+  // Squares are not finite only for doubles above 1e154 or rows that are not finite.
   if (feaug::detail::is_finite(squares[0]) && feaug::detail::is_finite(squares[1])) {
     pair.cosine = warp_sum(product) * pair.factor[0] * pair.factor[1];
   } else {

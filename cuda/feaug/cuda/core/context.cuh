@@ -1,4 +1,4 @@
-// Where and with what an operator runs on a GPU.
+// Execution context of the CUDA operators.
 #pragma once
 
 #include "feaug/core/tensor_view.hpp"
@@ -15,28 +15,30 @@ class operation;
 
 /// A stream and reusable scratch memory. `feaug::cuda_context ctx{.stream = stream};`
 ///
-/// Every operator puts its work on the stream and returns: nothing synchronises, nothing goes to
-/// another stream. Scratch memory is kept between calls, so that a call of a shape that was run
-/// before allocates nothing and can be captured in a CUDA graph. Results are the same bits on every
-/// run on one GPU. One context serves one host thread and one stream at a time.
+/// Every operator puts its work on the stream and returns. It does not synchronise and uses no
+/// other stream. Scratch memory is kept between calls, so a call with a shape that has run before
+/// allocates nothing and can be captured in a CUDA graph. Results are bitwise reproducible on one
+/// GPU. One context serves one host thread and one stream at a time.
 struct cuda_context {
   static constexpr memory_space space = memory_space::device;
-  /// One call's scratch memory, for augmentations made of others, which run in any context.
+  /// Scratch memory of one call, for augmentations that are composed of others and run in any
+  /// context.
   using operation = cuda::operation;
 
   /// Null: the default stream.
   cudaStream_t stream = nullptr;
-  /// What losses multiply features in. Never lowered unless asked for; doubles stay doubles.
+  /// Precision of the products of features in losses. It is lowered only on request; doubles stay
+  /// doubles.
   product_precision precision = product_precision::fp32;
-  /// Whether to use the kernels that multiply on tensor cores themselves (sm_80 and up): in losses
-  /// at precision bf16 with at most 256 features, and in searches. Off: they have run on the test
-  /// executor alone, on no GPU yet.
+  /// Whether to use feaug's own tensor-core kernels (sm_80 and up): in losses with precision bf16
+  /// and at most 256 features, and in searches. Off by default, because they have run only in the
+  /// CPU emulation of CUDA (tests/simt), not yet on a GPU.
   bool tensor_cores = false;
-  /// Where scratch memory comes from; null: cudaMallocAsync. Must outlive the context.
+  /// Allocator of scratch memory; null: cudaMallocAsync. Must outlive the context.
   device_memory_resource* resource = nullptr;
-  /// Scratch memory, kept between calls. See docs/cuda.md for each operator's need.
+  /// Scratch memory, kept between calls. docs/cuda.md lists each operator's need.
   cuda::device_workspace workspace = {};
-  /// cuBLAS, from the first product on, where it is at hand.
+  /// The cuBLAS handle, created at the first product, if feaug is compiled with cuBLAS.
   cuda::cublas_handle cublas = {};
 };
 

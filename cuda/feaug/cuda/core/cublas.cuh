@@ -1,4 +1,4 @@
-// cuBLAS, where its header is at hand (then link with it, or define FEAUG_NO_CUBLAS).
+// cuBLAS, used if its header is found (then link with it, or define FEAUG_NO_CUBLAS).
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// What float features are multiplied in. Sums are float always; double features stay double.
+/// Precision in which float features are multiplied. Sums are always float; double features stay
+/// double.
 enum class product_precision {
   fp32,  ///< float
   tf32,  ///< operands rounded to 10 bits of mantissa
@@ -30,7 +31,7 @@ enum class product_precision {
 
 namespace cuda {
 
-/// A row-major matrix product; strides are those of rows.
+/// A row-major matrix product C = A·op(B). Strides are distances between rows, in elements.
 template <class C>
 struct product {
   index_t rows = 0;     ///< of A and C
@@ -43,10 +44,10 @@ struct product {
   bool b_transposed = false;
   C* c = nullptr;
   index_t c_stride = 0;
-  bool adds = false;  ///< to what C holds
+  bool adds = false;  ///< C += instead of C =
 };
 
-/// Memory that products may use. cuBLAS would allocate its own while a stream is captured.
+/// Workspace for products. cuBLAS would otherwise allocate its own while a stream is captured.
 struct product_scratch {
   void* memory = nullptr;
   std::size_t bytes = 0;
@@ -54,10 +55,10 @@ struct product_scratch {
 
 #if defined(FEAUG_HAS_CUBLAS)
 
-/// Owns a cuBLAS handle, from the first product on.
+/// Owns a cuBLAS handle, created at the first product.
 class cublas_handle {
  public:
-  /// What NVIDIA recommends for Hopper; 4 MiB would do for others.
+  /// NVIDIA's recommendation for Hopper; 4 MiB suffice for other GPUs.
   static constexpr std::size_t scratch_bytes = std::size_t{32} << 20;
 
   cublas_handle() = default;
@@ -70,14 +71,14 @@ class cublas_handle {
     if (handle_ != nullptr) cublasDestroy(handle_);
   }
 
-  /// Always true: the product is on the stream.
+  /// Enqueues the product on the stream; always true.
   template <class C>
   bool multiply(std::string_view op, cudaStream_t stream, product_precision precision,
                 const product_scratch& scratch, const product<C>& what) {
     constexpr bool is_double = std::is_same_v<C, double>;
     if (handle_ == nullptr) succeed(op, "cublasCreate", cublasCreate(&handle_));
     succeed(op, "cublasSetStream", cublasSetStream(handle_, stream));
-    // (After the stream: setting that goes back to cuBLAS's own memory.)
+    // (cublasSetStream resets the workspace to cuBLAS's own, so the workspace is set after it.)
     succeed(op, "cublasSetWorkspace", cublasSetWorkspace(handle_, scratch.memory, scratch.bytes));
     const C one = 1;
     const C beta = what.adds ? 1 : 0;
@@ -85,7 +86,7 @@ class cublas_handle {
     cublasComputeType_t compute = is_double ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F_PEDANTIC;
     if (!is_double && precision == product_precision::tf32) compute = CUBLAS_COMPUTE_32F_FAST_TF32;
     if (!is_double && precision == product_precision::bf16) compute = CUBLAS_COMPUTE_32F_FAST_16BF;
-    // cuBLAS counts columns first: Cᵀ = op(B)ᵀ·Aᵀ.
+    // cuBLAS is column-major, so it computes Cᵀ = op(B)ᵀ·Aᵀ.
     const auto integer = [](index_t n) { return static_cast<int>(n); };
     succeed(
         op, "cublasGemmEx",
@@ -111,7 +112,7 @@ class cublas_handle {
  public:
   static constexpr std::size_t scratch_bytes = 0;
 
-  /// Always false: there is no cuBLAS.
+  /// Always false: cuBLAS is not available.
   template <class C>
   static bool multiply(std::string_view /*op*/, cudaStream_t /*stream*/,
                        product_precision /*precision*/, const product_scratch& /*scratch*/,

@@ -1,4 +1,4 @@
-// Where a cuda_context's scratch memory comes from.
+// Allocation of a cuda_context's scratch memory.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// The caller's own allocator, a framework's caching allocator for example. Memory is used on
-/// `stream` and in its order; aligned to 256 bytes.
+/// An allocator of the caller's, for example a framework's caching allocator. The memory is used on
+/// `stream`, in stream order. It must be aligned to 256 bytes.
 class device_memory_resource {
  public:
   device_memory_resource() = default;
@@ -20,21 +20,21 @@ class device_memory_resource {
   device_memory_resource& operator=(const device_memory_resource&) = delete;
   virtual ~device_memory_resource() = default;
 
-  /// Throws, or returns null, if there is none.
+  /// Throws, or returns null, if the memory is not available.
   virtual void* allocate(std::size_t bytes, cudaStream_t stream) = 0;
   virtual void deallocate(void* memory, std::size_t bytes, cudaStream_t stream) = 0;
 };
 
 namespace cuda {
 
-/// cudaMallocAsync, or the caller's resource.
+/// Allocates with cudaMallocAsync, or from the caller's resource.
 struct device_memory {
   static constexpr memory_space space = memory_space::device;
   static constexpr std::size_t alignment = 256;
 
   cudaStream_t stream = nullptr;
   device_memory_resource* resource = nullptr;
-  std::string_view op = "scratch memory";  ///< who asks, for errors
+  std::string_view op = "scratch memory";  ///< the operator named in errors
 
   void* allocate(std::size_t bytes) {
     if (is_capturing(op, stream)) {
@@ -73,7 +73,7 @@ struct device_memory {
     if (resource != nullptr) {
       resource->deallocate(memory, bytes, stream);
     } else {
-      // A destructor cannot throw, and memory that cannot be freed has no other remedy.
+      // A destructor cannot throw, and a failed free cannot be repaired.
       static_cast<void>(cudaFreeAsync(memory, stream));
     }
   }

@@ -1,4 +1,4 @@
-// What CUDA refuses becomes an exception with the operator's name and CUDA's own text.
+// Exceptions for failed CUDA calls.
 #pragma once
 
 #include <stdexcept>
@@ -10,8 +10,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Thrown where a CUDA call fails: "OPERATOR: CALL: TEXT (NAME)". An error of earlier work on the
-/// device may surface here as well, as everywhere in CUDA.
+/// Thrown if a CUDA call fails: "OPERATOR: CALL: TEXT (NAME)". As always in CUDA, the error may
+/// come from earlier work on the device.
 struct cuda_error : std::runtime_error {
   cuda_error(std::string_view op, std::string_view call, cudaError_t error)
       : std::runtime_error(std::string(op) + ": " + std::string(call) + ": " +
@@ -22,11 +22,12 @@ struct cuda_error : std::runtime_error {
 
 namespace cuda {
 
+/// Throws cuda_error unless `result` is cudaSuccess.
 inline void succeed(std::string_view op, std::string_view call, cudaError_t result) {
   if (result != cudaSuccess) throw cuda_error(op, call, result);
 }
 
-/// Whether what is given to the stream is recorded for a graph.
+/// True if the stream is being captured for a graph.
 inline bool is_capturing(std::string_view op, cudaStream_t stream) {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   succeed(op, "cudaStreamIsCapturing", cudaStreamIsCapturing(stream, &status));

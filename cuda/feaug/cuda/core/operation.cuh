@@ -1,4 +1,5 @@
-// One operator's call: its name for errors, its scratch memory, its launches.
+// The helper object of every GPU operator call: it allocates scratch memory, launches kernels and
+// reports CUDA errors with the operator's name.
 #pragma once
 
 #include <algorithm>
@@ -15,12 +16,14 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-/// Blocks for `work` items at `a_block` each. Kernels stride over the grid, so that a cap is always
-/// right.
-inline unsigned grid_size(index_t work, index_t a_block, index_t most = 65535) {
-  return static_cast<unsigned>(std::clamp<index_t>((work + a_block - 1) / a_block, 1, most));
+/// Number of CUDA blocks for `items` work items, at most `max_blocks`. Kernels use grid-stride
+/// loops, so results are correct for any number of blocks.
+inline unsigned grid_size(index_t items, index_t items_per_block, index_t max_blocks = 65535) {
+  const index_t blocks = (items + items_per_block - 1) / items_per_block;
+  return static_cast<unsigned>(std::clamp<index_t>(blocks, 1, max_blocks));
 }
 
+/// Created at the start of an operator call. Releases its scratch memory when it is destroyed.
 class operation {
  public:
   operation(cuda_context& ctx, std::string_view op)
@@ -30,14 +33,14 @@ class operation {
   [[nodiscard]] cuda_context& context() const { return ctx_; }
   [[nodiscard]] cudaStream_t stream() const { return ctx_.stream; }
 
-  /// An array in device memory until the call ends. Not initialised.
+  /// An uninitialised array in device memory, valid until the call ends.
   template <class T>
   [[nodiscard]] T* take(index_t count) {
     ctx_.workspace.take_memory_from(memory_of(ctx_, op_));
     return scratch_.template take<T>(count);
   }
 
-  /// Every byte 0.
+  /// The same, with every byte 0.
   template <class T>
   [[nodiscard]] T* take_zeros(index_t count) {
     T* const memory = take<T>(count);
@@ -50,7 +53,7 @@ class operation {
             cudaMemsetAsync(memory, 0, static_cast<std::size_t>(count) * sizeof(T), ctx_.stream));
   }
 
-  /// Asks for more dynamic shared memory than the 48 KiB that every kernel may use.
+  /// Allows a kernel more dynamic shared memory than the default 48 KiB.
   template <class... Parameters>
   void allow_dynamic_shared(void (*kernel)(Parameters...), std::size_t bytes) const {
     succeed(op_, "cudaFuncSetAttribute",

@@ -1,4 +1,4 @@
-// A drawn permutation of a batch's rows, the CPU's own.
+// Random permutations of the rows of a batch, the same as the CPU's.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
+// Writes each row's random word and its index, the keys and values of the sort. One thread per row.
+// Limited by random number generation (Philox): one word and 12 bytes written a row.
 template <class Word>
 __global__ void __launch_bounds__(256)
     permutation_words_kernel(random_key key, index_t rows, Word* words, index_t* numbers) {
@@ -22,6 +24,8 @@ __global__ void __launch_bounds__(256)
   }
 }
 
+// inverse[permutation[i]] = i. One thread per row. Limited by memory bandwidth: 8 bytes read and 8
+// written, scattered.
 template <class Number>
 __global__ void __launch_bounds__(256)
     invert_permutation_kernel(const Number* permutation, index_t rows, Number* inverse) {
@@ -32,6 +36,7 @@ __global__ void __launch_bounds__(256)
 }
 
 /// The rows sorted by (their word in column 0, their index): see core/random_permutation.hpp.
+/// Scratch: 16 bytes a row and CUB's.
 inline void draw_permutation(operation& call, const random_key& key, index_t* permutation,
                              index_t rows) {
   if (rows == 0) return;

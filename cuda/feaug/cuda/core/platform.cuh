@@ -1,22 +1,22 @@
-// What kernels are written in: CUDA C++, with shared memory declared by macro, so that the test
-// executor can run the same source on a CPU.
+// The CUDA C++ that kernels are written in. Macros declare shared memory, so that the CPU emulation
+// of CUDA (tests/simt) can run the same source on a CPU.
 #pragma once
 
 #include <cuda_runtime.h>
 
 #if defined(__CUDACC__)
 
-/// PTX of sm_80 and up, else a trap: operators refuse older GPUs before they launch what holds it.
+/// PTX for sm_80 and up. On older GPUs it is a trap, because operators throw before a launch.
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 #define FEAUG_PTX_SM80(...) asm volatile(__VA_ARGS__)
 #else
 #define FEAUG_PTX_SM80(...) __trap()
 #endif
-/// Before a loop that is to be unrolled.
+/// Put before a loop to unroll it.
 #define FEAUG_UNROLL _Pragma("unroll")
-/// A variable of `type` (trivially constructible) that a block's threads share.
+/// A variable of `type` (trivially constructible) in the block's static shared memory.
 #define FEAUG_SHARED(type, name) __shared__ type name
-/// The shared memory that the launch asks for, as an array of `type`.
+/// The launch's dynamic shared memory, as an array of `type`.
 #define FEAUG_DYNAMIC_SHARED(type, name)                                 \
   extern __shared__ __align__(128) unsigned char feaug_dynamic_shared[]; \
   type* const name = reinterpret_cast<type*>(feaug_dynamic_shared)

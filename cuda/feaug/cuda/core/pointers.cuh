@@ -1,4 +1,4 @@
-// Whether a view's pointer is one that the GPU can use, as far as the driver tells.
+// Checks that the GPU can use a view's pointer, by asking the driver.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-/// The pointer of a view that is read or written: in device, managed or mapped host memory, and
-/// aligned to its elements.
+/// Checks the pointer of a view that is read or written: device, managed or mapped host memory,
+/// aligned to the element type.
 template <class T, std::size_t Rank>
 void on_device(std::string_view op, std::string_view argument,
                const tensor_view<T, Rank, memory_space::device>& view) {
@@ -27,7 +27,7 @@ void on_device(std::string_view op, std::string_view argument,
   }
   cudaPointerAttributes attributes{};
   if (cudaPointerGetAttributes(&attributes, view.data) != cudaSuccess) {
-    static_cast<void>(cudaGetLastError());  // the driver cannot tell: not this call's failure
+    static_cast<void>(cudaGetLastError());  // the driver does not know the pointer: clear the error
     return;
   }
   if (attributes.type == cudaMemoryTypeUnregistered) {

@@ -1,5 +1,5 @@
-// Element by element over a matrix, four columns a thread: what Philox draws at once, and a vector
-// load.
+// Element-wise kernels over a matrix. A thread handles four columns: one Philox block of draws, and
+// one vector load.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
 inline constexpr index_t quad_columns = 4;
 
-/// A thread's place: columns first … first + count − 1 of a row, count ≤ 4.
+/// A thread's elements: columns first … first + count − 1 of a row, count ≤ 4.
 struct quad {
   index_t row;
   index_t first;
@@ -25,7 +25,7 @@ struct quad {
 
 namespace detail {
 
-/// Elements that are loaded and stored as one: four, of doubles two.
+/// Elements per vector load or store: four, or two doubles.
 template <class T>
 inline constexpr int piece_elements = sizeof(T) == 8 ? 2 : 4;
 
@@ -34,8 +34,8 @@ struct alignas(piece_elements<T> * sizeof(T)) piece {
   T element[piece_elements<T>];
 };
 
-/// The one load, and store, of an aligned piece. (Plain C++ compilers have been seen to hoist such
-/// a load above the test of its alignment, so theirs is a copy of bytes.)
+/// The vector load or store of an aligned piece. (Other C++ compilers were seen to hoist such a
+/// load above the test of its alignment, so they copy bytes instead.)
 template <class T>
 __device__ piece<T> load_piece(const T* at) {
 #if defined(__CUDACC__)
@@ -56,6 +56,7 @@ __device__ void store_piece(T* at, const piece<T>& whole) {
 #endif
 }
 
+/// True if the quad is full and aligned for vector access.
 template <class T>
 __device__ bool is_whole(const T* at, const quad& q) {
   return q.count == 4 && reinterpret_cast<std::uintptr_t>(at) % alignof(piece<T>) == 0;
@@ -63,7 +64,7 @@ __device__ bool is_whole(const T* at, const quad& q) {
 
 }  // namespace detail
 
-/// The elements of a quad of `row`; those beyond its count are 0.
+/// Loads the quad's elements of `row`; elements beyond its count are 0.
 template <element T>
 __device__ void load_quad(const T* row, const quad& q, compute_t<T> (&values)[4]) {
   constexpr int each = detail::piece_elements<T>;
@@ -82,6 +83,7 @@ __device__ void load_quad(const T* row, const quad& q, compute_t<T> (&values)[4]
   }
 }
 
+/// Stores the quad's elements to `row`.
 template <element T>
 __device__ void store_quad(T* row, const quad& q, const compute_t<T> (&values)[4]) {
   constexpr int each = detail::piece_elements<T>;
@@ -102,7 +104,7 @@ __device__ void store_quad(T* row, const quad& q, const compute_t<T> (&values)[4
   }
 }
 
-/// Puts a quad of x's gradient where its operand wants it.
+/// Overwrites a quad of x's gradient, or accumulates into it, if x wants a gradient.
 template <element T>
 __device__ void put_quad(const operand<T, 2, memory_space::device>& x, const quad& q,
                          compute_t<T> (&gradient)[4]) {
@@ -116,8 +118,10 @@ __device__ void put_quad(const operand<T, 2, memory_space::device>& x, const qua
   store_quad(row, q, gradient);
 }
 
-// One block covers 256 quads of one or more rows. Registers: at most 96 (without a number of blocks
-// ptxas would take fewer on sm_80, and spill).
+// body(quad) for the quads of selected rows, in a grid-stride loop. A block has 256 threads, a
+// thread one quad at a time; a row narrower than 256 quads shares the block with others. Limited by
+// memory bandwidth or by random number generation, depending on the body. (Without a minimum of 2
+// blocks, ptxas would use fewer registers on sm_80, and spill.) Registers: at most 96.
 template <class Body>
 __global__ void __launch_bounds__(256, 2)
     for_each_quad_kernel(index_t rows, index_t cols, row_selection selection, Body body) {
@@ -135,7 +139,7 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
-/// body(quad) once for every four columns of every selected row.
+/// Calls body(quad) once for every four columns of every selected row.
 template <class Body>
 void for_each_quad(const operation& call, index_t rows, index_t cols,
                    const row_selection& selection, const Body& body) {

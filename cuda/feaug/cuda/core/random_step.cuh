@@ -1,4 +1,4 @@
-// The counter of training steps that a captured graph draws by.
+// The step counter from which a captured graph draws.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
+// *step += 1, by one thread. Limited by launch latency.
 template <class Counter>
 __global__ void advance_step_kernel(Counter* step) {
   *step += 1;
@@ -20,8 +21,8 @@ __global__ void advance_step_kernel(Counter* step) {
 
 }  // namespace cuda
 
-/// *step += 1, in the stream's order: once in a captured step, so that each launch of its graph
-/// draws anew. `step` is what random_key::device_step points to.
+/// *step += 1, in stream order. Call it once per captured step, so that each launch of the graph
+/// makes new draws. `step` is the pointer in random_key::device_step.
 inline void advance_step(cuda_context& ctx, std::uint64_t* step) {
   if (step == nullptr) check::fail("advance_step", "step", "a null pointer", "a device counter");
   cuda::on_device("advance_step", "step", device_vector<std::uint64_t>(step, 1));

@@ -1,4 +1,4 @@
-// Which rows of a support a query, or a row of logits, passes over.
+// Which rows of a support a query, or a row of logits, leaves out.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +14,17 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 /// Which of M rows a query may find.
 struct row_filter {
   index_t capacity = 0;             ///< M
-  const index_t* filled = nullptr;  ///< how many of them there are; null: all
+  const index_t* filled = nullptr;  ///< how many of them exist; null: all
   device_vector<const std::int64_t> ids = {};
-  device_vector<const std::int64_t> exclude_ids = {};  ///< one a query, or none
+  device_vector<const std::int64_t> exclude_ids = {};  ///< one per query, or empty
 
+  /// Number of rows that exist.
   [[nodiscard]] __device__ index_t count() const {
     return filled != nullptr && *filled < capacity ? *filled : capacity;
   }
-  /// Whether there is anything to leave out.
+  /// True if any row may be left out.
   [[nodiscard]] FEAUG_HD bool given() const { return filled != nullptr || !exclude_ids.empty(); }
+  /// True if the row has the id that the query excludes.
   [[nodiscard]] __device__ bool excludes(index_t query, index_t slot) const {
     return !exclude_ids.empty() && ids[slot] == exclude_ids[query];
   }

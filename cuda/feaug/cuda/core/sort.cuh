@@ -1,4 +1,5 @@
-// Sorting by key: CUB's radix sort, or the standard library's on the test executor.
+// Stable sort by key: CUB's radix sort, or std::stable_sort in the CPU emulation of CUDA
+// (tests/simt).
 #pragma once
 
 #include <algorithm>
@@ -18,8 +19,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-/// The values in the order of their keys; equal keys keep the order that their values came in. All
-/// four arrays have `count` elements and lie apart.
+/// Sorts the values by their keys; values with equal keys keep their order. All four arrays have
+/// `count` elements and do not overlap.
 inline void sort_by_key(operation& call, const std::uint32_t* keys, std::uint32_t* sorted_keys,
                         const index_t* values, index_t* sorted_values, index_t count) {
   if (count == 0) return;

@@ -1,6 +1,6 @@
-// Eigenvalues of a positive semi-definite matrix on a GPU: Householder's tridiagonal form, then
-// bisection by Sturm counts. A fixed number of launches and steps, so that graphs can hold it.
-// Golub and Van Loan, Matrix Computations, §8.3 and §8.4.
+// Eigenvalues of a positive semi-definite matrix: Householder tridiagonalisation, then bisection
+// with Sturm counts. The number of launches and steps is fixed, so a graph can capture it. Golub
+// and Van Loan, Matrix Computations, §8.3 and §8.4.
 #pragma once
 
 #include <cmath>
@@ -14,22 +14,23 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-inline constexpr int eigen_warps = 8;  ///< rows that a block has
+inline constexpr int eigen_warps = 8;  ///< rows per block, one per warp
 
-/// A matrix on its way to tridiagonal form.
+/// A matrix that is being reduced to tridiagonal form.
 struct tridiagonal_problem {
-  device_matrix<double> matrix;  ///< symmetric, both halves; in the end its diagonal is wanted
-  double* off_diagonal;          ///< beside the diagonal, one fewer than rows
-  double* scale;                 ///< a reflection is I − scale_k·v·vᵀ
+  device_matrix<double> matrix;  ///< symmetric, both halves; ends with the result's diagonal
+  double* off_diagonal;          ///< off-diagonal elements, one fewer than rows
+  double* scale;                 ///< the reflection of step k is I − scale_k·v·vᵀ
   double* product;               ///< scale_k·matrix·v
 
-  /// Element j > k of the vector that takes row k to (…, off_diagonal[k], 0, …).
+  /// Element j > k of the Householder vector v that maps row k to (…, off_diagonal[k], 0, …).
   __device__ double reflector(index_t k, index_t j) const {
     return matrix(k, j) - (j == k + 1 ? off_diagonal[k] : 0.0);
   }
 };
 
-// So that squares of elements neither overflow nor vanish: the diagonal's largest becomes 1.
+// Divides the matrix by its largest diagonal element, so that squares of elements neither overflow
+// nor underflow. One block per row. Limited by memory bandwidth: reads and writes the matrix once.
 template <class Scale>
 __global__ void __launch_bounds__(256)
     scale_square_kernel(device_matrix<double> matrix, const Scale* largest) {
@@ -40,8 +41,9 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-// Step k: the reflection of row k, and the product of the rows below with it, a warp a row. Every
-// warp finds the reflection for itself; one writes it. Registers: at most 64.
+// Step k, part 1: the Householder reflection of row k, and scale·matrix·v for the rows below. One
+// warp per row. Every warp computes the reflection itself, and one of them writes it. Limited by
+// memory bandwidth: reads (size − k − 1)² doubles. Registers: at most 64.
 template <class Problem>
 __global__ void __launch_bounds__(warp_lanes* eigen_warps)
     reflect_row_kernel(Problem problem, index_t k) {
@@ -69,7 +71,9 @@ __global__ void __launch_bounds__(warp_lanes* eigen_warps)
   }
 }
 
-// Both sides of the rest are reflected: matrix − v·wᵀ − w·vᵀ, a warp a row. Registers: at most 64.
+// Step k, part 2: applies the reflection to both sides of the remaining matrix, which becomes
+// matrix − v·wᵀ − w·vᵀ. One warp per row. Limited by memory bandwidth: reads and writes
+// (size − k − 1)² doubles. Registers: at most 64.
 template <class Problem>
 __global__ void __launch_bounds__(warp_lanes* eigen_warps)
     reflect_rest_kernel(Problem problem, index_t k) {
@@ -91,8 +95,9 @@ __global__ void __launch_bounds__(warp_lanes* eigen_warps)
   }
 }
 
-// A thread an eigenvalue, ascending: the interval from 0 to the trace's bound is halved until
-// doubles end. Registers: at most 64.
+// The eigenvalues, ascending, one thread per eigenvalue: 64 bisections of [0, 2·size], an interval
+// that holds them all because the trace is at most `size`, down to the resolution of doubles.
+// Limited by latency: 64·size dependent divisions in double. Registers: at most 64.
 template <class Problem>
 __global__ void __launch_bounds__(256, 2)
     bisect_eigenvalues_kernel(Problem problem, device_vector<double> eigenvalues) {
@@ -104,7 +109,7 @@ __global__ void __launch_bounds__(256, 2)
     for (index_t i = 0; i < size; ++i) {
       const double beside = i == 0 ? 0.0 : problem.off_diagonal[i - 1];
       pivot = problem.matrix(i, i) - x - beside * beside / pivot;
-      if (pivot == 0) pivot = -1e-300;  // x is an eigenvalue of a leading part: as if just above
+      if (pivot == 0) pivot = -1e-300;  // x is an eigenvalue of a leading block: count it as below
       below += pivot < 0 ? 1 : 0;
     }
     return below;
@@ -121,9 +126,10 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
-/// The eigenvalues of a positive semi-definite matrix, ascending, in units of *largest, the largest
-/// element of its diagonal (0: they mean nothing); to about 1e-16 of the largest of them. `matrix`,
-/// both halves, is used up. Scratch: 24 bytes a row. 2 launches a row.
+/// The eigenvalues of a positive semi-definite matrix, ascending, in units of *largest, its largest
+/// diagonal element (if that is 0, the results have no meaning). Accurate to about 1e-16 of the
+/// largest eigenvalue. `matrix` needs both halves and is overwritten. Scratch: 24 bytes a row. Two
+/// launches a row.
 inline void symmetric_eigenvalues(operation& call, const device_matrix<double>& matrix,
                                   const double* largest, const device_vector<double>& eigenvalues) {
   const index_t size = matrix.rows();

@@ -1,8 +1,8 @@
-// Small products on tensor cores, by the 32 lanes of a warp: PTX for sm_80 and up (operators refuse
-// older GPUs before they launch), a portable twin on the test executor.
+// Small matrix products on tensor cores by one warp: PTX for sm_80 and up (on older GPUs operators
+// throw before they launch), a portable equivalent in the CPU emulation of CUDA (tests/simt).
 //
-// Lane l has g = l / 4 and t = l % 4. Of 16-bit elements two neighbours share a word, the first in
-// its lower half.
+// In lane l, g = l / 4 and t = l % 4. Two adjacent 16-bit elements share a word, the first in its
+// lower half.
 #pragma once
 
 #include <cmath>
@@ -19,7 +19,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-/// Whether the context asks for tensor cores. An error if its GPU has none that serve.
+/// True if the context asks for tensor cores. Throws if its GPU is older than sm_80.
 inline bool uses_tensor_cores(const cuda_context& ctx, std::string_view op) {
   if (!ctx.tensor_cores) return false;
   int device = 0;
@@ -35,28 +35,29 @@ inline bool uses_tensor_cores(const cuda_context& ctx, std::string_view op) {
   return true;
 }
 
-/// What tensor cores multiply here.
+/// Element types that the tensor-core products accept.
 template <class Element>
 concept tensor_element = std::same_as<Element, half> || std::same_as<Element, bfloat16>;
 
-/// A lane's part of a 16 × 16 tile: row g and columns 2t, 2t + 1 in the first word; row g + 8 in
-/// the second; columns + 8 in the third and fourth.
+/// A lane's part of the 16 × 16 left tile: row g, columns 2t and 2t + 1 in the first word; row g +
+/// 8 in the second; columns + 8 in the third and fourth.
 struct left_operand {
   std::uint32_t pairs[4];
 };
 
-/// A lane's part of a 16 × 8 tile: column g and rows 2t, 2t + 1 in the first word; rows + 8 in the
-/// second.
+/// A lane's part of the 16 × 8 right tile: column g, rows 2t and 2t + 1 in the first word; rows + 8
+/// in the second.
 struct right_operand {
   std::uint32_t pairs[2];
 };
 
-/// A lane's part of a 16 × 8 tile of sums: row g and columns 2t, 2t + 1, then row g + 8.
+/// A lane's part of a 16 × 8 tile of sums: row g, columns 2t and 2t + 1, then the same of row g +
+/// 8.
 struct tile_sums {
   float at[4];
 };
 
-/// sums += left · right. The order in which the hardware adds is not specified.
+/// sums += left · right: 4096 FLOP per warp. The hardware's order of addition is not specified.
 template <tensor_element Element>
 __device__ void multiply_add(tile_sums& sums, const left_operand& left,
                              const right_operand& right) {
@@ -83,9 +84,9 @@ __device__ void multiply_add(tile_sums& sums, const left_operand& left,
 #endif
 }
 
-/// Four 8 × 8 tiles from shared memory. `row` is where row l % 8 of tile l / 8 begins, at a
-/// multiple of 16 bytes. Word i is of tile i: elements 2t, 2t + 1 of its row g or, transposed, of
-/// its column g.
+/// Loads four 8 × 8 tiles from shared memory. In lane l, `row` points to row l % 8 of tile l / 8, a
+/// multiple of 16 bytes. Word i of the result is from tile i: elements 2t and 2t + 1 of its row g,
+/// or of its column g if Transposed.
 template <bool Transposed, tensor_element Element>
 __device__ void load_four_tiles(const Element* row, std::uint32_t (&pairs)[4]) {
 #if defined(__CUDACC__)
@@ -106,7 +107,7 @@ __device__ void load_four_tiles(const Element* row, std::uint32_t (&pairs)[4]) {
 #endif
 }
 
-/// Two numbers as neighbouring elements.
+/// Two numbers rounded to bfloat16 and packed into a word.
 __device__ inline std::uint32_t bfloat16_pair(float first, float second) {
 #if defined(__CUDACC__)
   std::uint32_t pair = 0;
@@ -118,7 +119,7 @@ __device__ inline std::uint32_t bfloat16_pair(float first, float second) {
 #endif
 }
 
-/// 2ˣ to about 22 bits; subnormal results are 0.
+/// 2ˣ to about 22 bits; subnormal results are flushed to 0.
 __device__ inline float fast_exp2(float x) {
 #if defined(__CUDACC__)
   float y = 0;

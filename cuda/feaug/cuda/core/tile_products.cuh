@@ -1,5 +1,5 @@
-// Tiles of a product rowsᵀ-style, made from shared memory on tensor cores: a block holds 128 rows
-// and walks 64 columns at a time, the next ones on their way while it computes.
+// Products of rows and columns on tensor cores, tile by tile from shared memory. A block keeps 128
+// rows and goes through the columns 64 at a time; the next 64 are copied while it computes.
 #pragma once
 
 #include "feaug/core/tensor_view.hpp"
@@ -9,32 +9,34 @@
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/version.hpp"
 
+// A block computes tile_rows × tile_columns at a time, a warp warp_rows of the rows.
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
 inline constexpr int tile_warps = 8;
-inline constexpr int tile_block = tile_warps * warp_lanes;  ///< threads
+inline constexpr int tile_block = tile_warps * warp_lanes;  ///< threads per block
 inline constexpr int warp_rows = 16;
 inline constexpr int tile_rows = tile_warps * warp_rows;
 inline constexpr int tile_columns = 64;
-inline constexpr int column_steps = tile_columns / 8;  ///< sums tiles of a warp
+inline constexpr int column_steps = tile_columns / 8;  ///< 16 × 8 tiles of sums per warp
 
-/// As many blocks as the largest GPUs of today have processors: work is cut until there are so
-/// many, if it can be. By shape alone, so that sums are cut alike on every GPU.
+/// The number of multiprocessors of the largest current GPUs. Work is split into this many blocks
+/// if possible. It is a constant, so that sums are split alike on every GPU.
 inline constexpr index_t wanted_blocks = 132;
 
-/// The features that a kernel is made for, so that `cols` fit; 0: there is none.
+/// The row width that a kernel is compiled for and that holds `cols` features; 0: none.
 constexpr int tile_features(index_t cols) {
   return cols <= 64 ? 64 : cols <= 128 ? 128 : cols <= 256 ? 256 : 0;
 }
 
-/// Rows of 16-bit elements in device memory, `features` apart: as many as a kernel is made for,
-/// zeros behind those there are. 16-byte aligned.
+/// Rows of 16-bit elements in device memory, `features` elements apart. `features` is a width that
+/// a kernel is compiled for; elements beyond the real features are 0. Aligned to 16 bytes.
 template <tensor_element Element>
 struct tensor_rows {
   const Element* data = nullptr;
   index_t count = 0;
   int features = 0;
 
+  /// The rows first … first + rows − 1.
   [[nodiscard]] tensor_rows from(index_t first, index_t rows) const {
     return {.data = data == nullptr ? nullptr : data + first * features,
             .count = rows,
@@ -42,8 +44,8 @@ struct tensor_rows {
   }
 };
 
-/// What a block keeps in shared memory. Rows are 8 elements further apart than they are long, so
-/// that eight rows lie in different banks.
+/// The tiles in a block's shared memory: the block's rows, and two buffers of columns. Rows are
+/// padded by 8 elements, so that eight consecutive rows lie in different banks.
 template <tensor_element Element, int Features>
 struct product_tiles {
   static constexpr int pitch = Features + 8;
@@ -51,7 +53,7 @@ struct product_tiles {
   Element columns[2][tile_columns][pitch];
 };
 
-/// The block begins to copy Rows rows from `first` on; rows at `end` and after become 0.
+/// All threads of the block start to copy Rows rows, from `first` on; rows from `end` on become 0.
 template <int Rows, int Features, tensor_element Element>
 __device__ void begin_rows(Element (&to)[Rows][Features + 8], const tensor_rows<Element>& from,
                            index_t first, index_t end) {
@@ -64,9 +66,10 @@ __device__ void begin_rows(Element (&to)[Rows][Features + 8], const tensor_rows<
   }
 }
 
-/// act(first column, stage) for each 64 of the columns begin … end − 1; they are in
-/// tiles.columns[stage] then, and the block's rows in tiles.rows. `stage_more(first column, stage)`
-/// may put more beside them. All threads of the block call this.
+/// Calls act(first column, stage) for each tile of 64 of the columns begin … end − 1. At the call,
+/// the tile is in tiles.columns[stage] and the block's rows are in tiles.rows. stage_more(first
+/// column, stage) is called when the copy of a tile starts, and may write more data of its columns
+/// to shared memory; act sees that data. All threads of the block must call this.
 template <int Features, tensor_element Element, class StageMore, class Act>
 __device__ void for_each_column_tile(product_tiles<Element, Features>& tiles,
                                      const tensor_rows<Element>& rows, index_t first_row,
@@ -86,14 +89,14 @@ __device__ void for_each_column_tile(product_tiles<Element, Features>& tiles,
     }
     close_copy_group();
     wait_for_copy_groups<1>();
-    __syncthreads();  // every thread's copies of this stage are there
+    __syncthreads();  // the copies of all threads for this stage are visible
     act(first, stage);
-    __syncthreads();  // nobody reads this stage any more: the next copies may go there
+    __syncthreads();  // all threads have read this stage: it may be overwritten
     stage = 1 - stage;
   }
 }
 
-/// products = the warp's 16 rows · the 64 columns of `columns`.
+/// products = the warp's 16 rows × 64 columns, inner products over Features. 2·16·64·Features FLOP.
 template <int Features, tensor_element Element>
 __device__ void multiply_rows(const Element (*rows)[Features + 8],
                               const Element (*columns)[Features + 8],
@@ -117,7 +120,7 @@ __device__ void multiply_rows(const Element (*rows)[Features + 8],
   }
 }
 
-/// sums += weights (16 × 64, rounded to bfloat16) · columns (64 × Features).
+/// sums += weights (16 × 64, rounded to bfloat16) · columns (64 × Features). 2·16·64·Features FLOP.
 template <int Features>
 __device__ void add_weighted(const tile_sums (&weights)[column_steps],
                              const bfloat16 (*columns)[Features + 8],
@@ -127,7 +130,7 @@ __device__ void add_weighted(const tile_sums (&weights)[column_steps],
   const int tile = lane / 8;
   FEAUG_UNROLL
   for (int k = 0; k < column_steps; k += 2) {
-    // Sums of two 16 × 8 tiles lie as the left operand of the next product wants them.
+    // Two adjacent 16 × 8 tiles of sums have the register layout of a left operand.
     const left_operand left = {{bfloat16_pair(weights[k].at[0], weights[k].at[1]),
                                 bfloat16_pair(weights[k].at[2], weights[k].at[3]),
                                 bfloat16_pair(weights[k + 1].at[0], weights[k + 1].at[1]),
@@ -142,7 +145,7 @@ __device__ void add_weighted(const tile_sums (&weights)[column_steps],
   }
 }
 
-/// Row (of the warp's sixteen) and column (of the tile's) of element e of products[n] in this lane.
+/// Row (of the warp's 16) and column (of the tile's 64) of products[n].at[e] in this lane.
 __device__ inline int row_in_warp(int e) {
   return static_cast<int>(threadIdx.x) % warp_lanes / 4 + e / 2 * 8;
 }
@@ -150,7 +153,7 @@ __device__ inline int column_in_tile(int n, int e) {
   return 8 * n + static_cast<int>(threadIdx.x) % 4 * 2 + e % 2;
 }
 
-/// Combines what the four lanes that share rows have, for all four.
+/// Combines the values of the four lanes that hold the same rows; all four get the result.
 template <class C, class Combine>
 __device__ C over_row_lanes(C value, const Combine& combine) {
   value = combine(value, __shfl_xor_sync(all_lanes, value, 1));

@@ -1,4 +1,4 @@
-// From the gradient by unit rows to the gradient by the rows.
+// From the gradient with respect to unit rows to the gradient with respect to the rows.
 #pragma once
 
 #include "feaug/core/element.hpp"
@@ -13,7 +13,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-/// A matrix as the gradient by unit rows.
+/// A matrix that holds the gradient with respect to unit rows.
 template <element T>
 struct element_gradient {
   device_matrix<const T> gradient;
@@ -23,7 +23,7 @@ struct element_gradient {
   }
 };
 
-/// Puts `gradient` (that column of x's row) where x wants it.
+/// Overwrites element (i, j) of x's gradient, or accumulates into it.
 template <element T>
 __device__ void put_element(const operand<T, 2, memory_space::device>& x, index_t i, index_t j,
                             compute_t<T> gradient) {
@@ -31,9 +31,11 @@ __device__ void put_element(const operand<T, 2, memory_space::device>& x, index_
   to = store<T>(x.mode == gradient_mode::overwrite ? gradient : load(to) + gradient);
 }
 
-// A warp a row. x's destination may be what `gradient` reads: a lane writes only what it alone
-// reads, after all lanes have read the row once. Registers: at most 96 (without a number of blocks
-// ptxas would take fewer on sm_80, and spill).
+// The gradient with respect to x from that with respect to its unit rows. One warp per row. Limited
+// by memory bandwidth: reads x and the gradient twice (once if `inverse` is null) and writes cols
+// elements a row. x's gradient may be the memory that `gradient` reads: a lane writes only elements
+// that it alone reads, after all lanes have read the row once. (Without a minimum of 3 blocks,
+// ptxas would use fewer registers on sm_80, and spill.) Registers: at most 96.
 template <element T, class Gradient>
 __global__ void __launch_bounds__(256, 3)
     unit_backward_kernel(operand<T, 2, memory_space::device> x, const double* inverse, double eps,
@@ -42,7 +44,7 @@ __global__ void __launch_bounds__(256, 3)
   const int lane = static_cast<int>(threadIdx.x);
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < x.value.rows();
        i += static_cast<index_t>(gridDim.x) * blockDim.y) {
-    // Without inverse norms the rows were used as they are.
+    // Without inverse norms, the rows were not normalised.
     if (inverse == nullptr) {
       for (index_t j = lane; j < cols; j += warp_lanes)
         put_element(x, i, j, static_cast<compute_t<T>>(gradient(i, j)));
@@ -63,9 +65,9 @@ __global__ void __launch_bounds__(256, 3)
   }
 }
 
-/// The gradient by unit(x), gradient(i, j), becomes the gradient by x where x wants it, zero for
-/// rows of norm ≤ eps. `inverse` holds 1 / max(‖x_i‖, eps); null: x was not
-/// normalised and g goes through.
+/// From gradient(i, j), the gradient with respect to unit(x), writes the gradient with respect to x
+/// if x wants one; it is zero for rows of norm ≤ eps. `inverse` holds 1 / max(‖x_i‖, eps). If it is
+/// null, x was not normalised, and the gradient passes unchanged.
 template <element T, class Gradient>
 void unit_backward(const operation& call, const operand<T, 2, memory_space::device>& x,
                    const double* inverse, double eps, const Gradient& gradient) {

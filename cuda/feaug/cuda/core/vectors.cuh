@@ -1,4 +1,4 @@
-// Vectors of numbers, one a row.
+// Copies of vectors with one number per row.
 #pragma once
 
 #include "feaug/core/tensor_view.hpp"
@@ -9,6 +9,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
+// to[i] = from[i], converted. One thread per element. Limited by memory bandwidth: reads and writes
+// each element once.
 template <class From, class To>
 __global__ void __launch_bounds__(256)
     copy_vector_kernel(device_vector<const From> from, device_vector<To> to) {
@@ -18,7 +20,7 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-/// to = from, number by number; nothing where `to` is empty.
+/// to = from, converted element by element; does nothing if `to` is empty.
 template <class From, class To>
 void copy_vector(const operation& call, const device_vector<const From>& from,
                  const device_vector<To>& to) {

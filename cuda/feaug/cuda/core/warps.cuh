@@ -1,4 +1,4 @@
-// Sums over a warp.
+// Reductions over a warp.
 #pragma once
 
 #include "feaug/cuda/core/platform.cuh"
@@ -9,7 +9,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 inline constexpr int warp_lanes = 32;
 inline constexpr unsigned all_lanes = ~0U;
 
-/// The sum of every lane's value, in every lane, always added in the same order.
+/// The sum of all lanes' values, in every lane. The order of addition is fixed.
 template <class C>
 __device__ C warp_sum(C value) {
   FEAUG_UNROLL
@@ -18,7 +18,7 @@ __device__ C warp_sum(C value) {
   return value;
 }
 
-/// The largest of the lanes' values; NaN only if all are.
+/// The largest of the lanes' values, in every lane; NaN only if all are NaN.
 template <class C>
 __device__ C warp_max(C value) {
   FEAUG_UNROLL

@@ -1,4 +1,4 @@
-// How a GPU carries out alignment.
+// CUDA implementation of alignment: the mean distance between the two views of a sample.
 #pragma once
 
 #include "feaug/core/element.hpp"
@@ -19,8 +19,9 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-// A warp a row. Registers: at most 112 (without a number of blocks ptxas would take fewer on sm_80,
-// and spill).
+// distances[i] = ‖unit(a_i) − unit(b_i)‖^alpha. One warp per row. Limited by memory bandwidth:
+// reads both rows twice, writes 8 bytes. (Without a minimum of 2 blocks, ptxas would use fewer
+// registers on sm_80, and spill.) Registers: at most 112.
 template <element T>
 __global__ void __launch_bounds__(256, 2)
     alignment_kernel(device_matrix<const T> a, device_matrix<const T> b, double alpha,

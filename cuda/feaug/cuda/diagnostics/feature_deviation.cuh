@@ -1,4 +1,4 @@
-// How a GPU carries out feature_deviation.
+// CUDA implementation of feature_deviation: the standard deviation of every feature over the batch.
 #pragma once
 
 #include "feaug/core/columns.hpp"
@@ -20,6 +20,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
+// Calls finish(j) for every feature j, one thread per feature. Limited by memory bandwidth: reads
+// and writes a few doubles per feature.
 template <class Finish>
 __global__ void __launch_bounds__(256) feature_deviation_kernel(index_t features, Finish finish) {
   for (index_t j = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x; j < features;

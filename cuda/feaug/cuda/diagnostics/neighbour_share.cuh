@@ -1,4 +1,5 @@
-// How a GPU carries out neighbour_accuracy and same_sample_share.
+// CUDA implementation of neighbour_accuracy and same_sample_share: the shares of neighbours that
+// have the query's class, or come from its own sample.
 #pragma once
 
 #include <cmath>
@@ -19,7 +20,9 @@ namespace cuda {
 
 using device_neighbour_numbers = feaug::detail::neighbour_numbers<memory_space::device>;
 
-/// A thread a query. Numbers of doubles, so that NaN says that an index is no row of the queue.
+// Counts of each query's neighbours. One thread per query. Limited by memory bandwidth: reads the
+// query's indices, and the scattered ids or labels of its neighbours. The counts are doubles, so
+// that NaN can mark an index that is no row of the queue.
 template <class Numbers>
 __global__ void __launch_bounds__(256)
     count_neighbours_kernel(Numbers numbers, double* found, double* equal) {
@@ -31,13 +34,13 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-// One block.
+// to = Σ equal / Σ found. One block. Limited by latency: reads 16 bytes a query.
 template <class Number>
 __global__ void __launch_bounds__(sum_threads)
     neighbour_share_kernel(const Number* found, const Number* equal, index_t queries,
                            device_vector<Number> to) {
   const double all = block_sum(queries, [&](index_t i) { return found[i]; });
-  __syncthreads();  // before the next sum takes the first's place
+  __syncthreads();  // the next sum overwrites the shared memory of the first
   const double same = block_sum(queries, [&](index_t i) { return equal[i]; });
   if (threadIdx.x == 0) to[0] = same / all;
 }

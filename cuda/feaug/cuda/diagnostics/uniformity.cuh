@@ -1,4 +1,4 @@
-// How a GPU carries out uniformity.
+// CUDA implementation of uniformity: how evenly features are spread over the sphere.
 #pragma once
 
 #include "feaug/core/element.hpp"
@@ -13,7 +13,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Scratch: a packed copy of x, 16 bytes a row, and what soft_max_pass takes.
+/// Scratch: a packed copy of x, 16 bytes a row, and that of soft_max_pass.
 template <>
 struct detail::uniformity_on<cuda_context> {
   template <element T>

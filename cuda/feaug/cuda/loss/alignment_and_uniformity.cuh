@@ -1,5 +1,5 @@
-// Soft-maxes over the other rows and what they make of the uniformity, for the loss and the
-// diagnostics.
+// Softmax of each row over the other rows, and the uniformity computed from it, for the loss and
+// the diagnostics.
 #pragma once
 
 #include <cmath>
@@ -16,8 +16,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-/// Every row against all others, s_ij = 2t·cos_ij: log Σ_{j≠i} exp s_ij and, where it is wanted,
-/// Σ_{j≠i} softmax_ij · unit_j.
+/// The softmax of each row over all other rows, with s_ij = 2t·cos_ij: log Σ_{j≠i} exp s_ij and, if
+/// wanted, Σ_{j≠i} softmax_ij · unit_j.
 template <element T>
 void soft_max_over_others(const operation& call, const row_stack<T>& stack, double t,
                           const soft_max_rows<compute_t<T>>& out) {
@@ -32,8 +32,9 @@ void soft_max_over_others(const operation& call, const row_stack<T>& stack, doub
                    out);
 }
 
-// One block. weight · uniformity, and what every row's soft-max mean is multiplied by in its
-// gradient; slopes null: none is wanted.
+// *to = weight · uniformity; slopes[i] = the factor of row i's softmax mean in its gradient (null:
+// not wanted). One block. Limited by latency: reads 8 bytes a row two or three times, one or two
+// exponentials a row.
 template <class Number>
 __global__ void __launch_bounds__(sum_threads)
     uniformity_kernel(const Number* log_sums, index_t rows, double t, double weight, Number* to,
@@ -48,7 +49,7 @@ __global__ void __launch_bounds__(sum_threads)
     slopes[i] = weight * all.slope(t, log_sums[i]);
 }
 
-/// weight · uniformity from what soft_max_over_others left, to one element.
+/// Writes weight · uniformity, from the log-sums of soft_max_over_others, to one element.
 inline void write_uniformity(const operation& call, const double* log_sums, index_t rows, double t,
                              double weight, double* to, double* slopes) {
   call.launch(uniformity_kernel<double>, 1, sum_threads, 0, log_sums, rows, t, weight, to, slopes);

@@ -1,4 +1,5 @@
-// How a GPU carries out assignment_loss.
+// CUDA implementation of assignment_loss: cross-entropy of predictions against assignments, SwAV's
+// loss for a pair of crops.
 #pragma once
 
 #include <cmath>
@@ -24,7 +25,7 @@ using device_assignment_loss_options = assignment_loss_options<T, memory_space::
 
 namespace cuda {
 
-/// Predictions held against assignments, as cpu::assignment_direction has it.
+/// Predictions compared with their target assignments, as in cpu::assignment_direction.
 template <element T>
 struct assignment_direction {
   operand<T, 2, memory_space::device> scores;
@@ -34,7 +35,9 @@ struct assignment_direction {
   double factor = 1;  ///< of the gradient
 };
 
-// A warp a row, which it reads twice: for the sums, then for the loss and the gradient. Registers:
+// Loss and gradient of one direction. One warp per row, which reads the row twice: for the sums,
+// then for the loss and the gradient. Limited by memory bandwidth and exponentials: reads scores
+// and target scores twice, writes the gradient, up to four exponentials per prototype. Registers:
 // at most 128.
 template <element T>
 __global__ void __launch_bounds__(256, 2)
@@ -53,10 +56,10 @@ __global__ void __launch_bounds__(256, 2)
     const double total = q.sum * to_assignment;
     const double weight =
         direction.factor * direction.reduction.gradient_weight(i) / direction.temperature;
-    // A row without assignments has no loss, whatever its scores.
+    // A row without assignments has loss 0 whatever its scores.
     const double of_p = total == 0 ? 0.0 : weight * total / p.sum;
     const double of_q = total == 0 ? 0.0 : weight * to_assignment;
-    double below = 0;  // how far scores are below the largest, weighted
+    double below = 0;  // Σ assignment · (largest score − score)
     for (index_t j = lane; j < cols; j += warp_lanes) {
       const double assignment = q.weight(j);
       const double difference = p.exponents(j) - p.shift;
@@ -73,7 +76,7 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
-/// Row losses where `row_losses` is not null, and the gradient if it is wanted.
+/// Computes the row losses if `row_losses` is not null, and the gradient if wanted.
 template <element T>
 void run(const operation& call, const assignment_direction<T>& direction, double* row_losses) {
   const dim3 block(warp_lanes, 8);
@@ -81,7 +84,7 @@ void run(const operation& call, const assignment_direction<T>& direction, double
               0, direction, row_losses);
 }
 
-/// A validated call. Scratch: 8 bytes a row.
+/// One call of the loss; the constructor checks the arguments. Scratch: 8 bytes a row.
 template <element T>
 class assignment_loss_call {
  public:

@@ -1,4 +1,5 @@
-// How a GPU carries out barlow_twins.
+// CUDA implementation of barlow_twins: pushes the cross-correlation matrix of the two views'
+// features to the identity.
 #pragma once
 
 #include <string_view>
@@ -21,7 +22,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-/// Turns squared deviations into 1 / σ.
+// Replaces squared deviations by 1 / σ. One thread per feature. Limited by memory bandwidth: 8
+// bytes read and 8 written.
 template <class Number>
 __global__ void __launch_bounds__(256)
     inverse_deviations_kernel(Number* squares, index_t features, index_t rows, double eps) {
@@ -31,7 +33,8 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-/// A validated call. Scratch: 56 bytes a feature and what cross_moments_pass takes.
+/// One call of the loss; the constructor checks the arguments. Scratch: 56 bytes a feature and that
+/// of cross_moments_pass.
 template <element T>
 class barlow_twins_call {
  public:
@@ -50,7 +53,7 @@ class barlow_twins_call {
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// Writes the loss, if there is somewhere to, and the gradients that are wanted.
+  /// Writes the loss, if `loss` is not empty, and the wanted gradients.
   void run(const device_vector<C>& loss) {
     if (loss.empty() && !a_.wants_gradient() && !b_.wants_gradient()) return;
     const index_t features = reduction_.rows;
@@ -63,7 +66,7 @@ class barlow_twins_call {
     const device_columns<T> b = standardised(b_.value);
     if (a_.wants_gradient() || (losses != nullptr && !b_.wants_gradient())) {
       pass(a_, a, b);
-      measure_.losses = nullptr;  // one pass is enough to know the loss
+      measure_.losses = nullptr;  // one pass computes the loss
     }
     if (b_.wants_gradient()) pass(b_, b, a);
     if (!loss.empty()) write_loss(call_, reduction_, {losses, nullptr}, loss);

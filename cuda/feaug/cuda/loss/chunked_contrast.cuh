@@ -1,8 +1,8 @@
-// The passes over logits by chunks: in any precision, of any width.
+// Chunked passes over the logits, for any precision and any number of features.
 //
-// The matrix of logits is cut into tiles that stay in the second-level cache: a product makes one,
-// a kernel turns it into weights where it lies, a second product adds weights · columns. Sums grow
-// tile after tile in a fixed order: no atomics, the same bits on every run.
+// The matrix of logits is split into tiles that fit the L2 cache. A product computes a tile, a
+// kernel turns it into weights in place, and a second product adds weights · columns. Tiles are
+// added in a fixed order without atomics, so every run gives the same bits.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-/// How the matrix of logits is cut. By shape only. 16 MiB of floats.
+/// The size of a tile of logits, from the shape alone: at most 2²² elements, 16 MiB of floats.
 struct tiling {
   index_t rows;
   index_t columns;
@@ -31,10 +31,10 @@ struct tiling {
   }
 };
 
-/// A tile of logits, rows × columns without gaps.
+/// A tile of logits, rows × columns without gaps. It holds cosines, then weights.
 template <class C>
 struct logit_tile {
-  product_scratch scratch;  ///< for the products with it
+  product_scratch scratch;  ///< for the products that read or write the tile
   C* cosines;
   index_t first_row;
   index_t rows;
@@ -42,20 +42,21 @@ struct logit_tile {
   index_t columns;
 };
 
-/// A running soft-max sum of a row: Σ exp(s − shift) so far.
+/// Online-softmax state of the rows: Σ exp(s − shift) of the tiles so far.
 template <class C>
 struct running_sums {
   C* shift;
   double* sum;
   double* cosine_sum;
-  double* positive_sum;  ///< of logits; with labels
+  double* positive_sum;  ///< sum of the positives' logits; only with labels
 };
 
+/// Threads per block of the tile kernels; a block processes one row.
 inline constexpr int tile_threads = 128;
 
 namespace detail {
 
-/// The sum, or the largest, of what the threads of a block bring, for all of them.
+/// Combines one value per warp over the block; every thread gets the result.
 template <class C, class Combine>
 __device__ C over_block(C value, C* shared, const Combine& combine) {
   const int thread = static_cast<int>(threadIdx.x);
@@ -74,9 +75,11 @@ __device__ C exponential(C x) {
 
 }  // namespace detail
 
-// A block a row of the tile: its cosines become exp(s − shift), and the row's running sums (and
-// mean) take them in. Registers: at most 80 (without a number of blocks ptxas would take fewer on
-// sm_90, and spill).
+// The online-softmax step for a tile: cosines become exp(s − shift), and the row's running sums
+// (and mean, if not null) are rescaled and added to. One block per row of the tile. Limited by L2
+// cache bandwidth: reads each cosine twice, writes one weight; one exponential per logit. (Without
+// a minimum of 6 blocks, ptxas would use fewer registers on sm_90, and spill.) Registers: at most
+// 80.
 template <element T>
 __global__ void __launch_bounds__(tile_threads, 6)
     soft_max_tile_kernel(contrast<T> problem, logit_tile<compute_t<T>> tile,
@@ -111,8 +114,8 @@ __global__ void __launch_bounds__(tile_threads, 6)
     const C before = running.shift[i];
     const C scaled = scale * largest;
     const C after = scaled > before ? scaled : before;
-    // Nothing but −∞ (all left out) or NaN: any finite shift gives the 0 or the NaN that it must
-    // be.
+    // If all logits so far are −∞ (all left out) or NaN, any finite shift gives the correct 0 or
+    // NaN.
     const C shift = after - after == C{0} ? after : C{0};
     double sum = 0;
     double cosine_sum = 0;
@@ -146,6 +149,8 @@ __global__ void __launch_bounds__(tile_threads, 6)
   }
 }
 
+// Initialises the running sums. One thread per row. Limited by memory bandwidth: writes up to 32
+// bytes a row.
 template <class C>
 __global__ void __launch_bounds__(256)
     begin_running_sums_kernel(running_sums<C> running, index_t rows) {
@@ -158,7 +163,8 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-// Sums become logarithms and means, a warp a row. Registers: at most 64.
+// log_sum, mean_cosine and mean from the running sums. One warp per row. Limited by memory
+// bandwidth: reads and writes the mean. Registers: at most 64.
 template <class C>
 __global__ void __launch_bounds__(256) finish_soft_max_kernel(running_sums<C> running, index_t rows,
                                                               index_t cols, soft_max_rows<C> out) {
@@ -178,7 +184,7 @@ __global__ void __launch_bounds__(256) finish_soft_max_kernel(running_sums<C> ru
   }
 }
 
-/// tile.cosines = rows · columnsᵀ
+/// tile.cosines = rows · columnsᵀ.
 template <element T>
 void multiply_tile(const operation& call, const contrast<T>& problem,
                    const logit_tile<compute_t<T>>& tile) {
@@ -195,7 +201,7 @@ void multiply_tile(const operation& call, const contrast<T>& problem,
                           .c_stride = tile.columns});
 }
 
-/// sums (of all rows) += the tile's weights · columns
+/// sums (of all rows) += weights of the tile · columns.
 template <element T>
 void add_weighted_columns(const operation& call, const contrast<T>& problem,
                           const logit_tile<compute_t<T>>& tile, compute_t<T>* sums) {
@@ -212,7 +218,8 @@ void add_weighted_columns(const operation& call, const contrast<T>& problem,
                           .adds = true});
 }
 
-/// act(tile) for all tiles of the matrix of logits, each made by a product first.
+/// Calls act(tile) for every tile of the matrix of logits, after a product has computed its
+/// cosines.
 template <element T, class Act>
 void for_each_tile(operation& call, const contrast<T>& problem, const Act& act) {
   const index_t rows = problem.rows.rows();
@@ -234,7 +241,7 @@ void for_each_tile(operation& call, const contrast<T>& problem, const Act& act) 
   }
 }
 
-/// soft_max_pass by chunks. Scratch: 16 MiB (32 for doubles) and 24 bytes a row.
+/// soft_max_pass, chunked. Scratch: 16 MiB (32 for doubles) and 24 bytes a row.
 template <element T>
 void chunked_soft_max(operation& call, const contrast<T>& problem,
                       const soft_max_rows<compute_t<T>>& out) {
@@ -258,8 +265,9 @@ void chunked_soft_max(operation& call, const contrast<T>& problem,
               problem.cols, out);
 }
 
-// A block a row of the tile: its cosines become what columns weigh in the row's gradient.
-// Registers: at most 64.
+// Replaces each cosine of a tile by the weight of the column in the row's gradient. One block per
+// row of the tile. Limited by L2 cache bandwidth: reads one cosine, writes one weight; one
+// exponential per given side. Registers: at most 64.
 template <element T>
 __global__ void __launch_bounds__(tile_threads)
     gradient_tile_kernel(contrast<T> problem, logit_tile<compute_t<T>> tile,
@@ -292,7 +300,7 @@ __global__ void __launch_bounds__(tile_threads)
   }
 }
 
-/// sums = Σ_j weight_ij column_j, rows × cols, by chunks. Scratch: 16 MiB (32 for doubles).
+/// sums = Σ_j weight_ij column_j, rows × cols, chunked. Scratch: 16 MiB (32 for doubles).
 template <element T>
 void chunked_weighted_sums(operation& call, const contrast<T>& problem,
                            const softmax_weights& of_rows, const softmax_weights& of_columns,

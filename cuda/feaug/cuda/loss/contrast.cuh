@@ -1,8 +1,8 @@
-// The two passes over logits that every contrastive loss is made of, as the CPU has them:
-// feaug/cpu/loss/contrast.hpp says what they compute and why the positive is left out of the sums.
+// The two passes over logits on which all contrastive losses are built. feaug/cpu/loss/contrast.hpp
+// says what they compute and why the positive is left out of the sums.
 //
-// Two ways to carry them out: by chunks, the fallback and the measure of correctness, or fused, one
-// kernel a pass on tensor cores.
+// There are two implementations: chunked, the fallback and the reference for correctness, and
+// fused, one tensor-core kernel per pass.
 #pragma once
 
 #include <string_view>
@@ -20,8 +20,9 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-/// The soft-max of every row over its columns, the positive left out. One product a logit, two with
-/// the mean: with stopped columns this is the loss and all its gradient. Scratch: see the two ways.
+/// The softmax of every row over its columns without the positive. One product per logit, two with
+/// the mean; with stopped columns this is the loss and its whole gradient. Scratch: see the two
+/// implementations.
 template <element T>
 void soft_max_pass(cuda_context& ctx, std::string_view op, const contrast<T>& problem,
                    const soft_max_rows<compute_t<T>>& out) {
@@ -35,9 +36,9 @@ void soft_max_pass(cuda_context& ctx, std::string_view op, const contrast<T>& pr
   chunked_soft_max(call, problem, out);
 }
 
-/// The gradient by x, whose rows are those of the problem, given the soft-max of the rows over the
-/// columns, of the columns over the rows, or both. With the sides exchanged it gives the gradient
-/// by the columns. Scratch: rows × cols, and see the two ways.
+/// The gradient with respect to x, whose rows are the problem's rows, from the softmax of the rows
+/// over the columns, of the columns over the rows, or both. On the swapped() problem it gives the
+/// gradient with respect to the columns. Scratch: rows × cols, and that of the implementation.
 template <element T>
 void gradient_pass(cuda_context& ctx, std::string_view op, const contrast<T>& problem,
                    const softmax_weights& of_rows, const softmax_weights& of_columns,

@@ -1,4 +1,4 @@
-// What the two passes over logits work on, and what they leave: see loss/contrast.cuh.
+// Arguments and results of the two passes over logits: see loss/contrast.cuh.
 #pragma once
 
 #include <cmath>
@@ -17,7 +17,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-/// Which columns a row's sum passes over.
+/// Which columns are left out of a row's sum.
 struct left_out_columns {
   feaug::detail::pairing pairs = {};
   bool positives = true;  ///< column positive(i) is row i's positive
@@ -25,7 +25,7 @@ struct left_out_columns {
   [[nodiscard]] __device__ bool contain(index_t i, index_t j) const {
     return (positives && j == pairs.positive(i)) || (pairs.self && j == i + pairs.self_shift);
   }
-  /// Whether any of the columns begin … end − 1 is left out for any of the rows first … last.
+  /// True if any of the columns begin … end − 1 is left out for any of the rows first … last.
   [[nodiscard]] __device__ bool touch(index_t first, index_t last, index_t begin,
                                       index_t end) const {
     const auto meets = [=](index_t shift) { return first + shift < end && last + shift >= begin; };
@@ -38,18 +38,18 @@ template <element T>
 struct contrast {
   row_stack<T> rows;
   row_stack<T> columns;
-  row_stack<T> positives;  ///< what pairs points into
+  row_stack<T> positives;  ///< pairs.positive(i) is an index into these
   feaug::detail::pairing pairs = {};
-  /// Column positive(i) is row i's positive, and left out of its sum.
+  /// True if column positive(i) is row i's positive and is left out of its sum.
   bool positives_are_columns = true;
   index_t cols = 0;  ///< features
   cuda::temperature<compute_t<T>> temperature = {};
-  /// If given, they name the positives, not `pairs`. By chunks only.
+  /// If given, the labels choose the positives and `pairs` does not. Chunked passes only.
   feaug::detail::labelling labels = {};
-  /// Columns that there are, and that rows pass over. By chunks only.
+  /// Which columns exist, and which a row leaves out. Chunked passes only.
   row_filter filter = {};
 
-  /// The same with the sides exchanged, for gradients by the columns.
+  /// The problem with rows and columns exchanged, for gradients with respect to the columns.
   [[nodiscard]] contrast swapped() const {
     contrast other = *this;
     std::swap(other.rows, other.columns);
@@ -62,10 +62,10 @@ struct contrast {
   }
 };
 
-/// What soft_max_pass leaves of every row, arrays in device memory.
+/// Results of soft_max_pass for every row, arrays in device memory.
 template <class C>
 struct soft_max_rows {
-  double* log_sum = nullptr;      ///< n = log Σ exp s_j over the columns but the positive
+  double* log_sum = nullptr;      ///< n = log Σ exp s_j over all columns except the positive
   double* mean_cosine = nullptr;  ///< Σ softmax_j · (row · column_j); null: not wanted
   C* mean = nullptr;              ///< Σ softmax_j · column_j, rows × cols; null: not wanted
   /// With labels: Σ s_ip over the positives, rounded as in log_sum.
@@ -76,13 +76,14 @@ using feaug::detail::softmax_weights;
 
 namespace detail {
 
+/// −∞ as a C.
 template <class C>
 __device__ C minus_infinity() {
   return -static_cast<C>(INFINITY);
 }
 
-/// What an exponent is lowered by for a row of this log_sum. +∞ makes the weight 0, which is right
-/// for a row whose sum was empty (log_sum −∞).
+/// What is subtracted from the exponent of a row with this log_sum. For log_sum −∞, the row's sum
+/// was empty, so the shift is +∞ and makes every weight 0.
 template <class C>
 __device__ C exponent_shift(double log_sum) {
   return log_sum == minus_infinity<double>() ? static_cast<C>(INFINITY) : static_cast<C>(log_sum);
@@ -90,7 +91,8 @@ __device__ C exponent_shift(double log_sum) {
 
 }  // namespace detail
 
-/// The gradient by the unit rows: (Σ_j weight_ij column_j − (a_i + b_p(i)) positive_p(i)) / τ.
+/// The gradient with respect to the unit rows: (Σ_j weight_ij column_j − (a_i + b_p(i))
+/// positive_p(i)) / τ, where a_i and b_p(i) are the pulls of row i and of column p(i).
 template <element T>
 struct contrast_gradient {
   contrast<T> problem;

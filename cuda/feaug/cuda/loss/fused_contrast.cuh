@@ -1,11 +1,11 @@
-// The passes over logits fused: one kernel makes logits on tensor cores, turns them into weights in
-// registers and multiplies these with the columns again, which lie in shared memory already. No
-// logit reaches memory. The soft-max with stopped columns is so the forward pass of an attention
-// whose values are its keys (FlashAttention, arXiv 2205.14135).
+// Fused passes over the logits: one kernel computes a tile of logits on tensor cores, turns it into
+// weights in registers and multiplies the weights with the same columns, which are still in shared
+// memory. No logit is written to memory. With stopped columns, the softmax pass is therefore the
+// forward pass of an attention whose values equal its keys (FlashAttention, arXiv 2205.14135).
 //
-// Products are of bfloat16 with sums in float. Columns may be cut into several parts, which blocks
-// work on side by side; how is a matter of shape, and parts add up in order: no atomics, the same
-// bits on every run.
+// Products are bfloat16 with float sums. The columns may be split into parts, which different
+// blocks process. The split depends on the shape alone, and the parts are added in order without
+// atomics, so every run gives the same bits.
 #pragma once
 
 #include <algorithm>
@@ -24,31 +24,32 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-/// Rows are rounded to bfloat16, which nobody asks for with doubles.
+/// Operands are rounded to bfloat16, so doubles are not fused.
 template <element T>
 inline constexpr bool can_fuse = !std::is_same_v<T, double>;
 
-/// What a fused kernel works on.
+/// Operands and parameters of a fused kernel.
 struct fused_problem {
   tensor_rows<bfloat16> rows;
   tensor_rows<bfloat16> columns;
   left_out_columns left_out;
   temperature<float> tau;
-  bool unit_rows;        ///< no cosine is above 1 by more than rounding
-  index_t part_columns;  ///< of each part but the last; a multiple of 64
+  bool unit_rows;        ///< unit rows: |cosine| ≤ 1 up to rounding
+  index_t part_columns;  ///< columns in each part except the last; a multiple of 64
 
-  /// log₂e / τ: logits are taken to base 2.
+  /// log₂e / τ, which turns a cosine into a base-2 logit.
   [[nodiscard]] __device__ float scale() const {
     return static_cast<float>(1.4426950408889634 / tau.value());
   }
 };
 
-/// Whether make_stack packed the problem for these kernels.
+/// True if make_stack packed the problem's rows for the fused kernels.
 template <element T>
 bool is_fused(const contrast<T>& problem) {
   return problem.rows.tensor.data != nullptr && problem.columns.rows() > 0;
 }
 
+/// Splits the columns into as many parts as give about 132 blocks with the existing row tiles.
 template <element T>
 fused_problem fuse(const contrast<T>& problem) {
   const index_t row_tiles = (problem.rows.rows() + tile_rows - 1) / tile_rows;
@@ -62,30 +63,52 @@ fused_problem fuse(const contrast<T>& problem) {
           .part_columns = (column_tiles + parts - 1) / parts * tile_columns};
 }
 
-/// Where the parts leave their sums: of part p and row i at p · rows + i.
+/// Results of the parts: part p and row i are at index p · rows + i.
 struct fused_parts {
-  float* shift = nullptr;  ///< of the base-2 logits
-  float* sum = nullptr;
+  float* shift = nullptr;  ///< subtracted from the base-2 logits
+  float* sum = nullptr;    ///< Σ exp₂(logit − shift)
   float* cosine_sum = nullptr;
-  float* weighted = nullptr;  ///< Σ weight · column, `features` a row; null: not wanted
+  float* weighted = nullptr;  ///< Σ weight · column, `features` floats a row; null: not wanted
 };
 
-// A weigher turns a tile of cosines into weights: it is begun with the warp's first row, may put
-// numbers of columns into shared memory (stage), and weighs; what weigh answers are the factors of
-// what the lane's two rows have summed so far. `finish` writes what it knows of the rows.
+// The Weigher protocol. fused_contrast_kernel has one Weigher object per thread, in registers. A
+// thread holds parts of two rows of its warp's 16: element e of its accumulators belongs to its row
+// r = e / 2, row first_row + row_in_warp(2·r) of the problem. A Weigher provides, in the order of
+// the calls:
+//
+//  struct shared              The block's data in shared memory beside the tiles, with two buffers
+//                             if stage() writes anything.
+//  Weigher(problem, source, first_row)
+//                             Once, before the first tile. `source` is the kernel's argument;
+//                             first_row is the warp's first row. Both references stay valid.
+//  stage(numbers, first, which) const
+//                             Once per tile, by all threads of the block: may write data of columns
+//                             first … first + 63 to buffer `which` (0 or 1) of `numbers`. The call
+//                             for a tile comes before weigh() of the tile before it. A barrier
+//                             separates stage() from the weigh() that reads the buffer, and that
+//                             weigh() from the next stage() of the same buffer.
+//  weigh(tile, numbers, first, which, end, factors)
+//                             Once per tile, in ascending order of `first`, by whole warps (it may
+//                             shuffle). On entry tile[n].at[e] is the product of row row_in_warp(e)
+//                             and column first + column_in_tile(n, e). On exit it is that column's
+//                             weight: 0 if the column is left out or not below `end`. It sets
+//                             factors[r] to what the kernel multiplies row r's previous
+//                             Σ weight · column by before it adds this tile (1: unchanged).
+//  finish(part) const         Once, after the last tile: writes the row results that the weigher
+//                             holds, if any.
 
-/// Soft-max weights exp₂(logit − shift). For unit rows the largest logit is known to be 1/τ, so
-/// that one shift serves all rows and sums just add; a shift that follows the largest logit is for
-/// rows of any norm, and for temperatures at which the smallest weights would vanish.
+/// Softmax weights exp₂(logit − shift). For unit rows the largest possible logit is 1/τ, so one
+/// fixed shift serves all rows and the parts' sums can be added. Rows of any norm, and temperatures
+/// so low that the smallest weights would underflow, use a running maximum (online softmax).
 class soft_max_weigher {
  public:
-  struct shared {};  ///< beside the tiles
+  struct shared {};  ///< nothing beside the tiles
 
   __device__ soft_max_weigher(const fused_problem& problem, const fused_parts& parts,
                               index_t first_row)
       : problem_(problem), parts_(parts), first_row_(first_row), scale_(problem.scale()) {
-    // Weights reach from 2^101 down to 2^(101 − 2·scale), within float's normal numbers; sums of
-    // 2²⁰ of them are within float, too.
+    // Weights lie between 2^101 and 2^(101 − 2·scale), which are normal floats. A sum of 2²⁰
+    // weights does not overflow either.
     constexpr float head_room = 101.0F;
     is_fixed_ = problem.unit_rows && 2.0F * scale_ <= head_room + 124.0F;
     for (int r = 0; r < 2; ++r) {
@@ -98,7 +121,7 @@ class soft_max_weigher {
 
   __device__ void weigh(tile_sums (&tile)[column_steps], const shared& /*numbers*/, index_t first,
                         int /*which*/, index_t end, float (&factors)[2]) {
-    // Only tiles at the edge, or on a diagonal, have anything to leave out.
+    // Only tiles at the end of the part, or on a diagonal, contain columns to leave out.
     const bool looks = first + tile_columns > end ||
                        problem_.left_out.touch(first_row_, first_row_ + warp_rows - 1, first,
                                                first + tile_columns);
@@ -137,6 +160,8 @@ class soft_max_weigher {
   }
 
  private:
+  // The online-softmax step: raises each row's shift to the tile's largest logit and rescales the
+  // sums.
   template <class IsIn>
   __device__ void follow_largest(const tile_sums (&tile)[column_steps], const IsIn& is_in,
                                  float (&shift)[2], float (&factors)[2]) {
@@ -151,8 +176,8 @@ class soft_max_weigher {
       const float before = shift_[r];
       const float scaled = scale_ * largest[r];
       const float after = scaled > before ? scaled : before;
-      // Nothing but −∞ (all left out) or NaN so far: any finite shift gives the 0 or the NaN that
-      // it must be.
+      // If all logits so far are −∞ (all left out) or NaN, any finite shift gives the correct 0 or
+      // NaN.
       shift[r] = after - after == 0.0F ? after : 0.0F;
       factors[r] = before - before == 0.0F ? fast_exp2(before - shift[r]) : 1.0F;
       shift_[r] = after;
@@ -171,7 +196,8 @@ class soft_max_weigher {
   float cosine_sum_[2];
 };
 
-/// Weights of a gradient: coefficient_i · exp(s_ij − log_sum_i), and the same of the column.
+/// Weights of a gradient: coefficient_i · exp(s_ij − log_sum_i), plus the same term for column j,
+/// if given.
 class gradient_weigher {
  public:
   struct shared {
@@ -244,15 +270,18 @@ class gradient_weigher {
   float shift_[2];
 };
 
-/// What a block keeps in shared memory.
+/// The block's dynamic shared memory.
 template <int Features, class Weigher>
 struct fused_shared {
   product_tiles<bfloat16, Features> tiles;
   typename Weigher::shared numbers;
 };
 
-// A block takes 128 rows and one part of the columns; a warp 16 of the rows. Registers: at most
-// 255.
+// A block computes 128 rows × one part of the columns, in tiles of 64 columns; each of its 8 warps
+// has 16 rows. Limited by tensor-core FLOP: 2·Features per logit, 4·Features with Sums, beside one
+// exponential per logit (gradient: one per given side). A block reads its rows once and each column
+// of its part once, 2·Features bytes each. Shared memory: 512·(Features + 8) bytes (36, 68 or 132
+// KiB), plus 1 KiB for the gradient. One block per multiprocessor. Registers: at most 255.
 template <int Features, bool Sums, class Weigher, class Source>
 __global__ void __launch_bounds__(tile_block, 1)
     fused_contrast_kernel(fused_problem problem, Source source, float* weighted) {
@@ -301,7 +330,9 @@ __global__ void __launch_bounds__(tile_block, 1)
   }
 }
 
-// The parts of a row's soft-max become one. A warp a row. Registers: at most 64.
+// Merges the parts' softmax sums of each row. One warp per row. Limited by memory bandwidth: reads
+// 12 bytes a part, with the mean 4·cols more. A part's factor, an exp2 in double, is computed again
+// at each use. Registers: at most 64.
 template <class C>
 __global__ void __launch_bounds__(256)
     merge_soft_max_kernel(fused_parts parts, index_t part_count, index_t rows, index_t cols,
@@ -315,7 +346,7 @@ __global__ void __launch_bounds__(256)
       const float other = parts.shift[p * rows + i];
       if (other > shift) shift = other;
     }
-    // A part whose columns were all left out has −∞ and sums of 0.
+    // A part whose columns were all left out has shift −∞ and sums of 0.
     const auto factor = [&](index_t p) {
       const float own = parts.shift[p * rows + i];
       return own - own == 0.0F ? exp2(static_cast<double>(own) - static_cast<double>(shift)) : 1.0;
@@ -342,7 +373,8 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-// sums (rows × cols) = the parts added up, in order.
+// sums (rows × cols) = the parts added in order. One thread per element. Limited by memory
+// bandwidth: reads part_count elements and writes one.
 template <class C>
 __global__ void __launch_bounds__(256)
     add_parts_kernel(const C* parts, index_t part_count, index_t rows, index_t cols,
@@ -367,7 +399,7 @@ void launch_fused(const operation& call, const fused_problem& problem, index_t p
               problem, source, weighted);
 }
 
-/// Chooses the kernel for as many features as rows were packed with.
+/// Chooses the kernel for the number of features that the rows were packed with.
 template <bool Sums, class Weigher, class Source>
 void launch_fused(const operation& call, const fused_problem& problem, index_t part_count,
                   const Source& source, float* weighted) {
@@ -381,12 +413,13 @@ void launch_fused(const operation& call, const fused_problem& problem, index_t p
   }
 }
 
+/// The number of parts that the columns are split into.
 inline index_t part_count_of(const fused_problem& problem) {
   return (problem.columns.count + problem.part_columns - 1) / problem.part_columns;
 }
 
-/// soft_max_pass fused. Scratch: 12 bytes a row and part, with the mean 4 · features more; a part
-/// is as many columns as make 132 blocks with the row tiles that there are.
+/// soft_max_pass, fused. Scratch: 12 bytes per row and part, 4 · features more with the mean. The
+/// number of parts is chosen to give about 132 blocks with the row tiles.
 template <element T>
 void fused_soft_max(operation& call, const contrast<T>& problem, const soft_max_rows<float>& out) {
   const fused_problem fused = fuse(problem);
@@ -408,7 +441,7 @@ void fused_soft_max(operation& call, const contrast<T>& problem, const soft_max_
               rows, problem.cols, fused.rows.features, out);
 }
 
-/// sums = Σ_j weight_ij column_j, rows × cols, fused. Scratch: 4 · features bytes a row and part.
+/// sums = Σ_j weight_ij column_j, rows × cols, fused. Scratch: 4 · features bytes per row and part.
 template <element T>
 void fused_weighted_sums(operation& call, const contrast<T>& problem,
                          const softmax_weights& of_rows, const softmax_weights& of_columns,

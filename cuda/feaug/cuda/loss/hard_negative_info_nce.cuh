@@ -1,4 +1,5 @@
-// How a GPU carries out hard_negative_info_nce.
+// CUDA implementation of hard_negative_info_nce: InfoNCE with synthetic hard negatives (MoCHi,
+// SynCo).
 #pragma once
 
 #include <limits>
@@ -21,9 +22,10 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-/// A validated call: info_nce's, whose soft-maxes take in synthetic negatives. Scratch: info_nce's,
-/// nearest's for rows of any norm, 8 bytes a query and hardest negative, 16 a query and synthetic
-/// one.
+/// One call of the loss; the constructor checks the arguments. Runs info_nce with the synthetic
+/// negatives added to the softmax. Scratch memory: that of info_nce and of nearest (for rows that
+/// are not normalised), 8 bytes per query and hardest negative, 16 bytes per query and synthetic
+/// negative.
 template <element T>
 class hard_negative_info_nce_call {
  public:
@@ -71,10 +73,10 @@ class hard_negative_info_nce_call {
   }
 
  private:
-  /// Nothing is made, so that this is info_nce.
+  /// No synthetic negatives: the loss is info_nce.
   [[nodiscard]] bool is_plain() const { return how_.counts.total() == 0; }
 
-  /// Given statistics take the place of the log sums, as in any backward pass.
+  /// If given, `statistics` replace the log-sums, as in any backward pass.
   void soft_max(bool gradients, const device_vector<const C>& statistics) {
     const synthesis_problem<T> problem = {.queries = base_.query_stack(),
                                           .negatives = base_.negative_stack(),
@@ -90,7 +92,7 @@ class hard_negative_info_nce_call {
   /// The hardest negatives of every query, N × hardest.
   const index_t* find_hardest() {
     auto* const slots = base_.call().template take<index_t>(queries_.rows() * how_.hardest);
-    operation search(base_.call().context(), base_.call().name());  // gives its scratch back
+    operation search(base_.call().context(), base_.call().name());  // frees its scratch
     find_rows<T>(search,
                  {.rows = negatives_,
                   .filter = {.capacity = negatives_.rows(),

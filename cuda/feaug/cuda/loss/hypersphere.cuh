@@ -1,4 +1,4 @@
-// How a GPU carries out hypersphere.
+// CUDA implementation of the hypersphere loss: alignment and uniformity of two views.
 #pragma once
 
 #include <string_view>
@@ -24,8 +24,9 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-// A warp a row: its share of the alignment, and what its difference to the other view is multiplied
-// by in the gradient. Registers: at most 64.
+// Each row's term of the alignment, and the factor of the difference of the views in its gradient.
+// One warp per row. Limited by memory bandwidth: reads 2·cols elements, writes 16 bytes. Registers:
+// at most 64.
 template <element T>
 __global__ void __launch_bounds__(256)
     aligned_rows_kernel(row_stack<T> a, row_stack<T> b, double alpha, double* terms,
@@ -48,7 +49,7 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-/// The gradient by one view's unit rows.
+/// The gradient with respect to the unit rows of one view.
 template <element T>
 struct hypersphere_gradient {
   row_stack<T> own;
@@ -66,8 +67,8 @@ struct hypersphere_gradient {
   }
 };
 
-/// A validated call. Scratch: packed copies of both sides, 48 bytes a row, N × D for gradients, and
-/// what soft_max_pass takes.
+/// One call of the loss; the constructor checks the arguments. Scratch: packed copies of both
+/// views, 48 bytes a row, N × D elements for gradients, and that of soft_max_pass.
 template <element T>
 class hypersphere_call {
  public:
@@ -86,7 +87,7 @@ class hypersphere_call {
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// Writes the loss, if there is somewhere to, and the gradients that are wanted.
+  /// Writes the loss, if `loss` is not empty, and the wanted gradients.
   void run(const device_vector<C>& loss) {
     if (loss.empty() && !a_.wants_gradient() && !b_.wants_gradient()) return;
     align();
@@ -97,7 +98,7 @@ class hypersphere_call {
   }
 
  private:
-  /// Norms, packed rows, scratch, and every row's share of the alignment.
+  /// Allocates and fills norms and packed rows, and computes every row's term of the alignment.
   void align() {
     const index_t rows = a_.value.rows();
     a_stack_ = make_stack<T>(call_, true, a_.value);
@@ -112,7 +113,7 @@ class hypersphere_call {
                  options_.alpha, terms_, alignment_slopes_);
   }
 
-  /// x's share of the uniformity, and all of the gradient by x.
+  /// The uniformity of x, and the whole gradient with respect to x.
   void spread(const operand_type& x, const row_stack<T>& own, const row_stack<T>& other,
               bool gradient_alone, double* term) const {
     if (gradient_alone && !x.wants_gradient()) return;
@@ -132,9 +133,9 @@ class hypersphere_call {
   row_reduction<C> reduction_;
   row_stack<T> a_stack_;
   row_stack<T> b_stack_;
-  double* terms_ = nullptr;  // of the loss: N rows of the alignment, two views of the uniformity
+  double* terms_ = nullptr;  // terms of the loss: N of the alignment, 2 of the uniformity
   double* alignment_slopes_ = nullptr;
-  double* uniformity_slopes_ = nullptr;  // these and the next two: of one view at a time
+  double* uniformity_slopes_ = nullptr;  // this and the next two: of one view at a time
   double* log_sums_ = nullptr;
   C* means_ = nullptr;
 };

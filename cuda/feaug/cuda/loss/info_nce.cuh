@@ -1,4 +1,4 @@
-// How a GPU carries out info_nce.
+// CUDA implementation of info_nce: classifies each query's own key among all keys and negatives.
 #pragma once
 
 #include <concepts>
@@ -23,9 +23,9 @@ using device_info_nce_options = info_nce_options<T, memory_space::device>;
 
 namespace cuda {
 
-/// The gradient by a unit query where the soft-max pass left the mean of its columns: Σ_j ∂L/∂s_ij
-/// k_j / τ = c·(mean − positive) / τ, c = ∂L/∂(log_sum − s_positive): the softmax over the
-/// negatives against the positive.
+/// The gradient with respect to the unit queries if the softmax pass computed the mean of the
+/// columns: Σ_j ∂L/∂s_ij k_j / τ = c·(mean − positive) / τ, with c = ∂L/∂(log_sum − s_positive) and
+/// the mean under the softmax over the negatives.
 template <element T>
 struct mean_gradient {
   contrast<T> logits;
@@ -39,8 +39,8 @@ struct mean_gradient {
   }
 };
 
-/// A validated call: everything the passes need. Scratch: packed copies of queries, keys and
-/// negatives, and what soft_max_pass takes.
+/// One call of the loss; the constructor checks the arguments. Scratch: packed copies of queries,
+/// keys and negatives, and that of soft_max_pass.
 template <element T>
 class info_nce_call {
  public:
@@ -68,14 +68,14 @@ class info_nce_call {
     soft_max(false);
     write(loss, statistics);
   }
-  /// With stopped keys one pass over the logits gives both.
+  /// With stopped keys, one pass over the logits gives the loss and all gradients.
   void forward_and_backward(const device_vector<C>& loss) {
     prepare();
     soft_max(true);
     key_gradients();
     write(loss, {});
   }
-  /// All gradients, from the statistics that forward gave out.
+  /// All gradients, from the statistics that forward() returned.
   void backward(const device_vector<const C>& statistics) {
     prepare();
     restore(statistics);
@@ -83,23 +83,23 @@ class info_nce_call {
     key_gradients();
   }
 
-  // The steps, for a loss whose softmaxes take in more.
+  // The single steps, for losses that add terms to the softmax.
 
-  /// Norms, packed rows, and scratch for what every row leaves. After all checks.
+  /// Computes norms and packed rows, and allocates the row results. Call it after all checks.
   void prepare() {
     query_stack_ = make_stack<T>(call_, options_.normalize, queries_.value);
     key_stack_ = make_stack<T>(call_, options_.normalize, keys_.value, options_.negatives.value);
     results_ = take_row_results(call_, reduction_.rows, by_temperature());
   }
 
-  /// The soft-max of every query; with `gradients` also the gradient by queries and temperature
-  /// from the same pass.
+  /// The softmax of every query. With `gradients`, the same pass also gives the gradients with
+  /// respect to queries and temperature.
   void soft_max(bool gradients) {
     soft_max(gradients, [](const row_results&, C*) {});
   }
 
-  /// The same, with join(results, mean) taking what else is in the soft-maxes into log_sum,
-  /// mean_cosine and mean, as far as they are wanted (else null).
+  /// The same, but calls join(results, mean) after the pass. It must add any further terms of the
+  /// softmax to log_sum, mean_cosine and mean; the last two are null if not wanted.
   template <class Join>
   void soft_max(bool gradients, const Join& join) {
     const contrast<T> logits = queries_against_keys();
@@ -118,15 +118,15 @@ class info_nce_call {
     if (gradients) write_temperature_gradient();
   }
 
-  /// The gradients by keys and negatives: the same pass with the sides exchanged.
+  /// The gradients with respect to keys and negatives, by the gradient pass on the swapped problem.
   void key_gradients() {
     if (keys_.wants_gradient()) {
       contrast<T> problem = queries_against_keys().swapped();
       problem.rows = key_stack_.only_first();
       problem.pairs = {.shift = -options_.positive_offset, .partners = reduction_.rows};
       if (!options_.in_batch_negatives) {
-        // Then a key is met by its own query only, and that term is not part of the pass over
-        // columns.
+        // A key then occurs only in its own query's loss, as the positive, and that term is not
+        // part of the pass over columns.
         problem.columns = {};
         problem.positives_are_columns = false;
       }
@@ -154,7 +154,7 @@ class info_nce_call {
   }
 
  private:
-  /// Row losses as forward left them, from the statistics that it gave out.
+  /// Restores the row losses of forward() from the statistics that it returned.
   void restore(const device_vector<const C>& statistics) {
     const contrast<T> logits = queries_against_keys();
     if (by_temperature()) {

@@ -1,4 +1,5 @@
-// How a GPU carries out kl_to_standard_normal.
+// CUDA implementation of kl_to_standard_normal: KL divergence of learned Gaussians from the
+// standard normal distribution.
 #pragma once
 
 #include <string_view>
@@ -23,8 +24,8 @@ using device_kl_to_standard_normal_options = kl_to_standard_normal_options<T, me
 
 namespace cuda {
 
-// A warp a row; one reading gives the loss and the gradients that are wanted. Registers: at
-// most 64.
+// Loss and wanted gradients of each row, from one reading. One warp per row. Limited by memory
+// bandwidth: reads 2·cols elements, writes cols elements per gradient. Registers: at most 64.
 template <element T>
 __global__ void __launch_bounds__(256, 3)
     kl_to_standard_normal_kernel(operand<T, 2, memory_space::device> mean,
@@ -52,7 +53,7 @@ __global__ void __launch_bounds__(256, 3)
   }
 }
 
-/// A validated call. Scratch: 8 bytes a row.
+/// One call of the loss; the constructor checks the arguments. Scratch: 8 bytes a row.
 template <element T>
 class kl_to_standard_normal_call {
  public:
@@ -73,7 +74,7 @@ class kl_to_standard_normal_call {
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// One launch: the loss, if there is somewhere to, and the gradients that are wanted.
+  /// One launch computes the row losses, if `loss` is not empty, and the wanted gradients.
   void run(const device_vector<C>& loss) {
     if (loss.empty() && !mean_.wants_gradient() && !log_variance_.wants_gradient()) return;
     const index_t rows = reduction_.rows;

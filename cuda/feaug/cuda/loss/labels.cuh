@@ -1,4 +1,4 @@
-// Who has how many positives by labels.
+// Number of positives of each row, from labels.
 #pragma once
 
 #include "feaug/core/tensor_view.hpp"
@@ -14,7 +14,9 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
 inline constexpr int label_threads = 256;
 
-// A thread a row, which compares its label with all: 256 at a time, from shared memory.
+// positive_share[i] = 1 / (number of other rows with row i's label), or 0. One thread per row,
+// which compares its label with all labels, 256 at a time from shared memory (2 KiB). Limited by
+// rows² integer comparisons.
 template <class Label>
 __global__ void __launch_bounds__(label_threads)
     count_positives_kernel(const Label* labels, index_t rows, double* positive_share) {
@@ -29,18 +31,20 @@ __global__ void __launch_bounds__(label_threads)
     const Label own = i < rows ? labels[i] : Label{};
     index_t equal = 0;
     for (index_t first = 0; first < rows; first += label_threads) {
-      __syncthreads();  // nobody reads the last ones any more
+      __syncthreads();  // all threads have read the previous labels
       if (first + thread < rows) shared.labels[thread] = labels[first + thread];
       __syncthreads();
       const index_t left = rows - first;
       const int count = left < label_threads ? static_cast<int>(left) : label_threads;
       for (int j = 0; j < count; ++j) equal += shared.labels[j] == own ? 1 : 0;
     }
-    // The row itself is one of them.
+    // `equal` counts the row itself, too.
     if (i < rows) positive_share[i] = equal > 1 ? 1.0 / static_cast<double>(equal - 1) : 0.0;
   }
 }
 
+// *with_positives = the number of rows that have a positive. One block. Limited by latency: reads 8
+// bytes a row.
 template <class Count>
 __global__ void __launch_bounds__(sum_threads)
     count_rows_kernel(const double* positive_share, index_t rows, Count* with_positives) {
@@ -48,7 +52,8 @@ __global__ void __launch_bounds__(sum_threads)
   if (threadIdx.x == 0) *with_positives = static_cast<Count>(sum);
 }
 
-/// The labels packed, the rows' shares, and in *with_positives how many rows have a positive.
+/// Copies the labels to scratch, computes the rows' shares, and writes to *with_positives how many
+/// rows have a positive. Scratch: 16 bytes a row.
 inline feaug::detail::labelling take_labels(operation& call,
                                             const device_vector<const index_t>& labels,
                                             index_t* with_positives) {

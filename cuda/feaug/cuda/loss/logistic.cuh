@@ -1,5 +1,5 @@
-// The pass over logits of losses that ask of every pair alone whether it belongs together, by
-// chunks (loss/chunked_contrast.cuh): feaug/cpu/loss/logistic.hpp on a GPU.
+// The pass over the logits of losses that classify every pair on its own (sigmoid), chunked as in
+// loss/chunked_contrast.cuh; the same as feaug/cpu/loss/logistic.hpp.
 #pragma once
 
 #include <cmath>
@@ -28,18 +28,19 @@ struct logistic_problem {
   number<compute_t<T>> bias;
 };
 
-/// What is known of every row, arrays in device memory. Begun with the positive's part; the pass
-/// adds those of the other columns.
+/// Results for every row, arrays in device memory. They start with the positive's terms;
+/// logistic_pass adds those of the other columns.
 struct logistic_rows {
-  double* weight = nullptr;  ///< what its loss weighs in the gradients
+  double* weight = nullptr;  ///< weight of the row's loss in the gradients
   double* pull = nullptr;    ///< weight · σ(−s_positive)
   double* row_loss = nullptr;
   double* scale_term = nullptr;  ///< ∂L/∂scale
   double* bias_term = nullptr;   ///< ∂L/∂bias
 };
 
-// A warp a row. Registers: at most 64 (without a number of blocks ptxas would take fewer on sm_80,
-// and spill).
+// The positive's terms of each row. One warp per row. Limited by memory bandwidth: reads 2·cols
+// elements, writes 40 bytes. (Without a minimum of 4 blocks, ptxas would use fewer registers on
+// sm_80, and spill.) Registers: at most 64.
 template <element T>
 __global__ void __launch_bounds__(256, 4)
     begin_logistic_rows_kernel(logistic_problem<T> problem, row_reduction<compute_t<T>> reduction,
@@ -61,8 +62,10 @@ __global__ void __launch_bounds__(256, 4)
   }
 }
 
-// A block a row of the tile: its cosines become w·σ(s), w the row's weight or the column's, and the
-// row takes its sums in where they are wanted. Registers: at most 64.
+// Replaces each cosine of a tile by w·σ(s), with w the weight of the row or of the column, and adds
+// the row's sums to `sums` if its row_loss is not null. One block per row of the tile. Limited by
+// L2 cache bandwidth and by exponentials: reads one cosine, writes one weight; one exponential per
+// logit, with sums one logarithm more. Registers: at most 64.
 template <element T>
 __global__ void __launch_bounds__(tile_threads)
     logistic_tile_kernel(logistic_problem<T> problem, logit_tile<compute_t<T>> tile,
@@ -114,7 +117,7 @@ __global__ void __launch_bounds__(tile_threads)
   }
 }
 
-/// The positives' part of every row.
+/// Allocates the row results and computes the positives' terms.
 template <element T>
 logistic_rows begin_logistic_rows(operation& call, const logistic_problem<T>& problem,
                                   const row_reduction<compute_t<T>>& reduction) {
@@ -130,9 +133,9 @@ logistic_rows begin_logistic_rows(operation& call, const logistic_problem<T>& pr
   return rows;
 }
 
-/// Adds the other columns' part to `sums` (without row_loss: none is wanted), and where
-/// `column_sums` is given (rows × cols) makes it Σ_j w σ(s_ij) column_j, w the weight of the row or
-/// of the column, whichever is not null. Scratch: 16 MiB (32 for doubles).
+/// Adds the terms of the other columns to `sums`, if its row_loss is not null. If `column_sums`
+/// (rows × cols) is not null, sets it to Σ_j w σ(s_ij) column_j, with w the weight of the row or of
+/// the column, whichever array is not null. Scratch: 16 MiB (32 for doubles).
 template <element T>
 void logistic_pass(cuda_context& ctx, std::string_view op, const logistic_problem<T>& problem,
                    const double* row_weight, const double* column_weight, const logistic_rows& sums,
@@ -147,7 +150,8 @@ void logistic_pass(cuda_context& ctx, std::string_view op, const logistic_proble
   });
 }
 
-/// The gradient by the unit rows: scale · (Σ_j w σ(s_ij) column_j − pull_i · positive_i).
+/// The gradient with respect to the unit rows: scale · (Σ_j w σ(s_ij) column_j − pull_i ·
+/// positive_i).
 template <element T>
 struct logistic_gradient {
   logistic_problem<T> problem;

@@ -1,4 +1,5 @@
-// How a GPU carries out masked_prediction.
+// CUDA implementation of masked_prediction: a loss between prediction and target over the masked
+// features only.
 #pragma once
 
 #include <cmath>
@@ -28,7 +29,8 @@ using device_masked_prediction_options = masked_prediction_options<T, memory_spa
 
 namespace cuda {
 
-/// act(quad, keep) for a lane's quads of a row.
+/// Calls act(quad, keep) for this lane's quads of a row; keep[e] is 0 where element e is masked.
+/// The lanes of a warp cover the row together.
 template <class Rule, class Act>
 __device__ void for_each_kept_quad(const Rule& rule, index_t row, index_t cols, int lane,
                                    const Act& act) {
@@ -41,7 +43,9 @@ __device__ void for_each_kept_quad(const Rule& rule, index_t row, index_t cols, 
   }
 }
 
-// A warp a row: how many features are masked. Registers: at most 64.
+// masked[i] = the number of masked features of row i. One warp per row. Limited by drawing the
+// random mask (Philox), or, with a given mask, by memory bandwidth; writes 8 bytes a row.
+// Registers: at most 64.
 template <class Rule>
 __global__ void __launch_bounds__(256)
     count_masked_kernel(Rule rule, index_t rows, index_t cols, double* masked) {
@@ -58,7 +62,8 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-// What a mean is over: masked features, or rows that have one.
+// *total = the divisor of a mean: the number of masked features or, if of_rows, the number of rows
+// that have one. One block. Limited by latency: reads 8 bytes a row.
 template <class Count>
 __global__ void __launch_bounds__(sum_threads)
     total_masked_kernel(const double* masked, index_t rows, bool of_rows, Count* total) {
@@ -67,19 +72,20 @@ __global__ void __launch_bounds__(sum_threads)
   if (threadIdx.x == 0) *total = static_cast<Count>(sum);
 }
 
-/// The masked features of a row of prediction and target, compared by the lanes of a warp.
+/// The masked features of one row of prediction and target, read by the lanes of one warp. Each
+/// reading of the row computes the mask again.
 template <class Rule, element T>
 struct masked_rows {
-  const Rule& rule;
-  const T* rows[2];
+  const Rule& rule;  ///< gives the mask
+  const T* rows[2];  ///< of prediction and target
   index_t row;
   index_t cols;
   int lane;
-  double factor[2] = {};  ///< 1 / max(norm of the masked features, 1e-12)
-  double cosine = 0;
-  bool any = false;
+  double factor[2] = {};  ///< 1 / max(norm of the masked features, 1e-12); set by compare()
+  double cosine = 0;      ///< of the masked features; set by compare()
+  bool any = false;       ///< whether any feature is masked; set by compare()
 
-  /// act(quad, masked, values of prediction, values of target)
+  /// Calls act(quad, masked, prediction values, target values) for this lane's quads.
   template <class Act>
   __device__ void for_each(const Act& act) const {
     for_each_kept_quad(rule, row, cols, lane, [&](const quad& q, const float(&keep)[4]) {
@@ -94,6 +100,8 @@ struct masked_rows {
     });
   }
 
+  /// Sets factor, cosine and any, in every lane. One reading of the row, more only if a square
+  /// overflows.
   __device__ void compare() {
     double squares[2] = {};
     double product = 0;
@@ -118,7 +126,7 @@ struct masked_rows {
       finite = finite && feaug::detail::is_finite(squares[side]);
     }
     product = warp_sum(product);
-    // Only doubles above 1e154, or features that are not finite, have squares that are not.
+    // Squares are not finite only for doubles above 1e154 or features that are not finite.
     FEAUG_UNROLL
     for (int side = 0; side < 2; ++side)
       factor[side] =
@@ -127,7 +135,8 @@ struct masked_rows {
   }
 
  private:
-  /// Scaled by its largest feature first. NaN is passed over there, and reaches the sum.
+  /// The norm, computed after division by the largest magnitude so that no square overflows. The
+  /// search for the largest magnitude skips NaN, but the sum then contains it.
   __device__ double scaled_norm(int side) const {
     double largest = 0;
     for_each([&](const quad&, const bool(&masked)[4], const auto& p, const auto& t) {
@@ -150,6 +159,7 @@ struct masked_rows {
     return scale * std::sqrt(warp_sum(sum));
   }
 
+  /// The dot product of the normalised rows, for squares that overflow.
   __device__ double unit_product() const {
     double sum = 0;
     for_each([&](const quad&, const bool(&masked)[4], const auto& p, const auto& t) {
@@ -163,7 +173,7 @@ struct masked_rows {
   }
 };
 
-/// One call, as kernels see it.
+/// Arguments of one call, as the kernel gets them.
 template <element T>
 struct masked_prediction_problem {
   operand<T, 2, memory_space::device> prediction;
@@ -173,7 +183,8 @@ struct masked_prediction_problem {
   row_reduction<compute_t<T>> reduction;
 };
 
-/// A row by the differences of its features: its loss, and the gradients that are wanted.
+/// Loss of a row from the differences of its features. Writes the wanted gradients, which are 0 at
+/// features that are not masked. One reading of the row.
 template <class Rule, element T>
 __device__ double difference_row(const masked_prediction_problem<T>& problem,
                                  const masked_rows<Rule, T>& rows, double weight) {
@@ -197,7 +208,8 @@ __device__ double difference_row(const masked_prediction_problem<T>& problem,
   return warp_sum(loss);
 }
 
-/// A row by the cosine of its masked features; as negative_cosine's.
+/// Loss and gradients of a row from the cosine of its masked features, 2 − 2·cosine, as in
+/// negative_cosine. Reads the row once, and once more for each wanted gradient.
 template <class Rule, element T>
 __device__ double cosine_row(const masked_prediction_problem<T>& problem,
                              masked_rows<Rule, T>& rows, double weight) {
@@ -226,7 +238,9 @@ __device__ double cosine_row(const masked_prediction_problem<T>& problem,
   return rows.any ? 2.0 - 2.0 * rows.cosine : 0.0;
 }
 
-// A warp a row. Draws are made again each time a row is read. Registers: at most 128.
+// losses[i] and the wanted gradients. One warp per row. Limited by memory bandwidth: each reading
+// of a row reads 2·cols elements, each wanted gradient writes cols elements. Draws of the mask are
+// repeated at every reading, so that no mask is stored. Registers: at most 128.
 template <class Rule, element T>
 __global__ void __launch_bounds__(256, 2)
     masked_prediction_kernel(Rule rule, masked_prediction_problem<T> problem, double* losses) {
@@ -247,7 +261,8 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
-/// A validated call. Scratch: 8 bytes a row, 16 more with fixed_count_mask.
+/// One call of the loss; the constructor checks the arguments. Scratch: 8 bytes a row, 16 more a
+/// row with fixed_count_mask.
 template <element T, class P>
 class masked_prediction_call {
  public:
@@ -286,7 +301,7 @@ class masked_prediction_call {
     auto* const losses = call_.take<double>(rows);
     if (problem_.reduction.reduction == reduce::mean) {
       auto* const total = call_.take<index_t>(1);
-      // Counts are gone before losses take their place.
+      // `losses` holds the counts until total_masked_kernel has summed them.
       call_.launch(count_masked_kernel<rule_type>, grid, block, 0, rule, rows, cols, losses);
       call_.launch(total_masked_kernel<index_t>, 1, sum_threads, 0, losses, rows,
                    problem_.form == prediction_form::cosine, total);

@@ -1,4 +1,4 @@
-// How a GPU carries out mean_shift.
+// CUDA implementation of mean_shift: pulls a prediction to the nearest neighbours of its target.
 #pragma once
 
 #include <cmath>
@@ -24,8 +24,9 @@ using device_mean_shift_options = mean_shift_options<T, memory_space::device>;
 
 namespace cuda {
 
-// A thread a row: its loss, and every neighbour's factor takes in what it weighs in the gradient.
-// Registers: at most 96.
+// Row losses and along[i]; multiplies every neighbour's factor by its weight in the gradient. One
+// thread per row. Limited by memory bandwidth: reads 24·k, writes 8·k + 16 bytes a row. Registers:
+// at most 96.
 template <element T>
 __global__ void __launch_bounds__(256, 2)
     mean_shift_rows_kernel(compared_neighbours<T> found, row_reduction<compute_t<T>> reduction,
@@ -47,7 +48,8 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
-/// A validated call. Scratch: 32 bytes a row, 24 a neighbour, and what nearest takes.
+/// One call of the loss; the constructor checks the arguments. Scratch: 32 bytes a row, 24 a
+/// neighbour, and that of nearest.
 template <element T>
 class mean_shift_call {
  public:

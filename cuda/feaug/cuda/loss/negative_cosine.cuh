@@ -1,4 +1,5 @@
-// How a GPU carries out negative_cosine.
+// CUDA implementation of negative_cosine: negative cosine similarity between a prediction and its
+// targets (BYOL, SimSiam).
 #pragma once
 
 #include <cstddef>
@@ -27,9 +28,10 @@ using device_negative_cosine_options = negative_cosine_options<T, memory_space::
 
 namespace cuda {
 
-// A warp a row. It reads both rows, then writes the gradients that are wanted: for unit rows p and
-// t of cosine c, ∂c/∂x_p = (t − c·p) / ‖x_p‖. The loss is added to `losses` if it `adds`.
-// Registers: at most 128.
+// Loss and wanted gradients of each row: for unit rows p and t with cosine c, ∂c/∂x_p = (t − c·p) /
+// ‖x_p‖. If `adds`, the loss is added to `losses`. One warp per row. Limited by memory bandwidth:
+// reads 2·cols elements, and for each gradient again 2·cols read and cols written. Registers: at
+// most 128.
 template <element T>
 __global__ void __launch_bounds__(256, 2)
     negative_cosine_kernel(operand<T, 2, memory_space::device> prediction,
@@ -62,14 +64,14 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
-/// A validated call. Scratch: 8 bytes a row.
+/// One call of the loss; the constructor checks the arguments. Scratch: 8 bytes a row.
 template <element T>
 class negative_cosine_call {
  public:
   using C = compute_t<T>;
   using operand_type = operand<T, 2, memory_space::device>;
 
-  /// `targets` outlive the call.
+  /// `targets` must outlive the call.
   negative_cosine_call(cuda_context& ctx, std::string_view op, const operand_type& prediction,
                        std::span<const operand_type> targets,
                        const device_negative_cosine_options<T>& options,
@@ -85,8 +87,8 @@ class negative_cosine_call {
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// The loss, if there is somewhere to, and the gradients that are wanted: a launch a target, each
-  /// on top of those before.
+  /// Writes the loss, if `loss` is not empty, and the wanted gradients. One launch per target; each
+  /// adds to the results of the previous ones.
   void run(const device_vector<C>& loss) {
     if (loss.empty() && !prediction_.wants_gradient() && !feaug::detail::wants_gradient(targets_))
       return;

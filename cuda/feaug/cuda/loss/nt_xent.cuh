@@ -1,4 +1,4 @@
-// nt_xent on a GPU: its contract, and what carries it out.
+// CUDA implementation of nt_xent, with its declarations.
 #pragma once
 
 #include "feaug/core/element.hpp"

@@ -1,4 +1,5 @@
-// How a GPU carries out relation_distillation.
+// CUDA implementation of relation_distillation: matches a query's similarities to a support with
+// those of its key.
 #pragma once
 
 #include <cmath>
@@ -29,14 +30,14 @@ using device_relation_distillation_options = relation_distillation_options<T, me
 
 namespace cuda {
 
-/// The two soft-maxes' mean support rows, N × cols each.
+/// The mean support rows under the two softmaxes, N × cols each.
 template <class C>
 struct relation_means {
   const C* query;  ///< null: not wanted
   const C* key;
 };
 
-/// The gradient by the unit queries: coefficient · (m_P − m_T).
+/// The gradient with respect to the unit queries: coefficient · (m_P − m_T).
 template <class C>
 struct relation_gradient {
   relation_means<C> means;
@@ -50,8 +51,9 @@ struct relation_gradient {
   }
 };
 
-// A warp a row: its loss, and what its gradient weighs. Where nothing is left of the support there
-// is no soft-max: NaN. Registers: at most 64.
+// Row losses and coefficients of the gradient. One warp per row. If no support row is left, there
+// is no softmax, and both are NaN. Limited by memory bandwidth: reads 2·cols elements a row.
+// Registers: at most 64.
 template <element T>
 __global__ void __launch_bounds__(256)
     relation_rows_kernel(row_stack<T> queries, relation_means<compute_t<T>> means,
@@ -75,10 +77,10 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-/// A validated call: two soft-max passes with means. Products are made by chunks, not fused.
-/// Scratch: packed copies of queries, keys and support (4 bytes an element), as much again of
-/// queries and keys for their means, 40 bytes a row, 8 a row of the support, and what soft_max_pass
-/// takes.
+/// One call of the loss; the constructor checks the arguments. Runs two softmax passes with means,
+/// chunked, not fused. Scratch: packed copies of queries, keys and support (4 bytes an element), as
+/// much again of queries and keys for their means, 40 bytes a row, 8 a row of the support, and that
+/// of soft_max_pass.
 template <element T>
 class relation_distillation_call {
  public:

@@ -1,5 +1,5 @@
-// From soft-max sums to row losses and what each row weighs in the gradients, and from row losses
-// to what the caller gets.
+// From softmax sums to row losses and coefficients of the gradients, and from row losses to the
+// reduced loss and the gradients of scalars.
 #pragma once
 
 #include <cmath>
@@ -24,21 +24,23 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 template <class C>
 using row_reduction = feaug::detail::row_reduction<C, memory_space::device>;
 
+/// Checks the pointers of a reduction's arrays.
 template <class C>
 void on_device(std::string_view op, const row_reduction<C>& reduction) {
   on_device(op, "row_weights", reduction.weights);
   on_device(op, "cotangent", reduction.cotangent);
 }
 
-/// What is known of every row of a loss, arrays in device memory.
+/// Results for every row of a loss, arrays in device memory.
 struct row_results {
-  double* log_sum = nullptr;      ///< of the soft-max pass, or the statistics it gave out
-  double* mean_cosine = nullptr;  ///< null where no gradient by the temperature is wanted
+  double* log_sum = nullptr;      ///< from soft_max_pass, or the operator's statistics output
+  double* mean_cosine = nullptr;  ///< null: no gradient with respect to the temperature
   double* coefficient = nullptr;  ///< ∂L/∂(log_sum − s_positive)
   double* row_loss = nullptr;
   double* scale_term = nullptr;             ///< ∂L/∂(1/τ)
-  const double* positive_weight = nullptr;  ///< of the positive's logit; null: 1
+  const double* positive_weight = nullptr;  ///< factor of the positive's logit; null: 1
 
+  /// The arrays from this row on.
   [[nodiscard]] row_results from(index_t row) const {
     return {.log_sum = log_sum + row,
             .mean_cosine = mean_cosine == nullptr ? nullptr : mean_cosine + row,
@@ -52,6 +54,7 @@ struct row_results {
   }
 };
 
+/// Allocates the arrays. mean_cosine and scale_term start as 0.
 inline row_results take_row_results(operation& call, index_t rows, bool by_temperature) {
   return {.log_sum = call.take<double>(rows),
           .mean_cosine = by_temperature ? call.take_zeros<double>(rows) : nullptr,
@@ -60,7 +63,7 @@ inline row_results take_row_results(operation& call, index_t rows, bool by_tempe
           .scale_term = call.take_zeros<double>(rows)};
 }
 
-/// How the rows of one problem become losses.
+/// Arguments of row_losses_kernel.
 template <element T>
 struct row_loss_problem {
   using C = compute_t<T>;
@@ -68,10 +71,12 @@ struct row_loss_problem {
   row_reduction<C> reduction;
   index_t first_weight = 0;  ///< row i's weight is that of loss i + first_weight …
   double weight_factor = 1;  ///< … times this
-  bool decoupled = false;    ///< the positive is not in the denominator
+  bool decoupled = false;    ///< DCL: the positive is not in the denominator
 };
 
-// A warp a row. Registers: at most 64.
+// Row losses, coefficients and the terms of the temperature's gradient. One warp per row. Limited
+// by memory bandwidth: reads 2·cols elements a row and writes 16 or 24 bytes. Registers: at most
+// 64.
 template <element T>
 __global__ void __launch_bounds__(256)
     row_losses_kernel(row_loss_problem<T> problem, row_results results) {
@@ -106,7 +111,8 @@ void row_losses(const operation& call, const row_loss_problem<T>& problem,
 
 inline constexpr int sum_threads = 1024;
 
-/// The sum of term(0 … count − 1) by the one block there is, in every thread, in a fixed order.
+/// Σ term(i) for i < count, by a single block of sum_threads threads. Every thread gets the sum.
+/// The order of addition is fixed.
 template <class Term>
 __device__ double block_sum(index_t count, const Term& term) {
   struct shared_type {
@@ -122,8 +128,8 @@ __device__ double block_sum(index_t count, const Term& term) {
   return warp_sum(shared.sum[thread % warp_lanes]);
 }
 
-/// The largest of term(0 … count − 1) by the one block there is, in every thread; NaN is passed
-/// over, −∞ of nothing else.
+/// The largest term(i) for i < count, by a single block of sum_threads threads, in every thread.
+/// NaN is ignored; the result is −∞ if there is no number.
 template <class Term>
 __device__ double block_max(index_t count, const Term& term) {
   struct shared_type {
@@ -142,16 +148,18 @@ __device__ double block_max(index_t count, const Term& term) {
   return warp_max(shared.largest[thread % warp_lanes]);
 }
 
-/// A row loss, or the mean of the two that a row has.
+/// A row's loss: one term, or the mean of two.
 struct row_loss_pair {
   const double* first;
-  const double* second;  ///< null: there is one
+  const double* second;  ///< null: only one term
 
   [[nodiscard]] __device__ double at(index_t i) const {
     return second == nullptr ? first[i] : 0.5 * (first[i] + second[i]);
   }
 };
 
+// loss[0] = the weighted sum of the row losses. One block. Limited by latency: reads 8 or 16 bytes
+// a row.
 template <class C>
 __global__ void __launch_bounds__(sum_threads)
     reduce_losses_kernel(row_reduction<C> reduction, row_loss_pair losses, device_vector<C> loss) {
@@ -160,6 +168,8 @@ __global__ void __launch_bounds__(sum_threads)
   if (threadIdx.x == 0) loss[0] = static_cast<C>(sum);
 }
 
+// loss[i] = row i's weighted loss. One thread per row. Limited by memory bandwidth: reads 8 or 16
+// bytes a row and writes one element.
 template <class C>
 __global__ void __launch_bounds__(256)
     weigh_losses_kernel(row_reduction<C> reduction, row_loss_pair losses, device_vector<C> loss) {
@@ -169,7 +179,7 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-/// Writes the loss: one sum, or each row's to its place.
+/// Writes the loss: the reduced sum, or one loss per row.
 template <class C>
 void write_loss(const operation& call, const row_reduction<C>& reduction,
                 const row_loss_pair& losses, const device_vector<C>& loss) {
@@ -181,7 +191,7 @@ void write_loss(const operation& call, const row_reduction<C>& reduction,
   }
 }
 
-/// ∂L/∂(1/τ) becomes ∂L/∂τ.
+/// Converts ∂L/∂(1/τ) to ∂L/∂τ.
 template <class C>
 struct by_temperature {
   temperature<C> tau;
@@ -191,11 +201,12 @@ struct by_temperature {
   }
 };
 
-/// The sum as it is.
+/// Identity: the gradient is the sum itself.
 struct by_the_number_itself {
   [[nodiscard]] __device__ double operator()(double sum) const { return sum; }
 };
 
+// The gradient of a scalar, from(Σ terms). One block. Limited by latency: reads 8 bytes a row.
 template <class C, class From>
 __global__ void __launch_bounds__(sum_threads)
     scalar_gradient_kernel(const double* terms, index_t rows, From from,
@@ -208,7 +219,7 @@ __global__ void __launch_bounds__(sum_threads)
       destination.mode == gradient_mode::overwrite ? gradient : static_cast<double>(to) + gradient);
 }
 
-/// from(Σ terms) to where a scalar's gradient is wanted.
+/// Writes from(Σ terms) as the scalar's gradient, if wanted.
 template <class C, class From>
 void write_scalar_gradient(const operation& call, const double* terms, index_t rows,
                            const From& from,

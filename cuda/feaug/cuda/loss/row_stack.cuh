@@ -1,5 +1,4 @@
-// One or two matrices on top of each other, read as rows to contrast: unit rows, or rows as they
-// are.
+// One or two matrices stacked, as the rows or columns of a contrastive loss, optionally normalised.
 #pragma once
 
 #include <type_traits>
@@ -17,9 +16,9 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-/// Rows 0 … first.rows() − 1 are first's, the others second's. The same rows, each multiplied by
-/// inverse[i] (null: by 1), lie packed in scratch memory: in `packed` (rows × cols without gaps)
-/// for the chunks, or in `tensor` for the fused kernels.
+/// Rows 0 … first.rows() − 1 are those of `first`, the rest those of `second`. Scratch holds a
+/// packed copy of the rows, each multiplied by inverse[i] (null: by 1): in `packed` (rows × cols
+/// without gaps) for the chunked passes, or in `tensor` for the fused kernels.
 template <element T>
 struct row_stack {
   using C = compute_t<T>;
@@ -27,7 +26,7 @@ struct row_stack {
   device_matrix<const T> first = {};
   device_matrix<const T> second = {};
   const double* inverse = nullptr;
-  const index_t* filled = nullptr;  ///< if given, rows from *filled on are packed as 0
+  const index_t* filled = nullptr;  ///< rows from *filled on are packed as 0; null: none
   const C* packed = nullptr;
   tensor_rows<bfloat16> tensor = {};
 
@@ -57,7 +56,7 @@ struct row_stack {
   }
 };
 
-/// Packs a stack's rows as elements of Packed, `width` apart; what is beyond a row's end is 0.
+/// Packs a stack's rows as elements of Packed, `width` apart; elements beyond cols are 0.
 template <element T, element Packed>
 struct pack_rows {
   row_stack<T> stack;
@@ -80,6 +79,7 @@ struct pack_rows {
   }
 };
 
+/// The stack's packed rows, in scratch memory.
 template <element T, element Packed>
 Packed* pack_stack(operation& call, const row_stack<T>& stack, index_t width) {
   auto* packed = call.take<Packed>(stack.rows() * width);
@@ -87,9 +87,9 @@ Packed* pack_stack(operation& call, const row_stack<T>& stack, index_t width) {
   return packed;
 }
 
-/// The stack of two matrices (the second may be empty), packed in scratch memory; for the fused
-/// kernels where the context asks for them and there are some. `filled`, if given, says on the
-/// device how many rows there are.
+/// The stack of two matrices (the second may be empty), packed in scratch memory. It is packed for
+/// the fused kernels if the context asks for bf16 on tensor cores and a kernel for this width
+/// exists. `filled`, if given, is the number of rows, in device memory.
 template <element T>
 row_stack<T> make_stack(operation& call, bool normalize, const device_matrix<const T>& first,
                         const device_matrix<const T>& second = {}, bool can_be_fused = true,
@@ -116,7 +116,7 @@ row_stack<T> make_stack(operation& call, bool normalize, const device_matrix<con
   return stack;
 }
 
-/// The dot product of two rows in double, by the lanes of a warp, for all of them.
+/// The dot product of two rows in double, by one warp; every lane gets it.
 template <element T>
 __device__ double warp_dot(const row_stack<T>& a, index_t i, const row_stack<T>& b, index_t j,
                            index_t cols, int lane) {

@@ -1,4 +1,4 @@
-// How a GPU carries out sigmoid.
+// CUDA implementation of sigmoid: the SigLIP loss, a binary classification of every pair of rows.
 #pragma once
 
 #include <string_view>
@@ -25,8 +25,8 @@ using device_sigmoid_options = sigmoid_options<T, memory_space::device>;
 
 namespace cuda {
 
-/// A validated call: everything the passes need. Scratch: packed copies of a and b, 40 bytes a row,
-/// and what logistic_pass takes.
+/// One call of the loss; the constructor checks the arguments. Scratch: packed copies of a and b,
+/// 40 bytes a row, and that of logistic_pass.
 template <element T>
 class sigmoid_call {
  public:
@@ -53,7 +53,7 @@ class sigmoid_call {
     options_.learnable_bias.mode = gradient_mode::none;
   }
 
-  /// Writes the loss, if there is somewhere to, and the gradients that are wanted.
+  /// Writes the loss, if `loss` is not empty, and the wanted gradients.
   void run(const device_vector<C>& loss) {
     if (loss.empty() && !a_.wants_gradient() && !b_.wants_gradient() && !by_numbers()) return;
     prepare();
@@ -67,7 +67,7 @@ class sigmoid_call {
     return options_.learnable_scale.wants_gradient() || options_.learnable_bias.wants_gradient();
   }
 
-  /// Norms, packed rows, and the positives' share of everything.
+  /// Norms, packed rows, and the positives' terms.
   void prepare() {
     const row_stack<T> a = make_stack<T>(call_, options_.normalize, a_.value, {}, false);
     const row_stack<T> b = make_stack<T>(call_, options_.normalize, b_.value, {}, false);
@@ -84,7 +84,8 @@ class sigmoid_call {
       sums_ = call_.take<C>(reduction_.rows * a_.value.cols());
   }
 
-  /// All rows of a against b: the losses if wanted, and the gradients by a, scale and bias.
+  /// All rows of a against b: the losses if wanted, and the gradients with respect to a, scale and
+  /// bias.
   void run_rows(bool losses) {
     const bool by_a = a_.wants_gradient();
     if (!losses && !by_a && !by_numbers()) return;
@@ -98,7 +99,7 @@ class sigmoid_call {
                           options_.learnable_bias);
   }
 
-  /// The gradient by b: the same pass with the sides exchanged.
+  /// The gradient with respect to b: the same pass on the swapped problem.
   void run_columns() {
     if (!b_.wants_gradient()) return;
     logistic_problem<T> swapped = problem_;

@@ -1,4 +1,4 @@
-// How a GPU carries out sinkhorn.
+// CUDA implementation of sinkhorn: turns scores into assignments that use all prototypes equally.
 #pragma once
 
 #include <cmath>
@@ -26,7 +26,7 @@ using device_assignment_target = assignment_target<T, memory_space::device>;
 
 namespace cuda {
 
-/// eˣ in C's precision of a difference that was taken in double.
+/// eˣ in C's precision, of a difference computed in double.
 template <class C>
 struct exp_of_difference {
   __device__ double operator()(double x) const {
@@ -37,17 +37,17 @@ struct exp_of_difference {
 using feaug::detail::log_sum;
 using feaug::detail::lowering;
 
-/// Two log-sums as one, those of the lanes of a warp or of its rows.
+/// Merges two log-sum-exps.
 template <class C>
 __device__ log_sum merged(const log_sum& a, const log_sum& b) {
   const exp_of_difference<C> exp;
   const double largest = a.largest > b.largest ? a.largest : b.largest;
-  // ∞ − ∞ is NaN, which value() makes of an infinite largest anyway.
+  // If the largest is ∞, this is NaN, and so is value().
   return {largest, a.sum * exp(a.largest - largest) + b.sum * exp(b.largest - largest)};
 }
 
-/// The log-sum of all lanes' numbers, in every lane. Lanes merge by xor, so that all have the same
-/// bits.
+/// The log-sum-exp over all lanes' values, in every lane. Lanes merge by xor, so that all get the
+/// same bits.
 template <class C>
 __device__ log_sum warp_log_sum(log_sum own) {
   FEAUG_UNROLL
@@ -59,11 +59,11 @@ __device__ log_sum warp_log_sum(log_sum own) {
   return own;
 }
 
-/// The soft-max of one row as a warp holds it.
+/// The softmax of one row, computed by one warp.
 template <element T>
 struct warp_soft_max {
   feaug::detail::row_exponents<T, memory_space::device> exponents;
-  double shift;  ///< the largest exponent; 0 where all are −∞
+  double shift;  ///< the largest exponent; 0 if all are −∞
   double sum;    ///< of the weights
 
   __device__ warp_soft_max(const T* scores, double scale,
@@ -73,7 +73,7 @@ struct warp_soft_max {
     log_sum own;
     for (index_t j = lane; j < cols; j += warp_lanes) own.add(exponents(j), exp);
     const log_sum all = warp_log_sum<compute_t<T>>(own);
-    // Nothing but −∞ leaves the largest where it began.
+    // If all exponents are −∞, the sum is 0 and the largest keeps its initial value.
     shift = all.sum == 0 ? 0.0 : all.largest;
     sum = all.largest > feaug::detail::largest_finite ? all.largest - all.largest : all.sum;
   }
@@ -82,14 +82,14 @@ struct warp_soft_max {
   [[nodiscard]] __device__ double weight(index_t j) const {
     return exp_of_difference<compute_t<T>>{}(exponents(j) - shift);
   }
-  /// What makes assignments of the weights, as cpu::row_soft_max has it.
+  /// The factor from weights to assignments, as in cpu::row_soft_max.
   [[nodiscard]] __device__ double factor(bool rows_sum_to_one) const {
     if (!rows_sum_to_one) return std::exp(shift);
     return sum == 0 ? 0.0 : 1.0 / sum;
   }
 };
 
-/// Rows of scores, and behind them those that only take part.
+/// Rows of scores, followed by extra rows that take part in the balancing only.
 template <element T>
 struct stacked_scores {
   device_matrix<const T> first;
@@ -102,7 +102,9 @@ struct stacked_scores {
   }
 };
 
-// A warp a row. Registers: at most 64.
+// log_sums[i] = log Σ_j exp(scale · score_ij + potential_j). One warp per row. Limited by
+// exponentials, one per score, and by memory bandwidth: reads each score once. Registers: at most
+// 64.
 template <element T>
 __global__ void __launch_bounds__(256)
     row_log_sums_kernel(stacked_scores<T> scores, double scale,
@@ -115,10 +117,13 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-inline constexpr int column_rows = 16;  ///< how many rows a block reads at once
+inline constexpr int column_rows = 16;  ///< rows that a block reads at a time
 
-// A block goes down 32 columns: each of its threads every 16th row of one. Sixteen log-sums of a
-// column are then merged in order. Null log-sums: 0. Registers: at most 64.
+// potentials[j] = −log Σ_i exp(scale · score_ij − log_sum_i); null log_sums count as 0; a potential
+// is 0 if its column has only −∞. A block computes 32 columns; each of its 16 warps takes every
+// 16th row, and the 16 log-sum-exps of a column are merged in order. Limited by exponentials, one
+// per score, and by memory bandwidth: reads each score once. Shared memory: 8 KiB. Registers: at
+// most 64.
 template <element T>
 __global__ void __launch_bounds__(warp_lanes* column_rows)
     column_potentials_kernel(stacked_scores<T> scores, double scale, const double* log_sums,
@@ -152,8 +157,8 @@ __global__ void __launch_bounds__(warp_lanes* column_rows)
   }
 }
 
-// Without iterations: what scales the total to the number of rows. One block; the log-sums come one
-// after the other for each thread, then in order.
+// For 0 iterations: the one potential that scales the sum of all assignments to the number of rows.
+// One block. Limited by latency: reads 8 bytes a row twice. The order of addition is fixed.
 template <class Number>
 __global__ void __launch_bounds__(sum_threads)
     total_potential_kernel(const Number* log_sums, index_t rows, index_t cols, Number* potentials) {
@@ -166,7 +171,7 @@ __global__ void __launch_bounds__(sum_threads)
   for (index_t j = thread; j < cols; j += sum_threads) potentials[j] = shift;
 }
 
-/// The potentials that sinkhorn's iterations end with, as cpu::sinkhorn_iterations has them.
+/// The potentials after sinkhorn's iterations, as in cpu::sinkhorn_iterations.
 template <element T>
 void sinkhorn_iterations(operation& call, const stacked_scores<T>& scores, double epsilon,
                          index_t iterations, double* potentials) {
@@ -190,8 +195,9 @@ void sinkhorn_iterations(operation& call, const stacked_scores<T>& scores, doubl
               potentials);
 }
 
-// A warp a row, whose lanes write what they alone read: out may be the scores. Registers: at most
-// 64.
+// Writes the assignments. One warp per row; its lanes write only what they alone read, so `out` may
+// be `scores`. Limited by memory bandwidth and exponentials: reads each score twice, writes one
+// element, two exponentials per score. Registers: at most 64.
 template <element T>
 __global__ void __launch_bounds__(256)
     write_assignments_kernel(device_matrix<const T> scores, double scale,
@@ -207,7 +213,8 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-/// A validated call. Scratch: 8 bytes a row and a prototype.
+/// One call of sinkhorn or sinkhorn_potentials; the constructor checks the arguments. Scratch: 8
+/// bytes a row and 8 a prototype.
 template <element T>
 class sinkhorn_call {
  public:

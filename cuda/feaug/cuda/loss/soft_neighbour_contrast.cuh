@@ -1,4 +1,5 @@
-// How a GPU carries out soft_neighbour_contrast.
+// CUDA implementation of soft_neighbour_contrast: a contrastive loss whose positives are a query's
+// key and, weighted by similarity, its neighbours (SNCLR).
 #pragma once
 
 #include <string_view>
@@ -30,7 +31,7 @@ using device_soft_neighbour_contrast_options =
 
 namespace cuda {
 
-/// What the rows of the loss are made of.
+/// Inputs and intermediate results of the row losses.
 template <element T>
 struct soft_neighbour_rows {
   row_stack<T> queries;
@@ -40,10 +41,10 @@ struct soft_neighbour_rows {
   double temperature;
   double label_temperature;
   double neighbour_weight;
-  // N · k each; labels without neighbour_weight:
+  // N · k each; labels do not include neighbour_weight:
   double* labels;
-  double* cosines;  ///< of queries; then (for the attention) what neighbours weigh in its gradient
-  double* coefficient;  ///< N: what a row's gradient weighs
+  double* cosines;      ///< of queries; later the weights in the gradient with respect to attention
+  double* coefficient;  ///< N: coefficients of the rows' gradients
 
   [[nodiscard]] FEAUG_HD index_t rows() const { return queries.first.rows(); }
   [[nodiscard]] FEAUG_HD index_t cols() const { return queries.first.cols(); }
@@ -53,8 +54,9 @@ struct soft_neighbour_rows {
   }
 };
 
-// A warp a neighbour: its cosines with the row of attention and with the query. Registers: at most
-// 96 (without a number of blocks ptxas would take fewer on sm_80, and spill).
+// Cosines of each neighbour with the row of attention and with the query. One warp per neighbour.
+// Limited by memory bandwidth: reads 4·cols elements, writes 16 bytes. (Without a minimum of 2
+// blocks, ptxas would use fewer registers on sm_80, and spill.) Registers: at most 96.
 template <element T>
 __global__ void __launch_bounds__(256, 2)
     soft_neighbour_cosines_kernel(soft_neighbour_rows<T> what) {
@@ -71,9 +73,11 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
-// A warp a row: labels, and (with log_sum) the loss; then every neighbour's cosine becomes what it
-// weighs in the gradient by the attention. Registers: at most 96 (without a number of blocks ptxas
-// would take fewer on sm_80, and spill).
+// Labels and, if log_sum is not null, the row losses; then replaces every neighbour's cosine by its
+// weight in the gradient with respect to the attention. One warp per row, of which one lane does
+// the work of k neighbours. Limited by memory bandwidth (2·cols elements) and by that lane's 2·k or
+// more exponentials in double. (Without a minimum of 2 blocks, ptxas would use fewer registers on
+// sm_80, and spill.) Registers: at most 96.
 template <element T>
 __global__ void __launch_bounds__(256, 2)
     soft_neighbour_rows_kernel(soft_neighbour_rows<T> what, row_reduction<compute_t<T>> reduction,
@@ -105,7 +109,8 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
-/// The gradient by the unit queries: coefficient · (Y · mean − Σ y · column) / τ.
+/// The gradient with respect to the unit queries: coefficient · (Y · mean − Σ y · column) / τ, with
+/// Y = 1 + neighbour_weight.
 template <element T>
 struct soft_neighbour_query_gradient {
   soft_neighbour_rows<T> what;
@@ -123,7 +128,7 @@ struct soft_neighbour_query_gradient {
   }
 };
 
-/// The gradient by the unit rows of the attention.
+/// The gradient with respect to the unit rows of the attention.
 template <element T>
 struct soft_neighbour_attention_gradient {
   soft_neighbour_rows<T> what;
@@ -138,9 +143,9 @@ struct soft_neighbour_attention_gradient {
   }
 };
 
-/// A validated call: one soft-max pass with means. Scratch: packed copies of queries, keys and
-/// neighbours (4 bytes an element), N × D for the gradient, 48 + 24·k bytes a row, and what
-/// soft_max_pass takes.
+/// One call of the loss; the constructor checks the arguments. Runs one softmax pass with means.
+/// Scratch: packed copies of queries, keys and neighbours (4 bytes an element), N × D elements for
+/// the gradient, 48 + 24·k bytes a row, and that of soft_max_pass.
 template <element T>
 class soft_neighbour_contrast_call {
  public:
@@ -198,7 +203,7 @@ class soft_neighbour_contrast_call {
   }
 
  private:
-  /// Not packed: no product reads it.
+  /// Not packed, since no matrix product reads it.
   row_stack<T> attention_stack() {
     const device_matrix<const T>& given = options_.attention.value;
     row_stack<T> stack{.first = given.data == nullptr ? queries_.value : given};

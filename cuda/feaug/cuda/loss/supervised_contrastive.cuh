@@ -1,4 +1,5 @@
-// How a GPU carries out supervised_contrastive.
+// CUDA implementation of supervised_contrastive: a row's positives are all other rows with its
+// label.
 #pragma once
 
 #include <string_view>
@@ -28,9 +29,10 @@ using device_supervised_contrastive_options =
 
 namespace cuda {
 
-// What every row weighs, and (with positive_sum) its loss and its part of the temperature's
-// gradient. Registers: at most 64 (without a number of blocks ptxas would take fewer on sm_80, and
-// spill).
+// Coefficient of each row's gradient and, if positive_sum is not null, its loss and its term of the
+// temperature's gradient. One thread per row. Limited by memory bandwidth: reads up to 32 and
+// writes up to 24 bytes a row. (Without a minimum of 4 blocks, ptxas would use fewer registers on
+// sm_80, and spill.) Registers: at most 64.
 template <class C>
 __global__ void __launch_bounds__(256, 4)
     labelled_rows_kernel(feaug::detail::labelling labels, temperature<C> tau,
@@ -51,8 +53,8 @@ __global__ void __launch_bounds__(256, 4)
   }
 }
 
-/// A validated call: everything the passes need. Scratch: a packed copy of z, 88 bytes a row, and
-/// what soft_max_pass takes.
+/// One call of the loss; the constructor checks the arguments. Scratch: a packed copy of z, 88
+/// bytes a row, and that of soft_max_pass.
 template <element T>
 class supervised_contrastive_call {
  public:
@@ -100,7 +102,7 @@ class supervised_contrastive_call {
     return options_.learnable_temperature.wants_gradient();
   }
 
-  /// Norms, packed rows, who has positives, and scratch for what every row leaves.
+  /// Norms, packed rows, counts of positives, and memory for the row results.
   void prepare() {
     const row_stack<T> rows = make_stack<T>(call_, options_.normalize, z_.value, {}, false);
     auto* const with_positives = call_.take<index_t>(1);
@@ -129,7 +131,7 @@ class supervised_contrastive_call {
     write_temperature_gradient();
   }
 
-  /// Every row is a row and a column, so that both soft-maxes meet in its gradient.
+  /// z is both the rows and the columns, so both softmaxes contribute to its gradient.
   void row_gradient() {
     if (!z_.wants_gradient()) return;
     gradient_pass(call_.context(), call_.name(), logits_, results_.weights(), results_.weights(),

@@ -1,4 +1,5 @@
-// How a GPU carries out swapped_assignment.
+// CUDA implementation of swapped_assignment: each view predicts the other view's balanced
+// assignment to prototypes (SwAV).
 #pragma once
 
 #include <string_view>
@@ -23,7 +24,8 @@ using device_swapped_assignment_options = swapped_assignment_options<T, memory_s
 
 namespace cuda {
 
-/// A validated call. Scratch: 32 bytes a row, 16 a prototype.
+/// One call of the loss; the constructor checks the arguments. Scratch: 32 bytes a row, 16 a
+/// prototype.
 template <element T>
 class swapped_assignment_call {
  public:
@@ -73,8 +75,7 @@ class swapped_assignment_call {
     potentials_ = {found, 2 * prototypes()};
   }
 
-  /// Each view against the other's assignments; a direction that nobody asks anything of is left
-  /// out.
+  /// Each view against the other's assignments. A direction without a wanted output is skipped.
   void run(const device_vector<C>& loss) {
     const index_t rows = reduction_.rows;
     auto* const losses = loss.empty() ? nullptr : call_.take<double>(2 * rows);

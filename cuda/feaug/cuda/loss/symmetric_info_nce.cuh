@@ -1,4 +1,4 @@
-// symmetric_info_nce on a GPU: its contract, and what carries it out.
+// CUDA implementation of symmetric_info_nce, with its declarations.
 #pragma once
 
 #include "feaug/core/element.hpp"

@@ -1,5 +1,5 @@
-// Synthetic negatives in a soft-max. Each is made element by element where it is met, in
-// registers, from the draws and the rows that it mixes: no synthetic row is ever in memory.
+// Synthetic negatives in a softmax. Each element of a synthetic row is computed in registers when
+// it is needed, from the draws and the rows that it mixes; no synthetic row is stored.
 #pragma once
 
 #include <cmath>
@@ -24,7 +24,7 @@ using device_synthetic_negatives = synthetic_negatives<T, memory_space::device>;
 
 namespace cuda {
 
-/// Queries, and what their synthetic negatives are made of.
+/// Queries, and the inputs of their synthetic negatives.
 template <element T>
 struct synthesis_problem {
   row_stack<T> queries;
@@ -37,15 +37,15 @@ struct synthesis_problem {
   [[nodiscard]] FEAUG_HD index_t rows() const { return queries.rows(); }
 };
 
-/// What is kept of a synthetic negative, N × S of them. One that cannot be made has cosine −∞.
+/// Results per synthetic negative, N × S. One that cannot be made has cosine −∞.
 struct synthetic_product {
   double cosine;   ///< ⟨q, h⟩
-  double inverse;  ///< what h is multiplied by when it has been put together
+  double inverse;  ///< normalises h after its parts have been added
 };
 
 namespace detail {
 
-/// A recipe with its ranks looked up. For shared memory: not initialised.
+/// A recipe with its ranks replaced by slots. Kept in shared memory, so it has no initialisers.
 struct synthetic_parts {
   index_t first;
   index_t second;
@@ -57,7 +57,7 @@ struct synthetic_parts {
   double of_noise;
 };
 
-/// With every part multiplied by `factor`. Of a negative that can be made.
+/// The parts of a negative that can be made, each coefficient multiplied by `factor`.
 __device__ inline synthetic_parts parts_of(const feaug::detail::synthetic_recipe& recipe,
                                            const index_t* slots, double factor) {
   return {.first = slots[recipe.first],
@@ -70,7 +70,7 @@ __device__ inline synthetic_parts parts_of(const feaug::detail::synthetic_recipe
           .of_noise = factor * recipe.of_noise};
 }
 
-/// Element j, where the query has `query`.
+/// Element j of a synthetic row; `query` is the query's element j.
 template <element T>
 __device__ double element_of(const synthesis_problem<T>& problem, const synthetic_parts& parts,
                              const random_key& noise_key, double query, index_t j) {
@@ -85,8 +85,10 @@ __device__ double element_of(const synthesis_problem<T>& problem, const syntheti
 
 }  // namespace detail
 
-// A warp a synthetic negative. Registers: at most 96 (without a number of blocks ptxas would take
-// fewer on sm_80, and spill).
+// Cosine and inverse norm of each synthetic negative. One warp per synthetic negative. Limited by
+// memory bandwidth: reads 2·cols or 3·cols elements, mostly from the L2 cache; noisy ones by random
+// number generation. (Without a minimum of 2 blocks, ptxas would use fewer registers on sm_80, and
+// spill.) Registers: at most 96.
 template <element T>
 __global__ void __launch_bounds__(256, 2)
     synthetic_products_kernel(synthesis_problem<T> problem, synthetic_product* products) {
@@ -119,15 +121,17 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
-/// The soft-max of every query over what was found without synthetic negatives and over them.
+/// Adds the synthetic negatives to the softmax of every query.
 struct synthetic_join {
   const synthetic_product* products;
   index_t each;         ///< S
-  row_results results;  ///< log_sum and mean_cosine become those of both
-  double* found_share;  ///< what remains of a weight that was found without them
+  row_results results;  ///< log_sum and mean_cosine are replaced by those of the joint softmax
+  double* found_share;  ///< factor of the weights that were computed without them
 };
 
-// A warp a row. Registers: at most 64.
+// Joint log_sum and mean_cosine of each row, and found_share. One warp per row. Limited by memory
+// bandwidth and exponentials: reads 16 bytes per synthetic negative twice, one exponential in
+// double each. Registers: at most 64.
 template <class C>
 __global__ void __launch_bounds__(256)
     join_synthetic_kernel(synthetic_join join, index_t rows, cuda::temperature<C> temperature,
@@ -141,7 +145,7 @@ __global__ void __launch_bounds__(256)
     for (index_t s = lane; s < join.each; s += warp_lanes)
       largest = mine[s].cosine > largest ? mine[s].cosine : largest;
     largest = warp_max(largest);
-    // None at all, or NaN: any finite shift gives the 0 or the NaN that it must be.
+    // If there is none, or one is NaN, any finite shift gives the correct 0 or NaN.
     const double shift = feaug::detail::is_finite(largest) ? largest : 0.0;
     double sum = 0;
     double cosine_sum = 0;
@@ -169,8 +173,11 @@ __global__ void __launch_bounds__(256)
 
 inline constexpr int synthetic_threads = 128;
 
-// A block a row: its threads look up 128 recipes, then add those up, each for columns of its own.
-// Registers: at most 96 (without a number of blocks ptxas would take fewer on sm_80, and spill).
+// mean = found_share · mean + Σ weight · synthetic row. One block per row: its threads look up 128
+// recipes at a time, then each thread adds them up for its own columns. Limited by memory
+// bandwidth: for each synthetic negative reads cols or 2·cols elements, mostly from the L2 cache;
+// noisy ones by random number generation. Shared memory: 8.1 KiB. (Without a minimum of 5 blocks,
+// ptxas would use fewer registers on sm_80, and spill.) Registers: at most 96.
 template <element T>
 __global__ void __launch_bounds__(synthetic_threads, 5)
     add_synthetic_kernel(synthesis_problem<T> problem, synthetic_join join, compute_t<T>* means) {
@@ -187,7 +194,7 @@ __global__ void __launch_bounds__(synthetic_threads, 5)
     const index_t* const slots = problem.slots + i * problem.how.hardest;
     compute_t<T>* const mean = means + i * problem.cols;
     for (index_t first = 0; first < join.each; first += synthetic_threads) {
-      __syncthreads();  // nobody reads the last ones any more
+      __syncthreads();  // all threads have read the previous parts
       const index_t s = first + thread;
       if (s < join.each) {
         const auto recipe = feaug::detail::recipe_of(problem.how, key, i, s);
@@ -214,9 +221,9 @@ __global__ void __launch_bounds__(synthetic_threads, 5)
   }
 }
 
-/// Takes every query's synthetic negatives into `results` and, unless it is null, `mean` (N ×
-/// cols), which are those of a soft-max without them. `statistics`, if given, take the place of the
-/// log sums. Scratch: 16 bytes a synthetic negative, 8 a row.
+/// Adds every query's synthetic negatives to `results` and to `mean` (N × cols, null: not wanted),
+/// which hold those of the softmax without them. If given, `statistics` replace the log-sums.
+/// Scratch: 16 bytes a synthetic negative, 8 a row.
 template <element T>
 void join_synthetic(operation& call, const synthesis_problem<T>& problem,
                     const row_results& results, compute_t<T>* mean,
@@ -240,6 +247,8 @@ void join_synthetic(operation& call, const synthesis_problem<T>& problem,
   }
 }
 
+// Writes the draws of every synthetic negative. One thread per synthetic negative. Limited by
+// random number generation.
 template <element T>
 __global__ void __launch_bounds__(256)
     draw_synthesis_kernel(device_synthetic_negatives<T> how,

@@ -1,4 +1,4 @@
-// A number of a loss, a temperature above all: given, or learnable and in device memory.
+// Scalar parameters of a loss, such as the temperature: fixed, or learnable and in device memory.
 #pragma once
 
 #include <cmath>
@@ -9,6 +9,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
+/// A fixed scalar, or a learnable one if `learnable` is not null.
 template <class C>
 struct number {
   double option = 1;
@@ -28,7 +29,7 @@ template <class C>
 struct temperature {
   number<C> given = {};
 
-  /// NaN where a learnable one is not above 0.
+  /// NaN if a learnable temperature is not above 0.
   [[nodiscard]] __device__ double value() const {
     const double tau = given.value();
     return tau > 0 ? tau : static_cast<double>(NAN);

@@ -1,4 +1,5 @@
-// How a GPU carries out symmetric_info_nce and nt_xent.
+// CUDA implementation of symmetric_info_nce and nt_xent: two views of N rows, and a softmax per row
+// of each view.
 #pragma once
 
 #include <cmath>
@@ -18,7 +19,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-// cos(a_i, b_i) / σ of the pairs, a warp each. Registers: at most 64.
+// logits[i] = cos(a_i, b_i) / σ. One warp per pair. Limited by memory bandwidth: reads 2·cols
+// elements. Registers: at most 64.
 template <element T>
 __global__ void __launch_bounds__(256)
     pair_logits_kernel(row_stack<T> both, index_t pairs, index_t cols, double sigma,
@@ -31,7 +33,8 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-// From the pairs' logits to their weights, written for both rows of a pair. One block.
+// Replaces the pairs' logits by their weights, written for both rows of a pair. One block. Limited
+// by latency: reads 8 bytes a pair three times, two exponentials each.
 template <class Number>
 __global__ void __launch_bounds__(sum_threads)
     positive_weights_kernel(index_t pairs, Number* weights) {
@@ -46,7 +49,7 @@ __global__ void __launch_bounds__(sum_threads)
   }
 }
 
-/// DCLW's weights, as on the CPU.
+/// DCLW's weights of the positives, as on the CPU.
 template <element T>
 void weigh_positives(const operation& call, const row_stack<T>& both, index_t pairs, index_t cols,
                      double sigma, double* weights) {
@@ -56,8 +59,9 @@ void weigh_positives(const operation& call, const row_stack<T>& both, index_t pa
   call.launch(positive_weights_kernel<double>, 1, sum_threads, 0, pairs, weights);
 }
 
-/// One call. Side s has rows 0 … N − 1; its numbers lie at s·N in every array of 2N. Scratch:
-/// packed copies of both views, and what soft_max_pass takes.
+/// One call of the loss; the constructor checks the arguments. The rows of side s are 0 … N − 1; in
+/// every array of 2N, side s begins at s·N. Scratch: packed copies of both views, and that of
+/// soft_max_pass.
 template <element T>
 class two_view_call {
  public:

@@ -1,4 +1,4 @@
-// How a GPU carries out vicreg.
+// CUDA implementation of vicreg: the VICReg loss of variance, invariance and covariance.
 #pragma once
 
 #include <string_view>
@@ -20,7 +20,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-/// A validated call. Scratch: 32 bytes a feature and what cross_moments_pass takes.
+/// One call of the loss; the constructor checks the arguments. Scratch: 32 bytes a feature and that
+/// of cross_moments_pass.
 template <element T>
 class vicreg_call {
  public:
@@ -38,7 +39,7 @@ class vicreg_call {
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// Writes the loss, if there is somewhere to, and the gradients that are wanted.
+  /// Writes the loss, if `loss` is not empty, and the wanted gradients.
   void run(const device_vector<C>& loss) {
     const index_t features = reduction_.rows;
     if (!loss.empty()) {
@@ -53,7 +54,7 @@ class vicreg_call {
   }
 
  private:
-  /// One view's variances and covariances.
+  /// The variance and covariance terms of one view.
   void view(const operand_type& x, const device_matrix<const T>& other) {
     if (losses_ == nullptr && !x.wants_gradient()) return;
     const index_t rows = x.value.rows();

@@ -1,5 +1,4 @@
-// Queries beside the neighbours that a search found for them: cosines, and what goes back to the
-// queries.
+// Cosines of queries with their neighbours, and the gradient with respect to the queries.
 #pragma once
 
 #include <cmath>
@@ -29,6 +28,7 @@ using device_support_rows = support_rows<T, memory_space::device>;
 
 namespace cuda {
 
+/// Checks the pointers of a support.
 template <element T>
 void on_device(std::string_view op, const device_support_rows<T>& support) {
   if (support.in_queue()) {
@@ -38,7 +38,7 @@ void on_device(std::string_view op, const device_support_rows<T>& support) {
   }
 }
 
-/// N queries and k slots for each. A slot that no row has is one that found nothing.
+/// N queries with k slots each. A slot outside the rows means that no neighbour was found.
 template <element T>
 struct compared_neighbours {
   device_matrix<const T> queries;
@@ -47,27 +47,30 @@ struct compared_neighbours {
   double* inverse;  ///< N: 1 / max(‖query‖, 1e-12)
   // N · k each:
   double* similarity;
-  double* factor;  ///< 1 / max(‖row‖, 1e-12), then whatever weighs the row
+  double* factor;  ///< 1 / max(‖row‖, 1e-12); callers replace it by the row's weight
 
   [[nodiscard]] FEAUG_HD index_t k() const { return slots.cols(); }
-  /// −1 where there is none.
+  /// −1 if no neighbour was found.
   [[nodiscard]] FEAUG_HD index_t slot(index_t query, index_t rank) const {
     const index_t slot = slots(query, rank);
     return slot >= 0 && slot < rows.rows() ? slot : -1;
   }
+  /// True if the query has a neighbour.
   [[nodiscard]] FEAUG_HD bool any(index_t query) const {
     for (index_t rank = 0; rank < k(); ++rank) {
       if (slot(query, rank) >= 0) return true;
     }
     return false;
   }
+  /// Index into similarity and factor.
   [[nodiscard]] FEAUG_HD index_t place(index_t query, index_t rank) const {
     return query * k() + rank;
   }
 };
 
-// A warp a neighbour. Registers: at most 128 (without a number of blocks ptxas would take fewer on
-// sm_80, and spill).
+// similarity and factor of every neighbour. One warp per query and rank. Limited by memory
+// bandwidth: reads 2·cols elements and writes 16 bytes. (Without a minimum of 2 blocks, ptxas would
+// use fewer registers on sm_80, and spill.) Registers: at most 128.
 template <element T>
 __global__ void __launch_bounds__(256, 2) compare_neighbours_kernel(compared_neighbours<T> found) {
   const int lane = static_cast<int>(threadIdx.x);
@@ -88,8 +91,8 @@ __global__ void __launch_bounds__(256, 2) compare_neighbours_kernel(compared_nei
   }
 }
 
-/// The N × k slots of the nearest rows, in `wanted` or, where that is empty, in scratch memory; −1
-/// for none, as in a queue with fewer rows.
+/// The N × k slots of the nearest rows, written to `wanted` or, if that is empty, to scratch
+/// memory. A slot is −1 if there is no neighbour, for example in a queue with fewer than k rows.
 template <element T>
 device_matrix<index_t> find_neighbours(operation& call, const device_support_rows<T>& support,
                                        const device_matrix<const T>& queries,
@@ -106,7 +109,7 @@ device_matrix<index_t> find_neighbours(operation& call, const device_support_row
   return slots;
 }
 
-/// Cosines of queries with the rows at `slots`. Scratch: 8 bytes a query, 16 a slot.
+/// Cosines of the queries with the rows at `slots`. Scratch: 8 bytes a query, 16 a slot.
 template <element T>
 compared_neighbours<T> compare_neighbours(operation& call, const device_matrix<const T>& queries,
                                           const device_matrix<const T>& rows,
@@ -124,8 +127,8 @@ compared_neighbours<T> compare_neighbours(operation& call, const device_matrix<c
   return found;
 }
 
-/// values[lane] = Σ factor · row over a query's neighbours in the quad's columns; whether there are
-/// any.
+/// values[lane] += Σ factor · row over the query's neighbours, at the quad's columns. Returns false
+/// if the query has no neighbour.
 template <element T>
 __device__ bool sum_neighbours(const compared_neighbours<T>& found, const quad& q,
                                double (&values)[4]) {
@@ -142,9 +145,10 @@ __device__ bool sum_neighbours(const compared_neighbours<T>& found, const quad& 
   return any;
 }
 
-/// The gradient by the queries x: through the cosines with Σ factor · row over their neighbours,
-/// along[i] of which lies along unit(x_i). A query without neighbours takes `otherwise` (a gradient
-/// by unit(x) whose part along it is in along[i], too), or NaN where that is empty.
+/// The gradient with respect to the queries x. The gradient with respect to unit(x_i) is Σ factor ·
+/// row over the neighbours of query i, and along[i] is its component along unit(x_i). For a query
+/// without neighbours it is `otherwise` (with its component in along[i], too), or NaN if
+/// `otherwise` is empty.
 template <element T>
 struct neighbour_gradient_rows {
   compared_neighbours<T> found;

@@ -1,4 +1,4 @@
-// A support queue in device memory: its types, and whether the GPU can reach it.
+// Types of a support queue in device memory, and the check of its pointers.
 #pragma once
 
 #include <string_view>
@@ -11,7 +11,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// A queue whose storage, counters and payload all lie in device memory.
+/// A queue with storage, counters and payload in device memory.
 template <element T>
 using device_support_queue = support_queue<T, memory_space::device>;
 using device_enqueue_payload = basic_enqueue_payload<memory_space::device>;

@@ -1,5 +1,5 @@
-// Search by scoring every support row for every query, in double and in index order: the scores
-// that define what nearest means.
+// Exhaustive search: scores every support row for every query, in double and in index order. These
+// scores define the ranking of every search.
 #pragma once
 
 #include <algorithm>
@@ -17,11 +17,13 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-inline constexpr int scan_tile = 64;      ///< queries, and support rows, of a block
-inline constexpr int scan_features = 16;  ///< of a step
-inline constexpr int scan_threads = 256;  ///< 16 × 16, each for 4 × 4 scores
+inline constexpr int scan_tile = 64;      ///< queries and support rows per block
+inline constexpr int scan_features = 16;  ///< features per step
+inline constexpr int scan_threads = 256;  ///< 16 × 16 threads with 4 × 4 scores each
 
-// A block makes 64 × 64 scores, each summed by one thread in index order. Registers: at most 128.
+// scores[query · M + row]. A block computes 64 × 64 scores; a thread adds each of its 16 in index
+// order. Limited by FLOP in double: 2·queries·rows·cols. A block reads its queries and rows once
+// per tile. Shared memory: 16.3 KiB. Registers: at most 128.
 template <element T>
 __global__ void __launch_bounds__(scan_threads, 2)
     score_rows_kernel(search_space<T> space, device_matrix<const T> queries, double* scores) {
@@ -43,7 +45,7 @@ __global__ void __launch_bounds__(scan_threads, 2)
     double sums[each][each] = {};
     for (index_t first = 0; first < cols; first += scan_features) {
       __syncthreads();
-      // Lanes walk the features, so that loads are contiguous.
+      // Adjacent lanes read adjacent features, so that loads are coalesced.
       for (int at = static_cast<int>(threadIdx.x); at < scan_tile * scan_features;
            at += scan_threads) {
         const int d = at % scan_features;
@@ -66,7 +68,7 @@ __global__ void __launch_bounds__(scan_threads, 2)
         for (int a = 0; a < each; ++a) {
           FEAUG_UNROLL
           for (int b = 0; b < each; ++b) {
-            // Of floats the product is exact, so that the fma of doubles is exact_multiply_add too.
+            // Products of floats are exact in double, so this equals exact_multiply_add of floats.
             sums[a][b] = exact_multiply_add(sums[a][b], shared.query[d][y + side * a],
                                             shared.row[d][x + side * b]);
           }
@@ -84,8 +86,9 @@ __global__ void __launch_bounds__(scan_threads, 2)
   }
 }
 
-// A block a query: k rounds, each of which finds the candidate that ranks next after the one
-// before. Registers: at most 64.
+// The k nearest rows of each query. One block per query. In each of k rounds it finds the candidate
+// that ranks next after the previous one. Limited by memory bandwidth: reads 8 · rows bytes of
+// scores a round, mostly from the L2 cache. Registers: at most 64.
 template <element T>
 __global__ void __launch_bounds__(scan_threads, 2)
     select_neighbours_kernel(search_space<T> space, const double* scores, const double* query_norms,
@@ -95,7 +98,7 @@ __global__ void __launch_bounds__(scan_threads, 2)
   const double norm = query_norms[query];
   const index_t count = feaug::detail::is_finite(norm) ? space.filter.count() : 0;
   candidate before{};
-  bool exhausted = false;  // for all threads alike
+  bool exhausted = false;  // the same in all threads
   for (index_t rank = 0; rank < to.k; ++rank) {
     candidate found{};
     for (index_t slot = threadIdx.x; slot < count && !exhausted; slot += scan_threads) {
@@ -111,12 +114,12 @@ __global__ void __launch_bounds__(scan_threads, 2)
   }
 }
 
-// The scores of a chunk of queries: as much as an H100's second-level cache holds.
+// Scores of a chunk of queries fit an H100's L2 cache.
 inline constexpr index_t most_score_bytes = index_t{48} << 20;
 
-/// The k first-ranked rows of every query. Fewer than k where rows are excluded, out of range or
-/// not filled; none for a query with NaN or ∞. Scratch: 8 bytes a row and query for as many queries
-/// at a time as fit 48 MiB, one at least.
+/// The k nearest rows of every query. There are fewer than k if rows are excluded, out of range or
+/// not filled, and none for a query with NaN or ∞. Scratch: 8 bytes per row and query, for as many
+/// queries at a time as fit 48 MiB, at least one.
 template <element T>
 void exact_scan(operation& call, const search_space<T>& space,
                 const device_matrix<const T>& queries, const double* query_norms,

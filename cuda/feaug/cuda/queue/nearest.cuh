@@ -1,4 +1,4 @@
-// How a GPU carries out nearest.
+// CUDA implementation of nearest: exact nearest neighbours by cosine similarity.
 #pragma once
 
 #include <limits>
@@ -26,8 +26,8 @@ using device_nearest_options = basic_nearest_options<memory_space::device>;
 
 namespace cuda {
 
-/// The search itself. `normalized`: the rows are stored unit; of others the space may bring the
-/// inverse norms.
+/// The search. `normalized`: the rows are stored with unit norm. For other rows, the space may
+/// provide the inverse norms; else they are computed.
 template <element T>
 void find_rows(operation& call, search_space<T> space, bool normalized,
                const device_matrix<const T>& queries, const found_rows<T>& to) {
@@ -46,7 +46,7 @@ void find_rows(operation& call, search_space<T> space, bool normalized,
   }
 }
 
-/// The search for `nearest`.
+/// The search, with the operator's name and outputs.
 template <element T>
 void search(cuda_context& ctx, const search_space<T>& space, bool normalized,
             const device_matrix<const T>& queries, const device_nearest_outputs<T>& outputs,
@@ -61,11 +61,11 @@ void search(cuda_context& ctx, const search_space<T>& space, bool normalized,
 
 }  // namespace cuda
 
-/// The CPU's slots, and its similarities to the last bit. Scratch: 8 bytes a query, for raw rows 8
-/// bytes a row, and see exact_scan, or with tensor cores screened_scan.
+/// Slots and similarities are bitwise those of the CPU. Scratch: 8 bytes a query, 8 bytes a row if
+/// rows are not normalised, and that of exact_scan or, with tensor cores, screened_scan.
 template <>
 struct detail::nearest_on<cuda_context> {
-  /// `rows` are all that the queue has room for.
+  /// `rows` is the whole storage of the queue.
   template <element T>
   static void in_queue(cuda_context& ctx, const device_support_queue<T>& queue,
                        const device_matrix<const T>& rows, const device_matrix<const T>& queries,

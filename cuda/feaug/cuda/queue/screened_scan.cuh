@@ -1,6 +1,6 @@
-// Search that scores exactly only what screening cannot rule out. Its answers are exact_scan's, on
-// any data; how much is left to score depends on the data: a row or two a query where rows differ,
-// all of them where all are alike.
+// Pruned search: only rows that screening cannot rule out are scored exactly. The results are those
+// of exact_scan on any data. The number of rows to score depends on the data: one or two per query
+// if rows differ, all if all rows are alike.
 #pragma once
 
 #include <algorithm>
@@ -23,20 +23,21 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 inline constexpr index_t most_screened_k = 32;
 inline constexpr int rescore_threads = 128;
 
-/// Whether a search of this width and k can be screened. Not below a ceiling: the bound that rules
-/// rows out counts the nearest ones, which are those that a ceiling passes over.
+/// True if a search with these options can be screened. A similarity ceiling cannot: the pruning
+/// bound counts the nearest rows, which a ceiling excludes.
 constexpr bool can_screen(index_t cols, index_t k, const similarity_range& similarity) {
   return tile_features(cols) != 0 && k <= most_screened_k && !similarity.has_ceiling();
 }
 
-/// What screening left of a chunk of queries, in device memory.
+/// Results of the screening for a chunk of queries, in device memory.
 struct screened {
-  const group_leader* leaders;  ///< query · groups + group
-  const rounding* of_queries;   ///< of the chunk's first query on
+  const group_leader* leaders;  ///< index: query · groups + group
+  const rounding* of_queries;   ///< from the chunk's first query on
   const rounding* of_groups;
-  double sum_error;  ///< of a rounded product of rows of length 1
+  double sum_error;  ///< largest error of the product's sum, for rows of norm 1
 
-  /// By how much a row's cosine and its rounded product differ at most; not finite: nobody knows.
+  /// The largest possible difference of a row's cosine and its rounded product. Not finite if
+  /// unknown.
   [[nodiscard]] __device__ double margin(index_t query, index_t group) const {
     const rounding q = of_queries[query];
     const rounding g = of_groups[group];
@@ -45,21 +46,22 @@ struct screened {
   }
 };
 
-/// The k first-ranked candidates so far, in order. In shared memory, the same for all threads.
+/// The k best candidates so far, in order. In shared memory.
 struct ranked_list {
   double score[most_screened_k];
   index_t slot[most_screened_k];
   int count;
 };
 
-/// Takes what the threads of the block bring (slot −1: nothing) into the list of at most k.
+/// Inserts the candidates of the block's threads (slot −1: none) into the list, which keeps the
+/// best k. All threads of the block must call this.
 __device__ inline void insert_all(ranked_list& list, index_t k, candidate mine) {
   const auto fits = [&](const candidate& c) {
     if (c.slot < 0) return false;
     if (list.count < k) return true;
     return ranks_before(c, {list.score[list.count - 1], list.slot[list.count - 1]});
   };
-  __syncthreads();  // the list is as the last call left it
+  __syncthreads();  // the previous call's list is complete
   while (__syncthreads_or(fits(mine) ? 1 : 0) != 0) {
     const candidate first = first_of_block<rescore_threads>(fits(mine) ? mine : candidate{});
     if (mine.slot == first.slot) mine.slot = -1;
@@ -77,7 +79,10 @@ __device__ inline void insert_all(ranked_list& list, index_t k, candidate mine) 
   }
 }
 
-// A block a query. Registers: at most 128.
+// Writes the k nearest rows of each query. One block per query. It derives a threshold from the
+// group leaders, then scores exactly the leader or all 64 rows of each group that can reach it.
+// Limited by memory bandwidth: reads 12 bytes per group k + 1 times, and cols elements per scored
+// row; one thread computes a score, in index order. Registers: at most 128.
 template <element T>
 __global__ void __launch_bounds__(rescore_threads, 4)
     rescore_kernel(search_space<T> space, device_matrix<const T> queries, const double* query_norms,
@@ -97,8 +102,8 @@ __global__ void __launch_bounds__(rescore_threads, 4)
   const group_leader* const leaders = left.leaders + in_chunk * all_groups;
   if (thread == 0) best.count = 0;
 
-  // k rows of different groups are at least as near as the k-th largest of the leaders' lower
-  // bounds.
+  // The threshold is the k-th largest lower bound of the leaders. At least k rows, in different
+  // groups, are that near.
   candidate bound{};
   for (index_t round = 0; round < to.k; ++round) {
     candidate next{};
@@ -128,7 +133,7 @@ __global__ void __launch_bounds__(rescore_threads, 4)
     bool whole = false;
     if (g < groups) {
       const double margin = left.margin(in_chunk, g);
-      // (Where the margin is not finite, or there is no threshold, comparisons keep the group.)
+      // (If the margin is not finite or there is no threshold, the comparisons keep the group.)
       const bool is_out = leaders[g].largest + margin < threshold;
       whole = !is_out && !(leaders[g].second + margin < threshold);
       only_leader = !is_out && !whole;
@@ -143,7 +148,7 @@ __global__ void __launch_bounds__(rescore_threads, 4)
       const index_t begin = (first + w) * group_rows;
       insert_all(best, to.k, thread < group_rows ? exact(begin + thread) : candidate{});
     }
-    __syncthreads();  // is_whole has been read
+    __syncthreads();  // all threads have read is_whole
   }
   __syncthreads();
   for (index_t rank = 0; rank < to.k; ++rank) {
@@ -153,9 +158,10 @@ __global__ void __launch_bounds__(rescore_threads, 4)
   }
 }
 
-/// As exact_scan, to the last bit. At most 256 features, k ≤ 32 and no ceiling (can_screen).
-/// Scratch: for queries and rows each 2 · features + 16 bytes, features rounded up to 64, 128 or
-/// 256; 12 bytes a query and 64 rows for as many queries at a time as fit 48 MiB, 128 at least.
+/// The same results as exact_scan, bitwise. At most 256 features, k ≤ 32 and no ceiling
+/// (can_screen). Scratch: 2 · features + 16 bytes per query and per row, features rounded up to 64,
+/// 128 or 256; 12 bytes per query and 64 rows, for as many queries at a time as fit 48 MiB, at
+/// least 128.
 template <element T>
 void screened_scan(operation& call, const search_space<T>& space,
                    const device_matrix<const T>& queries, const double* query_norms,
@@ -189,8 +195,8 @@ void screened_scan(operation& call, const search_space<T>& space,
       default:
         screen<256>(call, space.filter, chunk, first, rows.rounded, leaders);
     }
-    // A sum's roundings are at most 2⁻²² of the rows' lengths each, however the hardware orders
-    // them; those of the exact score, which is in double, vanish beside them.
+    // Each rounding of the sum is at most 2⁻²² of the rows' norms, in any order of addition. Those
+    // of the exact score, which is in double, are negligible.
     const screened left = {.leaders = leaders,
                            .of_queries = rounded_queries.roundings + first,
                            .of_groups = of_groups,

@@ -1,11 +1,9 @@
-// Screening: products of half precision on tensor cores that say of every 64 rows how near the
-// nearest of them can be, with a proved margin. What cannot be among the neighbours is never
-// scored.
+// Screening: half-precision products on tensor cores give an upper bound of the cosine for every
+// group of 64 rows. Rows that cannot be among the neighbours are never scored exactly.
 //
-// With u a unit query and k a support row, û and k̂ what they are rounded to, |u·k − û·k̂| ≤ ‖u −
-// û‖‖k‖
-// + ‖û‖‖k − k̂‖. The norms of the differences are computed, not estimated, so that the margin holds
-// whatever the rows are.
+// For a unit query u, a support row k and their rounded values û and k̂,
+//     |u·k − û·k̂| ≤ ‖u − û‖‖k‖ + ‖û‖‖k − k̂‖.
+// The norms of the differences are computed, not estimated, so the bound holds for any rows.
 #pragma once
 
 #include <algorithm>
@@ -26,39 +24,40 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-/// How long a rounded row is, and how far from the row itself. Infinite where half cannot hold the
-/// row, or the row is not finite: then it is 0 among the rounded ones.
+/// Norm of a rounded row, and of its difference from the row. Both are infinite if the row is not
+/// finite or out of half's range; the rounded row is then 0.
 struct rounding {
   float length;
   float error;
 };
 
-/// Rows as they are screened.
+/// Rows rounded for screening.
 struct screened_rows {
   tensor_rows<half> rounded;
-  rounding* roundings;  ///< one a row of queries, one a group of support rows: the largest
+  rounding* roundings;  ///< one per query, or per group of support rows (the maximum)
 };
 
-/// Rows of a group.
+/// Rows per group.
 inline constexpr int group_rows = tile_columns;
 
-/// The nearest by rounded product of a group's rows.
+/// The row of a group with the largest rounded product.
 struct group_leader {
   float largest;  ///< −∞: every row is excluded or not filled
-  float second;   ///< no other row of the group is nearer
-  int row;        ///< of the largest, within the group
+  float second;   ///< upper bound of the group's other rows
+  int row;        ///< row of the largest, within the group
 };
 
 namespace detail {
 
-/// Not below the number, rounding included.
+/// A float that is not below the number.
 __device__ inline float rounded_up(double number) {
   return static_cast<float>(number * (1.0 + 1e-6) + 1e-30);
 }
 
 }  // namespace detail
 
-// A warp a row: x · factor is rounded to half, zeros follow. Registers: at most 64.
+// Rounds x · factor to half, pads with zeros, and computes the roundings. One warp per row. Limited
+// by memory bandwidth: reads the row twice, writes 2 · features + 8 bytes. Registers: at most 64.
 template <element T>
 __global__ void __launch_bounds__(256, 2)
     round_rows_kernel(device_matrix<const T> x, const double* factors, half* rounded, int features,
@@ -90,7 +89,8 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
-// The largest roundings of each group's filled rows. A warp a group. Registers: at most 64.
+// The largest norm and error of each group's filled rows. One warp per group. Limited by memory
+// bandwidth: reads 8 bytes a row. Registers: at most 64.
 template <int Rows>
 __global__ void __launch_bounds__(256, 2)
     group_roundings_kernel(const rounding* of_rows, row_filter filter, rounding* of_groups) {
@@ -110,12 +110,13 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
-/// What a lane has seen of a group, and how two lanes' views become one.
+/// The leader of the rows that a lane has seen, and its merge across lanes.
 struct running_leader {
   group_leader seen = {minus_infinite(), minus_infinite(), 0};
 
   static __device__ float minus_infinite() { return -INFINITY; }
 
+  /// Adds a row.
   __device__ void meet(float product, int row) {
     if (product > seen.largest) {
       seen = {product, seen.largest, row};
@@ -123,6 +124,7 @@ struct running_leader {
       seen.second = product;
     }
   }
+  /// Merges with the lane whose number differs in these bits.
   __device__ void join_lane(int bits) {
     const group_leader other = {__shfl_xor_sync(all_lanes, seen.largest, bits),
                                 __shfl_xor_sync(all_lanes, seen.second, bits),
@@ -135,15 +137,18 @@ struct running_leader {
   }
 };
 
-/// Ids of a tile's rows beside the tiles.
+/// The tiles, and the ids of their rows.
 template <int Features>
 struct screening_shared {
   product_tiles<half, Features> tiles;
   std::int64_t ids[2][tile_columns];
 };
 
-// A block takes 128 queries and one part of the groups; a warp 16 of the queries. Registers: at
-// most 128.
+// The leader of each group for each query. A block computes 128 queries × one part of the groups;
+// each of its 8 warps has 16 queries. Limited by tensor-core FLOP: 2·Features per query and row. A
+// block reads its queries once and each row of its part once, 2·Features bytes each, and writes 12
+// bytes per query and group. Shared memory: 512·(Features + 8) bytes + 1 KiB (37, 69 or 133 KiB).
+// Registers: at most 128.
 template <int Features>
 __global__ void __launch_bounds__(tile_block, 2)
     screen_kernel(row_filter filter, tensor_rows<half> queries, index_t first_query,
@@ -194,7 +199,7 @@ __global__ void __launch_bounds__(tile_block, 2)
       });
 }
 
-/// Rounds rows to half for screening. Scratch: 2 · features + 8 bytes a row.
+/// Rounds the rows to half for screening. Scratch: 2 · features + 8 bytes a row.
 template <element T>
 screened_rows round_rows(operation& call, const device_matrix<const T>& x, const double* factors,
                          int features) {
@@ -207,8 +212,8 @@ screened_rows round_rows(operation& call, const device_matrix<const T>& x, const
           .roundings = roundings};
 }
 
-/// leaders[query · groups + group] of all filled groups, for queries of which the first is number
-/// first_query of the search.
+/// Writes leaders[query · groups + group] for all filled groups. `first_query` is the number of the
+/// first of these queries in the whole search.
 template <int Features>
 void screen(const operation& call, const row_filter& filter, const tensor_rows<half>& queries,
             index_t first_query, const tensor_rows<half>& rows, group_leader* leaders) {

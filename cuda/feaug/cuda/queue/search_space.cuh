@@ -1,5 +1,5 @@
-// What a search goes through, and what its blocks share: the next candidate of a ranking, and how a
-// found row is written.
+// The space of a search, the block-wide choice of the best candidate, and the output of a found
+// row.
 #pragma once
 
 #include "feaug/core/element.hpp"
@@ -16,22 +16,23 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-/// The rows to search, M × D.
+/// The rows to search, M × D, and which of them may be found.
 template <element T>
 struct search_space {
   device_matrix<const T> rows;
   row_filter filter;
-  const double* inverse_norms = nullptr;  ///< M; null: rows are stored unit
-  similarity_range similarity = {};       ///< of the rows that may be found
+  const double* inverse_norms = nullptr;  ///< M; null: rows are stored with unit norm
+  similarity_range similarity = {};       ///< range of similarities that may be found
 
-  /// The score that rows are ranked by, from the product with the query.
+  /// The score that rows are ranked by, from their dot product with the query.
   [[nodiscard]] __device__ double score(double dot, index_t slot) const {
     return inverse_norms == nullptr ? unit_ranking_score(dot)
                                     : ranking_score(dot, inverse_norms[slot]);
   }
 };
 
-/// The first-ranked of what the threads of a block bring (slot −1: nothing), for all of them.
+/// The best-ranked of the candidates of the block's threads (slot −1: none), in every thread. All
+/// threads of the block must call this.
 template <int Threads>
 __device__ candidate first_of_block(candidate mine) {
   struct best_type {
@@ -47,7 +48,7 @@ __device__ candidate first_of_block(candidate mine) {
                    __shfl_xor_sync(all_lanes, mine.slot, bits)});
   }
   const int warp = static_cast<int>(threadIdx.x) / warp_lanes;
-  __syncthreads();  // what the last call left has been read
+  __syncthreads();  // the previous call's values have been read
   if (threadIdx.x % warp_lanes == 0) {
     best.score[warp] = mine.score;
     best.slot[warp] = mine.slot;
@@ -57,15 +58,15 @@ __device__ candidate first_of_block(candidate mine) {
   return mine;
 }
 
-/// Where a search's answers go.
+/// The outputs of a search.
 template <element T>
 struct found_rows {
   device_matrix<const T> rows;
   nearest_outputs<T, memory_space::device> outputs;
   index_t k;
-  T nothing;  ///< similarity, and features, where nothing was found
+  T nothing;  ///< similarity and features if nothing was found
 
-  /// Writes what has `rank` among the query's neighbours. The whole block calls this.
+  /// Writes the query's neighbour of this rank. All threads of the block must call this.
   template <int Threads>
   __device__ void write(index_t query, index_t rank, const candidate& found, double norm) const {
     const double scale = norm > default_norm_eps ? norm : default_norm_eps;

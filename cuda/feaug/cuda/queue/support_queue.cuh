@@ -1,4 +1,4 @@
-// How a GPU carries out enqueue and gather.
+// CUDA implementation of enqueue and gather: store rows in a support queue, copy rows out of it.
 #pragma once
 
 #include <algorithm>
@@ -22,28 +22,28 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-/// A cursor that no queue can have counts as 0.
+/// An invalid cursor counts as 0.
 FEAUG_HD constexpr index_t valid_cursor(index_t cursor, index_t capacity) {
   return cursor >= 0 && cursor < capacity ? cursor : 0;
 }
 
-/// A position below 2·capacity in the ring.
+/// Wraps a position below 2·capacity around the ring.
 FEAUG_HD constexpr index_t wrapped(index_t position, index_t capacity) {
   return position < capacity ? position : position - capacity;
 }
 
-/// Row i of a batch into its slot; the counters are still those before the batch.
+/// Writes row i of a batch to its slot. The counters still have their values from before the batch.
 template <element T>
 struct enqueue_rows {
   device_support_queue<T> queue;
   device_matrix<const T> batch;
   device_enqueue_payload payload;
   const double* inverse_norms;  ///< null: rows are stored as they are
-  index_t skipped;              ///< rows that later rows of the batch would overwrite …
-  index_t skipped_slots;        ///< … modulo the capacity
+  index_t skipped;              ///< number of leading rows that later rows of the batch overwrite
+  index_t skipped_slots;        ///< the same, modulo the capacity
 
   __device__ void operator()(const quad& q) const {
-    // Of a batch larger than the queue the last rows survive.
+    // Only the last `capacity` rows of a larger batch are stored.
     if (q.row < skipped) return;
     const index_t capacity = queue.storage.rows();
     const index_t begin = wrapped(valid_cursor(*queue.cursor, capacity) + skipped_slots, capacity);
@@ -66,7 +66,8 @@ struct enqueue_rows {
   }
 };
 
-// (A template, as every kernel here: nvcc knows no inline kernel.)
+// Advances the counters by a batch, in one thread. Limited by launch latency. (All kernels are
+// templates, because nvcc has no inline kernels.)
 template <class Counter>
 __global__ void advance_counters_kernel(Counter* cursor, Counter* size, Counter capacity,
                                         Counter rows) {
@@ -75,12 +76,13 @@ __global__ void advance_counters_kernel(Counter* cursor, Counter* size, Counter 
   *size = filled < capacity ? filled : capacity;
 }
 
+/// Copies the queue's rows and payload at `indices` to the outputs.
 template <element T>
 struct gather_rows {
   device_support_queue<T> queue;
   device_vector<const index_t> indices;
   gather_outputs<T, memory_space::device> outputs;
-  T nothing;  ///< what a row without a slot is filled with
+  T nothing;  ///< value of rows without a valid slot
 
   __device__ void operator()(const quad& q) const {
     const index_t slot = indices[q.row];
@@ -98,7 +100,7 @@ struct gather_rows {
 
 }  // namespace cuda
 
-/// The CPU's slots and bits. Scratch: 8 bytes a row of the batch.
+/// Slots and rows are bitwise those of the CPU. Scratch: 8 bytes a row of the batch.
 template <>
 struct detail::support_queue_on<cuda_context> {
   template <element T>

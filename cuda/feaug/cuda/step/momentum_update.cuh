@@ -1,4 +1,5 @@
-// How a GPU carries out momentum_update; and its form with a momentum in device memory.
+// CUDA implementation of momentum_update: the exponential moving average of parameters (momentum
+// network); the momentum can be in device memory.
 #pragma once
 
 #include <cmath>
@@ -24,9 +25,10 @@ using device_momentum_pair = momentum_pair<T, S, memory_space::device>;
 
 namespace cuda {
 
-/// Pairs in one launch. They travel as the kernel's arguments, of which 4 KiB are allowed: nothing
-/// is copied to the device, and a captured graph holds them itself.
+/// Pairs per launch. They are kernel arguments (at most 4 KiB), so nothing is copied to the device,
+/// and a captured graph contains them.
 inline constexpr int momentum_pairs_per_launch = 64;
+/// Elements per block.
 inline constexpr index_t momentum_block_elements = 1 << 12;
 
 template <element T, element S>
@@ -40,11 +42,11 @@ struct momentum_table {
     index_t online_stride;
   };
   entry pair[momentum_pairs_per_launch];
-  index_t first_block[momentum_pairs_per_launch + 1];  ///< of each pair's elements
+  index_t first_block[momentum_pairs_per_launch + 1];  ///< block at which each pair begins
   int count;
 };
 
-/// The momentum: given, or in device memory, where one outside [0, 1] is NaN.
+/// The momentum: fixed, or in device memory. A value outside [0, 1] becomes NaN.
 struct momentum_number {
   double given;
   const float* in_float;
@@ -58,7 +60,9 @@ struct momentum_number {
   }
 };
 
-// A block takes a run of elements of one pair. Registers: at most 64.
+// target += (1 − momentum) · (online − target). A block updates 4096 elements of one pair, one
+// thread one element at a time. Limited by memory bandwidth: reads target and online, writes
+// target. Registers: at most 64.
 template <element T, element S>
 __global__ void __launch_bounds__(256)
     momentum_update_kernel(momentum_table<T, S> table, momentum_number number) {
@@ -84,6 +88,7 @@ __global__ void __launch_bounds__(256)
   }
 }
 
+/// Updates all pairs, 64 per launch.
 template <element T, element S>
 void follow(const operation& call, std::span<const device_momentum_pair<T, S>> pairs,
             const momentum_number& momentum) {
@@ -114,7 +119,7 @@ void follow(const operation& call, std::span<const device_momentum_pair<T, S>> p
 
 }  // namespace cuda
 
-/// One launch for every 64 tensors. No scratch.
+/// One launch per 64 tensors. No scratch.
 template <>
 struct detail::momentum_update_on<cuda_context> {
   template <element T, element S>
@@ -125,9 +130,9 @@ struct detail::momentum_update_on<cuda_context> {
   }
 };
 
-/// momentum_update with the momentum in one element of device memory, which a graph's launches may
-/// find changed. One that is not from 0 to 1 makes all targets NaN. (A float holds 1 − 10⁻⁵ to
-/// three digits of the 10⁻⁵, a double to eleven.)
+/// momentum_update with the momentum in one element of device memory, which may change between
+/// launches of a captured graph. A momentum outside [0, 1] makes all targets NaN. (For 1 − 10⁻⁵, a
+/// float resolves the 10⁻⁵ to three digits, a double to eleven.)
 template <detail::momentum_pairs<memory_space::device> Pairs, std::floating_point M>
 void momentum_update(cuda_context& ctx, const Pairs& pairs, const device_vector<M>& momentum) {
   constexpr std::string_view op = "momentum_update";

@@ -1,4 +1,5 @@
-// What step and step_direction call on a GPU.
+// CUDA implementation of step and step_direction: includes the operators that they call, and has
+// the sums that no operator does.
 #pragma once
 
 #include "feaug/core/element.hpp"
@@ -24,7 +25,7 @@ using device_step_options = step_options<T, memory_space::device>;
 
 namespace cuda {
 
-/// Puts `gradient` where x wants it.
+/// Overwrites x's gradient with `gradient`, or accumulates into it.
 template <element T>
 void put_gradient_matrix(const operation& call, const operand<T, 2, memory_space::device>& x,
                          const device_matrix<const T>& gradient) {
@@ -32,11 +33,13 @@ void put_gradient_matrix(const operation& call, const operand<T, 2, memory_space
                 pass_gradient<T>{x, gradient, compute_t<T>{1}});
 }
 
+// *total += weight · loss, by one thread. Limited by launch latency.
 template <class C>
 __global__ void add_to_total_kernel(double weight, device_vector<C> loss, double* total) {
   *total += weight * static_cast<double>(loss[0]);
 }
 
+// loss = *total, by one thread. Limited by launch latency.
 template <class C>
 __global__ void write_total_kernel(const double* total, device_vector<C> loss) {
   loss[0] = static_cast<C>(*total);

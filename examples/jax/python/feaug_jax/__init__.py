@@ -1,4 +1,4 @@
-"""feaug's operators in JAX: contrastive losses, a support queue, feature augmentations."""
+"""feaug's operators for JAX: contrastive losses, a feature queue (memory bank), augmentations."""
 
 from ._augmentations import Beta, Uniform, gaussian_noise, interpolate, mask
 from ._library import platforms, set_threads

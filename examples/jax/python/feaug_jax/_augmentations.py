@@ -1,8 +1,8 @@
-"""Augmentations of features (N × D). A draw is a function of seed, step, stream, row and column: the
-same on every run, for any number of threads, and in the backward pass.
+"""Augmentations of features (N × D). A draw depends only on seed, step, stream, row and column: it
+is the same on every run, for any number of threads, and in the backward pass.
 
-`seed`, the run's, and `stream`, which keeps draws of one step apart, are Python integers; `step` is
-an integer or an array of one, which changes without compiling anew. interpolate takes two streams.
+`seed` (one per run) and `stream` (separates the draws of one step) are Python integers. `step` is
+an integer or an array of one, which may change without recompilation. interpolate uses two streams.
 """
 
 import operator as operators
@@ -21,14 +21,14 @@ _Attributes = tuple[tuple[str, Any], ...]
 
 
 class Uniform(NamedTuple):
-    """A weight for every row, uniform in [low, high)."""
+    """A weight per row, uniform in [low, high)."""
 
     low: float
     high: float
 
 
 class Beta(NamedTuple):
-    """A weight for every row by the Beta distribution."""
+    """A weight per row from the Beta distribution."""
 
     alpha: float
     beta: float
@@ -43,9 +43,9 @@ def mask(
     keep_probability: float = 0.8,
     rescale: bool = False,
 ) -> Array:
-    """Each feature is kept with this probability, each by its own draw, or becomes zero.
+    """Keeps each feature with this probability, independently, and sets the others to zero.
 
-    With rescale a row is multiplied by D / kept, so that it keeps its expected size.
+    rescale: multiplies the row by D / (number of kept features), to preserve its expected size.
     """
     attributes = (("keep_probability", np.float32(keep_probability)), ("rescale", bool(rescale)))
     return _augment("mask", x, seed, step, stream, attributes)
@@ -60,8 +60,8 @@ def gaussian_noise(
     scale: float = 0.05,
     relative: bool = False,
 ) -> Array:
-    """x + scale · ε, ε standard normal; relative: scale · ‖row‖ · ε, ‖row‖ being a constant to the
-    gradient, which passes as it is.
+    """x + scale · ε, ε standard normal. relative: scale · ‖row‖ · ε. The gradient passes
+    unchanged: it treats ‖row‖ as a constant.
     """
     attributes = (("scale", np.float32(scale)), ("relative", bool(relative)))
     return _augment("gaussian_noise", x, seed, step, stream, attributes)
@@ -75,9 +75,9 @@ def interpolate(
     stream: int = 0,
     weight: float | Uniform | Beta = 0.5,
 ) -> Array:
-    """w·x + (1 − w)·partner: the partner is a row of x, by a permutation that is drawn.
+    """w·x + (1 − w)·partner: the partners are the rows of x in a random permutation.
 
-    The weight is one number, or drawn for every row. The gradient goes to both.
+    The weight is one number, or drawn for every row. The gradient flows to both rows.
     """
     if isinstance(weight, Uniform):
         distribution, first, second = 1, weight.low, weight.high
@@ -103,7 +103,7 @@ def _augment(
             f"{operator}: step: got {counter.dtype} of shape {counter.shape}, wanted an integer"
         )
     draws = (
-        # As bits: attributes are signed.
+        # The bits of the seed as a signed integer, since attributes are signed.
         ("seed", np.uint64(_static(operator, "seed", seed, 64)).astype(np.int64)),
         ("stream", np.uint16(_static(operator, "stream", stream, 16))),
     )
@@ -112,7 +112,7 @@ def _augment(
 
 
 def _static(operator: str, argument: str, number: int, bits: int) -> int:
-    """A number that is known when XLA compiles."""
+    """Checks a number that must be known when XLA compiles."""
     try:
         known = operators.index(number)
     except TypeError:
@@ -138,8 +138,8 @@ def _forward(operator: str, attributes: _Attributes, x: Array, step: Array):
     return _run(operator, attributes, x, step), step
 
 
-# What makes the gradient by x of the gradient by what came out, from the same draws. A mask does to the
-# gradient what it does to x; noise is added, and does nothing to it.
+# The handlers of the backward pass; they repeat the draws. A mask applies to the gradient as to x;
+# additive noise leaves the gradient unchanged.
 _BACKWARD = {"mask": "mask", "interpolate": "interpolate_backward", "gaussian_noise": None}
 
 

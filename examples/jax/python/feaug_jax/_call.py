@@ -1,4 +1,4 @@
-"""One custom call, and what all of them have in common."""
+"""Runs a handler as a custom call; helpers for types and shapes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ def call(
     aliases: dict[int, int] | None = None,
     **attributes: Any,
 ) -> Sequence[Array]:
-    """Runs a handler. Under vmap calls follow each other, one for every element of the axis."""
+    """Runs a handler. Under vmap there is one call per element of the axis, sequentially."""
     handler = jax.ffi.ffi_call(
         f"feaug_{operator}",
         results,
@@ -33,7 +33,7 @@ def call(
 
 
 def check_features(operator: str, **matrices: Array) -> None:
-    """Refuses what results' shapes and types cannot be made of; feaug itself refuses the rest."""
+    """Checks what the shapes and types of results depend on; feaug checks the rest."""
     first, *_ = matrices
     wanted = matrices[first].dtype
     if wanted not in _COMPUTED_IN:
@@ -50,17 +50,17 @@ def check_features(operator: str, **matrices: Array) -> None:
 
 
 def computed_in(features: Array) -> jnp.dtype:
-    """The type of losses and temperatures of these features."""
+    """The type of losses and temperatures for these features."""
     return _COMPUTED_IN[features.dtype]
 
 
 def as_pairs(numbers: Array) -> Array:
-    """32-bit integers as feaug's of 64 bits, two words each: JAX has none of 64 unless asked."""
-    # Of an unsigned number the upper word is 0, of another its sign.
+    """32-bit integers as 64-bit integers of two words: by default JAX has no 64-bit integers."""
+    # The upper word is 0 for unsigned numbers, otherwise the sign.
     upper = numbers >> 31 if numbers.dtype == jnp.int32 else jnp.zeros_like(numbers)
     return jnp.stack([numbers, upper], axis=-1)
 
 
 def from_pairs(words: Array) -> Array:
-    """The lower words: slots, cursors and sizes are all below 2³¹."""
+    """The lower words, which suffice: slots, cursors and sizes are below 2³¹."""
     return words[..., 0]

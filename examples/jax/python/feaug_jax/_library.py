@@ -1,4 +1,4 @@
-"""The compiled handlers, and how XLA comes to know them."""
+"""Loads the compiled handlers and registers them with XLA."""
 
 import ctypes
 import os
@@ -33,7 +33,7 @@ def _load(platform: str) -> ctypes.CDLL:
 
 _cpu = _load("cpu")
 
-#: JAX's platforms that the operators run on: "cpu", and "cuda" if it was compiled in.
+#: JAX platforms of the operators: "cpu", and "cuda" if it was compiled.
 platforms: tuple[str, ...] = ("cpu",)
 if Path(__file__).with_name("libfeaug_jax_cuda.so").exists():
     _load("cuda")
@@ -41,9 +41,9 @@ if Path(__file__).with_name("libfeaug_jax_cuda.so").exists():
 
 
 def set_threads(count: int) -> None:
-    """Threads that a call on the CPU may use; 0: as many as the machine has.
+    """Sets the number of threads of a call on the CPU; 0: as many as the machine has.
 
-    Begins with the environment's FEAUG_JAX_THREADS, else 0. Results do not depend on it.
+    Initially the environment variable FEAUG_JAX_THREADS, else 0. Results do not depend on it.
     """
     if not 0 <= count < 2**31:
         raise ValueError(f"set_threads: count: got {count}, wanted a number from 0 to 2^31 - 1")

@@ -1,4 +1,4 @@
-"""Losses. Each is the mean over rows, and its gradients are made with it, in one call."""
+"""Losses. Each is the mean over rows; one call computes the loss and its gradients."""
 
 from functools import partial
 from typing import Any, Literal
@@ -16,7 +16,7 @@ _Attributes = tuple[tuple[str, Any], ...]
 def _run(
     operator: str, attributes: _Attributes, operands: list[Array], wanted: list[bool]
 ) -> list[Array]:
-    """The loss, and a gradient for every operand: an empty array where none is wanted."""
+    """The loss, and a gradient for every operand: an empty array if it is not requested."""
     gradients = [
         jax.ShapeDtypeStruct(operand.shape if wants else (0,), operand.dtype)
         for operand, wants in zip(operands, wanted)
@@ -31,8 +31,8 @@ def _loss(operator: str, attributes: _Attributes, operands: list[Array]) -> Arra
 
 
 def _forward(operator: str, attributes: _Attributes, operands: list[Any]):
-    # JAX says what anybody differentiates by: constants, and what is behind stop_gradient, are not
-    # among it.
+    # perturbed: whether JAX differentiates with respect to the operand; false for constants and
+    # results of stop_gradient.
     wanted = [operand.perturbed for operand in operands]
     loss, *gradients = _run(operator, attributes, [operand.value for operand in operands], wanted)
     return loss, [gradient if wants else None for gradient, wants in zip(gradients, wanted)]
@@ -59,14 +59,15 @@ def info_nce(queries: ArrayLike, keys: ArrayLike, temperature: ArrayLike = 0.1) 
     """InfoNCE: the mean of −log softmax of each query's own key among all keys.
 
     queries N × D; keys M × D with M ≥ N, of which the first N are the queries' own. Rows are
-    divided by their norms; logits are cosines / temperature, a number or an array of one, which may
-    be learnt. Never holds an N × M matrix. A side behind jax.lax.stop_gradient costs no gradient.
+    divided by their norms; logits are cosines / temperature. The temperature is a number or an
+    array of one, which may be learnable. No N × M matrix is stored. For a side behind
+    jax.lax.stop_gradient no gradient is computed.
     """
     return _contrast("info_nce", {"queries": queries, "keys": keys}, temperature)
 
 
 def nt_xent(a: ArrayLike, b: ArrayLike, temperature: ArrayLike = 0.1) -> Array:
-    """NT-Xent, SimCLR's loss: every row of two views (N × D) is to find its other view among the
+    """NT-Xent, SimCLR's loss: classifies the other view of every row of two views (N × D) among the
     2N − 1 other rows; the mean over 2N rows. Otherwise as info_nce.
     """
     return _contrast("nt_xent", {"a": a, "b": b}, temperature)
@@ -75,8 +76,9 @@ def nt_xent(a: ArrayLike, b: ArrayLike, temperature: ArrayLike = 0.1) -> Array:
 def negative_cosine(
     prediction: ArrayLike, target: ArrayLike, form: Literal["byol", "simsiam"] = "byol"
 ) -> Array:
-    """BYOL's 2 − 2·cos or SimSiam's −cos of a prediction and its target (N × D), the mean over
-    rows. A side behind jax.lax.stop_gradient costs no gradient; both methods stop the target.
+    """BYOL's 2 − 2·cos or SimSiam's −cos between predictions and targets (N × D), the mean over
+    rows. For a side behind jax.lax.stop_gradient no gradient is computed; both methods apply it to
+    the target.
     """
     if form not in ("byol", "simsiam"):
         raise ValueError(f'negative_cosine: form: got {form!r}, wanted "byol" or "simsiam"')

@@ -1,4 +1,4 @@
-"""A support queue: the last so many features, as unit rows."""
+"""A support queue: a first-in-first-out queue of unit rows, and exact search in it."""
 
 from typing import Any, NamedTuple
 
@@ -12,15 +12,15 @@ from ._call import as_pairs, call, check_features, from_pairs
 
 
 class SupportQueue(NamedTuple):
-    """A first-in-first-out queue of unit rows; its three arrays are all of its state."""
+    """A first-in-first-out queue of unit rows. The three arrays are its complete state."""
 
     rows: Array  #: capacity × D
-    cursor: Array  #: the slot that the next row goes to, int32
-    size: Array  #: how many slots are filled, int32
+    cursor: Array  #: the slot of the next row, int32
+    size: Array  #: the number of filled slots, int32
 
 
 class Neighbours(NamedTuple):
-    """What nearest finds. With k, an axis of k after the first, nearest first."""
+    """Results of nearest. With k there is an axis of k after the first, nearest first."""
 
     values: Array  #: N × D, the rows as they are stored
     indices: Array  #: N, their slots, int32
@@ -35,14 +35,14 @@ def support_queue(capacity: int, features: int, dtype: DTypeLike = jnp.float32) 
 
 
 def enqueue(queue: SupportQueue, rows: ArrayLike, *, after: Any = None) -> SupportQueue:
-    """The queue with a batch (N × D, any N), each row divided by its norm, in place of its oldest.
+    """The queue with its oldest rows replaced by a batch (N × D, any N), divided by their norms.
 
-    Of a batch larger than the queue the last rows stay. A queue holds constants: there is no
-    gradient. The result is written into the argument's memory where nobody needs that any more:
-    donate the queue to the jitted function, or carry it through a scan.
+    Of a batch larger than the queue the last rows remain. A queue has constants: there is no
+    gradient. The result is written into the memory of the argument if XLA no longer needs the
+    argument: donate the queue to the jitted function, or carry it through a scan.
 
-    after: arrays that are to be computed first, a loss say. Who reads the queue in the same step
-    names here what came of it; else XLA, free to read later, copies the queue.
+    after: arrays to compute first, e.g. a loss. If the same step reads the queue, pass a result of
+    the read; otherwise XLA may schedule the read after the write and then copies the queue.
     """
     queue, batch, *first = jax.lax.stop_gradient(
         (queue, jnp.asarray(rows), *jax.tree.leaves(after))
@@ -62,10 +62,10 @@ def enqueue(queue: SupportQueue, rows: ArrayLike, *, after: Any = None) -> Suppo
 
 
 def nearest(queue: SupportQueue, queries: ArrayLike, k: int | None = None) -> Neighbours:
-    """The row of the queue that is nearest to each query (N × D) by cosine, or the k nearest.
+    """The nearest row of the queue to each query (N × D) by cosine, or the k nearest.
 
-    Exact; of equal rows the one in the lowest slot. A row with NaN comes after all others; a query
-    with NaN finds slot −1 and NaN. Neighbours are constants: there is no gradient.
+    The search is exact; ties go to the lowest slot. A row with NaN ranks after all others; a query
+    with NaN gets slot −1 and NaN. Neighbours are constants: there is no gradient.
     """
     queue, wanted = jax.lax.stop_gradient((queue, jnp.asarray(queries)))
     check_features("nearest", **{"queue.rows": queue.rows, "queries": wanted})

@@ -1,4 +1,4 @@
-"""Augmentations of features as a module that counts its steps."""
+"""Augmentations of features as a module with a step counter."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -19,24 +19,25 @@ _KINDS: dict[str, Callable[..., Tensor]] = {
     "slerp": augmentations.slerp,
     "exchange_moments": augmentations.exchange_moments,
 }
-# What the module gives itself.
+# Parameters that the module passes itself.
 _OWN = ("x", "partner", "draw")
-# What a kind may draw from at most: a weight's stream and a permutation's.
+# Streams per kind, at most: one for the weight and one for the permutation.
 _STREAMS = 2
 
 
 class FeatureAugmentation(nn.Module):
-    """An augmentation of features, or several in turn; in eval() the identity.
+    """One augmentation of features, or several applied in order; the identity in eval().
 
     kind: "mask", "noise", "interpolate", "extrapolate", "slerp", "exchange_moments", or "neighbour"
     (the nearest row of `queue`, a constant), with the parameters of the function of that name; or a
     list of kinds and of (kind, parameters).
 
-    Draws depend on seed, stream, step and row alone. The step counts forward passes, and is in the
-    state_dict: a run that is resumed draws what it would have drawn. Modules that share a seed draw
-    apart if their streams do: each entry of a list takes two. Processes draw for their rows what
-    one would for all, by rank; partners are of the own batch. Keep it out of what is checkpointed
-    (torch.utils.checkpoint): a pass that is run again counts again, and draws anew.
+    Draws depend only on seed, stream, step, row and column. The step counts forward passes and is
+    in the state_dict: a resumed run makes the same draws as one without interruption. Modules with
+    the same seed need disjoint streams for different draws; each entry of a list takes two streams.
+    With several processes, each draws for its rows (by rank) what one process would draw for all
+    rows; partners are rows of the process's own batch. Do not use it inside
+    torch.utils.checkpoint: the repeated forward pass counts again and makes other draws.
     """
 
     step: Tensor
@@ -62,7 +63,7 @@ class FeatureAugmentation(nn.Module):
         self.entries = entries
         self.seed = seed
         self.stream = stream
-        # In a tuple: its state is its owner's to save.
+        # The tuple hides the queue from nn.Module: the queue's owner saves its state.
         self._queue = (queue,)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
@@ -70,7 +71,7 @@ class FeatureAugmentation(nn.Module):
         if not self.training:
             return x
         first_row = rank() * x.shape[0]
-        # The backward pass draws for this step, whatever has been counted until then.
+        # A copy, since the backward pass needs this step after the counter has advanced.
         step = torch.ops.feaug.drawn_step(self.step)
         self.step.add_(1)
         for index, (kind, parameters) in enumerate(self.entries):

@@ -1,7 +1,7 @@
-"""Augmentations of features (N × D) as functions. A draw is a function of seed, step, stream, row
-and column: the same on every run, for any number of threads, and in the backward pass.
+"""Augmentations of features (N × D) as functions. A draw depends only on seed, step, stream, row
+and column: it is the same on every run, for any number of threads, and in the backward pass.
 
-`step` is a number or a tensor of one (int64), which may change without compiling anew.
+`step` is a number, or a tensor with one int64, which may change without recompilation.
 """
 
 from typing import Any
@@ -13,9 +13,9 @@ from ._library import contiguous_like, no_second_derivative
 
 _ops = torch.ops.feaug
 
-# Which gradient by x needs what.
-_ADDS = ("gaussian_noise", "uniform_noise")  # nothing: it passes as it is
-_LINEAR = ("mask",)  # the same draws, on the gradient
+# What the gradient with respect to x needs. Kinds not listed here need x and the partner.
+_ADDS = ("gaussian_noise", "uniform_noise")  # nothing: the gradient is unchanged
+_LINEAR = ("mask",)  # the same draws, applied to the gradient
 
 Weight = float | tuple[float, float] | tuple[str, float, float]
 
@@ -76,13 +76,13 @@ torch.library.register_autograd(
 
 
 def l2_normalize(x: Tensor) -> Tensor:
-    """Rows divided by their norms."""
+    """Divides each row by its norm."""
     return _ops.l2_normalize(x)
 
 
 def mask(x: Tensor, keep: float = 0.8, *, rescale: bool = False, **draw: Any) -> Tensor:
-    """Each feature is kept with probability `keep`, or becomes zero; with rescale a row is
-    multiplied by D / kept.
+    """Keeps each feature with probability `keep` and sets the others to zero. rescale: multiplies
+    the row by D / (number of kept features).
     """
     return _augment("mask", x, None, int(rescale), keep, 0.0, **draw)
 
@@ -90,7 +90,9 @@ def mask(x: Tensor, keep: float = 0.8, *, rescale: bool = False, **draw: Any) ->
 def gaussian_noise(
     x: Tensor, scale: float = 0.05, *, relative: bool = False, **draw: Any
 ) -> Tensor:
-    """x + scale·ε, ε standard normal; relative: scale·‖row‖·ε, ‖row‖ a constant."""
+    """x + scale·ε, ε standard normal. relative: scale·‖row‖·ε; the gradient treats ‖row‖ as a
+    constant.
+    """
     return _augment("gaussian_noise", x, None, int(relative), scale, 0.0, **draw)
 
 
@@ -102,9 +104,10 @@ def uniform_noise(x: Tensor, scale: float = 0.05, *, relative: bool = False, **d
 def interpolate(
     x: Tensor, partner: Tensor | None = None, *, weight: Weight = 0.5, **draw: Any
 ) -> Tensor:
-    """w·x + (1 − w)·partner, w from 0 to 1. Without a partner: rows of x, by a drawn permutation.
+    """w·x + (1 − w)·partner, w from 0 to 1. Without a partner: the rows of x in a random
+    permutation.
 
-    weight: a number, (low, high) to draw one a row, or ("beta", α, β). Takes two streams.
+    weight: a number, (low, high) for a uniform draw per row, or ("beta", α, β). Uses two streams.
     """
     return _augment("interpolate", x, partner, *_weight("interpolate", weight), **draw)
 
@@ -112,19 +115,21 @@ def interpolate(
 def extrapolate(
     x: Tensor, partner: Tensor | None = None, *, weight: Weight = 1.5, **draw: Any
 ) -> Tensor:
-    """As interpolate, with w of at least 1: away from the partner."""
+    """As interpolate, with w ≥ 1: moves x away from the partner."""
     return _augment("extrapolate", x, partner, *_weight("extrapolate", weight), **draw)
 
 
 def slerp(x: Tensor, partner: Tensor | None = None, *, weight: Weight = 0.5, **draw: Any) -> Tensor:
-    """As interpolate, along the arc between the two directions; unit rows come out."""
+    """Spherical interpolation between the directions of x and partner; otherwise as interpolate.
+    The result has unit rows.
+    """
     return _augment("slerp", x, partner, *_weight("slerp", weight), **draw)
 
 
 def exchange_moments(
     x: Tensor, partner: Tensor | None = None, *, eps: float = 1e-5, **draw: Any
 ) -> Tensor:
-    """x with the mean and the spread of its partner."""
+    """x with the mean and the standard deviation of its partner's row."""
     return _augment("exchange_moments", x, partner, 0, eps, 0.0, **draw)
 
 
@@ -152,14 +157,14 @@ def _augment(
 
 
 def _signed(kind: str, seed: int) -> int:
-    """A seed's 64 bits: an operator's integers are signed."""
+    """The 64 bits of a seed as a signed integer, since integers of operators are signed."""
     if not 0 <= seed < 2**64:
         raise ValueError(f"{kind}: seed: got {seed}, wanted 0 to 2^64 - 1")
     return seed - 2**64 if seed >= 2**63 else seed
 
 
 def _weight(kind: str, weight: Weight) -> tuple[int, float, float]:
-    """As the operator has it: 0 fixed, 1 uniform, 2 beta, and its two numbers."""
+    """The weight as arguments of the operator: 0 fixed, 1 uniform, 2 beta, and its two numbers."""
     if isinstance(weight, (int, float)):
         return 0, float(weight), 0.0
     if len(weight) == 2:

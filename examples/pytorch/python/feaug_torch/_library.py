@@ -1,4 +1,4 @@
-"""The compiled operators, torch.ops.feaug, and what their registrations share."""
+"""Loads the compiled operators, torch.ops.feaug; helpers for their registration."""
 
 from pathlib import Path
 
@@ -20,24 +20,24 @@ if not _load("cpu"):
         "(pip install ./examples/pytorch) instead of importing its sources"
     )
 
-#: The types of devices that the operators run on: "cpu", and "cuda" if it was compiled in.
+#: Device types of the operators: "cpu", and "cuda" if it was compiled.
 devices: tuple[str, ...] = ("cpu",)
 if torch.version.cuda is not None and _load("cuda"):
     devices += ("cuda",)
 
 
 def contiguous_like(x: Tensor) -> Tensor:
-    """What an operator's result of x's shape is, without data."""
+    """An empty contiguous tensor with the shape of x, as fake result of an operator."""
     return x.new_empty(x.shape)
 
 
 def whole_numbers(labels: Tensor) -> Tensor:
-    """Labels of any integers as the operators take them, which refuse others."""
+    """Integer labels as int64. Floating-point labels are unchanged; the operators refuse them."""
     return labels if labels.is_floating_point() else labels.to(torch.int64)
 
 
 def no_second_derivative(operator: str):
-    """An autograd formula that refuses: silence would be a wrong gradient."""
+    """An autograd formula that raises an error; without it the gradient would silently be wrong."""
 
     def backward(_ctx, *_gradients):
         raise RuntimeError(

@@ -28,21 +28,22 @@ class _Loss(nn.Module):
         self.gather_distributed = gather_distributed
 
     def _all(self, *views: Tensor) -> tuple[Tensor, ...]:
-        """The rows that a loss of all processes' rows is of."""
+        """The views with the rows of all processes if gather_distributed, else unchanged."""
         if not self.gather_distributed:
             return views
         return tuple(all_gather_for_same_loss(view) for view in views)
 
     def _mean(self, loss: Tensor) -> Tensor:
-        """A loss of this process's rows as the loss of all."""
+        """The mean of the losses of all processes if gather_distributed, else unchanged."""
         return mean_loss(loss) if self.gather_distributed else loss
 
 
 class NTXentLoss(_Loss):
-    """SimCLR's loss; with a memory bank (size, dim) MoCo's: rows of out0 find theirs of out1 among
-    the bank's, which then takes out1 if out0 is trained.
+    """SimCLR's loss. With a memory bank (size, dim), MoCo's loss: the positive of a row of out0 is
+    its row of out1, the negatives are the rows of the bank. Then out1 is enqueued if out0 requires
+    a gradient.
 
-    The bank, random at first, is a SupportQueue, and in the state_dict.
+    The bank is a SupportQueue that starts with random rows; it is in the state_dict.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class NTXentLoss(_Loss):
             negatives=bank.rows,
             temperature=self.temperature,
             in_batch_negatives=False,
-            # Later the bank holds other rows.
+            # The bank's rows change before the backward pass.
             recompute=False,
         )
         if out0.requires_grad:
@@ -77,8 +78,8 @@ class NTXentLoss(_Loss):
 
 
 class InfoNCELoss(_Loss):
-    """NNCLR's loss: every query is to find its own key among all keys. Queries are neighbours,
-    which are constants, keys predictions. symmetric: CLIP's loss.
+    """InfoNCE: classifies the own key of every query among all keys. For NNCLR, queries are the
+    neighbours (constants) and keys the predictions. symmetric: CLIP's loss.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class InfoNCELoss(_Loss):
 
 
 class NegativeCosineSimilarity(nn.Module):
-    """SimSiam's loss: −cos of every row and its target."""
+    """SimSiam's loss: the mean of −cos between every row and its target."""
 
     def __init__(self, dim: int = 1, eps: float = 1e-8):
         super().__init__()
@@ -156,7 +157,7 @@ class DCLLoss(_Loss):
 
 
 class DCLWLoss(DCLLoss):
-    """DCL with von Mises-Fisher weights: pairs that agree already pull less."""
+    """DCL with von Mises-Fisher weights: pairs that already agree get a smaller weight."""
 
     def __init__(
         self,
@@ -171,8 +172,8 @@ class DCLWLoss(DCLLoss):
 
 
 class BarlowTwinsLoss(_Loss):
-    """Σ_j (1 − C_jj)² + lambda_param · Σ_{j≠k} C_jk². gather_distributed: C and the statistics that
-    features are standardised by are those of all processes' rows.
+    """Σ_j (1 − C_jj)² + lambda_param · Σ_{j≠k} C_jk². gather_distributed: C, and the mean and
+    variance for the standardisation, are those of the rows of all processes.
     """
 
     def __init__(self, lambda_param: float = 5e-3, gather_distributed: bool = False):
@@ -184,7 +185,7 @@ class BarlowTwinsLoss(_Loss):
 
 
 class VICRegLoss(_Loss):
-    """Invariance (lambda), variance (mu; the mean of the views'), covariance (nu)."""
+    """Invariance (lambda), variance (mu; the mean over both views), covariance (nu)."""
 
     def __init__(
         self,
@@ -211,7 +212,7 @@ class VICRegLoss(_Loss):
 
 
 class HypersphereLoss(_Loss):
-    """Alignment of the views, and lam times the mean of their uniformities."""
+    """Alignment of the views plus lam times the mean of their uniformities."""
 
     def __init__(
         self,
@@ -230,8 +231,8 @@ class HypersphereLoss(_Loss):
 
 
 class SupConLoss(_Loss):
-    """SupCon's loss, as its authors' code calls it: features N × D, or N × views × D, and N labels.
-    Without labels every sample is a class of its own. The loss is scaled by
+    """SupCon's loss with the arguments of its authors' code: features N × D or N × views × D, and
+    N labels. Without labels every sample is its own class. The loss is multiplied by
     temperature / base_temperature.
     """
 

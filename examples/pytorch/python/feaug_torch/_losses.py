@@ -1,4 +1,4 @@
-"""The losses as functions. Each is one number, the mean over rows where there are any."""
+"""The losses as functions. Each returns one number: for losses per row, the mean over rows."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from ._library import contiguous_like, no_second_derivative, whole_numbers
 
 _ops = torch.ops.feaug
 
-# How many arguments of each operator may be differentiated by: its first.
+# The number of differentiable arguments of each operator; they come first.
 _DIFFERENTIABLE = {
     "info_nce": 4,
     "nt_xent": 3,
@@ -25,8 +25,9 @@ _DIFFERENTIABLE = {
 
 
 def _register(name: str, count: int) -> None:
-    """Every loss gives itself, then a gradient for each of the first `count` arguments: an empty
-    tensor where none is wanted. Its last two arguments are which are, and `by_loss`.
+    """Registers the fake and autograd formulas of a loss. Its operator returns the loss, then a
+    gradient for each of the first `count` arguments: an empty tensor if it is not requested. Its
+    last two arguments are the requested gradients and `by_loss`, the cotangent of the loss.
     """
     operator = getattr(_ops, name)
 
@@ -51,8 +52,8 @@ def _register(name: str, count: int) -> None:
         ctx.rest = [None if isinstance(x, Tensor) else x for x in arguments]
         needed = ctx.needs_input_grad[:count]
         ctx.recomputes = any(needs and not made for needs, made in zip(needed, wanted))
-        # To compute again all inputs are needed; else those that a derivative of the gradient
-        # would go to, so that it is refused.
+        # Recomputation needs all inputs. Otherwise keep the differentiable inputs, so that a
+        # second derivative reaches the formula that refuses it.
         keep = [
             x if isinstance(x, Tensor) and (ctx.recomputes or (i < count and needed[i])) else None
             for i, x in enumerate(arguments)
@@ -96,8 +97,8 @@ def _run(
     *options: Any,
     recompute: bool | None,
 ) -> Tensor:
-    """Matrices are brought to one type, as under autocast they may differ; numbers to the type that
-    is computed in.
+    """Runs a loss. Converts the matrices to a common type, since they may differ under autocast,
+    and the numbers to the compute type.
     """
     dtype = matrices[0].dtype
     for x in matrices[1:]:
@@ -107,8 +108,8 @@ def _run(
     arguments = [None if x is None else x.to(dtype) for x in matrices]
     arguments += [None if x is None else x.to(computed_in) for x in numbers]
     if recompute is None:
-        # A gradient of a mean is small: in half it would vanish before a GradScaler's factor, which
-        # comes with the backward pass, has made it large.
+        # The gradient of a mean is small: in half it would underflow before the backward pass
+        # multiplies it by the factor of GradScaler.
         recompute = dtype == torch.float16
     makes = torch.is_grad_enabled() and not recompute
     wanted = [makes and x is not None and x.requires_grad for x in arguments]
@@ -116,9 +117,7 @@ def _run(
 
 
 def _number(value: float | Tensor) -> tuple[float, Tensor | None]:
-    """A number that is known, or a tensor of one element, which may be learnt and is read instead of
-    it.
-    """
+    """A plain number and no tensor, or a placeholder and a tensor of one element (learnable)."""
     return (1.0, value) if isinstance(value, Tensor) else (float(value), None)
 
 
@@ -134,8 +133,9 @@ def info_nce(
 ) -> Tensor:
     """InfoNCE: the mean of −log softmax of every query's own key among all keys and negatives.
 
-    queries N × D, keys M × D, negatives K × D; query i's key is key i + positive_offset. Without
-    in_batch_negatives only `negatives` are (MoCo). Logits are cosines / temperature.
+    queries N × D, keys M × D, negatives K × D; the key of query i is key i + positive_offset.
+    in_batch_negatives=False: only `negatives` are negatives (MoCo). Logits are cosines /
+    temperature.
     """
     plain, learnable = _number(temperature)
     return _run(
@@ -158,7 +158,7 @@ def nt_xent(
     positive_weighting: float = 0.0,
     recompute: bool | None = None,
 ) -> Tensor:
-    """NT-Xent, SimCLR's loss: every row of two views (N × D) is to find its other view among the
+    """NT-Xent, SimCLR's loss: classifies the other view of every row of two views (N × D) among the
     2N − 1 other rows. decoupled: DCL, and with positive_weighting (its σ) DCLW.
     """
     plain, learnable = _number(temperature)
@@ -193,7 +193,7 @@ def sigmoid(
     bias: float | Tensor = -10.0,
     recompute: bool | None = None,
 ) -> Tensor:
-    """SigLIP's loss: every pair of rows is classified by itself, logits being scale·cos + bias."""
+    """SigLIP's loss: binary classification of every pair of rows, with logits scale·cos + bias."""
     plain_scale, learnable_scale = _number(scale)
     plain_bias, learnable_bias = _number(bias)
     return _run(
@@ -213,8 +213,8 @@ def supervised_contrastive(
     temperature: float | Tensor = 0.1,
     recompute: bool | None = None,
 ) -> Tensor:
-    """SupCon's L_out: every row is to find all rows of its label; the mean over rows that have
-    one."""
+    """SupCon's L_out: the positives of a row are all other rows with its label; the mean over rows
+    that have a positive."""
     plain, learnable = _number(temperature)
     return _run(
         _ops.supervised_contrastive,
@@ -233,7 +233,7 @@ def negative_cosine(
     form: Literal["simsiam", "byol"] = "simsiam",
     recompute: bool | None = None,
 ) -> Tensor:
-    """SimSiam's −cos or BYOL's 2 − 2·cos of every row and its target. Detach what is a constant."""
+    """SimSiam's −cos or BYOL's 2 − 2·cos between every row and its target. Detach constants."""
     if form not in ("simsiam", "byol"):
         raise ValueError(f'negative_cosine: form: got {form!r}, wanted "simsiam" or "byol"')
     return _run(
@@ -249,8 +249,8 @@ def barlow_twins(
     eps: float = 1e-5,
     recompute: bool | None = None,
 ) -> Tensor:
-    """Σ_j (1 − C_jj)² + lambda_param · Σ_{j≠k} C_jk², C the correlations of features across the
-    views."""
+    """Σ_j (1 − C_jj)² + lambda_param · Σ_{j≠k} C_jk², where C has the correlations between the
+    features of the two views."""
     return _run(_ops.barlow_twins, [z0, z1], [], lambda_param, eps, recompute=recompute)
 
 
@@ -264,7 +264,7 @@ def vicreg(
     eps: float = 1e-4,
     recompute: bool | None = None,
 ) -> Tensor:
-    """lambda·invariance + mu·½ the variance terms of both views + nu·their covariance terms."""
+    """lambda·invariance + mu·½·(variance terms of both views) + nu·(their covariance terms)."""
     return _run(
         _ops.vicreg, [z0, z1], [], lambda_param, mu_param, nu_param, eps, recompute=recompute
     )
@@ -279,6 +279,6 @@ def hypersphere(
     alpha: float = 2.0,
     recompute: bool | None = None,
 ) -> Tensor:
-    """mean ‖û0 − û1‖^alpha + lam·½ the uniformity of both views, log mean exp(−t·‖û_i − û_j‖²) over
-    pairs of unit rows."""
+    """mean ‖û0 − û1‖^alpha + lam·½·(sum of the uniformities of both views). The uniformity is
+    log mean exp(−t·‖û_i − û_j‖²) over pairs of unit rows."""
     return _run(_ops.hypersphere, [z0, z1], [], t, lam, alpha, recompute=recompute)

@@ -12,7 +12,7 @@ _ops = torch.ops.feaug
 
 
 class Neighbours(NamedTuple):
-    """What nearest finds, nearest first."""
+    """Results of nearest, in order of descending similarity."""
 
     values: Tensor  #: N × D, or with k N × k × D: the rows as they are stored
     indices: Tensor  #: N, or N × k: their slots
@@ -43,7 +43,7 @@ def enqueue(
     batch_labels: Tensor | None = None,
     normalize: bool = True,
 ) -> None:
-    """Puts a batch (N × D, any N) into the queue in place of its oldest rows, in place."""
+    """Overwrites the oldest rows of the queue with a batch (N × D, any N), in place."""
     if batch_labels is not None:
         batch_labels = whole_numbers(batch_labels)
     _ops.enqueue(
@@ -66,14 +66,15 @@ def nearest(
     filled: Tensor | None = None,
     normalize: bool = True,
 ) -> Neighbours:
-    """The k nearest rows by cosine, exactly, equal ones by the lower index; constants.
+    """The k nearest rows by cosine (exact search; ties go to the lower index), as constants.
 
-    Of any matrix; with a queue's counters among its filled rows, which are unit rows if it
-    normalizes. Without k one, without an axis for it. A query with NaN finds index −1 and NaN.
+    `rows` is any matrix, or with the counters of a queue its storage, of which only filled rows are
+    searched; normalize: they are unit rows. Without k: one neighbour, and no axis of k. A query
+    with NaN gets index −1 and NaN.
     """
     if (cursor is None) != (filled is None):
         raise ValueError("nearest: cursor and filled: got one of them, wanted both or none")
-    # As the rows are stored: the search is among these bits.
+    # Queries are converted to the type of the rows; the search compares in this type.
     found = Neighbours(
         *_ops.nearest(
             rows.detach(),

@@ -1,4 +1,4 @@
-"""A support queue as a module: all of its state is in the state_dict, and goes on bit for bit."""
+"""A support queue as a module. All of its state is in the state_dict; restoring is bit-exact."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,16 +11,16 @@ from .distributed import all_gather
 
 
 class SupportQueue(nn.Module):
-    """The last `size` rows of `dim` features, first in, first out.
+    """A first-in-first-out queue of `size` rows with `dim` features.
 
-    normalize: rows are stored as unit rows. labels: a label is kept with every row.
-    gather_distributed: enqueue takes the rows of all processes.
+    normalize: rows are stored as unit rows. labels: every row has a label.
+    gather_distributed: enqueue inserts the rows of all processes.
     """
 
     rows: Tensor  #: size × dim
-    cursor: Tensor  #: the slot that the next row goes to
-    filled: Tensor  #: how many slots are filled
-    labels: Tensor | None  #: one a slot
+    cursor: Tensor  #: the slot of the next row
+    filled: Tensor  #: the number of filled slots
+    labels: Tensor | None  #: one per slot
 
     def __init__(
         self,
@@ -49,8 +49,8 @@ class SupportQueue(nn.Module):
 
     @torch.no_grad()
     def enqueue(self, rows: Tensor, labels: Tensor | None = None) -> None:
-        """Takes a batch (N × dim, any N) in place of the oldest rows; of one larger than the queue
-        the last rows stay.
+        """Overwrites the oldest rows with a batch (N × dim, any N). Of a batch larger than the
+        queue the last rows remain.
         """
         if self.gather_distributed:
             rows = all_gather(rows.detach())
@@ -67,8 +67,8 @@ class SupportQueue(nn.Module):
 
     @torch.no_grad()
     def nearest(self, queries: Tensor, k: int | None = None) -> Neighbours:
-        """The k nearest filled rows of each query, as constants; without k one, without an axis
-        for it. Before enqueue, or a row finds itself.
+        """The k nearest filled rows of each query, as constants. Without k: one row, and no axis
+        of k. Call it before enqueue; otherwise a row is its own nearest neighbour.
         """
         return nearest(
             self.rows,
@@ -96,24 +96,25 @@ def bank_size(owner: str, size: int | Sequence[int]) -> tuple[int, int] | None:
 
 @torch.no_grad()
 def fill_randomly(queue: SupportQueue) -> None:
-    """Random unit rows in all slots, as lightly's banks begin."""
+    """Fills all slots with random unit rows, like the initial banks of lightly."""
     queue.rows.copy_(nn.functional.normalize(torch.randn_like(queue.rows), dim=1))
     queue.filled.fill_(queue.rows.shape[0])
 
 
 def random_queue(size: int, dim: int, **options: Any) -> SupportQueue:
-    """A queue that is full of random rows."""
+    """A queue filled with random rows."""
     queue = SupportQueue(size, dim, **options)
     fill_randomly(queue)
     return queue
 
 
 class NNMemoryBankModule(SupportQueue):
-    """NNCLR's bank: gives each row its nearest in the bank, then, with update, takes the rows.
+    """NNCLR's memory bank: returns the nearest row of the bank for each row, then, with update,
+    enqueues the rows.
 
-    Rows are stored and given back as they came. size: (size, dim), or size alone, and dim is that
-    of the first batch, or of a state_dict. The bank begins full of random unit rows, as lightly's;
-    with filled=False it begins empty, and is to be updated before it is asked.
+    Rows are stored and returned as given. size: (size, dim), or size alone; then dim is that of the
+    first batch or of a state_dict. The bank starts with random unit rows, as in lightly; with
+    filled=False it starts empty and must be updated before the first lookup without update.
     """
 
     def __init__(
@@ -134,7 +135,7 @@ class NNMemoryBankModule(SupportQueue):
         if self.rows.shape[1] == 0:
             self._allocate(output.shape[1])
         if update and not self._begins_filled and self.filled == 0:
-            self.enqueue(output)  # the first batch is its own support
+            self.enqueue(output)  # the first batch is searched in itself
             return self.nearest(output).values
         neighbours = self.nearest(output).values
         if update:

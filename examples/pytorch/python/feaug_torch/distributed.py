@@ -1,8 +1,8 @@
-"""Batches that are spread over processes. All take torch.distributed's default group unless told;
-in one process they do nothing. Every process has the same number of rows.
+"""Functions for batches distributed over processes. The default group is torch.distributed's; with
+one process they have no effect. Every process must have the same number of rows.
 
-Gradients are right for DistributedDataParallel, which takes their mean over processes: that mean is
-the gradient of one process with all rows.
+The gradients are made for DistributedDataParallel, which averages them over processes: the average
+is the gradient of one process with all rows.
 """
 
 import torch
@@ -11,18 +11,18 @@ from torch import Tensor
 
 
 def world_size(group: dist.ProcessGroup | None = None) -> int:
-    """1 without torch.distributed."""
+    """The number of processes; 1 without torch.distributed."""
     return dist.get_world_size(group) if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank(group: dist.ProcessGroup | None = None) -> int:
-    """0 without torch.distributed."""
+    """The rank of this process; 0 without torch.distributed."""
     return dist.get_rank(group) if dist.is_available() and dist.is_initialized() else 0
 
 
 def _gathered(x: Tensor, group: dist.ProcessGroup | None) -> Tensor:
     parts = x.new_empty((world_size(group) * x.shape[0], *x.shape[1:]))
-    # What newer versions call it; older ones know the other name alone.
+    # The name in newer versions of PyTorch; older ones have only the other name.
     gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
     gather(parts, x.contiguous(), group=group)
     return parts
@@ -36,7 +36,8 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, by_all):
-        """The sum over processes, of the own rows. Of the same loss all have the same gradient."""
+        """The sum of the gradients of all processes, for this process's rows. With the same loss,
+        all processes have the same gradient."""
         if not ctx.same_loss:
             by_all = by_all.contiguous().clone()
             dist.all_reduce(by_all, group=ctx.group)
@@ -63,21 +64,21 @@ class _Mean(torch.autograd.Function):
 
 
 def all_gather(x: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
-    """The rows of all processes, by rank. A row's gradient is the sum of what all processes' losses
-    ask of it: for losses that differ from process to process.
+    """The rows of all processes, in order of rank. The gradient of a row is the sum of the
+    gradients of all processes' losses. Use it for losses that differ between processes.
     """
     return _gather(x, group, same_loss=False)
 
 
 def all_gather_for_same_loss(x: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
-    """The same for a loss that every process computes alike, of all rows: its gradient by this
-    process's rows is known without asking the others.
+    """As all_gather, for a loss of all rows that is the same in every process. The gradient with
+    respect to this process's rows needs no communication.
     """
     return _gather(x, group, same_loss=True)
 
 
 def mean_loss(loss: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
-    """The mean of the processes' losses, which is that of all rows. Its gradient goes to the own
-    loss as it is, since DistributedDataParallel divides.
+    """The mean of the losses of all processes, which is the loss of all rows. Its gradient is
+    passed to this process's loss unchanged, since DistributedDataParallel divides.
     """
     return loss if world_size(group) == 1 else _Mean.apply(loss, group)

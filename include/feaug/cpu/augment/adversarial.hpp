@@ -1,4 +1,6 @@
-// How the CPU carries out adversarial_step and adversarial_backward.
+// CPU implementation of adversarial_step and adversarial_backward: move features in the direction
+// that increases a loss, within a ball around the originals. A step makes four passes over each
+// row, five with renormalize; offsets are recomputed in each instead of stored.
 #pragma once
 
 #include <cmath>

@@ -1,6 +1,6 @@
-// What all augmentations stand on when they run on the CPU: augmentation_on<cpu_context, P>.
+// CPU code shared by all augmentations: augmentation_on<cpu_context, P>.
 //
-// The verbs augment and augment_backward are those of feaug/augment/augmentation.hpp.
+// The functions augment and augment_backward are in feaug/augment/augmentation.hpp.
 #pragma once
 
 #include "feaug/augment/augmentation.hpp"
@@ -17,7 +17,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// Where x wants a gradient, zero for the rows that are (not) selected.
+/// Sets the gradient of x, if wanted, to zero (or adds nothing) in the rows that are (`selected`)
+/// or are not selected.
 template <element T>
 void put_zero_gradient(operation& call, const operand<T>& x, const row_selection& selection,
                        bool selected) {
@@ -27,7 +28,7 @@ void put_zero_gradient(operation& call, const operand<T>& x, const row_selection
   });
 }
 
-/// choice[i] = the part of row i by `parts`, −1 for rows that are not selected.
+/// choice[i] = the part of row i according to `parts`, −1 for rows that are not selected.
 template <class Parts, class Choice>
 void choose_parts(operation& /*call*/, const Parts& parts, const random_key& key,
                   const row_selection& selection, index_t rows, const Choice& choice) {

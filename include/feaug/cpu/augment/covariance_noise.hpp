@@ -1,4 +1,4 @@
-// Noise that is spread as features are, on the CPU.
+// CPU implementation of covariance_noise: noise with the running covariance of the features.
 #pragma once
 
 #include <algorithm>
@@ -24,15 +24,16 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// put(i, noise) for every selected row: noise is a row of L·n.
+/// Calls put(i, noise) for every selected row, where noise is a row of L·n. Limited by FLOP: D²/2
+/// multiply-adds a row.
 template <class C, class Put>
 void for_each_covariance_noise(cpu_context& ctx, const running_covariance<>& state,
                                const random_key& key, index_t rows, index_t cols,
                                const row_selection& selection, const Put& put) {
-  constexpr index_t at_once = 8;  // rows that share what is read of the factor
-  constexpr index_t step = 4;     // of the factor's columns: add_scaled_rows takes them together
+  constexpr index_t at_once = 8;  // rows that share each read of the factor
+  constexpr index_t step = 4;     // columns of the factor that add_scaled_rows takes together
   workspace::scope scope(ctx.workspace);
-  auto* transposed = scope.take<C>(cols * cols);  // of the factor, in what features are computed in
+  auto* transposed = scope.take<C>(cols * cols);  // the transposed factor, in compute type
   for_each_row_block(ctx, cols, cols, [&](index_t begin, index_t count, int) {
     for (index_t k = begin; k < begin + count; ++k) {
       for (index_t j = 0; j < cols; ++j)

@@ -1,4 +1,5 @@
-// Element-wise augmentations on the CPU: the one loop that runs them all, a user's own as well.
+// CPU implementation of all element-wise augmentations, including user-defined ones: one loop for
+// all. An element costs one read and one write, and a draw if the functor has one.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +24,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// visit(first, count, draw_of) over runs of a row's columns; draw_of(j) is the draw of column
+/// Calls visit(first, count, draw_of) for runs of a row's columns; draw_of(j) is the draw of column
 /// first + j.
 template <class Draw, class Visit>
 void for_each_run_of_draws(const cpu_context& ctx, const random_key& key, index_t row, index_t cols,
@@ -32,7 +33,7 @@ void for_each_run_of_draws(const cpu_context& ctx, const random_key& key, index_
     visit(index_t{0}, cols, [](index_t) { return no_draw{}; });
   } else {
     constexpr index_t run =
-        1024;  // what is drawn, and the features beside it, stay in the L1 cache
+        1024;  // so that the draws and the features of a run stay in the L1 cache
     float values[run];
     for (index_t first = 0; first < cols; first += run) {
       const index_t count = std::min(run, cols - first);
@@ -42,7 +43,7 @@ void for_each_run_of_draws(const cpu_context& ctx, const random_key& key, index_
   }
 }
 
-/// visit(j, draw) for every column of a row.
+/// Calls visit(j, draw) for every column of a row.
 template <class Draw, class Visit>
 void for_each_draw(const cpu_context& ctx, const random_key& key, index_t row, index_t cols,
                    const Visit& visit) {

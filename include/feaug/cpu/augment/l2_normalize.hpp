@@ -1,4 +1,4 @@
-// How the CPU carries out l2_normalize.
+// CPU implementation of l2_normalize: divides every row by its L2 norm, forward and backward.
 #pragma once
 
 #include "feaug/augment/l2_normalize.hpp"
@@ -16,7 +16,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// The gradient of normalize_row for row i, put where x wants it; `scratch` holds a row.
+/// Writes the gradient of normalize_row for row i to x's destination; `scratch` has room for a row.
 template <element T>
 void normalize_row_backward(const operand<T>& x, index_t i, const T* grad_out, double eps,
                             compute_t<T>* scratch) {

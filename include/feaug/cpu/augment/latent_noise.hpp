@@ -1,4 +1,4 @@
-// A sample of a learned Gaussian on the CPU.
+// CPU implementation of latent_noise: samples a learned Gaussian, mean + exp(½·log_variance)·ε.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// visit(j, ε) for row i: as drawn, or as given.
+/// Calls visit(j, ε) for row i, with drawn or given ε.
 template <element T, class Visit>
 void latent_row(const cpu_context& ctx, const latent_noise_policy<T>& policy, const random_key& key,
                 index_t i, index_t cols, const Visit& visit) {
@@ -53,7 +53,7 @@ struct augmentation_on<cpu_context, latent_noise_policy<U>>
     });
   }
 
-  /// A row that is not selected does not read its gradient: it may hold anything.
+  /// The gradients of rows that are not selected may be uninitialised and are not read.
   template <element T>
   static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
                        const random_key& key, const row_selection& selection,
@@ -76,7 +76,7 @@ struct augmentation_on<cpu_context, latent_noise_policy<U>>
         }
         cpu::put_gradient(log_variance, i, [&](index_t j) { return gradient[j]; });
       }
-      // Last: x's destination may be grad_out itself.
+      // Last, since x's destination may be grad_out itself.
       if (selected) cpu::put_gradient(x, i, [&](index_t j) { return load(grad_out(i, j)); });
     });
   }

@@ -1,4 +1,4 @@
-// Masks on the CPU: features set to zero.
+// CPU implementation of the masks: set random or given features to zero.
 #pragma once
 
 #include <algorithm>
@@ -28,7 +28,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// keep[j] = 0 or 1 for one row.
+/// Sets keep[j] to 0 or 1 for one row.
 inline void keep_row(const cpu_context& ctx, const mask& policy, const random_key& key, index_t row,
                      index_t cols, float* keep) {
   fill_draws<uniform_draw>(ctx, key, row, 0, cols, keep);
@@ -67,7 +67,8 @@ void keep_row(const cpu_context& /*ctx*/, const drawn_mask_policy<T>& policy,
   for (index_t j = 0; j < cols; ++j) keep[j] = static_cast<float>(load(policy.keep(row, j)));
 }
 
-/// What all masks do with a row of keep.
+/// The loops of all masks, given keep_row. An element costs one read, one write and one draw
+/// (block_mask: one draw a row; drawn_mask: a read of keep instead).
 template <class P>
 struct mask_on_host : augmentation_traits<P> {
   template <element T>
@@ -97,7 +98,7 @@ struct mask_on_host : augmentation_traits<P> {
                        const random_key& key, const row_selection& selection,
                        matrix_view<const T> grad_out) {
     if (!x.wants_gradient()) return;
-    if (x.mode == gradient_mode::overwrite) {  // what becomes of x becomes of its gradient
+    if (x.mode == gradient_mode::overwrite) {  // the gradient is masked like x
       forward<T>(ctx, policy, grad_out, key, selection, x.gradient);
       return;
     }

@@ -1,4 +1,4 @@
-// What interpolate and extrapolate share on the CPU: out = w·x + (1 − w)·partner, a weight and a
+// CPU implementation of interpolate and extrapolate: w·x + (1 − w)·partner, with a weight and a
 // partner for every row.
 #pragma once
 
@@ -58,7 +58,7 @@ struct permuted_mix_on_host : augmentation_traits<Mix> {
     });
   }
 
-  /// A row of x was mixed into its own output and into that of the one row whose partner it is.
+  /// A row of x contributes to its own output and to that of the row whose partner it is.
   template <element T>
   static void backward(cpu_context& ctx, const Mix& mix, const operand<T>& x, const random_key& key,
                        const row_selection& selection, matrix_view<const T> grad_out) {
@@ -90,7 +90,7 @@ struct permuted_mix_on_host : augmentation_traits<Mix> {
       }
       const C own_weight = own ? weight(i) : C{0};
       const C lent_weight = lent ? C{1} - weight(other) : C{0};
-      // A row that is not selected does not read its gradient: it may hold anything.
+      // The gradients of rows that are not selected may be uninitialised and are not read.
       const T* const own_gradient = grad_out.row(i);
       const T* const lent_gradient = grad_out.row(other);
       put_gradient(
@@ -112,7 +112,7 @@ struct augmentation_on<cpu_context, interpolate> : cpu::permuted_mix_on_host<int
 template <>
 struct augmentation_on<cpu_context, extrapolate> : cpu::permuted_mix_on_host<extrapolate> {};
 
-/// The partner is the caller's.
+/// The partner is given by the caller.
 template <linear_mix Mix, element U>
 struct augmentation_on<cpu_context, partnered<Mix, U>> : augmentation_traits<partnered<Mix, U>> {
   using policy_type = partnered<Mix, U>;
@@ -143,7 +143,7 @@ struct augmentation_on<cpu_context, partnered<Mix, U>> : augmentation_traits<par
         return;
       }
       const C w = cpu::weight_of(policy, key, i);
-      // The partner first: x's destination may be grad_out itself.
+      // The partner first, since x's destination may be grad_out itself.
       const T* const gradient = grad_out.row(i);
       cpu::put_gradient(policy.partner, i,
                         [=](index_t j) { return (C{1} - w) * load(gradient[j]); });

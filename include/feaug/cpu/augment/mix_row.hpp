@@ -1,4 +1,4 @@
-// Sums of two weighted rows, at the speed of memory.
+// Weighted sums of two rows. Limited by memory bandwidth: two reads and one write an element.
 #pragma once
 
 #include <algorithm>
@@ -20,8 +20,8 @@ struct mixed_rows {
   const T* y;
   compute_t<T> of_x;
   compute_t<T> of_y;
-  /// The row that will be y next: where rows come in no order, no processor foresees it. May be
-  /// null.
+  /// The row that will be y next, or null. It is prefetched, since hardware prefetchers cannot
+  /// predict permuted rows.
   const T* next_y = nullptr;
 };
 
@@ -36,9 +36,9 @@ void mix_row_portable(const mixed_rows<T>& from, index_t cols, bool past_caches,
 
 #if FEAUG_X86
 
-// NOLINTBEGIN(bugprone-macro-parentheses): the arguments are marks and names of types
-// A cache line at a time. Ragged ends are rounded as the rest is, so that where a row begins
-// changes no bit.
+// NOLINTBEGIN(bugprone-macro-parentheses): the arguments are attributes and type names
+// One cache line at a time. Partial lines use the same rounding, so the result does not depend on
+// where a row begins.
 #define FEAUG_MIX_ROW(MARK, ISA)                                                                \
   MARK inline void mix_row_##ISA(const mixed_rows<float>& from, index_t cols, bool past_caches, \
                                  float* to) {                                                   \
@@ -75,7 +75,7 @@ FEAUG_MIX_ROW(FEAUG_AVX512, avx512)
 
 }  // namespace detail
 
-/// to = the sum, `cols` elements, past the caches if it is to go `past_caches`. `to` may be x or y.
+/// to = the sum, `cols` elements, with non-temporal stores if `past_caches`. `to` may be x or y.
 template <element T>
 void mix_row([[maybe_unused]] instruction_set instructions, const mixed_rows<T>& from, index_t cols,
              bool past_caches, T* to) {

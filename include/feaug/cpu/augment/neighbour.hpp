@@ -1,4 +1,5 @@
-// The neighbours in a support queue as the augmented feature, on the CPU.
+// CPU implementation of the neighbour augmentations: neighbours in a support queue as the augmented
+// feature.
 #pragma once
 
 #include "feaug/augment/mean_neighbour.hpp"
@@ -22,7 +23,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// Writes down which slots row i was made of.
+/// Writes the slots used for row i to the outputs of the binding.
 inline void tell_slots(const neighbour_binding& binding, index_t i, const used_slots& used) {
   if (!binding.indices.empty()) binding.indices[i] = used.count > 0 ? used.slots[0] : -1;
   if (binding.slots.empty()) return;
@@ -55,8 +56,8 @@ struct augmentation_on<cpu_context, neighbour_policy<U, memory_space::host, How>
                             });
   }
 
-  /// Straight-through hands g to every row, to one that fell back to itself as well: no search is
-  /// needed to go back.
+  /// Straight-through passes g to every row, including rows that use the fallback, so no search is
+  /// needed.
   template <element T>
   static void backward(cpu_context& ctx, const policy_type& policy, const operand<T>& x,
                        const random_key& /*key*/, const row_selection& selection,

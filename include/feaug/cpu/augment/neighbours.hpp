@@ -1,4 +1,4 @@
-// The neighbours of a batch in a queue, and the row that is made of them.
+// Finds the neighbours of a batch in a queue and computes a row from them.
 #pragma once
 
 #include <algorithm>
@@ -26,29 +26,29 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// Where neighbours come from, and which.
+/// A queue and the selection of neighbours in it.
 template <element T>
 struct neighbour_source {
   std::string_view op;
   const support_queue<T>& queue;
   feaug::detail::neighbour_plan plan;
   vector_view<const std::int64_t> exclude_ids;
-  const std::optional<vector_view<const float>>& choice;  ///< none: drawn from the key
+  const std::optional<vector_view<const float>>& choice;  ///< empty: drawn from the key
 };
 
-/// The slots that a row was made of.
+/// The slots used for a row.
 struct used_slots {
   const index_t* slots;
   index_t count;
 };
 
-// Slots of the rows that are searched for at once: 4 MiB. Whole batches, usually.
+// Slots found in one search: at most 4 MiB. Usually the whole batch.
 inline constexpr index_t most_found_slots = 1 << 19;
-// Features, and slots, of the neighbours that look for their own nearest queries at once.
+// Features, and slots, of the neighbours whose nearest queries are searched at once.
 inline constexpr index_t most_mutual_elements = 1 << 19;
 
-/// Strikes out (−1) the found slots of rows begin … whose nearest `plan.mutual` queries, of all
-/// rows of x, do not include the row that found them.
+/// Sets found slots of the rows from `begin` on to −1 if the `plan.mutual` nearest queries of the
+/// slot's row, among all rows of x, do not include the row that found it.
 template <element T>
 void keep_mutual(cpu_context& ctx, const neighbour_source<T>& from, const matrix_view<const T>& x,
                  index_t begin, index_t count, index_t* found) {
@@ -82,7 +82,7 @@ void keep_mutual(cpu_context& ctx, const neighbour_source<T>& from, const matrix
   }
 }
 
-/// found[(i − begin)·k …] = the slots that row i is made of, −1 after them.
+/// found[(i − begin)·k …] = the slots used for row i, then −1.
 template <element T>
 void find_used_slots(cpu_context& ctx, const neighbour_source<T>& from,
                      const matrix_view<const T>& x, const random_key& key, index_t begin,
@@ -124,8 +124,8 @@ void refuse_missing(const neighbour_source<T>& from, const matrix_view<const T>&
   }
 }
 
-/// The row made of the used slots: of one its unit vector, of several the unit vector of the
-/// trimmed mean of theirs. `inverse` has room for a number a slot.
+/// Computes a row from the used slots: the unit vector of a single one, or the unit vector of the
+/// trimmed mean of several unit vectors. `inverse` has room for one number a slot.
 template <element T>
 void make_row(const neighbour_source<T>& from, const used_slots& used, double* inverse,
               double* row) {
@@ -144,10 +144,10 @@ void make_row(const neighbour_source<T>& from, const used_slots& used, double* i
   for (index_t j = 0; j < cols; ++j) row[j] *= scale;
 }
 
-/// use(i, used slots, row, worker) for every selected row: `row` is D doubles that `use` may
-/// change, the unit row made of the neighbours, or unit(x_i) where there are none. Throws before
-/// the first use if a row has no neighbour and the plan has no fall-back. Scratch: 8·k bytes a row
-/// of x, 4 MiB at most (or k·8 bytes); for mutual neighbours at most 8 MiB more; 8·(D + k) bytes a
+/// Calls use(i, used slots, row, worker) for every selected row. `row` is D doubles that `use` may
+/// modify: the unit row computed from the neighbours, or unit(x_i) if there are none. Throws before
+/// the first call if a row has no neighbour and the fallback is error. Scratch: 8·k bytes a row of
+/// x, at most 4 MiB (or 8·k bytes); at most 8 MiB more for mutual neighbours; 8·(D + k) bytes a
 /// thread; and that of nearest.
 template <element T, class Use>
 void for_each_neighbour(cpu_context& ctx, const neighbour_source<T>& from,
@@ -166,7 +166,8 @@ void for_each_neighbour(cpu_context& ctx, const neighbour_source<T>& from,
     find_used_slots(ctx, from, x, key, begin, count, found);
     if (refuses && may_refuse) refuse_missing(from, x, selection, begin, count, found);
   };
-  // A batch of several parts is searched twice rather than refused after something was written.
+  // A batch that needs several searches is searched twice, so that errors are thrown before any
+  // output is written.
   for (index_t begin = 0; refuses && at_once < rows && begin < rows; begin += at_once)
     find(begin, std::min(at_once, rows - begin), true);
   for (index_t begin = 0; begin < rows; begin += at_once) {

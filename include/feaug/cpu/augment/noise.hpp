@@ -1,4 +1,4 @@
-// Noise on the CPU: x + σ·ε.
+// CPU implementation of gaussian_noise and uniform_noise: x + σ·ε.
 #pragma once
 
 #include <concepts>
@@ -24,7 +24,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// visit(first, count, ε of column first + j) over runs of a row's columns.
+/// Calls visit(first, count, ε of column first + j) for runs of a row's columns.
 template <class Visit>
 void noise_row(const cpu_context& ctx, const gaussian_noise& /*policy*/, const random_key& key,
                index_t row, index_t cols, const Visit& visit) {
@@ -37,7 +37,7 @@ void noise_row(const cpu_context& ctx, const gaussian_noise& /*policy*/, const r
 template <class Visit>
 void noise_row(const cpu_context& ctx, const uniform_noise& /*policy*/, const random_key& key,
                index_t row, index_t cols, const Visit& visit) {
-  // 2u − 1 is exact: u has 24 bits.
+  // 2u − 1 is exact, since u has 24 bits.
   for_each_run_of_draws<uniform_draw>(
       ctx, key, row, cols, [&](index_t first, index_t count, const auto& draw_of) {
         visit(first, count, [&](index_t j) { return 2.0F * draw_of(j).value - 1.0F; });
@@ -51,7 +51,7 @@ void noise_row(const cpu_context& /*ctx*/, const drawn_noise_policy<T>& policy,
   visit(index_t{0}, cols, [epsilon](index_t j) { return load(epsilon[j]); });
 }
 
-/// visit(j, ε) for every column of one row.
+/// Calls visit(j, ε) for every column of one row.
 template <class P, class Visit>
 void for_each_noise(const cpu_context& ctx, const P& policy, const random_key& key, index_t row,
                     index_t cols, const Visit& visit) {
@@ -60,7 +60,7 @@ void for_each_noise(const cpu_context& ctx, const P& policy, const random_key& k
   });
 }
 
-/// What is added to x does not depend on it: the gradient is g.
+/// The backward pass if the added noise does not depend on x: the gradient is g.
 template <class P>
 struct passes_gradient_on_host : augmentation_traits<P> {
   template <element T>
@@ -76,7 +76,8 @@ struct passes_gradient_on_host : augmentation_traits<P> {
   }
 };
 
-/// What all noises do with a row of ε.
+/// The loop of all noises, given noise_row. An element costs one read, one write and one draw
+/// (drawn_noise: a read of epsilon instead).
 template <class P>
 struct noise_on_host : passes_gradient_on_host<P> {
   template <element T>

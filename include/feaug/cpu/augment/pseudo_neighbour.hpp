@@ -1,4 +1,5 @@
-// A point between the feature and its neighbour, with noise, on the CPU.
+// CPU implementation of pseudo_neighbour: a point between a feature and its neighbour, with noise
+// (pNNCLR).
 #pragma once
 
 #include "feaug/augment/neighbour.hpp"
@@ -26,8 +27,9 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// The gradient g by out_i becomes that by x_i, put where x wants it. `made` is out_i before it was
-/// normalised, null if it was not; `gradient` holds D numbers.
+/// Converts the gradient g with respect to out_i to that with respect to x_i and writes it to x's
+/// destination. `made` is out_i before normalisation, or null without normalisation; `gradient` has
+/// room for D numbers.
 template <element T>
 void pseudo_neighbour_backward_row(const operand<T>& x, index_t i, const T* grad_out,
                                    const double* made, double weight, double through,
@@ -102,7 +104,7 @@ struct augmentation_on<cpu_context,
   }
 
  private:
-  /// use(i, used slots, w·unit(x_i) + (1 − w)·n_i + σ·ε_i, worker).
+  /// Calls use(i, used slots, w·unit(x_i) + (1 − w)·n_i + σ·ε_i, worker).
   template <element T, class Use>
   static void for_each_made_row(cpu_context& ctx, const policy_type& policy,
                                 const matrix_view<const T>& x, const random_key& key,

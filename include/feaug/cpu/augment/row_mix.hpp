@@ -1,5 +1,6 @@
-// Any row_mix as an augmentation, with a permutation of the batch as partner or with the caller's:
-// the loops on the CPU.
+// CPU implementation of every row_mix: two-row mixes whose coefficients depend on row sums. The
+// partner is a permuted row of the batch or a row of a given view. The output takes three passes
+// over both rows of a pair, the gradients four; computed in double.
 #pragma once
 
 #include "feaug/augment/exchange_moments.hpp"
@@ -25,7 +26,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// Adds up over the columns of a row in lanes: element j goes to lane j mod 16.
+/// Reductions over the columns of a row in lanes: element j is added to lane j mod 16.
 struct lane_reduce {
   template <int Count, class Term>
   feaug::detail::sum_array<Count> sums(index_t cols, const Term& term) const {
@@ -91,7 +92,7 @@ struct augmentation_on<cpu_context, Mix> : augmentation_traits<Mix> {
     });
   }
 
-  /// A row of x was mixed into its own output and into that of the one row whose partner it is.
+  /// A row of x contributes to its own output and to that of the row whose partner it is.
   template <element T>
   static void backward(cpu_context& ctx, const Mix& mix, const operand<T>& x, const random_key& key,
                        const row_selection& selection, matrix_view<const T> grad_out) {
@@ -119,7 +120,7 @@ struct augmentation_on<cpu_context, Mix> : augmentation_traits<Mix> {
       const T* partner = x.value.row(permutation[i]);
       const T* lender = x.value.row(other);
       cpu::put_gradient(x, i, [&](index_t j) {
-        // A row that is not selected does not read its gradient: it may hold anything.
+        // The gradients of rows that are not selected may be uninitialised and are not read.
         double sum = 0;
         if (own) sum = plans[i].by_x(at(grad_out.row(i), j), at(row, j), at(partner, j));
         if (lent)
@@ -138,7 +139,7 @@ struct augmentation_on<cpu_context, Mix> : augmentation_traits<Mix> {
   }
 };
 
-/// The partner is the caller's.
+/// The partner is given by the caller.
 template <row_mix Mix, element U>
 struct augmentation_on<cpu_context, partnered<Mix, U>> : augmentation_traits<partnered<Mix, U>> {
   using policy_type = partnered<Mix, U>;
@@ -170,7 +171,7 @@ struct augmentation_on<cpu_context, partnered<Mix, U>> : augmentation_traits<par
       const T* g = grad_out.row(i);
       const gradient_plan plan = detail::plan_gradients(cpu::lane_reduce{}, policy.mix, row,
                                                         partner, g, cols, weight(policy, key, i));
-      // The partner first: x's destination may be grad_out itself.
+      // The partner first, since x's destination may be grad_out itself.
       cpu::put_gradient(policy.partner, i, [&](index_t j) {
         return static_cast<C>(plan.by_partner(at(g, j), at(row, j), at(partner, j)));
       });

@@ -1,4 +1,5 @@
-// How the CPU carries out update_covariance.
+// CPU implementation of update_covariance: running mean, and covariance or variances, of the
+// features.
 #pragma once
 
 #include <algorithm>
@@ -18,9 +19,9 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-inline constexpr index_t covariance_columns = 64;  ///< that a worker sums at once
+inline constexpr index_t covariance_columns = 64;  ///< columns that a worker sums at once
 
-/// work(first column, columns) for all columns, in parallel.
+/// Calls work(first column, columns) for blocks of columns, in parallel.
 template <class Work>
 void for_each_column_block(cpu_context& ctx, index_t cols, const Work& work) {
   for_each_block(ctx, (cols + covariance_columns - 1) / covariance_columns,
@@ -60,7 +61,8 @@ inline double mean_of(const double* values, index_t stride, index_t count) {
 
 template <>
 struct detail::running_covariance_on<cpu_context> {
-  /// Scratch: 32·D numbers and rows of D, at most 4 MiB of rows.
+  /// Limited by FLOP: N·D²/2 multiply-adds for Σ and D³/6 for its factor. Scratch: 35·D numbers and
+  /// centred rows of D, at most 4 MiB of rows.
   template <element T>
   static void update(cpu_context& ctx, const running_covariance<>& state,
                      const matrix_view<const T>& x, const covariance_options& options) {
@@ -74,8 +76,8 @@ struct detail::running_covariance_on<cpu_context> {
     cpu::column_means(ctx, x, means);
     for (index_t j = 0; j < cols; ++j) shift[j] = share.weight == 1 ? 0 : means[j] - state.mean[j];
 
-    // Rows are centred a few MiB at a time; each block of Σ's rows then adds its products, the
-    // lower half alone.
+    // Rows are centred in chunks of at most 4 MiB; then each block of rows of Σ adds its products,
+    // only in the lower half.
     constexpr index_t chunk_elements = index_t{1} << 19;
     const index_t chunk = std::clamp<index_t>(chunk_elements / cols, 1, rows);
     auto* centred = scope.take<double>(chunk * cols);
@@ -90,7 +92,7 @@ struct detail::running_covariance_on<cpu_context> {
       });
       cpu::for_each_block(ctx, blocks, [&](index_t block, int) {
         for (index_t i = 8 * block; i < std::min(8 * block + 8, cols); ++i) {
-          double* sums = state.factor.row(i);  // until the end it holds the batch's sums
+          double* sums = state.factor.row(i);  // holds the batch's sums until the end
           if (begin == 0) std::fill_n(sums, i + 1, 0.0);
           cpu::add_scaled_rows(sums, i + 1, centred + i, cols, centred, cols, count);
           if (begin + count < rows) continue;

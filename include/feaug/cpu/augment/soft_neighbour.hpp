@@ -1,4 +1,6 @@
-// A soft-max mean of the k nearest rows of a support as the augmented feature, on the CPU.
+// CPU implementation of soft_neighbour: the softmax-weighted mean of the k nearest rows of a
+// support as the augmented feature. Besides the search, a row costs three passes over its k
+// neighbours, backward one more.
 #pragma once
 
 #include <algorithm>
@@ -77,7 +79,7 @@ struct augmentation_on<cpu_context, soft_neighbour_policy<U>>
             cpu::normalize_row_backward(x, i, grad_out.row(i), default_norm_eps, gradient);
             return;
           }
-          // out = Σ w_n u_n, so ∂L/∂w_n = g·u_n, and by the soft-max ∂L/∂s_n.
+          // out = Σ w_n u_n, so ∂L/∂w_n = g·u_n; the softmax gradient gives ∂L/∂s_n.
           const neighbour_soft_max soft_max = soft_max_of(policy, row);
           double* const slopes = by_weight.of(worker);
           double mean = 0;
@@ -102,7 +104,7 @@ struct augmentation_on<cpu_context, soft_neighbour_policy<U>>
   }
 
  private:
-  /// What was found for a row.
+  /// The neighbours found for a row.
   struct found_row {
     const index_t* slots;  ///< k
     cpu::compared_neighbour* found;
@@ -116,7 +118,7 @@ struct augmentation_on<cpu_context, soft_neighbour_policy<U>>
     return soft_max;
   }
 
-  /// work(i, found_row, worker) for every selected row.
+  /// Calls work(i, found_row, worker) for every selected row.
   template <element T, class Work>
   static void for_each_row_found(cpu_context& ctx, const policy_type& policy,
                                  const matrix_view<const T>& x,

@@ -1,4 +1,4 @@
-// Rows added up.
+// Addition of one row to another.
 #pragma once
 
 #include <concepts>
@@ -15,7 +15,7 @@ namespace detail {
 
 #if FEAUG_X86
 
-// NOLINTBEGIN(bugprone-macro-parentheses): the arguments are marks and names of types
+// NOLINTBEGIN(bugprone-macro-parentheses): the arguments are attributes and type names
 #define FEAUG_ADD_ROW(MARK, ISA)                                                \
   MARK inline void add_row_##ISA(const float* from, index_t count, float* to) { \
     using v = ISA<float>;                                                       \
@@ -33,7 +33,7 @@ FEAUG_ADD_ROW(FEAUG_AVX512, avx512)
 
 }  // namespace detail
 
-/// to += from
+/// to += from. Limited by memory bandwidth: 2 loads, 1 store and 1 addition an element.
 template <class C>
 void add_row([[maybe_unused]] instruction_set instructions, const C* from, index_t count, C* to) {
 #if FEAUG_X86

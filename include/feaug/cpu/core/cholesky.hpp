@@ -1,4 +1,4 @@
-// The Cholesky factor of a covariance matrix on the CPU.
+// CPU implementation of the Cholesky factorisation of a covariance matrix.
 #pragma once
 
 #include <algorithm>
@@ -13,8 +13,9 @@
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
 /// lower·lowerᵀ = matrix + ridge·(identity), zeros above the diagonal. Only the lower half of
-/// `matrix` is read. Panels of 32 columns: each is factored in place, then taken from what lies
-/// right of it, rows in parallel. Scratch: 32 numbers a row.
+/// `matrix` is read. Works in panels of 32 columns: each panel is factored in place and its product
+/// is then subtracted from the columns to its right, rows in parallel. About size³/3 FLOP, nearly
+/// all in that subtraction. Scratch: 33 numbers a row.
 inline void cholesky(cpu_context& ctx, const matrix_view<double>& matrix, double ridge,
                      const matrix_view<double>& lower) {
   constexpr index_t panel = 32;

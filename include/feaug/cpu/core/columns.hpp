@@ -1,4 +1,4 @@
-// Sums over a batch's rows, a feature a sum.
+// Sums over the rows of a batch, one sum a feature.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// term.put(j, Σ_i term(i, j)) for every column, each sum in row order.
+/// Calls term.put(j, Σ_i term(i, j)) for every column; each sum is taken in row order.
 template <class Term>
 void sum_columns(cpu_context& ctx, index_t rows, index_t cols, const Term& term) {
   constexpr index_t width = 32;  // a few cache lines of every row
@@ -26,7 +26,7 @@ void sum_columns(cpu_context& ctx, index_t rows, index_t cols, const Term& term)
   });
 }
 
-/// Every column's mean, and Σ (x − mean)² over the rows.
+/// The mean of every column, and Σ (x − mean)² over the rows. Reads x three times.
 template <element T>
 void column_moments(cpu_context& ctx, const row_elements<T>& of, double* mean, double* squares) {
   constexpr auto host = memory_space::host;

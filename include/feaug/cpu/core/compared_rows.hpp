@@ -1,4 +1,4 @@
-// Two rows compared by their cosine, and the way back.
+// The cosine of two rows, forward and backward.
 #pragma once
 
 #include "feaug/core/element.hpp"
@@ -25,8 +25,8 @@ class compared_rows {
 
   [[nodiscard]] double cosine() const { return cosine_; }
 
-  /// weight · ∂cosine/∂row of a side, 0 or 1; zero for a row of norm ≤ 1e-12. The gradient by the
-  /// unit row is the other's direction.
+  /// weight · ∂cosine/∂row for side 0 or 1; zero for a row of norm ≤ 1e-12. The gradient with
+  /// respect to one unit row is the other unit row.
   void gradient(int side, double weight, compute_t<T>* to) const {
     const T* const other = rows_[1 - side];
     const double factor = weight * inverse_[1 - side];

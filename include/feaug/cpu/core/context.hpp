@@ -1,4 +1,4 @@
-// Where and with what an operator runs on the CPU.
+// The CPU context: threads, instruction set and scratch memory of operators.
 #pragma once
 
 #include <algorithm>
@@ -19,19 +19,19 @@ class operation;
 
 /// Threads and reusable scratch memory. `feaug::cpu_context ctx{.threads = 2};`
 ///
-/// Results are the same bits for any number of threads. One context serves one caller at a time:
-/// give each host thread that calls operators a context of its own.
+/// Results are bit-identical for any number of threads. A context serves one call at a time: each
+/// host thread that calls operators needs its own context.
 struct cpu_context {
   static constexpr memory_space space = memory_space::host;
-  /// One call's scratch memory, for augmentations made of others, which run in any context.
+  /// One call's scratch memory, for augmentations composed of others, which run in any context.
   using operation = cpu::operation;
 
-  /// Threads an operator may use, the caller's included. 0: as many as the machine has.
+  /// The number of threads an operator may use, including the caller's. 0: all of the machine.
   int threads = 0;
-  /// The newest instructions that feaug's own kernels may use; those that the machine lacks are
-  /// never used. Results of different sets differ by rounding.
+  /// The newest instruction set that kernels may use; sets that the machine lacks are never used.
+  /// Results of different sets differ by rounding.
   instruction_set instructions = instruction_set::avx512;
-  /// Scratch memory, kept between calls. See docs/context.md for each operator's need.
+  /// Scratch memory, kept between calls. docs/context.md lists what each operator needs.
   feaug::workspace workspace = {};
   /// The threads, started by the first call that uses more than one.
   thread_pool pool = {};
@@ -42,8 +42,8 @@ struct cpu_context {
   }
 };
 
-/// Whether the context's processor can reach what a view points to, as far as a pointer tells. On
-/// the CPU nothing is known of pointers.
+/// Checks that the context's processor can access a view's memory, as far as the pointer shows. On
+/// the CPU nothing is checked.
 template <class View>
 void require_reachable(const cpu_context& /*ctx*/, std::string_view /*op*/,
                        std::string_view /*argument*/, const View& /*view*/) {}

@@ -1,9 +1,11 @@
-// A row's draws, many columns at a time: for every instruction set the bits of draw_uniform and
-// draw_normal.
+// The draws of a row, many columns at a time: bit-identical to draw_uniform and draw_normal for
+// every instruction set.
 //
-// A kernel draws in steps of as many columns as its vectors make of one Philox call each, and hands
-// them to what is done with them: stored, added to features, compared. What does not fill a step
-// goes through scratch memory as a step of its own, so that every column is computed alike.
+// A kernel works in steps; a step is the number of columns for which its vectors hold one Philox
+// call per four columns. A functor then stores the draws, adds them to features, or compares them.
+// A rest that does not fill a step is processed as a whole step in scratch memory, so that every
+// column is computed in the same way. Per four columns: one Philox call (20 multiplications); per
+// two normal draws: a logarithm, a square root, a sine and a cosine.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +29,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 namespace cpu {
 namespace detail {
 
-/// What is done with draws: they are kept.
+/// Stores the draws.
 template <class Draw>
 struct store_draws {
   using draw = Draw;
@@ -45,8 +47,8 @@ struct store_draws {
 #endif
 };
 
-/// out = x + scale · draw, rounded twice whatever the compiler likes to contract: drawn noise that
-/// is added later gives the same bits.
+/// out = x + scale · draw, rounded twice: the asm statements prevent contraction to an fma, so that
+/// noise drawn separately and added later gives the same bits.
 struct add_normals {
   using draw = normal_draw;
   static constexpr bool reads = true;
@@ -72,12 +74,12 @@ struct add_normals {
 #endif
 };
 
-/// out = x · (draw < probability), a product, so that NaN stays. A uniform draw is a word's upper
-/// 24 bits, and so many steps of 2⁻²⁴: they are compared as integers.
+/// out = x · (draw < probability). It is a product, so that NaN is kept. A uniform draw is the
+/// upper 24 bits of a word times 2⁻²⁴, so draws are compared as integers.
 struct keep_some {
   using draw = uniform_draw;
   static constexpr bool reads = true;
-  static constexpr bool takes_words = true;  // apply_words, in vectors
+  static constexpr bool takes_words = true;  // vector code calls apply_words
 
   const float* x;
   float* out;
@@ -102,8 +104,8 @@ struct keep_some {
 #endif
 };
 
-/// `steps` steps of 4 columns, with the compiler's own instructions. Many share a
-/// write, so that it may be streamed and vectorised.
+/// `steps` steps of 4 columns, portable code. Up to 256 steps are written at once, so that the
+/// write can be vectorised and use non-temporal stores.
 template <class Use>
 void draw_steps(const random_key& key, index_t row, std::uint32_t block, index_t steps,
                 const Use& use) {
@@ -125,11 +127,11 @@ void draw_steps(const random_key& key, index_t row, std::uint32_t block, index_t
 
 #if FEAUG_X86
 
-/// How far x moves for a column: not at all where it is not read, and may be null.
+/// The step of x for a column: 0 if x is not read, since it may then be null.
 template <class Use>
 inline constexpr index_t x_step = Use::reads ? 1 : 0;
 
-/// Eight words in column order become draws, and `use` is made of them.
+/// Converts eight words in column order to draws and applies `use`.
 template <class Use>
 FEAUG_AVX2 FEAUG_INLINE __m256 made_of_words(const Use& use, __m256i words, const float* x) {
   if constexpr (Use::takes_words) {
@@ -154,7 +156,7 @@ FEAUG_AVX2 FEAUG_INLINE void use_words(const Use& use, __m256i words, const floa
   }
 }
 
-/// `steps` steps of 32 columns. Streaming: `out` begins a cache line.
+/// `steps` steps of 32 columns. With non-temporal stores `out` must be aligned to a cache line.
 template <class Use>
 FEAUG_AVX2 void draw_steps_avx2(const row_counter& row, std::uint32_t block, index_t steps,
                                 const Use& use) {
@@ -176,7 +178,7 @@ FEAUG_AVX2 void draw_steps_avx2(const row_counter& row, std::uint32_t block, ind
   }
 }
 
-/// Sixteen.
+/// The same for sixteen words.
 template <class Use>
 FEAUG_AVX512 FEAUG_INLINE __m512 made_of_words(const Use& use, __m512i words, const float* x) {
   if constexpr (Use::takes_words) {
@@ -202,7 +204,7 @@ FEAUG_AVX512 FEAUG_INLINE void use_words(const Use& use, __m512i words, const fl
   }
 }
 
-/// `steps` steps of 64 columns. Streaming: `out` begins a cache line.
+/// `steps` steps of 64 columns. With non-temporal stores `out` must be aligned to a cache line.
 template <class Use>
 FEAUG_AVX512 void draw_steps_avx512(const row_counter& row, std::uint32_t block, index_t steps,
                                     const Use& use) {
@@ -226,11 +228,11 @@ FEAUG_AVX512 void draw_steps_avx512(const row_counter& row, std::uint32_t block,
 
 #endif
 
-/// The most columns of a step.
+/// The number of columns of the longest step.
 inline constexpr index_t step_columns = 64;
 
-/// As many steps as fill `count` columns from column `first`, a multiple of 4, on. Returns how many
-/// columns that is.
+/// Processes as many whole steps as fit into `count` columns from column `first`, a multiple of 4.
+/// Returns the number of columns processed.
 template <class Use>
 index_t use_whole_steps(instruction_set instructions, const random_key& key, index_t row,
                         index_t first, index_t count, const Use& use) {
@@ -250,7 +252,7 @@ index_t use_whole_steps(instruction_set instructions, const random_key& key, ind
   return count / 4 * 4;
 }
 
-/// At most one step's columns, which need not fill it.
+/// Processes `count` columns, at most one step.
 template <class Use>
 void use_part_of_step(instruction_set instructions, const random_key& key, index_t row,
                       index_t first, index_t count, const Use& use) {
@@ -265,8 +267,8 @@ void use_part_of_step(instruction_set instructions, const random_key& key, index
   std::copy_n(values, count, use.out);
 }
 
-/// What `use` says with the draws of columns first … first + count − 1 of a row; `first` is a
-/// multiple of 4, and use.x and use.out point to that column.
+/// Applies `use` to the draws of columns first … first + count − 1 of a row. `first` is a multiple
+/// of 4; use.x and use.out point to that column.
 template <class Use>
 void use_draws(instruction_set allowed, const random_key& key, index_t row, index_t first,
                index_t count, Use use) {
@@ -278,7 +280,8 @@ void use_draws(instruction_set allowed, const random_key& key, index_t row, inde
     count -= columns;
   };
   if (use.past_caches) {
-    // Steps begin at a cache line, if that is where four columns begin that are drawn together.
+    // Steps must start at a cache line; this is possible if it coincides with a group of four
+    // columns.
     const index_t head = std::min(until_cache_line(use.out), count);
     use.past_caches = head % 4 == 0;
     if (use.past_caches) {

@@ -1,4 +1,4 @@
-// eˣ over arrays: what a soft-max spends its time on besides products.
+// eˣ over arrays: besides matrix products, most of the time of a softmax.
 #pragma once
 
 #include <bit>
@@ -10,8 +10,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// eˣ within 2 ulp, without branches, so that a loop over it becomes vector code. Exactly 0 where
-/// eˣ would not be a normal number (below −87 or −708; −∞ too), NaN for NaN.
+/// eˣ within 2 ulp, without branches, so that loops over it vectorise. Exactly 0 where eˣ would not
+/// be a normal number (below −87 for float, −708 for double; also −∞), NaN for NaN.
 inline float fast_exp(float x) {
   // Adding 1.5 · 2²³ rounds x / ln 2 to an integer and leaves it in the low bits of the sum.
   constexpr float to_integer = 12582912.0F;

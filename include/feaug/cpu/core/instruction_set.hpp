@@ -1,10 +1,9 @@
-// Which instructions the CPU's own kernels use: chosen when a program runs, not when it is
-// compiled.
+// The instruction sets of the CPU kernels, selected at run time, not at compile time.
 //
-// A kernel is one free function for each instruction set it is written for, and a portable one,
-// which is always there and is what the others are tested against. Functions for an instruction set
-// carry FEAUG_AVX2 or FEAUG_AVX512; no Eigen and no lambda belongs into them, since what is called
-// does not inherit the mark.
+// A kernel has one free function for each instruction set, and a portable one, which is always
+// available and is the reference in tests. Functions for an instruction set are marked FEAUG_AVX2
+// or FEAUG_AVX512. They must not use Eigen or lambdas, since called functions do not inherit the
+// mark.
 #pragma once
 
 #include <algorithm>
@@ -15,12 +14,12 @@
 #include <cpuid.h>
 #include <immintrin.h>
 
-/// 1 where the compiler can make x86 code for processors newer than it was told of.
+/// 1 if the compiler can generate x86 code for instruction sets beyond its target.
 #define FEAUG_X86 1
 #define FEAUG_AVX2 __attribute__((target("avx2,fma,f16c")))
 #define FEAUG_AVX512 \
   __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
-/// For the pieces of such functions, which carry the mark as well.
+/// For helpers that are inlined into such functions; they need the mark too.
 #define FEAUG_INLINE __attribute__((always_inline)) inline
 #else
 #define FEAUG_X86 0
@@ -28,9 +27,9 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Each has what those before it have.
+/// Each set includes the previous ones.
 enum class instruction_set {
-  portable,  ///< what the compiler was told
+  portable,  ///< the compiler's target
   avx2,      ///< AVX2, FMA and half precision: x86 since 2013
   avx512     ///< AVX-512 F, BW, DQ, VL and VNNI: servers since 2019
 };
@@ -39,7 +38,8 @@ enum class instruction_set {
 namespace cpu::detail {
 
 inline instruction_set ask_processor() {
-  // What no compiler's own question covers; whether the system saves the registers theirs do.
+  // Checks F16C and VNNI by cpuid, which __builtin_cpu_supports does not cover. The builtins also
+  // check that the operating system saves the registers.
   unsigned eax = 0;
   unsigned ebx = 0;
   unsigned ecx = 0;
@@ -58,7 +58,7 @@ inline instruction_set ask_processor() {
 }  // namespace cpu::detail
 #endif
 
-/// The best that this machine has. Asks the processor once.
+/// The best instruction set of this machine. The processor is queried once.
 inline instruction_set best_instruction_set() {
 #if FEAUG_X86
   static const instruction_set best = cpu::detail::ask_processor();
@@ -70,7 +70,7 @@ inline instruction_set best_instruction_set() {
 
 namespace cpu {
 
-/// The best that is allowed and that there is.
+/// The best instruction set that is both allowed and available.
 inline instruction_set usable(instruction_set allowed) {
   return std::min(allowed, best_instruction_set());
 }

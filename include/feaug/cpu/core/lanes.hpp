@@ -1,9 +1,9 @@
-// Sums and maxima over arrays in sixteen lanes, which vectorise though floating-point addition may
-// not be reordered: the order is written down.
+// Sums and maxima over arrays in sixteen lanes. Compilers may not reorder floating-point additions;
+// here the order is written out, so that they can vectorise.
 //
-// What is called for a position loads all that it may need first and chooses afterwards. Where a
-// condition decides whether an array of doubles is loaded, g++ 12 at -O3 for AVX-512 gives the
-// second eight lanes' load the first eight's mask, and the result is wrong.
+// The callback must load unconditionally and select afterwards. If a condition decides whether an
+// array of doubles is loaded, g++ 12 -O3 miscompiles for AVX-512: the load of the second eight
+// lanes gets the mask of the first eight.
 #pragma once
 
 #include <limits>
@@ -15,10 +15,10 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
 inline constexpr index_t lane_count = 16;
 
-/// How many of `count` elements fill all lanes.
+/// The largest multiple of the lane count that is ≤ count.
 constexpr index_t in_full_lanes(index_t count) { return count / lane_count * lane_count; }
 
-/// act(j) for j < count, in runs of a fixed length, which compilers vectorise at -O2 as well.
+/// Calls act(j) for j < count, in runs of fixed length, which compilers vectorise even at -O2.
 template <class Act>
 void for_each_in_lanes(index_t count, const Act& act) {
   const index_t full = in_full_lanes(count);
@@ -28,7 +28,7 @@ void for_each_in_lanes(index_t count, const Act& act) {
   for (index_t j = full; j < count; ++j) act(j);
 }
 
-/// The largest number, −∞ of none; NaN is passed over.
+/// The largest number, ignoring NaN; −∞ if there is none.
 template <class C>
 C largest_of(const C* x, index_t count) {
   C lanes[lane_count];
@@ -44,7 +44,7 @@ C largest_of(const C* x, index_t count) {
   return largest;
 }
 
-/// Σ term(j) for j < count: term j goes to lane j mod 16, the lanes are added up in double.
+/// Σ term(j) for j < count: term j is added to lane j mod 16; the lanes are summed in double.
 template <class C, class Term>
 double sum_of_terms(index_t count, const Term& term) {
   C lanes[lane_count] = {};

@@ -1,4 +1,5 @@
-// normal_from_words for vectors of words: the same operations in the same order, so the same bits.
+// normal_from_words for vectors of words: the same operations in the same order, bit-identical.
+// Limited by arithmetic.
 #pragma once
 
 #include "feaug/core/random_normal.hpp"
@@ -10,16 +11,16 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu::detail {
 
-// What differs from exact::log, exact::of_turn and positive_uniform_from_word is exact:
-// - The word + 1 is not divided by 2³²; 32 is taken from its exponent instead.
-// - The angle within a quadrant is the word · 4, whose sign is then right by itself.
-// - t and t + 2³⁰ hold the quadrant in their two highest bits: the sine is negative in the second
-//   half of the turn, the cosine in the second and third quarter.
+// The differences to exact::log, exact::of_turn and positive_uniform_from_word are exact:
+// - word + 1 is not divided by 2³²; 32 is subtracted from its exponent instead.
+// - The angle within a quadrant is word · 4, which has the correct sign as a signed integer.
+// - The two highest bits of t are the quadrant: the sine is negative in the second half of the
+// turn. Those of t + 2³⁰ give the sign of the cosine, negative in the second and third quarter.
 inline constexpr int root_half_bits = 0x3F3504F3;
 inline constexpr int scaled_root_half_bits = root_half_bits + (32 << 23);
 inline constexpr float quarter_word_angle = 1.46291808e-9F / 4;
 
-/// A word + 1 as a float, rounded once: its halves are exact, and so is their product with 2¹⁶.
+/// word + 1 as a float, rounded once: its 16-bit halves are exact, and so is high · 2¹⁶.
 FEAUG_AVX2 FEAUG_INLINE __m256 word_plus_one(__m256i word) {
   const __m256i next = _mm256_add_epi32(word, _mm256_set1_epi32(1));
   const __m256 high = _mm256_cvtepi32_ps(_mm256_srli_epi32(next, 16));
@@ -117,7 +118,7 @@ FEAUG_AVX512 FEAUG_INLINE void normals_from_words(__m512i radius_word, __m512i a
   const __m512i t_later = _mm512_add_epi32(angle_word, _mm512_set1_epi32(0x60000000));
   const __mmask16 swapped = _mm512_test_epi32_mask(t, _mm512_set1_epi32(0x40000000));
   const __m512i sign = _mm512_castps_si512(_mm512_set1_ps(-0.0F));
-  // 0x78: the first, xor (second and third).
+  // 0x78: first operand xor (second and third).
   const __m512i of_sine = _mm512_maskz_ternarylogic_epi32(
       all_32, _mm512_castps_si512(_mm512_mask_blend_ps(swapped, sine, cosine)), t, sign, 0x78);
   const __m512i of_cosine = _mm512_maskz_ternarylogic_epi32(

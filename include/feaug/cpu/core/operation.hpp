@@ -1,4 +1,4 @@
-// One operator's call on the CPU: its scratch memory. The counterpart of cuda::operation.
+// The scratch memory of one operator call on the CPU. The counterpart of cuda::operation.
 #pragma once
 
 #include <cstddef>
@@ -18,12 +18,12 @@ class operation {
 
   [[nodiscard]] cpu_context& context() const { return ctx_; }
 
-  /// An array until the call ends. Not initialised.
+  /// An uninitialised array that lives until the call ends.
   template <class T>
   [[nodiscard]] T* take(index_t count) {
     return scratch_.take<T>(count);
   }
-  /// Every byte 0.
+  /// The same with all bytes 0.
   template <class T>
   [[nodiscard]] T* take_zeros(index_t count) {
     T* const memory = take<T>(count);

@@ -1,4 +1,4 @@
-// How work is spread over a context's threads without a result depending on how many there are.
+// Distribution of work over a context's threads; results do not depend on the number of threads.
 #pragma once
 
 #include <algorithm>
@@ -13,15 +13,15 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// How many workers `blocks` blocks of work are worth.
+/// The number of workers for `blocks` blocks of work.
 inline int worker_count(const cpu_context& ctx, index_t blocks) {
   return static_cast<int>(std::clamp<index_t>(blocks, 1, ctx.thread_count()));
 }
 
-/// While it lives, OpenMP has no further threads for the thread that made it. In a program compiled
-/// with OpenMP Eigen would otherwise split every small product among a team of its own inside each
-/// of our threads: many times slower, and with other bits. OpenMP keeps this number for each thread
-/// apart, so nobody else's changes.
+/// Limits OpenMP to one thread for the current thread during its lifetime. In a program compiled
+/// with OpenMP, Eigen would otherwise split every small product over an OpenMP team inside each of
+/// our threads, which is many times slower and changes the rounding. OpenMP keeps this setting for
+/// each thread separately, so other threads are not affected.
 class one_openmp_thread {
 #if defined(_OPENMP)
  public:
@@ -35,9 +35,9 @@ class one_openmp_thread {
 #endif
 };
 
-/// work(block, worker) for every block, each exactly once, in any order. Blocks are cut by shape
-/// only and write disjoint memory, so it does not matter which worker (0 … worker_count − 1, for
-/// its scratch) runs which.
+/// Calls work(block, worker) exactly once for every block, in any order. Blocks depend only on the
+/// shape and write disjoint memory, so results do not depend on which worker runs which block.
+/// `worker` (0 … worker_count − 1) selects scratch memory.
 template <class Work>
 void for_each_block(cpu_context& ctx, index_t blocks, const Work& work) {
   const int workers = worker_count(ctx, blocks);
@@ -53,7 +53,8 @@ void for_each_block(cpu_context& ctx, index_t blocks, const Work& work) {
   });
 }
 
-/// work(first row, row count, worker) over blocks of rows: for operators that treat each row alone.
+/// Calls work(first row, row count, worker) for blocks of rows: for operators that process each row
+/// independently.
 template <class Work>
 void for_each_row_block(cpu_context& ctx, index_t rows, index_t cols, const Work& work) {
   constexpr index_t elements_per_block = 1 << 15;

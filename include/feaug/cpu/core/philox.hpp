@@ -1,8 +1,10 @@
-// Philox 4×32-10 for many counters of a row at once: the words of random.hpp, bit for bit.
+// Philox 4×32-10 for many counters of a row at once: bit-identical to the words of random.hpp.
 //
-// A round multiplies two of a counter's four words by constants into 64 bits, and xors the halves
-// with the other two and the key. So a counter lives in 64-bit lanes whose upper halves may hold
-// anything: the product reads the lower ones, and its upper half is one shift away.
+// A round multiplies two of a counter's four words by constants to 64-bit products, and xors the
+// halves with the other two words and the key. Each word is therefore stored in the lower half of a
+// 64-bit lane; the upper half may have any content, since the multiplication ignores it. The upper
+// half of a product is one shift away. Limited by integer arithmetic: 10 rounds of 2
+// multiplications for each block of four words; counters stay in registers.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +26,8 @@ inline constexpr std::uint32_t key_steps[2] = {0x9E3779B9U, 0xBB67AE85U};
 
 }  // namespace philox
 
-/// What the counters of a row have in common: draw_block's, less the block, and every round's keys.
+/// The part of the counters that all blocks of a row share (all of draw_block's but the block), and
+/// the keys of all rounds.
 struct row_counter {
   row_counter(const random_key& key, index_t row) {
     const auto global_row = static_cast<std::uint64_t>(row + key.row_offset);
@@ -41,14 +44,14 @@ struct row_counter {
       }
     }
   }
-  std::uint32_t words[3];                ///< the counter's, after the block
+  std::uint32_t words[3];                ///< of the counter, after the block
   std::int64_t keys[philox::rounds][2];  ///< 32 bits each
 };
 
 namespace philox {
 
-// Vectors of words: lane l of words[w] is word w of the block that the order below names, such that
-// in_column_order, four by four within 128 bits, leaves them in order of columns.
+// Vectors of words: lane l of words[w] is word w of some block. The order of the blocks is chosen
+// such that in_column_order, which transposes 4 × 4 words within 128 bits, gives column order.
 
 FEAUG_AVX2 FEAUG_INLINE __m256i high_xor(__m256i product, __m256i word, __m256i key) {
   return _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(product, 32), word), key);
@@ -101,7 +104,7 @@ FEAUG_AVX2 FEAUG_INLINE void in_column_order(__m256i (&words)[4]) {
   words[3] = _mm256_unpackhi_epi64(high01, high23);
 }
 
-// Masked forms with all lanes: g++ 12 warns of its own headers for the others.
+// Masked intrinsics with all lanes set: g++ 12 warns in its own headers about the unmasked ones.
 inline constexpr unsigned char all_64 = 0xFF;
 inline constexpr unsigned short all_32 = 0xFFFF;
 

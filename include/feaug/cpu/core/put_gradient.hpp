@@ -1,4 +1,4 @@
-// Writes rows of a gradient where an operand wants them.
+// Writes rows of a gradient to an operand's destination.
 #pragma once
 
 #include "feaug/core/element.hpp"
@@ -9,15 +9,15 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// Whether the gradient of x, made of grad_out, is to be written past the caches: where it is added
-/// to, it has been read.
+/// Whether the gradient of x, computed from grad_out, is written with non-temporal stores. Not in
+/// accumulate mode, where the destination is read first.
 template <element T>
 bool streams_gradient(const operand<T>& x, const matrix_view<const T>& grad_out) {
   return x.mode == gradient_mode::overwrite && worth_streaming(x.gradient, grad_out);
 }
 
-/// Puts gradient(j), for j < count, into column first + j of row i where x's operand wants it. A
-/// stopped side is left alone.
+/// Writes gradient(j), for j < count, to column first + j of row i of x's destination, by
+/// overwriting or accumulating. Does nothing for a stopped operand.
 template <element T, class Gradient>
 void put_gradients(const operand<T>& x, index_t i, index_t first, index_t count, bool past_caches,
                    const Gradient& gradient) {

@@ -1,5 +1,6 @@
-// Inner products and weighted sums of rows, added up in double: what comparing rows by their cosine
-// takes.
+// Inner products and weighted sums of rows, accumulated in double: used by losses based on cosines.
+// An element of another row costs one load, one conversion to double and two fma (products) or one
+// (weighted sums).
 #pragma once
 
 #include <concepts>
@@ -32,7 +33,7 @@ struct weighted_rows {
   double own;
   const row_pointer<T>* others;
   const double* factors;
-  index_t count;  ///< of the others
+  index_t count;  ///< of `others`
   double scale;
 
   [[nodiscard]] double at(index_t j) const {
@@ -45,7 +46,7 @@ struct weighted_rows {
 
 namespace detail {
 
-/// What is left of two rows, added to their sums.
+/// The remaining columns of two rows, added to their sums.
 template <element T>
 void multiply_rest(const T* x, const T* y, index_t count, row_products& sums) {
   if (count == 0) return;
@@ -102,7 +103,7 @@ FEAUG_AVX2 inline void add_weighted_avx2(const weighted_rows<float>& rows, index
   }
 }
 
-/// Masked forms with all lanes: g++ 12 warns of its own headers for the others.
+/// Masked intrinsics with all lanes set: g++ 12 warns in its own headers about the unmasked ones.
 FEAUG_AVX512 FEAUG_INLINE __m512d eight_doubles(const float* x) {
   return _mm512_maskz_cvtps_pd(0xFF, _mm256_loadu_ps(x));
 }
@@ -130,8 +131,9 @@ FEAUG_AVX512 inline row_products multiply_rows_avx512(const float* x, const floa
           .product = sum_of_eight(_mm512_add_pd(product[0], product[1]))};
 }
 
-/// x against `Count` rows at once: x is converted to doubles once. Sums are added up as
-/// multiply_rows_avx512 does. Returns ‖x‖².
+/// x with `Count` rows at once: x is loaded and converted to double once. Sums are accumulated as
+/// in multiply_rows_avx512. 4·Count + 2 vector registers hold sums (18 of 32 for Count 4). Returns
+/// ‖x‖².
 template <int Count>
 FEAUG_AVX512 inline double multiply_several_avx512(const float* x, const row_pointer<float>* y,
                                                    index_t cols, row_products* sums) {
@@ -193,7 +195,7 @@ FEAUG_AVX512 inline void add_weighted_avx512(const weighted_rows<float>& rows, i
 
 }  // namespace detail
 
-/// ‖y‖² and ⟨x, y⟩, each summed in double in an order of the instruction set's own.
+/// ‖y‖² and ⟨x, y⟩, each summed in double in an order that depends on the instruction set.
 template <element T>
 row_products multiply_rows(const cpu_context& ctx, const T* x, const T* y, index_t cols) {
   row_products sums;
@@ -242,7 +244,8 @@ double multiply_rows(const cpu_context& ctx, const T* x, const row_pointer<T>* o
   return square;
 }
 
-/// out = the weighted rows, or, if it `adds`, out + them. `out` is none of them.
+/// Writes the weighted sum of rows to `out`, or adds it if `adds`. `out` must not be one of the
+/// rows.
 template <element T>
 void write_weighted(const cpu_context& ctx, const weighted_rows<T>& rows, index_t cols, bool adds,
                     T* out) {

@@ -11,7 +11,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// work(i, worker) for every selected row, in parallel over blocks of rows.
+/// Calls work(i, worker) for every selected row, in parallel over blocks of rows.
 template <class Work>
 void for_each_row(cpu_context& ctx, index_t rows, index_t cols, const row_selection& selection,
                   const Work& work) {
@@ -19,11 +19,11 @@ void for_each_row(cpu_context& ctx, index_t rows, index_t cols, const row_select
     for (index_t i = begin; i < begin + count; ++i) {
       if (selection.contains(i)) work(i, worker);
     }
-    end_streaming();  // for work that did
+    end_streaming();  // if work used non-temporal stores
   });
 }
 
-/// A row of `cols` numbers for every worker that for_each_row may use.
+/// A row of `cols` numbers for every worker of for_each_row.
 template <class C>
 class row_buffers {
  public:

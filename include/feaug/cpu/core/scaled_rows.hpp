@@ -1,5 +1,5 @@
-// Sums of scaled rows: what products with a matrix are made of where each result must not depend on
-// how its neighbours are grouped.
+// Sums of scaled rows, for matrix products in which no result may depend on how rows or columns are
+// grouped.
 #pragma once
 
 #include "feaug/core/tensor_view.hpp"
@@ -8,8 +8,9 @@
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
 /// y[j] += Σ_t factor[t · factor_stride] · x[t · stride + j] for j in [0, count), t in [0, rows).
-/// Each sum is taken in order of t, so that cutting rows or columns changes no bit. Four rows at a
-/// time, since y is then read and written a quarter as often.
+/// Each sum is taken in order of t, so splitting rows or columns does not change the result. Four
+/// rows at a time, so that y is read and written a quarter as often; 5/4 loads and 1/4 store for
+/// each multiply-add.
 template <class C>
 void add_scaled_rows(C* y, index_t count, const C* factor, index_t factor_stride, const C* x,
                      index_t stride, index_t rows) {

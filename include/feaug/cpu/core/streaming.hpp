@@ -1,5 +1,5 @@
-// Writing past the caches: what is larger than they are, and will not be found there anyway, need
-// not be read from memory before it is overwritten.
+// Non-temporal stores for large outputs: lines that will not stay in the caches need not be read
+// from memory before they are overwritten.
 #pragma once
 
 #include <algorithm>
@@ -13,14 +13,14 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// Outputs of this size and above are written past the caches. With an input of that size they
-/// exceed what most machines cache; below, whoever reads the output next finds it nearby.
+/// Outputs of at least this size are written with non-temporal stores. Together with an input of
+/// the same size they exceed the caches of most machines. Outputs under 16 MiB stay in the cache.
 inline constexpr std::size_t streamed_bytes = std::size_t{1} << 24;
 
 inline constexpr index_t cache_line = 64;
 
-/// Whether `out` is to be streamed. What is read as well (`in`, if it is the same memory) is in the
-/// caches already.
+/// Whether `out` is written with non-temporal stores: not if it is also the input, whose lines are
+/// already in the caches.
 template <class T, class U>
 bool worth_streaming(const matrix_view<T>& out, const matrix_view<U>& in) {
   return FEAUG_X86 != 0 &&
@@ -28,14 +28,14 @@ bool worth_streaming(const matrix_view<T>& out, const matrix_view<U>& in) {
          static_cast<std::size_t>(out.rows() * out.cols()) * sizeof(T) >= streamed_bytes;
 }
 
-/// How many elements lie before the first that begins a cache line.
+/// The number of elements before the first one that starts a cache line.
 template <class T>
 index_t until_cache_line(const T* x) {
   const auto past = static_cast<index_t>(reinterpret_cast<std::uintptr_t>(x) % cache_line);
   return (cache_line - past) % cache_line / static_cast<index_t>(sizeof(T));
 }
 
-/// Makes what this thread streamed visible before what it writes next.
+/// Orders this thread's non-temporal stores before its later stores.
 inline void end_streaming() {
 #if FEAUG_X86
   _mm_sfence();
@@ -44,7 +44,8 @@ inline void end_streaming() {
 
 namespace detail {
 
-/// to[0 … count − 1] = from, past the caches. `to` begins a cache line, count fills lines.
+/// Copies from[0 … count − 1] to `to` with non-temporal stores. `to` is aligned to a cache line and
+/// count is a whole number of lines.
 template <element T>
 void stream(T* to, const T* from, index_t count) {
 #if FEAUG_X86
@@ -60,11 +61,11 @@ void stream(T* to, const T* from, index_t count) {
 
 }  // namespace detail
 
-/// to[j] = store(value(j)) for j < count, past the caches if it is to go `past_caches`. value(j)
-/// may read what to[j] held.
+/// to[j] = store(value(j)) for j < count, with non-temporal stores if `past_caches`. value(j) may
+/// read the old to[j].
 ///
-/// Runs are made in an array of this function's own: nothing else can lie there, and their length
-/// is known, so that compilers make vector code of any value.
+/// Elements are computed in runs into a local array. It aliases nothing and has a fixed length, so
+/// compilers vectorise any `value`.
 template <element T, class Value>
 void write_elements(T* to, index_t count, bool past_caches, const Value& value) {
   constexpr index_t line = cache_line / static_cast<index_t>(sizeof(T));

@@ -1,4 +1,4 @@
-// A context's own threads, started on first use and kept.
+// The threads of a context, started on first use and kept.
 #pragma once
 
 #include <condition_variable>
@@ -14,7 +14,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Runs one function on several threads, the caller's among them, and returns when all are done.
+/// Runs a function on several threads, including the caller's, and returns when all have finished.
 class thread_pool {
  public:
   thread_pool() = default;
@@ -22,8 +22,7 @@ class thread_pool {
   thread_pool& operator=(const thread_pool&) = delete;
   ~thread_pool() { stop(); }
 
-  /// work(0) … work(workers − 1), each on a thread of its own. The first exception is thrown again
-  /// here.
+  /// Calls work(0) … work(workers − 1), each on its own thread. Rethrows the first exception.
   void run(int workers, const std::function<void(int)>& work) {
     if (workers <= 1) {
       work(0);

@@ -1,4 +1,4 @@
-// Products of packed tiles: where losses and searches spend their time.
+// Products of packed tiles, the hot loop of losses and searches.
 #pragma once
 
 #include <algorithm>
@@ -10,16 +10,17 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// Columns of b that lie side by side in a panel.
+/// Columns of b that are contiguous in a panel.
 inline constexpr index_t panel_width = 32;
-/// What the columns of a product are a multiple of, so that no kernel has a ragged edge.
+/// The number of columns of a product is a multiple of this, so that kernels need no edge case.
 inline constexpr index_t column_step = 16;
 
 constexpr index_t padded_columns(index_t cols) {
   return (cols + column_step - 1) / column_step * column_step;
 }
 
-/// c = a·b, or c += a·b: `rows` × `cols` (a multiple of 16), `depth` terms each, added in order.
+/// c = a·b, or c += a·b: `rows` × `cols` (a multiple of 16), sums of `depth` terms in order.
+/// Limited by FLOP: 2 · rows · cols · depth.
 template <class C>
 struct tile_product {
   const C* a = nullptr;  ///< element (i, k) is a[i·a_row + k·a_depth]
@@ -42,7 +43,7 @@ struct tile_product {
 
 namespace detail {
 
-/// The plain form, and the reference of the others.
+/// The portable version, the reference for the others.
 template <class C>
 void multiply_portable(const tile_product<C>& p) {
   constexpr index_t height = 2;
@@ -68,8 +69,8 @@ void multiply_portable(const tile_product<C>& p) {
 
 #if FEAUG_X86
 
-// NOLINTBEGIN(bugprone-macro-parentheses): the arguments are marks and names of types
-// Rows × Vectors sums stay in registers while b goes by.
+// NOLINTBEGIN(bugprone-macro-parentheses): the arguments are attributes and type names
+// Rows × Vectors sums stay in registers in the loop over depth; each load of b is used Rows times.
 #define FEAUG_MULTIPLY_BLOCK(MARK, ISA)                                                       \
   template <class C, int Rows, int Vectors>                                                   \
   MARK inline void multiply_block_##ISA(const tile_product<C>& p, index_t i, index_t j) {     \
@@ -106,7 +107,8 @@ FEAUG_MULTIPLY_BLOCK(FEAUG_AVX2, avx2)
 FEAUG_MULTIPLY_BLOCK(FEAUG_AVX512, avx512)
 #undef FEAUG_MULTIPLY_BLOCK
 
-// All rows of a strip of columns: blocks as tall as registers allow, then what is left.
+// All rows of a strip of columns: blocks as tall as registers allow (12 of 16 hold sums with AVX2,
+// 24 of 32 with AVX-512), then smaller ones.
 #define FEAUG_MULTIPLY(MARK, ISA, REGISTERS, WIDTH)                                              \
   template <class C, int Vectors>                                                                \
   MARK inline void multiply_strip_##ISA(const tile_product<C>& p, index_t j) {                   \
@@ -134,7 +136,7 @@ FEAUG_MULTIPLY(FEAUG_AVX512, avx512, 24, 32)
 
 }  // namespace detail
 
-/// Without terms, as of rows without features, a and b may be null: c is all that is touched.
+/// With depth 0 (rows without features) a and b may be null: only c is accessed.
 template <class C>
 void multiply(instruction_set instructions, const tile_product<C>& product) {
   if (product.depth == 0) {

@@ -1,4 +1,4 @@
-// Rows divided by their norms, and the way back.
+// L2 row normalisation, forward and backward.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,8 @@ void inverse_norms(cpu_context& ctx, const matrix_view<T>& x, double eps, double
   });
 }
 
-/// out = unit(x) for one row; out may be x. NaN throughout if an element of x is NaN or infinite.
+/// out = unit(x) for one row, in two passes; out may be x. All NaN if an element of x is NaN or
+/// infinite.
 template <element T>
 void normalize_row(const T* x, index_t cols, double eps, T* out) {
   const double inverse = inverse_norm(row_norm(x, cols), eps);
@@ -32,7 +33,7 @@ void normalize_row(const T* x, index_t cols, double eps, T* out) {
   }
 }
 
-/// Puts a row's gradient where its operand wants it.
+/// Writes a row's gradient to the operand's destination, by overwriting or accumulating.
 template <element T>
 void write_gradient(const operand<T>& x, index_t i, const compute_t<T>* gradient) {
   T* destination = x.gradient.row(i);
@@ -45,7 +46,8 @@ void write_gradient(const operand<T>& x, index_t i, const compute_t<T>* gradient
   }
 }
 
-/// The gradient by unit(x_i) becomes the gradient by x_i, in place; zero where ‖x‖ ≤ eps.
+/// Converts the gradient with respect to unit(x_i) to that with respect to x_i, in place; zero if
+/// ‖x‖ ≤ eps.
 template <element T>
 void unit_backward_row(const T* row, index_t cols, double inverse, double eps,
                        compute_t<T>* gradient) {

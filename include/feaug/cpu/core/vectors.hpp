@@ -1,13 +1,13 @@
-// Vectors of floats and of doubles, by instruction set: what the CPU's own kernels are written in.
+// Vectors of floats and doubles for each instruction set, used to write the CPU kernels.
 #pragma once
 
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/version.hpp"
 
 #if FEAUG_X86
-// Loops over registers are unrolled at any optimisation level: else they are loops over memory.
+// Unrolls loops over registers at any optimisation level; otherwise the arrays would be in memory.
 #if defined(__CUDACC__)
-#define FEAUG_UNROLL_REGISTERS  // nvcc knows one spelling and the compiler behind it the other
+#define FEAUG_UNROLL_REGISTERS  // nvcc and its host compiler need different spellings
 #elif defined(__clang__)
 #define FEAUG_UNROLL_REGISTERS _Pragma("unroll")
 #else
@@ -31,7 +31,7 @@ struct avx2<float> {
   FEAUG_AVX2 FEAUG_INLINE static vector all(float x) { return _mm256_set1_ps(x); }
   FEAUG_AVX2 FEAUG_INLINE static vector load(const float* x) { return _mm256_loadu_ps(x); }
   FEAUG_AVX2 FEAUG_INLINE static void store(float* to, vector x) { _mm256_storeu_ps(to, x); }
-  /// Past the caches; `to` is a multiple of the vector's size.
+  /// Non-temporal store; `to` is aligned to the vector's size.
   FEAUG_AVX2 FEAUG_INLINE static void stream(float* to, vector x) { _mm256_stream_ps(to, x); }
   FEAUG_AVX2 FEAUG_INLINE static vector add(vector a, vector b) { return _mm256_add_ps(a, b); }
   FEAUG_AVX2 FEAUG_INLINE static vector multiply(vector a, vector b) { return _mm256_mul_ps(a, b); }
@@ -39,13 +39,13 @@ struct avx2<float> {
   FEAUG_AVX2 FEAUG_INLINE static vector fused(vector a, vector b, vector c) {
     return _mm256_fmadd_ps(a, b, c);
   }
-  /// The larger; b where one is NaN.
+  /// The larger one; b if one is NaN.
   FEAUG_AVX2 FEAUG_INLINE static vector larger(vector a, vector b) { return _mm256_max_ps(a, b); }
 
-  /// As fast_exp, up to rounding.
+  /// Like fast_exp, up to rounding.
   FEAUG_AVX2 FEAUG_INLINE static vector exponential(vector x) {
     const vector is_normal = _mm256_cmp_ps(x, all(-87.0F), _CMP_NLT_UQ);
-    // Operands in this order keep NaN.
+    // This order of operands keeps NaN.
     const vector clamped = _mm256_max_ps(all(-87.0F), _mm256_min_ps(all(88.0F), x));
     const vector to_integer = all(12582912.0F);
     const vector shifted = fused(clamped, all(1.44269504F), to_integer);
@@ -89,7 +89,7 @@ struct avx512<float> {
   FEAUG_AVX512 FEAUG_INLINE static vector all(float x) { return _mm512_set1_ps(x); }
   FEAUG_AVX512 FEAUG_INLINE static vector load(const float* x) { return _mm512_loadu_ps(x); }
   FEAUG_AVX512 FEAUG_INLINE static void store(float* to, vector x) { _mm512_storeu_ps(to, x); }
-  /// Past the caches; `to` is a multiple of the vector's size.
+  /// Non-temporal store; `to` is aligned to the vector's size.
   FEAUG_AVX512 FEAUG_INLINE static void stream(float* to, vector x) { _mm512_stream_ps(to, x); }
   FEAUG_AVX512 FEAUG_INLINE static vector add(vector a, vector b) { return _mm512_add_ps(a, b); }
   FEAUG_AVX512 FEAUG_INLINE static vector multiply(vector a, vector b) {
@@ -121,7 +121,7 @@ struct avx512<float> {
   }
 
  private:
-  // GCC 12 takes forms without a mask to read what was never written (GCC bug 105593).
+  // GCC 12 warns that intrinsics without a mask read uninitialised values (GCC bug 105593).
   static constexpr __mmask16 every = 0xFFFF;
 };
 

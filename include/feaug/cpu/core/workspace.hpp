@@ -1,4 +1,4 @@
-// The CPU's scratch memory.
+// Scratch memory of the CPU.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// The process's heap, in cache lines.
+/// The process's heap, aligned to cache lines.
 struct host_memory {
   static constexpr memory_space space = memory_space::host;
   static constexpr std::size_t alignment = 64;

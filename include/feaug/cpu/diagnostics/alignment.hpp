@@ -1,4 +1,4 @@
-// How the CPU carries out alignment.
+// CPU implementation of alignment: the mean distance between the two views of a sample.
 #pragma once
 
 #include "feaug/core/element.hpp"

@@ -1,4 +1,4 @@
-// How the CPU carries out effective_rank.
+// CPU implementation of effective_rank: the number of directions in which features vary.
 #pragma once
 
 #include <Eigen/Core>
@@ -22,8 +22,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// The Gram matrix of x's columns, or of its rows where those are fewer: the lower triangle of
-/// `side` × `side`, in double.
+/// The Gram matrix of x's columns, or of its rows if there are fewer rows: the lower triangle of
+/// `side` × `side`, in double. Limited by FLOP: about side² · depth, in tiles of 64 × 64.
 template <element T>
 void small_gram(cpu_context& ctx, const matrix_view<const T>& x, double* gram) {
   constexpr index_t tile = 64;
@@ -38,7 +38,8 @@ void small_gram(cpu_context& ctx, const matrix_view<const T>& x, double* gram) {
   packed.reserve(static_cast<std::size_t>(workers));
   for (int worker = 0; worker < workers; ++worker)
     packed.push_back(scratch.take<double>(2 * chunk * tile));
-  // Vectors first … first + count − 1 of the side, elements begin … begin + length − 1 of each.
+  // Packs vectors first … first + count − 1 of the side, elements begin … begin + length − 1 of
+  // each.
   const auto pack = [&](index_t first, index_t count, index_t begin, index_t length, double* to) {
     for (index_t d = begin; d < begin + length; ++d) {
       for (index_t v = first; v < first + count; ++v)
@@ -69,7 +70,7 @@ void small_gram(cpu_context& ctx, const matrix_view<const T>& x, double* gram) {
 
 }  // namespace cpu
 
-/// Scratch: 8·min(N, D)² bytes and 256 KiB a thread; Eigen takes as much again of the heap.
+/// Scratch: 8·min(N, D)² bytes and 256 KiB a thread; Eigen allocates as much again on the heap.
 template <>
 struct detail::effective_rank_on<cpu_context> {
   template <element T>
@@ -84,7 +85,7 @@ struct detail::effective_rank_on<cpu_context> {
     for (index_t k = 0; k < side; ++k) {
       if (!(gram[k * side + k] <= largest)) largest = gram[k * side + k];
     }
-    if (!is_finite(largest)) {  // the solver would not end well
+    if (!is_finite(largest)) {  // the solver needs finite input
       to[0] = std::numeric_limits<double>::quiet_NaN();
       return;
     }

@@ -1,4 +1,4 @@
-// How the CPU carries out feature_deviation.
+// CPU implementation of feature_deviation: the standard deviation of every feature over the batch.
 #pragma once
 
 #include "feaug/core/element.hpp"

@@ -1,4 +1,5 @@
-// How the CPU carries out neighbour_accuracy and same_sample_share.
+// CPU implementation of neighbour_accuracy and same_sample_share: the shares of neighbours that
+// have the query's class, or come from its own sample.
 #pragma once
 
 #include <limits>

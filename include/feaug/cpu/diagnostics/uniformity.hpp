@@ -1,4 +1,4 @@
-// How the CPU carries out uniformity.
+// CPU implementation of uniformity: how evenly features are spread over the sphere.
 #pragma once
 
 #include "feaug/core/element.hpp"
@@ -12,7 +12,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Scratch: as nt_xent.
+/// Scratch: as for nt_xent.
 template <>
 struct detail::uniformity_on<cpu_context> {
   template <element T>

@@ -1,4 +1,5 @@
-// Distances of views and soft-maxes over the other rows, for the loss and the diagnostics.
+// Distances between views, and softmaxes of each row over all other rows; shared by the loss and
+// the diagnostics.
 #pragma once
 
 #include <algorithm>
@@ -15,8 +16,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// ‖a·of_a − b·of_b‖² of two rows. Differences are squared as they are, so that rows hardly apart
-/// keep their digits.
+/// ‖a·of_a − b·of_b‖² of two rows. Sums squared differences directly, which is accurate for nearly
+/// equal rows.
 template <element T>
 double squared_distance(const T* a, double of_a, const T* b, double of_b, index_t cols) {
   double squared = 0;
@@ -28,15 +29,16 @@ double squared_distance(const T* a, double of_a, const T* b, double of_b, index_
   return squared;
 }
 
-/// Every row against all others, s_ij = 2t·cos_ij: log_sums[i] = log Σ_{j≠i} exp s_ij, and, where
-/// `means` (N × D without gaps) is given, Σ_{j≠i} softmax_ij · unit_j.
+/// The softmax of every row over all others, with s_ij = 2t·cos_ij: log_sums[i] = log Σ_{j≠i} exp
+/// s_ij and, if `means` (N × D, contiguous) is given, Σ_{j≠i} softmax_ij · unit_j. Cost: see
+/// soft_max_pass.
 template <element T>
 feaug::detail::pair_sum sum_over_pairs(cpu_context& ctx, const row_stack<T>& stack, double t,
                                        double* log_sums, compute_t<T>* means) {
   using C = compute_t<T>;
   const index_t rows = stack.rows();
   const index_t cols = stack.first.cols();
-  // A row's “positive” is the row itself, which is left out anyway.
+  // Each row is set as its own “positive”; it is excluded anyway.
   const contrast<C> pairs = {.rows = stack,
                              .columns = stack,
                              .positives = stack,

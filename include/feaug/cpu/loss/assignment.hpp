@@ -1,4 +1,5 @@
-// Soft-maxes of rows of scores, and Sinkhorn's iterations over them, on the CPU.
+// CPU implementation of the softmaxes of rows of scores and of Sinkhorn iterations. Each pass takes
+// one exponential per score and reads the scores from memory once.
 #pragma once
 
 #include <algorithm>
@@ -19,14 +20,14 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// eˣ of a difference that was taken in double, so that scores of any size are compared exactly. In
-/// C's precision; 0 long before a float would overflow.
+/// eˣ in C's precision. The difference x is taken in double, so that scores of any size are
+/// compared exactly; it is clamped at −1000, where the result is 0.
 template <class C>
 C exp_of_difference(double x) {
   return fast_exp(static_cast<C>(x < -1000.0 ? -1000.0 : x));
 }
 
-/// One row's soft-max, 8 + sizeof(C) bytes a column.
+/// One row's softmax. Scratch: 8 + sizeof(C) bytes per column. One exponential per column.
 template <class C>
 struct row_soft_max {
   double* exponents = nullptr;
@@ -38,22 +39,22 @@ struct row_soft_max {
   void take(const Exponents& of, index_t cols) {
     for_each_in_lanes(cols, [&](index_t j) { exponents[j] = of(j); });
     const double largest = largest_of(exponents, cols);
-    // Where all are −∞ the weights are 0. +∞ has no weight: ∞ − ∞ is NaN.
+    // If all are −∞ the weights are 0. A score of +∞ gives NaN (∞ − ∞).
     shift = largest < -feaug::detail::largest_finite ? 0.0 : largest;
     for_each_in_lanes(
         cols, [this](index_t j) { weights[j] = exp_of_difference<C>(exponents[j] - shift); });
     sum = sum_of(weights, cols);
   }
   [[nodiscard]] double log_sum() const { return shift + std::log(sum); }
-  /// What makes assignments of the weights: they sum to 1 (0 where there are none), or keep their
-  /// size where no iteration has normalised the rows.
+  /// The factor that turns weights into assignments: so that they sum to 1 (0 if the sum is 0), or
+  /// exp(shift) if no iteration has normalised the rows.
   [[nodiscard]] double factor(bool rows_sum_to_one) const {
     if (!rows_sum_to_one) return std::exp(shift);
     return sum == 0 ? 0.0 : 1.0 / sum;
   }
 };
 
-/// One for every worker.
+/// One row_soft_max per worker.
 template <class C>
 class row_soft_maxes {
  public:
@@ -70,7 +71,7 @@ class row_soft_maxes {
   row_soft_max<C>* rows_;
 };
 
-/// log Σ_j exp(score_ij / ε + potential_j) for all rows.
+/// log Σ_j exp(score_ij / ε + potential_j) for all rows. One exponential per score.
 template <element T>
 void row_log_sums(cpu_context& ctx, const row_stack<T>& scores, index_t cols, double scale,
                   const vector_view<const double>& potentials, double* log_sums) {
@@ -88,8 +89,8 @@ void row_log_sums(cpu_context& ctx, const row_stack<T>& scores, index_t cols, do
   });
 }
 
-/// potential_j = −log Σ_i exp(score_ij / ε − row log-sum_i); null: log-sums of 0. A worker goes
-/// down some columns of all rows, so that no sum is cut.
+/// potential_j = −log Σ_i exp(score_ij / ε − log_sum_i); log_sums null: all 0. A worker processes
+/// 64 columns of all rows, so that no sum is split. One exponential per score.
 template <element T>
 void column_potentials(cpu_context& ctx, const row_stack<T>& scores, index_t cols, double scale,
                        const double* log_sums, double* potentials) {
@@ -112,9 +113,9 @@ void column_potentials(cpu_context& ctx, const row_stack<T>& scores, index_t col
   });
 }
 
-/// The potentials that sinkhorn's iterations end with. Rows are normalised when they are read, each
-/// by its own sum; without iterations they are not, and one number for all scales the total to
-/// N + K.
+/// The potentials after sinkhorn's iterations. Each row is normalised by its own sum when it is
+/// read. With 0 iterations rows are not normalised, and one common potential scales the total to N
+/// + K.
 template <element T>
 void sinkhorn_iterations(cpu_context& ctx, const row_stack<T>& scores, index_t cols, double epsilon,
                          index_t iterations, double* potentials) {
@@ -134,8 +135,9 @@ void sinkhorn_iterations(cpu_context& ctx, const row_stack<T>& scores, index_t c
   std::fill_n(potentials, cols, shift + feaug::detail::lowering(total.value()));
 }
 
-/// Predictions held against assignments: loss_i = −Σ_j q_ij log p_ij with p = softmax(scores / τ)
-/// and q the target's, and its gradient (p_ij Σ_k q_ik − q_ij) / τ by the scores.
+/// Cross-entropy of predictions against assignments: loss_i = −Σ_j q_ij log p_ij with p =
+/// softmax(scores / τ) and q the target's assignments, and its gradient (p_ij Σ_k q_ik − q_ij) / τ
+/// with respect to the scores. Two exponentials per score, one for p and one for q.
 template <element T>
 struct assignment_direction {
   using C = compute_t<T>;
@@ -143,9 +145,9 @@ struct assignment_direction {
   assignment_target<T> target;
   double temperature;
   feaug::detail::row_reduction<C> reduction;
-  double factor = 1;  ///< of the gradient
+  double factor = 1;  ///< factor of the gradient
 
-  /// Row losses where `row_losses` is not null, and the gradient if it is wanted.
+  /// Writes row losses unless `row_losses` is null, and the gradient if it is wanted.
   void run(cpu_context& ctx, double* row_losses) const {
     const index_t cols = scores.value.cols();
     workspace::scope scratch(ctx.workspace);
@@ -170,13 +172,13 @@ struct assignment_direction {
     const double total = q.sum * to_assignment;
     if (scores.wants_gradient()) {
       const double weight = factor * reduction.gradient_weight(i) / temperature;
-      // A row without assignments has no loss, whatever its scores.
+      // A row without assignments has loss 0 and gradient 0, whatever its scores are.
       const auto of_p = static_cast<C>(total == 0 ? 0.0 : weight * total / p.sum);
       const auto of_q = static_cast<C>(total == 0 ? 0.0 : weight * to_assignment);
       put_gradient(scores, i, [&](index_t j) { return of_p * p.weights[j] - of_q * q.weights[j]; });
     }
     if (total == 0) return 0;
-    // Every term is at least 0: −log p_ij is how far score_ij is below the largest, and log Σ.
+    // Both terms are ≥ 0, so nothing cancels: −log p_ij = (largest exponent − exponent_ij) + log Σ.
     const double below = sum_of_terms<double>(cols, [&](index_t j) {
       const auto weight = static_cast<double>(q.weights[j]);
       const double term = weight * (p.shift - p.exponents[j]);

@@ -1,4 +1,5 @@
-// How the CPU carries out assignment_loss.
+// CPU implementation of assignment_loss: cross-entropy of predictions against assignments, SwAV's
+// loss for a pair of crops.
 #pragma once
 
 #include <string_view>
@@ -17,7 +18,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// A validated call. Scratch: 8 bytes a row, 32 a prototype and thread.
+/// One call of the loss; the constructor checks the arguments. Scratch: 8 bytes per row, 32 per
+/// prototype and thread.
 template <element T>
 class assignment_loss_call {
  public:

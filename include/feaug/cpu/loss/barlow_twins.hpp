@@ -1,4 +1,5 @@
-// How the CPU carries out barlow_twins.
+// CPU implementation of barlow_twins: pushes the cross-correlation matrix of the two views'
+// features to the identity.
 #pragma once
 
 #include <string_view>
@@ -19,8 +20,9 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// A validated call. Scratch: at most 8 MiB of C, tiles of at most 0.8 MiB a thread, 56 bytes a
-/// feature.
+/// One call of the loss; the constructor checks the arguments. Scratch: at most 8 MiB of C, tiles
+/// of at most 0.8 MiB per thread, 56 bytes per feature. Limited by matrix products: two of
+/// N × D × D per view with a gradient, one for the loss alone.
 template <element T>
 class barlow_twins_call {
  public:
@@ -34,7 +36,7 @@ class barlow_twins_call {
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// Writes the loss, if there is somewhere to, and the gradients that are wanted.
+  /// Writes the loss, unless `loss` is empty, and the gradients that are wanted.
   void run(vector_view<C> loss) {
     if (loss.empty() && !a_.wants_gradient() && !b_.wants_gradient()) return;
     const index_t features = reduction_.rows;
@@ -47,7 +49,7 @@ class barlow_twins_call {
     const scaled_columns<T> b = standardised(b_.value);
     if (a_.wants_gradient() || (losses != nullptr && !b_.wants_gradient())) {
       pass(a_, a, b);
-      measure_.losses = nullptr;  // one pass is enough to know the loss
+      measure_.losses = nullptr;  // one pass gives the loss
     }
     if (b_.wants_gradient()) pass(b_, b, a);
     if (!loss.empty()) write_loss(reduction_, losses, loss);

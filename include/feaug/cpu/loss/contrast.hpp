@@ -1,13 +1,13 @@
-// The two passes over logits that every contrastive loss is made of. Logits live in a tile and
-// never leave the cache.
+// The two passes over logits on which the contrastive losses are built. Logits are stored in a tile
+// that stays in the cache.
 //
-// Both walk the rows in blocks and, for a block, the columns in chunks: the tile is one small
-// matrix product, and what is done with it happens at once. A block's results depend on nothing
-// that another block writes, so blocks are spread over threads without changing a bit. The positive
-// is left out of the soft-max sums: with n = log Σ_{j≠p} exp s_j,
+// Both passes process the rows in blocks and, for each block, the columns in chunks. A tile is one
+// small matrix product, and it is consumed immediately. A block's results do not depend on other
+// blocks' outputs, so results have the same bits for any number of threads. The positive is
+// excluded from the softmax sums: with n = log Σ_{j≠p} exp s_j,
 //     loss = log(1 + exp(n − s_p)),     1 − p_p = σ(n − s_p),
-// which is exact where the positive wins by far; forming 1 − p_p by subtraction would lose every
-// digit there.
+// which is accurate when s_p is much larger than n; computing 1 − p_p by subtraction would cancel
+// all digits there.
 #pragma once
 
 #include <algorithm>
@@ -33,28 +33,27 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
 namespace detail {
 
-/// A running soft-max sum of one row: Σ exp(s − shift) so far.
+/// The online softmax sum of one row: Σ exp(s − shift) so far.
 template <class C>
 struct running_sum {
   C shift = -std::numeric_limits<C>::infinity();
   double sum = 0;
   double cosine_sum = 0;
-  double positive_sum = 0;  ///< of logits; with labels
+  double positive_sum = 0;  ///< of the positives' logits; with labels
 
-  /// Takes in a chunk of cosines, which become exp(s − shift); what was summed before is to be
-  /// multiplied by the result.
+  /// Adds a chunk of cosines and replaces them with exp(s − shift). Returns the factor by which
+  /// earlier weighted sums must be multiplied.
   C take(instruction_set instructions, logit_row<C> row, C* copy) {
     const C before = shift;
     shift = std::max(shift, row.scale * largest_of(row.x, row.count));
-    // Nothing but −∞ (all left out) or NaN: any finite shift gives the 0 or the NaN that it must
-    // be.
+    // Only −∞ (all excluded) or NaN so far: any finite shift gives the correct 0 or NaN.
     const C used = std::isfinite(shift) ? shift : C{0};
     if (copy != nullptr) std::copy_n(row.x, row.count, copy);
     row.shift = used;
     const C rescale = std::isfinite(before) ? std::exp(before - used) : C{1};
     sum = sum * static_cast<double>(rescale) + exponentials_of<C>(instructions, row);
     if (copy != nullptr) {
-      // What is left out has weight 0 and cosine −∞.
+      // Excluded columns have weight 0 and cosine −∞.
       cosine_sum =
           cosine_sum * static_cast<double>(rescale) + sum_of_weighted(row.x, copy, row.count);
     }
@@ -69,9 +68,10 @@ struct running_sum {
 
 }  // namespace detail
 
-/// The softmax of every row over its columns, the positive left out, for `finish` (see row_finish;
-/// with the mean if `with_mean`). One product a logit, two with the mean: with stopped columns this
-/// is the loss and all its gradient.
+/// For every row, calls `finish` (see row_finish) with its softmax over the columns, excluding the
+/// positive; with the mean column if `with_mean`. Limited by one product (2·cols FLOP) and one
+/// exponential per logit; a second product if `with_mean`. With stopped columns this gives the loss
+/// and its whole gradient.
 template <class C>
 void soft_max_pass(cpu_context& ctx, const contrast<C>& problem, bool with_mean,
                    bool with_mean_cosine, const row_finish<C>& finish) {
@@ -138,7 +138,7 @@ void soft_max_pass(cpu_context& ctx, const contrast<C>& problem, bool with_mean,
 
 namespace detail {
 
-/// Subtracting +∞ makes the weight 0, which is right for a row whose sum was empty (log_sum −∞).
+/// For a row whose sum was empty (log_sum −∞) the shift is +∞, which makes every weight 0.
 template <class C>
 C finite_or_infinite_shift(double log_sum) {
   return log_sum == -std::numeric_limits<double>::infinity() ? std::numeric_limits<C>::infinity()
@@ -147,16 +147,19 @@ C finite_or_infinite_shift(double log_sum) {
 
 }  // namespace detail
 
-/// The gradient by the rows, given the soft-max of the rows over the columns, of the columns over
-/// the rows, or both:
-///     sum_i = Σ_j (a_i·exp(s_ij − n_i) + b_j·exp(s_ij − m_j)) column_j − (a_i + b_p(i))
-///     positive_p(i)
-/// (a and b of the last term times the positive's weight, where there are weights)
-/// (with labels, which go with both soft-maxes, − (a_i + b_j) / |positives of i| column_j for each
-/// of them in place of the last term)
-/// with j over the columns that are not left out. For every row, once and in any order, finish(i,
-/// sum_i); sum_i may be changed at will. With the sides exchanged it gives the gradient by the
-/// columns: no atomics, no order of adding to depend on.
+/// The gradient with respect to the rows, given the softmax of the rows over the columns, of the
+/// columns over the rows, or both. Calls finish(i, sum_i) for every row, once and in any order,
+/// with
+///     sum_i = Σ_j (a_i·exp(s_ij − n_i) + b_j·exp(s_ij − m_j)) column_j
+///             − (a_i + b_p(i)) positive_p(i).
+/// a, n and b, m are the coefficients and log-sum-exps of rows and columns; j runs over the columns
+/// that are not excluded. If positives have weights, a and b of the last term are multiplied by
+/// them. With labels, which need both softmaxes, the last term is instead (a_i + b_j) / |positives
+/// of i| column_j, summed over the positives j of i.
+/// finish may change sum_i. With the sides exchanged, the pass gives the gradient with respect to
+/// the columns. It uses no atomics, so the order of additions is fixed. Limited by two products
+/// (4·cols FLOP) and one exponential per logit; two exponentials if both sides have a softmax and
+/// there is no fixed shift.
 template <class C>
 void gradient_pass(cpu_context& ctx, const contrast<C>& problem, const softmax_weights& of_rows,
                    const softmax_weights& of_columns, const sum_finish<C>& finish) {
@@ -165,16 +168,16 @@ void gradient_pass(cpu_context& ctx, const contrast<C>& problem, const softmax_w
   const bool row_side = of_rows.coefficient != nullptr;
   const bool column_side = of_columns.coefficient != nullptr;
   const index_t stride = packed_stride(problem.cols);
-  // With labels little may be left of the difference between a weight and its positive's share:
-  // both are then made of the same roundings, below.
+  // With labels, the difference between a weight and its positive's share can be small. Both are
+  // then computed with the same roundings, below.
   const bool has_fixed_shift = !problem.labels.given() && detail::has_fixed_shift(problem);
   const C fixed = fixed_shift<C>(problem.scale);
   workspace::scope scratch(ctx.workspace);
   struct worker_scratch {
     detail::logit_tile<C> tile;
     C* sums;
-    C* second;  // the columns' weights, where both sides have some
-    C* shift;   // the columns' log sums …
+    C* second;  // the columns' weights, if both sides have weights
+    C* shift;   // the columns' log-sum-exps …
     C* factor;  // … and coefficients, in the tile's type
   };
   const auto make = [&] {
@@ -245,8 +248,8 @@ void gradient_pass(cpu_context& ctx, const contrast<C>& problem, const softmax_w
       });
 }
 
-/// Turns a row of gradient_pass (or of soft_max_pass's mean) into the gradient by the operand's own
-/// row and puts it there.
+/// Turns a row from gradient_pass (or soft_max_pass's mean) into the gradient with respect to the
+/// operand's unnormalised row, and writes it.
 template <element T>
 void finish_gradient(const operand<T>& x, const row_stack<T>& stack, index_t stack_row,
                      index_t operand_row, double factor, compute_t<T>* gradient) {

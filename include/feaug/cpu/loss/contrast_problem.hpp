@@ -1,4 +1,4 @@
-// What the two passes over logits work on, and what they leave: see contrast.hpp.
+// Inputs and outputs of the two passes over logits; see contrast.hpp.
 #pragma once
 
 #include <cmath>
@@ -16,21 +16,21 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// Rows against columns: s_ij = scale · row_i · column_j, computed in C.
+/// The matrix of logits s_ij = scale · row_i · column_j, computed in C.
 template <std::floating_point C>
 struct contrast {
   row_reader<C> rows;
   row_reader<C> columns;
-  row_reader<C> positives;  ///< what pairs points into
+  row_reader<C> positives;  ///< the rows that `pairs` indexes
   feaug::detail::pairing pairs = {};
   bool positives_are_columns =
-      true;          ///< column positive(i) is row i's positive, to be left out of its sum
+      true;          ///< column positive(i) is row i's positive, excluded from its sum
   index_t cols = 0;  ///< features
   double scale = 1;  ///< 1 / temperature
-  feaug::detail::labelling labels = {};  ///< if given, they name the positives, not `pairs`
+  feaug::detail::labelling labels = {};  ///< if given, they define the positives instead of `pairs`
   feaug::detail::exclusion<> excluded = {};
 
-  /// The same with the sides exchanged, for gradients by the columns.
+  /// The same with the sides exchanged, for gradients with respect to the columns.
   [[nodiscard]] contrast swapped() const {
     contrast other = *this;
     std::swap(other.rows, other.columns);
@@ -39,29 +39,29 @@ struct contrast {
   }
 };
 
-/// What a soft-max over the columns leaves of a row.
+/// Results of a row's softmax over the columns.
 struct row_statistics {
-  double log_sum;  ///< n = log Σ exp s_j over the columns but the positive; −∞ if there is no other
-  double positive_cosine;  ///< row · positive; 0 where the row has none
-  double mean_cosine;  ///< Σ softmax_j · (row · column_j) over the same columns; 0 unless asked for
-  /// With labels, the mean of the positives' logits, each rounded as it is in log_sum: where they
-  /// win by far, little is left of the difference. positive_cosine is their mean cosine.
+  double log_sum;  ///< n = log Σ exp s_j over the columns except the positive; −∞ if empty
+  double positive_cosine;  ///< row · positive; 0 if the row has no positive
+  double mean_cosine;  ///< Σ softmax_j · (row · column_j) over the same columns; 0 unless wanted
+  /// With labels, the mean of the positives' logits, rounded as in log_sum: the difference of the
+  /// two can be small. positive_cosine is then their mean cosine.
   double positive_logit = 0;
 };
 
-/// A pass calls finish(row, statistics, mean) once for every row, in any order. mean is Σ softmax_j
-/// · column_j over the row's columns without its positive: `cols` numbers that finish may change;
-/// null where it is not asked for.
+/// A pass calls finish(row, statistics, mean) once per row, in any order. mean is Σ softmax_j ·
+/// column_j over the row's columns except its positive: `cols` numbers that finish may change; null
+/// if not wanted.
 template <class C>
 using row_finish = std::type_identity_t<
     feaug::detail::function_ref<void(index_t row, const row_statistics& found, C* mean)>>;
-/// The same with a row's weighted sum of columns, which finish may change: finish(row, sum).
+/// The same with a row's weighted sum of columns: finish(row, sum), which may change sum.
 template <class C>
 using sum_finish = std::type_identity_t<feaug::detail::function_ref<void(index_t row, C* sum)>>;
 
 using feaug::detail::softmax_weights;
 
-/// What row i multiplies exp(s − shift) with; 0 where its sum was empty.
+/// Row i's factor of exp(s − shift); 0 if its sum was empty.
 template <class C>
 C weight_with_shift(const softmax_weights& weights, index_t i, C shift) {
   if (weights.log_sum[i] == -std::numeric_limits<double>::infinity()) return C{0};

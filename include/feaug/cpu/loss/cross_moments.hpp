@@ -1,8 +1,9 @@
-// The pass over the D × D moments of features: barlow_twins' correlations, vicreg's covariances.
+// The pass over the D × D cross-moments of features: barlow_twins' correlations, vicreg's
+// covariances.
 //
-// The matrix exists a strip of rows at a time: all of it where D is below some 1400 (1000 in
-// double), so that scratch memory is bounded at any D. A strip's rows are measured, then multiplied
-// with the batch once more for the gradient.
+// The matrix is computed in strips of rows, so that scratch memory is bounded for any D. There is
+// one strip for D below about 1400 (1000 in double). A strip's rows are measured, then multiplied
+// with the batch for the gradient.
 #pragma once
 
 #include <Eigen/Core>
@@ -26,14 +27,15 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 template <element T>
 using cross_moments_problem = feaug::detail::cross_moments_problem<T>;
 
-/// A strip's size: 8 MiB.
+/// Elements of a strip: 8 MiB.
 template <element T>
 inline constexpr index_t moment_strip_elements = static_cast<index_t>((std::size_t{8} << 20) /
                                                                       sizeof(compute_t<T>));
 
 namespace detail {
 
-/// Rows begin … begin + count − 1 of columns first … first + width − 1, packed.
+/// Copies rows begin … begin + count − 1 of columns first … first + width − 1 to a contiguous
+/// array.
 template <element T>
 void pack_columns(const scaled_columns<T>& from, index_t begin, index_t count, index_t first,
                   index_t width, compute_t<T>* to) {
@@ -42,8 +44,8 @@ void pack_columns(const scaled_columns<T>& from, index_t begin, index_t count, i
   }
 }
 
-/// strip = rows first … first + count − 1 of C. Products over some rows of the batch are summed up
-/// in double, so that nothing is lost over many.
+/// strip = rows first … first + count − 1 of C. Products over 256 rows of the batch are accumulated
+/// in double to keep precision. Limited by the matrix product: 2·N·count·D FLOP.
 template <element T>
 void make_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, index_t first,
                 index_t count, compute_t<T>* strip) {
@@ -51,7 +53,7 @@ void make_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, index
   constexpr index_t chunk_rows = 256;
   const index_t rows = problem.x.x.rows();
   const index_t features = problem.features();
-  // A small matrix still makes sixteen tiles to share out.
+  // A small matrix is still split into 16 tiles for the threads.
   const index_t side = std::clamp<index_t>((features + 31) / 32 * 8, 8, 128);
   const index_t across = (features + side - 1) / side;
   const index_t tiles = (count + side - 1) / side * across;
@@ -94,7 +96,8 @@ void make_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, index
   });
 }
 
-/// finish(i, sums) for every row i of the batch, sums_j = Σ_k strip_jk · y_ik.
+/// Calls finish(i, sums) for every row i of the batch, sums_j = Σ_k strip_jk · y_ik. Limited by the
+/// matrix product: 2·N·count·D FLOP.
 template <element T, class Finish>
 void multiply_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, index_t count,
                     const compute_t<T>* strip, const Finish& finish) {
@@ -136,11 +139,12 @@ void multiply_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, i
 
 }  // namespace detail
 
-/// For every row j of C, once and in any order,
+/// For every row j of C, once and in any order, calls
 ///     measure(j, C_jj, Σ_{k≠j} C_jk²),
-/// and where x is to get its gradient
+/// and, if x wants a gradient,
 ///     gradient(i, j, Σ_{k≠j} C_jk · y_ik)
-/// for every element, after j was measured. One product of N × D × D, two with the gradient.
+/// for every element, after row j was measured. One matrix product of N × D × D, two with the
+/// gradient.
 template <element T, class Measure, class Gradient>
 void cross_moments_pass(cpu_context& ctx, const cross_moments_problem<T>& problem,
                         const Measure& measure, const operand<T>& x, const Gradient& gradient) {

@@ -1,5 +1,5 @@
-// Soft-maxes whose logits are known to be small enough for one shift for all: nothing is rescaled,
-// and sums of parts just add.
+// The softmax pass for logits that are small enough for one common shift: nothing is rescaled, and
+// partial sums are simply added.
 #pragma once
 
 #include <algorithm>
@@ -18,32 +18,33 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu::detail {
 
-/// log Σ exp s from Σ exp(s − shift); −∞ of nothing.
+/// log Σ exp s from Σ exp(s − shift); −∞ for an empty sum.
 inline double log_of_sum(double sum, double shift) {
   return sum == 0 ? -std::numeric_limits<double>::infinity() : shift + std::log(sum);
 }
 
-/// Whether all logits are cosines times a scale that is small enough.
+/// Whether all logits are cosines times a scale that is small enough for a common shift.
 template <class C>
 bool has_fixed_shift(const contrast<C>& problem) {
   return problem.rows.is_normalized() && problem.columns.is_normalized() &&
          can_fix_shift<C>(problem.scale);
 }
 
-/// How columns are cut as well as rows, until there is enough to share out: few queries against
-/// many keys keep every thread busy, and the keys are read once for many queries. By shape only.
+/// Splits the columns into parts, in addition to the blocks of rows, until there are enough tasks:
+/// few queries against many keys then use all threads, and each key is read once for many queries.
+/// Depends on the shape only.
 struct parts_of_columns {
   index_t parts;
-  index_t columns;  ///< of a part; a multiple of a chunk
+  index_t columns;  ///< columns per part; a multiple of a chunk
 
   parts_of_columns(const tiling& cut, index_t blocks, index_t all_columns, index_t block_bytes) {
-    // A part adds sums of its own, so many tasks are worth it only where parts are long; some are
-    // wanted in any case.
+    // Every part needs its own sums. Up to 16 tasks are made if parts have at least 1024 columns,
+    // and up to 4 tasks if parts have at least 128.
     constexpr index_t most_tasks = 16;
     constexpr index_t long_part = 1024;
     constexpr index_t some_tasks = 4;
     constexpr index_t short_part = 128;
-    constexpr index_t most_bytes = 1 << 22;  // of all parts' sums
+    constexpr index_t most_bytes = 1 << 22;  // for the sums of all parts
     const auto until = [&](index_t tasks, index_t part) {
       return std::min((tasks + blocks - 1) / blocks, all_columns / part);
     };
@@ -56,15 +57,15 @@ struct parts_of_columns {
   }
 };
 
-/// What a part of the columns adds to a block of rows.
+/// The sums of one part of the columns for a block of rows.
 template <class C>
 struct part_sums {
   exponential_sums* sums;
   C* means;  ///< Σ exp(s_ij − shift) column_j, packed_stride apart; null: not wanted
 };
 
-/// Adds up the parts of a block, whose rows begin at `begin`, in their order, and finishes row
-/// begin + i as soft_max_pass does.
+/// Adds the parts of a block, whose rows begin at `begin`, in order, and finishes row begin + i as
+/// soft_max_pass does.
 template <class C>
 void finish_fixed_row(const contrast<C>& problem, index_t begin, index_t i, const part_sums<C>* of,
                       index_t parts, const row_finish<C>& finish) {
@@ -91,7 +92,7 @@ void finish_fixed_row(const contrast<C>& problem, index_t begin, index_t i, cons
   finish(row, found, mean);
 }
 
-/// soft_max_pass of such logits.
+/// soft_max_pass for such logits. Cost as there.
 template <class C>
 void fixed_shift_pass(cpu_context& ctx, const contrast<C>& problem, bool with_mean,
                       bool with_mean_cosine, const row_finish<C>& finish) {
@@ -115,7 +116,7 @@ void fixed_shift_pass(cpu_context& ctx, const contrast<C>& problem, bool with_me
     C* const cosines = with_mean_cosine ? scratch.take<C>(padded_columns(cut.chunk_cols)) : nullptr;
     of_workers.push_back({.tile = logit_tile<C>(ctx, scratch, problem, cut), .cosines = cosines});
   }
-  // A block of one part is finished at once, so that only the workers' are kept.
+  // With one part, a block is finished immediately, so only one set of sums per worker is needed.
   std::vector<part_sums<C>> of_parts;
   for (index_t n = by.parts == 1 ? workers : blocks * by.parts; n > 0; --n) {
     of_parts.push_back({.sums = scratch.take<exponential_sums>(cut.block_rows),

@@ -1,4 +1,5 @@
-// How the CPU carries out hard_negative_info_nce.
+// CPU implementation of hard_negative_info_nce: InfoNCE with synthetic hard negatives (MoCHi,
+// SynCo).
 #pragma once
 
 #include <algorithm>
@@ -27,9 +28,9 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// A validated call: info_nce's, whose soft-maxes take in synthetic negatives, some rows at a time.
-/// Scratch: info_nce's, nearest's for rows of any norm, and 4 MiB, or 8·hardest + 4·D bytes (8·D
-/// for doubles) where that is more.
+/// One call of the loss; the constructor checks the arguments. Runs info_nce with the synthetic
+/// negatives added to the softmaxes, for blocks of rows. Scratch: that of info_nce, that of nearest
+/// for unnormalised rows, and 4 MiB, or 8·hardest + 4·D bytes (8·D for doubles) if that is more.
 template <element T>
 class hard_negative_info_nce_call {
  public:
@@ -71,10 +72,10 @@ class hard_negative_info_nce_call {
   }
 
  private:
-  /// Nothing is made, so that this is info_nce.
+  /// There are no synthetic negatives; this is info_nce.
   [[nodiscard]] bool is_plain() const { return how_.counts.total() == 0; }
 
-  /// How many queries are searched for and mixed at once: what is kept of them takes 4 MiB.
+  /// Number of queries per search and synthesis: their slots and means take 4 MiB.
   [[nodiscard]] index_t rows_at_once() const {
     const index_t bytes_a_row = static_cast<index_t>(sizeof(index_t)) * how_.hardest +
                                 static_cast<index_t>(sizeof(C)) * queries_.value.cols();
@@ -83,7 +84,7 @@ class hard_negative_info_nce_call {
     return std::clamp<index_t>(whole_groups > 0 ? whole_groups : fitting, 1, queries_.value.rows());
   }
 
-  /// Given statistics take the place of the log sums, as in any backward pass.
+  /// If `statistics` are given, they replace the log-sum-exps, as in any backward pass.
   void soft_max(bool gradients, vector_view<const C> statistics) {
     const index_t rows = queries_.value.rows();
     const index_t cols = queries_.value.cols();

@@ -1,4 +1,4 @@
-// How the CPU carries out hypersphere.
+// CPU implementation of the hypersphere loss: alignment and uniformity of two views.
 #pragma once
 
 #include <string_view>
@@ -22,8 +22,9 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// A validated call. Scratch: 40 bytes a row, what soft_max_pass takes, and N × D numbers for
-/// gradients.
+/// One call of the loss; the constructor checks the arguments. Scratch memory: 40 bytes per row,
+/// that of soft_max_pass, and N × D numbers for gradients. Most of the time is spent in
+/// soft_max_pass, over each view's N × N logits.
 template <element T>
 class hypersphere_call {
  public:
@@ -37,7 +38,7 @@ class hypersphere_call {
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// Writes the loss, if there is somewhere to, and the gradients that are wanted.
+  /// Writes the loss, unless `loss` is empty, and the gradients that are wanted.
   void run(vector_view<C> loss) {
     if (loss.empty() && !a_.wants_gradient() && !b_.wants_gradient()) return;
     align();
@@ -48,7 +49,7 @@ class hypersphere_call {
   }
 
  private:
-  /// Norms, and every row's share of the alignment.
+  /// Computes norms, and every row's term of the alignment.
   void align() {
     const index_t rows = a_.value.rows();
     const index_t cols = a_.value.cols();
@@ -67,7 +68,8 @@ class hypersphere_call {
     });
   }
 
-  /// x's share of the uniformity, and all of the gradient by x; 0 where neither is wanted.
+  /// Returns x's part of the uniformity and writes the whole gradient with respect to x; 0 if
+  /// neither is wanted.
   double spread(const operand<T>& x, const row_stack<T>& stack, const row_stack<T>& other,
                 bool with_loss) {
     if (!with_loss && !x.wants_gradient()) return 0;
@@ -90,7 +92,7 @@ class hypersphere_call {
     return weight * all.uniformity(options_.t, rows);
   }
 
-  /// gradient = factor · gradient + slope_i · (unit_i − the other view's).
+  /// gradient = factor · gradient + slope_i · (unit_i − the other view's unit_i).
   void add_alignment(const row_stack<T>& stack, const row_stack<T>& other, index_t i, double factor,
                      C* gradient) const {
     const T* const own = stack.row(i);
@@ -111,7 +113,7 @@ class hypersphere_call {
   feaug::detail::row_reduction<C> reduction_;
   row_stack<T> a_stack_;
   row_stack<T> b_stack_;
-  double* terms_ = nullptr;  // of the loss: N rows of the alignment, two views of the uniformity
+  double* terms_ = nullptr;  // terms of the loss: N of the alignment, two of the uniformity
   double* slopes_ = nullptr;
 };
 

@@ -1,4 +1,4 @@
-// How the CPU carries out info_nce.
+// CPU implementation of info_nce: classifies each query's own key among all keys and negatives.
 #pragma once
 
 #include <type_traits>
@@ -18,7 +18,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// A validated call: everything the passes need.
+/// One call of the loss; the constructor checks the arguments. Holds the state that its passes
+/// share.
 template <element T>
 class info_nce_call {
  public:
@@ -40,14 +41,15 @@ class info_nce_call {
     soft_max(false);
     write(loss, statistics);
   }
-  /// With stopped keys one pass over the logits gives loss and gradients; so it does for 1024 keys
-  /// and more where 14 MiB hold the gradient by keys and what a block of queries keeps.
+  /// If keys and negatives are stopped, one pass over the logits gives loss and gradients. One pass
+  /// is also enough with gradients for all columns, if there are ≥ 1024 columns and
+  /// kept_logits_pass needs ≤ 14 MiB.
   void forward_and_backward(vector_view<C> loss) {
     prepare();
     soft_max_and_gradients();
     write(loss, {});
   }
-  /// All gradients, from the statistics that forward gave out.
+  /// All gradients, from the statistics that forward wrote.
   void backward(vector_view<const C> statistics) {
     prepare();
     restore(statistics);
@@ -56,9 +58,9 @@ class info_nce_call {
     temperature_gradient();
   }
 
-  // The steps, for a loss whose softmaxes take in more.
+  // The single steps, public for losses that add terms to the softmaxes.
 
-  /// Norms, and scratch for what every row leaves. After all checks.
+  /// Computes norms and allocates the per-row scratch. Call it after all checks.
   void prepare() {
     const index_t rows = reduction_.rows;
     query_stack_ = make_stack<T>(ctx_, scratch_, options_.normalize, queries_.value);
@@ -72,16 +74,16 @@ class info_nce_call {
     scale_terms_ = scratch_.template take_filled<double>(rows, 0.0);
   }
 
-  /// The soft-max of every query; with `gradients` also the gradient by queries and temperature
-  /// from the same pass.
+  /// The softmax of every query; with `gradients` the same pass also gives the gradients with
+  /// respect to queries and temperature.
   void soft_max(bool gradients) {
     forward_rows(0, reduction_.rows, gradients,
                  [](index_t, const row_statistics& row, C*) { return row; });
     if (gradients) write_temperature_gradient();
   }
 
-  /// The same of `count` queries from row `begin` on. join(i, row, mean) gives the statistics of
-  /// query i with what else is in its soft-max, and takes it into the mean, if there is one.
+  /// The same for `count` queries from row `begin` on. join(i, row, mean) returns query i's
+  /// statistics with the additional terms, and adds these terms to the mean, if there is one.
   template <class Join>
   void forward_rows(index_t begin, index_t count, bool gradients, const Join& join) {
     contrast<C> problem = queries_against_keys();
@@ -95,14 +97,14 @@ class info_nce_call {
                      });
   }
 
-  /// The gradients by keys and negatives: the same pass with the sides exchanged.
+  /// The gradients with respect to keys and negatives: the same pass with the sides exchanged.
   void key_gradients() {
     if (keys_.wants_gradient()) {
       contrast<C> problem = queries_against_keys().swapped();
       problem.pairs = {.shift = -options_.positive_offset, .partners = reduction_.rows};
       if (!options_.in_batch_negatives) {
-        // Then a key is met by its own query only, and that term is not part of the pass over
-        // columns.
+        // Each key then occurs only in its own query's positive term, which is not part of the pass
+        // over columns.
         problem.columns = {};
         problem.positives_are_columns = false;
       }
@@ -164,7 +166,7 @@ class info_nce_call {
     write_temperature_gradient();
   }
 
-  /// As forward left them, from the statistics that it gave out.
+  /// Restores log-sum-exps and coefficients from forward's statistics.
   void restore(vector_view<const C> statistics) {
     for_each_row_block(
         ctx_, reduction_.rows, queries_.value.cols(), [&](index_t begin, index_t count, int) {
@@ -196,17 +198,19 @@ class info_nce_call {
     write_temperature_gradient();
   }
 
-  /// What a query's soft-max leaves; `mean`, if it wants a gradient, the mean of its columns.
+  /// Stores the results of a query's softmax. `mean` is the mean of its columns if the query wants
+  /// a gradient, otherwise null.
   void finish_query(index_t i, const row_statistics& row, C* mean) {
     log_sums_[i] = row.log_sum;
     const feaug::detail::margin_terms terms = terms_of(i, row.log_sum, row.positive_cosine);
     row_losses_[i] = terms.loss;
     coefficients_[i] = terms.coefficient;
-    // A row without negatives has no softmax, but then its coefficient is 0 as well.
+    // A row without negatives has no softmax, but its coefficient is then also 0.
     scale_terms_[i] = feaug::detail::by_inverse_temperature(coefficients_[i], row.mean_cosine,
                                                             row.positive_cosine);
     if (mean == nullptr) return;
-    // Σ_j ∂L/∂s_ij k_j = c·(mean − positive): the soft-max over the negatives against the positive.
+    // Σ_j ∂L/∂s_ij k_j = c·(mean − positive): the softmax mean over the negatives minus the
+    // positive.
     positive_stack_.add_row(positive(i), -1.0, queries_.value.cols(), mean);
     finish_gradient(queries_, query_stack_, i, i, coefficients_[i] / temperature_, mean);
   }

@@ -1,6 +1,6 @@
-// Both sides' gradients from one product of logits: a block of rows keeps its exponentials until
-// its sums are known, and then weighs them once more for the columns. Three products where two
-// passes take four.
+// Both sides' gradients from one product of logits: a block of rows stores its exponentials until
+// its sums are known, and then reuses them for the columns' gradient. Three matrix products instead
+// of the four of two passes.
 #pragma once
 
 #include <algorithm>
@@ -21,16 +21,16 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
 namespace detail {
 
-/// How much scratch kept logits take: what a block keeps, and the columns' sums.
+/// Scratch of kept_logits_pass: a block's exponentials, and the columns' sums.
 template <class C>
 struct kept_logits_size {
-  static constexpr index_t most_parts = 8;  ///< of the columns, which threads share out
+  static constexpr index_t most_parts = 8;  ///< parts of the columns, distributed over threads
 
   tiling cut;
   index_t stride;
   index_t chunks;
   index_t parts;
-  index_t chunk_numbers;  ///< that a block keeps of a chunk
+  index_t chunk_numbers;  ///< numbers stored per block and chunk
   index_t column_numbers;
 
   explicit kept_logits_size(const contrast<C>& problem)
@@ -49,8 +49,8 @@ struct kept_logits_size {
 
 }  // namespace detail
 
-/// Whether kept_logits_pass may be used, and is worth it: one shift for all logits, columns enough
-/// to share out, and scratch of a size that no one minds.
+/// Whether kept_logits_pass is valid and worthwhile: one shift fits all logits, there are ≥ 1024
+/// columns, and scratch is ≤ 14 MiB.
 template <class C>
 bool can_keep_logits(const contrast<C>& problem) {
   constexpr index_t fewest_columns = 1024;
@@ -60,10 +60,11 @@ bool can_keep_logits(const contrast<C>& problem) {
          detail::kept_logits_size<C>(problem).bytes() <= most_bytes;
 }
 
-/// soft_max_pass, and, for every column, once and in any order, finish_column(j, sum_j) with
+/// soft_max_pass, and finish_column(j, sum_j) for every column, once and in any order, with
 ///     sum_j = Σ_i coefficient_i · exp(s_ij − log_sum_i) row_i
-/// over the rows that do not leave column j out; sum_j may be changed at will. What
-/// `weights` points to need not be there before `finish` has been called for a row.
+/// over the rows that do not exclude column j; finish_column may change sum_j. A row's entries of
+/// `weights` are read only after `finish` was called for the row. Limited by three products (6·cols
+/// FLOP; two without the mean) and one exponential per logit.
 template <class C>
 void kept_logits_pass(cpu_context& ctx, const contrast<C>& problem, bool with_mean,
                       bool with_mean_cosine, const softmax_weights& weights,
@@ -101,7 +102,7 @@ void kept_logits_pass(cpu_context& ctx, const contrast<C>& problem, bool with_me
 
   for (index_t begin = 0; begin < rows; begin += cut.block_rows) {
     const index_t count = std::min(cut.block_rows, rows - begin);
-    // Exponentials, their sums and the rows' share of the columns.
+    // Exponentials, their sums and the rows' weighted sums of columns.
     for_each_block(ctx, size.parts, [&](index_t part, int worker) {
       auto& [tile, cosines] = of_workers[static_cast<std::size_t>(worker)];
       if (tile.row_count() == 0 || tile.first_row() != begin) tile.load_rows(begin, count);
@@ -120,7 +121,7 @@ void kept_logits_pass(cpu_context& ctx, const contrast<C>& problem, bool with_me
         if (with_mean) tile.add_weighted_columns(my.means);
       }
     });
-    // With the sums known, what the rows weigh is taken into the rows themselves.
+    // The sums are now known: scale the packed rows by their weights.
     problem.rows.pack(usable(ctx.instructions), begin, count, problem.cols, weighted_rows);
     for_each_row_block(ctx, count, problem.cols, [&](index_t first, index_t some, int) {
       for (index_t i = first; i < first + some; ++i) {
@@ -130,7 +131,7 @@ void kept_logits_pass(cpu_context& ctx, const contrast<C>& problem, bool with_me
         for (index_t d = 0; d < problem.cols; ++d) row[d] *= weight;
       }
     });
-    // The columns' share of the rows.
+    // The columns' weighted sums of rows.
     for_each_block(ctx, size.chunks, [&](index_t chunk, int) {
       const index_t width = width_of(chunk);
       multiply<C>(usable(ctx.instructions),

@@ -1,4 +1,5 @@
-// How the CPU carries out kl_to_standard_normal.
+// CPU implementation of kl_to_standard_normal: KL divergence of learned Gaussians from the standard
+// normal distribution.
 #pragma once
 
 #include <string_view>
@@ -18,7 +19,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// A validated call. Scratch: 8 bytes a row, and a row a thread.
+/// One call of the loss; the constructor checks the arguments. Scratch: 8 bytes per row, and one
+/// row per thread.
 template <element T>
 class kl_to_standard_normal_call {
  public:
@@ -35,8 +37,9 @@ class kl_to_standard_normal_call {
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// One pass over both matrices: the loss, if there is somewhere to, and the gradients that are
-  /// wanted.
+  /// One pass over both matrices: writes the loss, unless `loss` is empty, and the gradients that
+  /// are wanted. Per element one expm1 in double; each matrix is read from memory once, each
+  /// gradient written once.
   void run(vector_view<C> loss) {
     if (loss.empty() && !mean_.wants_gradient() && !log_variance_.wants_gradient()) return;
     const index_t rows = reduction_.rows;

@@ -1,4 +1,4 @@
-// The pass over logits of losses that ask of every pair alone whether it belongs together.
+// The pass over logits for pairwise sigmoid losses: every pair has its own binary cross-entropy.
 #pragma once
 
 #include <algorithm>
@@ -17,8 +17,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// log(1 + e) for e in [0, 1] within 2 ulp, without branches: 2·artanh(e / (2 + e)), whose series
-/// has as many terms as C has digits for.
+/// log(1 + e) for e in [0, 1] within 2 ulp, without branches: the series of 2·artanh(e / (2 + e)),
+/// with 8 terms for float and 18 for double.
 template <class C>
 C log_one_plus(C e) {
   constexpr int terms = std::same_as<C, float> ? 8 : 18;
@@ -29,9 +29,9 @@ C log_one_plus(C e) {
   return C{2} * z * series;
 }
 
-/// x[j], a cosine, becomes σ(s) with s = scale · x[j] + bias; with_losses, losses[j] is
-/// log(1 + eˢ). One exponential serves both, and nothing cancels: σ(s) and 1 − σ(s) = σ(−s) are
-/// quotients of it.
+/// Replaces the cosine x[j] with σ(s), s = scale · x[j] + bias; if with_losses, losses[j] = log(1 +
+/// eˢ). One exponential gives both without cancellation: σ(s) and 1 − σ(s) = σ(−s) are quotients of
+/// it.
 template <bool with_losses, class C>
 void logistic_terms(C* x, C* losses, index_t count, C scale, C bias) {
   for_each_in_lanes(count, [=](index_t j) {
@@ -42,22 +42,24 @@ void logistic_terms(C* x, C* losses, index_t count, C scale, C bias) {
   });
 }
 
-/// What a row's pairs, its positive left out, leave.
+/// Sums over a row's pairs, excluding its positive.
 struct logistic_sums {
   double loss;             ///< Σ log(1 + exp s_j)
   double weight;           ///< Σ σ(s_j)
   double weighted_cosine;  ///< Σ σ(s_j) · (row · column_j)
 };
 
-/// What logistic_pass calls for every row.
+/// Called by logistic_pass for every row.
 template <class C>
 using logistic_finish = std::type_identity_t<
     feaug::detail::function_ref<void(index_t row, const logistic_sums& found, C* sums)>>;
 
-/// For every row, once and in any order, finish(i, logistic_sums, sums) with s_ij = problem.scale ·
-/// row_i · column_j + bias and sums = Σ_j w_j σ(s_ij) column_j (w_j = 1 if `column_weight` is
-/// null), `cols` numbers to change at will if `with_columns`, else null; j over the columns but the
-/// positive. `losses_wanted` no: logistic_sums are 0. One product a logit, two with the columns.
+/// For every row, once and in any order, calls finish(i, logistic_sums, sums), with s_ij =
+/// problem.scale · row_i · column_j + bias and sums = Σ_j w_j σ(s_ij) column_j over the columns
+/// except the positive. w_j is 1 if `column_weight` is null. sums has `cols` numbers, which finish
+/// may change; it is null unless `with_columns`. Unless `losses_wanted`, logistic_sums are 0.
+/// Limited by one product (2·cols FLOP) and one exponential per logit; a second product if
+/// `with_columns`; with losses also a series of 8 terms (18 for double).
 template <class C>
 void logistic_pass(cpu_context& ctx, const contrast<C>& problem, double bias,
                    const double* column_weight, bool losses_wanted, bool with_columns,

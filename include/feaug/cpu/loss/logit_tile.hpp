@@ -1,4 +1,4 @@
-// Rows against columns, a tile of logits at a time.
+// A tile of logits: packed rows times packed columns.
 #pragma once
 
 #include <algorithm>
@@ -21,20 +21,20 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
 namespace detail {
 
-/// How the matrix of logits is cut. By shape only: never by thread count.
+/// Tiling of the logit matrix. Depends on the shape only, never on the thread count.
 struct tiling {
   index_t block_rows;
   index_t chunk_cols;
 
-  // A tile and its operands fit the second-level cache; columns are packed once a block, so blocks
-  // are as tall as that allows.
+  // A tile and its operands fit the L2 cache. Columns are packed once per block, so blocks are as
+  // tall as the cache allows.
   explicit tiling(index_t features)
       : block_rows(std::clamp<index_t>(
             (1 << 15) / std::max<index_t>(1, features) / column_step * column_step, column_step,
             256)),
         chunk_cols(std::min<index_t>(block_rows, 128)) {}
 
-  /// A batch of some hundred rows still makes eight blocks to share out.
+  /// Makes at least eight blocks from a batch of some hundred rows, for the threads.
   tiling(index_t rows, index_t features) : tiling(features) {
     const index_t eighth = (rows + 63) / 64 * 8;
     block_rows = std::min(block_rows, std::max<index_t>(8, eighth));
@@ -43,10 +43,10 @@ struct tiling {
 
 struct exponential_sums {
   double sum = 0;
-  double cosine_sum = 0;  ///< of products with the cosines
+  double cosine_sum = 0;  ///< Σ of weight · cosine
 };
 
-/// Σ weight · cosine, in double; what has no weight may have any cosine.
+/// Σ weight · cosine, in double. Cosines with weight 0 are ignored, even if they are not finite.
 template <class C>
 double sum_of_weighted(const C* weights, const C* cosines, index_t count) {
   return sum_of_terms<double>(count, [weights, cosines](index_t j) {
@@ -55,7 +55,7 @@ double sum_of_weighted(const C* weights, const C* cosines, index_t count) {
   });
 }
 
-/// One worker's tile: packed rows, packed columns, their products.
+/// One worker's tile: packed rows, packed columns and their products.
 template <class C>
 class logit_tile {
  public:
@@ -68,8 +68,8 @@ class logit_tile {
         panels_(scratch.take<C>(panels_size(cut.chunk_cols, problem.cols))),
         products_(scratch.take<C>(cut.block_rows * padded_columns(cut.chunk_cols))) {}
 
-  /// Products of tiles to come go there, padded_columns(columns) apart, and not into the tile's own
-  /// scratch: for who keeps them.
+  /// Writes the products of later tiles to `to` (row stride padded_columns(columns)) instead of the
+  /// tile's own scratch, so that the caller can keep them.
   void keep_products_in(C* to) { products_ = to; }
 
   [[nodiscard]] index_t first_row() const { return first_row_; }
@@ -81,7 +81,8 @@ class logit_tile {
     problem_->rows.pack(instructions_, begin, count, problem_->cols, rows_);
   }
 
-  /// products = rows · columnsᵀ for columns begin … begin + count − 1.
+  /// products = rows · columnsᵀ for columns begin … begin + count − 1. Limited by 2·features FLOP
+  /// per logit.
   void multiply(index_t begin, index_t count) {
     first_column_ = begin;
     column_count_ = count;
@@ -101,7 +102,7 @@ class logit_tile {
                                      .depth = features});
   }
 
-  /// act(first column, how many) for the chunks of all columns, each multiplied first.
+  /// Multiplies each chunk of all columns and then calls act(first column, column count).
   template <class Act>
   void for_each_chunk(const tiling& cut, const Act& act) {
     for_each_chunk(cut, 0, problem_->columns.rows(), act);
@@ -116,7 +117,7 @@ class logit_tile {
     }
   }
 
-  /// sums += products · columns; rows of sums are packed_stride(features) apart.
+  /// sums += products · columns; the row stride of sums is packed_stride(features).
   void add_weighted_columns(C* sums) {
     const index_t features = problem_->cols;
     cpu::multiply<C>(instructions_, {.a = products_,
@@ -135,8 +136,9 @@ class logit_tile {
 
   [[nodiscard]] C* row(index_t i) { return products_ + i * padded_columns(column_count_); }
 
-  /// Row i's cosines become exp(scale · cosine − shift); their sum, and, where there is room for a
-  /// copy of the cosines, also Σ of their products with the cosines. What is left out counts as 0.
+  /// Replaces row i's cosines with exp(scale · cosine − shift) and returns their sum. If `copy` is
+  /// not null, it receives the cosines, and the sum of exponential · cosine is also returned.
+  /// Excluded columns count as 0.
   exponential_sums take_exponentials(index_t i, C scale, C shift, C* copy) {
     const logit_row<C> logits = row_to_weigh(i, scale, shift);
     if (copy != nullptr) std::copy_n(logits.x, logits.count, copy);
@@ -145,13 +147,13 @@ class logit_tile {
             .cosine_sum = copy == nullptr ? 0.0 : sum_of_weighted(logits.x, copy, logits.count)};
   }
 
-  /// Row i's cosines become exp(scale · cosine − shift) · (own + others_j); others are a multiple
-  /// of 16, as rows are. What is left out has weight 0.
+  /// Replaces row i's cosines with exp(scale · cosine − shift) · (own + others_j). `others` is
+  /// padded to a multiple of 16, like the row. Excluded columns have weight 0.
   void weigh_row(index_t i, C scale, C shift, C own, const C* others) {
     weigh<C>(instructions_, row_to_weigh(i, scale, shift), own, others);
   }
 
-  /// Row i, what it leaves out and what fills it up to a multiple of 16 being −∞.
+  /// Row i, with −∞ in excluded columns and in the padding to a multiple of 16.
   logit_row<C> row_to_weigh(index_t i, C scale, C shift) {
     C* const cosines = row(i);
     const index_t count = padded_columns(column_count_);
@@ -163,8 +165,8 @@ class logit_tile {
 
   [[nodiscard]] instruction_set instructions() const { return instructions_; }
 
-  /// act(position in the tile's row, whether that column has row i's label) for all columns of the
-  /// tile.
+  /// Calls act(position in the tile's row, whether the column has row i's label) for all columns of
+  /// the tile.
   template <class Act>
   void for_each_labelled(index_t i, const Act& act) const {
     const index_t* const labels = problem_->labels.label;
@@ -174,7 +176,8 @@ class logit_tile {
                       [&act, columns, own](index_t j) { act(j, columns[j] == own); });
   }
 
-  /// Σ of the logits in row i's tile whose columns have its label; its own column holds 0.
+  /// Σ of the logits in row i of the tile whose columns have its label. Row i's own column must
+  /// hold 0.
   [[nodiscard]] double sum_of_positives(index_t i, C scale) {
     const C* const cosines = row(i);
     const index_t* const labels = problem_->labels.label;
@@ -186,8 +189,7 @@ class logit_tile {
     });
   }
 
-  /// act(position in the tile's row) for the columns that row i leaves out and that are in the
-  /// tile.
+  /// Calls act(position in the tile's row) for the tile's columns that row i excludes.
   template <class Act>
   void for_each_left_out(index_t i, const Act& act) const {
     const index_t global = first_row_ + i;
@@ -216,8 +218,8 @@ class logit_tile {
   index_t column_count_ = 0;
 };
 
-/// body(first row, row count, worker) for the blocks of rows, with scratch made for each worker by
-/// `make`.
+/// Calls body(first row, row count, scratch) for all blocks of rows; `make` creates each worker's
+/// scratch.
 template <class Make, class Body>
 void for_each_tile_row(cpu_context& ctx, index_t rows, const tiling& cut, const Make& make,
                        const Body& body) {

@@ -1,5 +1,5 @@
-// What soft-maxes make of a row of logits, an exponential a logit. Rows are a multiple of 16 long:
-// who has fewer logits writes −∞ behind them, whose weight is 0.
+// Exponentials of one row of logits, one per logit. Rows are padded to a multiple of 16 with −∞,
+// which has weight 0.
 #pragma once
 
 #include <concepts>
@@ -13,23 +13,23 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// Whether there is one shift with which exp(scale · cosine − shift), sums of it and what gradients
-/// multiply it with stay within C's normal numbers, whatever the cosine: then no soft-max needs its
-/// own largest logit.
+/// Whether one shift fits all cosines: exp(scale · cosine − shift), its sums and its products in
+/// gradients stay within C's normal range. No softmax then needs its own largest logit.
 template <class C>
 bool can_fix_shift(double scale) {
   return scale <= (std::same_as<C, float> ? 70.0 : 600.0);
 }
 
-/// That shift. The smallest exponential is e^−2·scale, as long as that is a normal number; then
-/// −scale − shift stays where it is, and the largest grows, to e⁵⁴ (e⁵⁰⁰).
+/// The common shift. It is `scale` while the smallest exponential, e^(−2·scale), is a normal
+/// number. For larger scales −scale − shift stays at the lowest exponent, and the largest
+/// exponential grows up to e⁵⁴ (double: e⁵⁰⁰).
 template <class C>
 C fixed_shift(double scale) {
   const double lowest = std::same_as<C, float> ? 86.0 : 700.0;
   return static_cast<C>(scale < lowest - scale ? scale : lowest - scale);
 }
 
-/// Cosines of one row of a tile; their logits are scale · x − shift.
+/// The cosines x of one row of a tile; the logits are scale · x − shift.
 template <class C>
 struct logit_row {
   C* x;
@@ -113,7 +113,7 @@ FEAUG_LOGIT_WEIGHTS(FEAUG_AVX512, avx512)
 
 }  // namespace detail
 
-/// x = exp(logits); their sum.
+/// Replaces x with exp(logits) and returns the sum.
 template <class C>
 double exponentials_of([[maybe_unused]] instruction_set instructions, const logit_row<C>& row) {
 #if FEAUG_X86
@@ -125,7 +125,7 @@ double exponentials_of([[maybe_unused]] instruction_set instructions, const logi
   return detail::exponentials_portable(row);
 }
 
-/// sums[j] += exp(logit_j); the sum of all of the row. x is used up.
+/// sums[j] += exp(logit_j). Returns the row's sum. The contents of x are undefined afterwards.
 template <class C>
 double add_exponentials([[maybe_unused]] instruction_set instructions, const logit_row<C>& row,
                         C* sums) {

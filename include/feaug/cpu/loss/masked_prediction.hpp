@@ -1,4 +1,5 @@
-// How the CPU carries out masked_prediction.
+// CPU implementation of masked_prediction: a loss between prediction and target over the masked
+// features only.
 #pragma once
 
 #include <string_view>
@@ -23,8 +24,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// A validated call. One pass over memory gives the loss and the gradients. Scratch: 8 bytes a row,
-/// 16 for the mean; a few rows a thread.
+/// One call of the loss; the constructor checks the arguments. One pass over memory gives the loss
+/// and the gradients. Scratch: 8 bytes per row, 16 for the mean; a few rows per thread.
 template <element T, class P>
 class masked_prediction_call {
  public:
@@ -72,7 +73,8 @@ class masked_prediction_call {
   }
 
  private:
-  /// What a mean is over, by a draw of its own: gradients are weighed as they are written.
+  /// The divisor of a mean. It needs its own pass over the mask, because gradients are scaled when
+  /// they are written.
   index_t count(const row_buffers<float>& keeps, index_t* masked) const {
     const index_t rows = reduction_.rows;
     const index_t cols = prediction_.value.cols();
@@ -107,7 +109,7 @@ class masked_prediction_call {
     return loss;
   }
 
-  /// The masked features side by side are rows like any other.
+  /// Packs the masked features contiguously and compares them as ordinary rows.
   double cosine_row(index_t i, const float* keep, T* packed, C* gradient) const {
     const index_t cols = prediction_.value.cols();
     index_t masked = 0;

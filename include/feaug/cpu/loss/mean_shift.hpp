@@ -1,4 +1,4 @@
-// How the CPU carries out mean_shift.
+// CPU implementation of mean_shift: pulls a prediction to the nearest neighbours of its target.
 #pragma once
 
 #include <algorithm>
@@ -24,8 +24,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// A validated call. Scratch: 8 bytes a row, 1 MiB of slots, D + 3·k numbers a thread, and what
-/// nearest takes.
+/// One call of the loss; the constructor checks the arguments. Scratch: 8 bytes per row, 1 MiB of
+/// slots, D + 3·k numbers per thread, and that of nearest.
 template <element T>
 class mean_shift_call {
  public:
@@ -74,7 +74,7 @@ class mean_shift_call {
     const double inverse = inverse_norm(row_norm(p, cols), default_norm_eps);
     const index_t count =
         compare_neighbours<T>(p, inverse, support_.rows(), slots, options_.k, found);
-    // Of no neighbour, as a target with NaN finds none, there is no mean: 0/0.
+    // Without neighbours (a target with NaN finds none) the mean is 0/0, NaN.
     const double share =
         count == 0 ? std::numeric_limits<double>::quiet_NaN() : 1.0 / static_cast<double>(count);
     double cosine = 0;

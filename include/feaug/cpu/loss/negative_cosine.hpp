@@ -1,4 +1,5 @@
-// How the CPU carries out negative_cosine.
+// CPU implementation of negative_cosine: negative cosine similarity between a prediction and its
+// targets (BYOL, SimSiam).
 #pragma once
 
 #include <algorithm>
@@ -28,13 +29,14 @@ double inverse_of(double square, const T* row, index_t cols) {
   return inverse_norm(row_norm_of(square, row, cols), default_norm_eps);
 }
 
-/// A validated call. Scratch: 8 bytes a row, 32 a target and thread.
+/// One call of the loss; the constructor checks the arguments. Scratch: 8 bytes per row, 32 per
+/// target and thread.
 template <element T>
 class negative_cosine_call {
  public:
   using C = compute_t<T>;
 
-  /// `targets` outlive the call.
+  /// `targets` must outlive the call.
   negative_cosine_call(cpu_context& ctx, std::string_view op, const operand<T>& prediction,
                        std::span<const operand<T>> targets,
                        const negative_cosine_options<T>& options,
@@ -46,8 +48,8 @@ class negative_cosine_call {
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// One pass over all matrices: the loss, if there is somewhere to, and the gradients that are
-  /// wanted.
+  /// One pass over all matrices: writes the loss, unless `loss` is empty, and the gradients that
+  /// are wanted. Limited by memory bandwidth: each matrix is read once, each gradient written once.
   void run(vector_view<C> loss) {
     if (loss.empty() && !prediction_.wants_gradient() && !feaug::detail::wants_gradient(targets_))
       return;
@@ -58,7 +60,7 @@ class negative_cosine_call {
     const row_buffers<row_pointer<T>> others(ctx_, scratch, targets);
     const row_buffers<row_products> products(ctx_, scratch, targets);
     const row_buffers<double> numbers(ctx_, scratch, 3 * targets);
-    // What is read and written for a row decides how many make a block.
+    // The block size depends on the data read and written per row.
     const index_t cols = prediction_.value.cols() * (1 + targets);
     for_each_row(ctx_, rows, cols, {}, [&](index_t i, int worker) {
       row_losses[i] = row(i, others.of(worker), products.of(worker), numbers.of(worker));
@@ -67,8 +69,8 @@ class negative_cosine_call {
   }
 
  private:
-  /// For unit rows p and t of cosine c, ∂c/∂x_p = (t − c·p) / ‖x_p‖. `others` and
-  /// `products`, one a target, and `numbers`, three a target, are scratch.
+  /// Row i's loss and gradients. For unit rows p and t with cosine c, ∂c/∂x_p = (t − c·p) / ‖x_p‖.
+  /// `others` and `products` (one per target) and `numbers` (three per target) are scratch.
   double row(index_t i, row_pointer<T>* others, row_products* products, double* numbers) const {
     const index_t cols = prediction_.value.cols();
     const auto targets = static_cast<index_t>(targets_.size());
@@ -118,7 +120,7 @@ class negative_cosine_call {
     return targets_[static_cast<std::size_t>(k)];
   }
 
-  /// Of rows whose product leaves double's range, or is not finite.
+  /// The cosine of rows whose product leaves double's range or is not finite.
   static double cosine_of_units(const T* x, double inverse_x, const T* y, double inverse_y,
                                 index_t cols) {
     double cosine = 0;
@@ -129,7 +131,7 @@ class negative_cosine_call {
     return cosine;
   }
 
-  /// Zero where the row, whose inverse norm is rows.scale, has no direction.
+  /// Writes the gradient; 0 if the row has no direction. rows.scale is the row's inverse norm.
   void put(const operand<T>& x, index_t i, const weighted_rows<T>& rows) const {
     if (!x.wants_gradient()) return;
     const bool adds = x.mode == gradient_mode::accumulate;

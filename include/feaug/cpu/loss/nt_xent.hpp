@@ -1,4 +1,4 @@
-// nt_xent on the CPU: its contract, and what carries it out.
+// CPU implementation of nt_xent, with its declarations.
 #pragma once
 
 #include "feaug/cpu/core/context.hpp"

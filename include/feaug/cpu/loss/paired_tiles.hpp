@@ -1,11 +1,11 @@
-// Two views' rows against each other where every tile of logits serves both of its sides: one
-// product and one exponential for the sums of rows and of columns, three products for both
-// gradients. Where all rows meet all rows a tile below the diagonal is the one above, and is not
-// made at all.
+// Tiled contrast of two views in which every tile of logits serves both of its sides: one product
+// and one exponential per pair for the sums of rows and columns, three products for both gradients.
+// If all rows are contrasted with all rows, a tile below the diagonal equals the one above and is
+// not computed.
 //
-// Blocks of rows meet in rounds, as teams do in a tournament: within a round no block plays twice,
-// so whoever has a pair of blocks owns what both of them sum up, and the order of adding is that of
-// the rounds, for any number of threads.
+// Pairs of blocks are scheduled as a round-robin tournament. Within a round every block occurs in
+// at most one pair, so that the worker of a pair has exclusive access to the sums of both blocks.
+// The order of additions is the order of the rounds, for any number of threads.
 #pragma once
 
 #include <algorithm>
@@ -31,19 +31,19 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
 namespace detail {
 
-/// A block of rows that meets one or more others, side by side.
+/// A pair of blocks; `second` can be a run of several adjacent blocks.
 struct meeting {
   index_t first;
   index_t second;
   index_t seconds = 1;
 };
 
-/// The meetings of a round of a tournament of `blocks` blocks, each against each other once in
-/// blocks − 1 rounds (blocks, if they are odd in number), by the circle method: the last one stays,
-/// the others move round.
+/// The pairs of one round of a round-robin tournament of `blocks` blocks, by the circle method: the
+/// last block stays, the others rotate. Each pair occurs once in blocks − 1 rounds (in `blocks`
+/// rounds if their number is odd).
 inline void tournament_round(index_t blocks, index_t round, std::vector<meeting>& meetings) {
   meetings.clear();
-  const index_t seats = blocks + blocks % 2;  // of an odd number one sits out
+  const index_t seats = blocks + blocks % 2;  // an odd number leaves one block idle
   const index_t circle = seats - 1;
   const auto meet = [&](index_t a, index_t b) {
     if (a < blocks && b < blocks)
@@ -53,8 +53,8 @@ inline void tournament_round(index_t blocks, index_t round, std::vector<meeting>
   for (index_t i = 1; i < seats / 2; ++i) meet((round + i) % circle, (round + circle - i) % circle);
 }
 
-/// act(meeting, worker) for all pairs of blocks: of one side with itself (each pair once, and each
-/// block with itself), or of two sides.
+/// Calls act(meeting, worker) for all pairs of blocks: of one side with itself (each pair once, and
+/// each block with itself), or of two sides.
 template <class Act>
 void for_each_meeting(cpu_context& ctx, index_t blocks, bool is_one_side, const Act& act) {
   std::vector<meeting> meetings;
@@ -73,8 +73,8 @@ void for_each_meeting(cpu_context& ctx, index_t blocks, bool is_one_side, const 
     }
     return;
   }
-  // Where there are many blocks, each meets several of the other side at once, and is packed and
-  // added up less often.
+  // If there are many blocks, each is paired with several adjacent blocks of the other side at
+  // once; it is then packed and its sums are added less often.
   const index_t seconds = std::clamp<index_t>(blocks / 16, 1, 4);
   const index_t groups = (blocks + seconds - 1) / seconds;
   for (index_t round = 0; round < blocks; ++round) {
@@ -91,9 +91,9 @@ void for_each_meeting(cpu_context& ctx, index_t blocks, bool is_one_side, const 
 
 }  // namespace detail
 
-/// Unit rows against unit rows: a's against b's, as many, row i and row i each other's positives;
-/// or, where `is_one_side`, all rows of `a` against all others, row i and row i ± N each other's
-/// positives, N half of them. Positives are left out of all sums. scale must satisfy
+/// Unit rows against unit rows. Two sides: a's rows against b's, equally many; row i of a and row i
+/// of b are positives. One side (`is_one_side`): all rows of `a` against all others; rows i and i ±
+/// N are positives, with N half the rows. Positives are excluded from all sums. scale must satisfy
 /// can_fix_shift.
 template <class C>
 struct paired_contrast {
@@ -113,14 +113,14 @@ struct paired_contrast {
 
 namespace detail {
 
-/// One worker's tiles of a meeting.
+/// One worker's tiles for a pair of blocks.
 template <class C>
 class meeting_tile {
  public:
-  static constexpr index_t strip = 64;  ///< rows of logits at a time, which stay close
+  static constexpr index_t strip = 64;  ///< rows of logits per step, so that they stay in the cache
 
-  /// Rows of a block: three packed blocks fit the second-level cache, and a batch of some hundred
-  /// rows is still eight blocks to share out.
+  /// Rows of a block: three packed blocks fit the L2 cache, and a batch of some hundred rows still
+  /// makes eight blocks for the threads.
   static index_t block_rows(const paired_contrast<C>& problem) {
     const index_t fitting = (1 << 15) / std::max<index_t>(1, problem.cols) / strip * strip;
     const index_t eighth = padded_columns((problem.rows() + 7) / 8);
@@ -157,7 +157,8 @@ class meeting_tile {
     return problem_->is_one_side && first_row_ == first_column_;
   }
 
-  /// act(first row of the strip, how many) for all strips, their logits made, −∞ where left out.
+  /// Computes the logits of each strip, with −∞ in excluded columns, and calls act(first row of the
+  /// strip, row count).
   template <class Act>
   void for_each_strip(const Act& act) {
     const index_t stride = padded_columns(column_count_);
@@ -220,7 +221,7 @@ class meeting_tile {
   [[nodiscard]] instruction_set instructions() const { return instructions_; }
 
  private:
-  /// The weights as given, `b` packed rows.
+  /// to += product of the given weights with the packed rows `b`.
   void multiply_into(C* to, tile_product<C> product) const {
     product.b_panel = panel_width;
     product.b_depth = packed_stride(problem_->cols);
@@ -244,7 +245,7 @@ class meeting_tile {
   index_t column_count_ = 0;
 };
 
-/// A tile and what else one worker needs, for all workers.
+/// For each worker, a tile and two scratch arrays.
 template <class C>
 struct meeting_workers {
   struct one {
@@ -254,7 +255,7 @@ struct meeting_workers {
   };
   std::vector<one> all;
 
-  /// `numbers` for the rows of a block, and as many for the columns.
+  /// `numbers` for a block's rows, and as many for its columns.
   meeting_workers(cpu_context& ctx, workspace::scope& scratch, const paired_contrast<C>& problem,
                   index_t blocks, index_t numbers) {
     for (int worker = 0; worker < worker_count(ctx, blocks); ++worker)
@@ -264,17 +265,18 @@ struct meeting_workers {
   }
 };
 
-/// Σ exp(s − shift) of every row, over the columns that it is not to leave out, and of every column
+/// Σ exp(s − shift) of every row over the columns that it does not exclude, and of every column
 /// over the rows.
 struct paired_exponentials {
   exponential_sums* of_a;
-  exponential_sums* of_b;  ///< of_a where there is one side
+  exponential_sums* of_b;  ///< equal to of_a for one side
 };
 
 }  // namespace detail
 
-/// Fills `sums`, N each, with the sums of products with cosines if they are wanted. Scratch: three
-/// blocks of rows a worker.
+/// Fills `sums`, N each; with the sums of exponential · cosine if `with_cosines`. Limited by one
+/// product (2·cols FLOP) and one exponential per pair of rows. Scratch: three blocks of rows per
+/// worker.
 template <class C>
 void paired_sums(cpu_context& ctx, const paired_contrast<C>& problem, bool with_cosines,
                  const detail::paired_exponentials& sums) {
@@ -329,21 +331,22 @@ void paired_sums(cpu_context& ctx, const paired_contrast<C>& problem, bool with_
       });
 }
 
-/// What rows weigh in paired_gradients: exp(s_ij − shift) · (of_a_i + of_b_j); where there is one
-/// side, of_b is of_a.
+/// Weights of pairs in paired_gradients: exp(s_ij − shift) · (of_a_i + of_b_j). For one side, of_b
+/// is of_a.
 template <class C>
 struct paired_weights {
   const C* of_a;
   const C* of_b;
 };
 
-/// Where row i's gradient is summed up.
+/// Returns the row to which row i's gradient is added.
 template <class C>
 using row_destination = std::type_identity_t<feaug::detail::function_ref<C*(index_t i)>>;
 
-/// gradients += Σ_j exp(s_ij − shift) (u_i + v_j) b_j for every row of a, and the same for every
-/// row of b; where there is one side, its rows play both parts. Rows of the destinations are `cols`
-/// long. Scratch: five blocks of rows a worker.
+/// Adds Σ_j exp(s_ij − shift) (u_i + v_j) b_j to the gradient of every row of a, and likewise for
+/// every row of b; u and v are weights.of_a and of_b. For one side, its rows take both roles. Rows
+/// of the destinations have `cols` elements. Limited by three products (6·cols FLOP) and one
+/// exponential per pair of rows. Scratch: five blocks of rows per worker.
 template <class C>
 void paired_gradients(cpu_context& ctx, const paired_contrast<C>& problem,
                       const paired_weights<C>& weights, const row_destination<C>& row_of_a,

@@ -1,4 +1,5 @@
-// How the CPU carries out relation_distillation.
+// CPU implementation of relation_distillation: matches a query's similarities to a support with
+// those of its key.
 #pragma once
 
 #include <algorithm>
@@ -21,12 +22,12 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-// 4 MiB of the teacher's mean rows at a time.
+// The teacher's mean rows are kept in blocks of 4 MiB.
 inline constexpr index_t teacher_bytes = index_t{1} << 22;
 
-/// A validated call: two softmax passes with means (see relation_terms), and no other product.
-/// Scratch: 24 bytes a row, 8 a row of the support whose norm is taken, 4 MiB (or a row) of means,
-/// and tiles.
+/// One call of the loss; the constructor checks the arguments. Runs two softmax passes with means
+/// (see relation_terms), and no other product. Scratch: 24 bytes per row, 8 per support row whose
+/// norm is computed, 4 MiB (or one row) of means, and tiles.
 template <element T>
 class relation_distillation_call {
  public:
@@ -64,7 +65,7 @@ class relation_distillation_call {
   }
 
  private:
-  /// The soft-max pass over the support of rows first … first + count − 1 of a stack.
+  /// The softmax pass of rows first … first + count − 1 of a stack over the support.
   void soft_max(const row_stack<T>& stack, index_t first, index_t count, double temperature,
                 bool with_mean, const row_finish<C>& finish) {
     vector_view<const std::int64_t> own = options_.exclude_ids;
@@ -95,7 +96,7 @@ class relation_distillation_call {
              });
   }
 
-  /// `mean` is null where no gradient is wanted.
+  /// `mean` is null if no gradient is wanted.
   void finish_row(index_t i, double log_sum, const C* teacher_mean, C* mean) {
     const index_t cols = keys_.cols();
     const double factor = query_stack_.factor(i);

@@ -1,4 +1,4 @@
-// From row losses to what the caller gets, on the CPU.
+// CPU code shared by the losses: reduction of row losses, scalar gradients and scalar options.
 #pragma once
 
 #include "feaug/core/operand.hpp"
@@ -9,7 +9,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// Writes the loss: row losses in row order into one sum, or each to its place.
+/// Writes the loss: the weighted sum of row losses, in row order, or every row loss.
 template <class C>
 void write_loss(const feaug::detail::row_reduction<C>& reduction, const double* row_losses,
                 vector_view<C> loss) {
@@ -23,7 +23,7 @@ void write_loss(const feaug::detail::row_reduction<C>& reduction, const double* 
   loss[0] = static_cast<C>(sum);
 }
 
-/// A scalar that a gradient is written or added to.
+/// Writes or adds the gradient of a scalar operand.
 template <class C>
 void write_scalar_gradient(const operand<C, 1>& x, double gradient) {
   if (!x.wants_gradient()) return;
@@ -32,15 +32,15 @@ void write_scalar_gradient(const operand<C, 1>& x, double gradient) {
       x.mode == gradient_mode::overwrite ? gradient : static_cast<double>(destination) + gradient);
 }
 
-/// A sum whose terms come from blocks: added up in row order, whichever thread brought them.
+/// A sum in index order, so that it does not depend on which thread computed which terms.
 inline double sum_in_order(const double* terms, index_t count) {
   double sum = 0;
   for (index_t i = 0; i < count; ++i) sum += terms[i];
   return sum;
 }
 
-/// A validated number of a loss (a temperature, say): the option, or the learnable one in its
-/// place.
+/// A scalar parameter of a loss, such as a temperature, after the arguments are checked: the
+/// option, or the learnable value that replaces it.
 template <class C>
 double number_of(double option, const operand<C, 1>& learnable) {
   return learnable.value.data == nullptr ? option : static_cast<double>(learnable.value[0]);

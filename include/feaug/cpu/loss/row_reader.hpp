@@ -1,4 +1,4 @@
-// Rows to contrast, read as numbers whatever they are stored as.
+// Type-erased rows: reads rows of any storage type as numbers of type C.
 #pragma once
 
 #include <concepts>
@@ -12,8 +12,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// The rows of a row_stack of any type that computes in C. The passes over logits read rows through
-/// three functions of O(cols) work each, so that rows of float, half and bfloat16 share one
+/// The rows of a row_stack of any type that computes in C. The passes over logits access rows
+/// through three functions of O(cols) work each, so that float, half and bfloat16 share one
 /// compiled pass.
 template <std::floating_point C>
 class row_reader {
@@ -32,11 +32,12 @@ class row_reader {
   /// Whether rows are unit rows.
   [[nodiscard]] bool is_normalized() const { return inverse_ != nullptr; }
 
-  /// Writes rows begin … begin + count − 1 as pack_rows does.
+  /// Writes rows begin … begin + count − 1 in the layout of pack_rows.
   void pack(instruction_set instructions, index_t begin, index_t count, index_t cols, C* to) const {
     functions_->pack(*this, instructions, begin, count, cols, to);
   }
-  /// The dot product of row i and the other's row j, in double. Both are stored as the same type.
+  /// The dot product of row i and the other's row j, in double. Both must have the same storage
+  /// type.
   [[nodiscard]] double dot(index_t i, const row_reader& other, index_t j, index_t cols) const {
     return functions_->dot(*this, i, other, j, cols);
   }
@@ -84,7 +85,7 @@ class row_reader {
   matrix first_;
   matrix second_;
   const double* inverse_ = nullptr;
-  const functions* functions_ = nullptr;  // null: there are no rows
+  const functions* functions_ = nullptr;  // null: no rows
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

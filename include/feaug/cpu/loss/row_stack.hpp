@@ -1,5 +1,4 @@
-// One or two matrices on top of each other, read as rows to contrast: unit rows, or rows as they
-// are.
+// One or two matrices read as one sequence of rows, either normalised or as stored.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +10,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// Rows 0 … first.rows() − 1 are first's, the others second's; nothing is copied together. Row i is
+/// Rows 0 … first.rows() − 1 are first's, the others second's; nothing is copied. Row i is
 /// multiplied by inverse[i] when it is read; null reads the rows as they are.
 template <element T>
 struct row_stack {
@@ -27,7 +26,7 @@ struct row_stack {
   }
   [[nodiscard]] double factor(index_t i) const { return inverse == nullptr ? 1.0 : inverse[i]; }
 
-  /// Rows begin … begin + count − 1 alone, all of them first's.
+  /// Only rows begin … begin + count − 1, which must all be first's.
   [[nodiscard]] row_stack first_rows_from(index_t begin, index_t count) const {
     return {.first = first.rows_from(begin, count),
             .second = {},
@@ -58,8 +57,8 @@ double dot(const row_stack<T>& a, index_t i, const row_stack<T>& b, index_t j, i
   return sum;
 }
 
-/// The stack of two matrices with the inverse norms of its rows in scratch memory; without
-/// `normalize` the rows as they are.
+/// The stack of two matrices, with the inverse norms of its rows in scratch memory; without
+/// `normalize`, the rows as they are.
 template <element T>
 row_stack<T> make_stack(cpu_context& ctx, workspace::scope& scratch, bool normalize,
                         matrix_view<const T> first, matrix_view<const T> second = {}) {

@@ -1,4 +1,4 @@
-// How the CPU carries out sigmoid.
+// CPU implementation of sigmoid: the SigLIP loss, a binary classification of every pair of rows.
 #pragma once
 
 #include <string_view>
@@ -21,7 +21,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// A validated call: everything the passes need.
+/// One call of the loss; the constructor checks the arguments. Holds the state that its passes
+/// share.
 template <element T>
 class sigmoid_call {
  public:
@@ -42,7 +43,7 @@ class sigmoid_call {
     options_.learnable_bias.mode = gradient_mode::none;
   }
 
-  /// Writes the loss, if there is somewhere to, and the gradients that are wanted.
+  /// Writes the loss, unless `loss` is empty, and the gradients that are wanted.
   void run(vector_view<C> loss) {
     if (loss.empty() && !a_.wants_gradient() && !b_.wants_gradient() && !by_numbers()) return;
     prepare();
@@ -56,7 +57,7 @@ class sigmoid_call {
     return options_.learnable_scale.wants_gradient() || options_.learnable_bias.wants_gradient();
   }
 
-  /// Norms, and the positives' share of everything.
+  /// Computes norms, and the positives' part of losses and gradients.
   void prepare() {
     const index_t rows = reduction_.rows;
     a_stack_ = make_stack<T>(ctx_, scratch_, options_.normalize, a_.value);
@@ -79,7 +80,8 @@ class sigmoid_call {
     });
   }
 
-  /// All rows of a against b: the losses if wanted, and the gradients by a, scale and bias.
+  /// All rows of a against b: the losses if wanted, and the gradients with respect to a, scale and
+  /// bias.
   void run_rows(bool losses) {
     const bool by_a = a_.wants_gradient();
     if (!losses && !by_a && !by_numbers()) return;
@@ -97,7 +99,7 @@ class sigmoid_call {
     write_scalar_gradient(options_.learnable_bias, sum_in_order(bias_terms_, reduction_.rows));
   }
 
-  /// The gradient by b: the same pass with the sides exchanged.
+  /// The gradient with respect to b: the same pass with the sides exchanged.
   void run_columns() {
     if (!b_.wants_gradient()) return;
     logistic_pass<C>(ctx_, a_against_b().swapped(), bias_, weights_, false, true,
@@ -127,8 +129,8 @@ class sigmoid_call {
   feaug::detail::row_reduction<C> reduction_;
   row_stack<T> a_stack_;
   row_stack<T> b_stack_;
-  double* weights_ = nullptr;  // what row i's loss weighs in the gradients
-  double* pulls_ = nullptr;    // of the positives
+  double* weights_ = nullptr;  // row i's gradient factor
+  double* pulls_ = nullptr;    // pull strengths of the positives
   double* row_losses_ = nullptr;
   double* scale_terms_ = nullptr;
   double* bias_terms_ = nullptr;

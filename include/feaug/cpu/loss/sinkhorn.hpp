@@ -1,4 +1,4 @@
-// How the CPU carries out sinkhorn.
+// CPU implementation of sinkhorn: turns scores into assignments that use all prototypes equally.
 #pragma once
 
 #include <string_view>
@@ -16,7 +16,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// A validated call. Scratch: 8 bytes a row and a prototype, and 16 a prototype and thread.
+/// One call of sinkhorn or sinkhorn_potentials; the constructor checks the arguments. Scratch: 8
+/// bytes per row and per prototype, and 16 per prototype and thread.
 template <element T>
 class sinkhorn_call {
  public:

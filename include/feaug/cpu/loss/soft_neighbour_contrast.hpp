@@ -1,4 +1,5 @@
-// How the CPU carries out soft_neighbour_contrast.
+// CPU implementation of soft_neighbour_contrast: a contrastive loss whose positives are a query's
+// key and, weighted by similarity, its neighbours (SNCLR).
 #pragma once
 
 #include <algorithm>
@@ -21,9 +22,10 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// A validated call. With Y the sum of a row's labels y and m the mean column of its soft-max,
-/// loss = Y log Σ exp s − Σ y s and its gradient by the query is (Y m − Σ y c) / τ: one soft-max
-/// pass with means. Scratch: 32 + 16·k bytes a row, and tiles.
+/// One call of the loss; the constructor checks the arguments. With Y the sum of a row's labels y
+/// and m the mean column of its softmax, loss = Y log Σ exp s − Σ y s, and its gradient with
+/// respect to the query is (Y m − Σ y c) / τ: one softmax pass with means. Scratch: 32 + 16·k bytes
+/// per row, and tiles.
 template <element T>
 class soft_neighbour_contrast_call {
  public:
@@ -70,7 +72,7 @@ class soft_neighbour_contrast_call {
     return dot(rows, i, column_stack_, column, keys_.cols());
   }
 
-  /// work(i, worker) for all rows, which read their neighbours.
+  /// Calls work(i, worker) for all rows, which read their neighbours.
   template <class Work>
   void for_each_query(const Work& work) {
     for_each_row(ctx_, reduction_.rows, (k_ + 1) * keys_.cols(), {}, work);
@@ -117,8 +119,8 @@ class soft_neighbour_contrast_call {
     return options_.neighbour_weight * labels_[i * k_ + rank];
   }
 
-  /// Labels are a soft-max, so that what is the same for all neighbours, log Σ exp s, drops out of
-  /// their gradient.
+  /// Labels are a softmax, so the term common to all neighbours, log Σ exp s, cancels in their
+  /// gradient.
   void attention_gradient() {
     const index_t cols = keys_.cols();
     workspace::scope scratch(ctx_.workspace);

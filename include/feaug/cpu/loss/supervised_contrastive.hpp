@@ -1,4 +1,5 @@
-// How the CPU carries out supervised_contrastive.
+// CPU implementation of supervised_contrastive: a row's positives are all other rows with its
+// label.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +20,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// A validated call: everything the passes need.
+/// One call of the loss; the constructor checks the arguments. Holds the state that its passes
+/// share.
 template <element T>
 class supervised_contrastive_call {
  public:
@@ -63,7 +65,7 @@ class supervised_contrastive_call {
   }
   [[nodiscard]] bool has_positive(index_t i) const { return positive_share_[i] > 0; }
 
-  /// Norms, who has positives, and scratch for what every row leaves.
+  /// Computes norms and the rows with positives, and allocates the per-row scratch.
   void prepare() {
     const index_t rows = reduction_.rows;
     stack_ = make_stack<T>(ctx_, scratch_, options_.normalize, z_.value);
@@ -84,7 +86,7 @@ class supervised_contrastive_call {
     for (index_t i = 0; i < reduction_.rows; ++i) log_sums_[i] = static_cast<double>(statistics[i]);
   }
 
-  /// Every row is a row and a column, so that both soft-maxes meet in its gradient.
+  /// Every row is both a row and a column, so both softmaxes contribute to its gradient.
   void row_gradient() {
     if (!z_.wants_gradient()) return;
     const softmax_weights weights = {.coefficient = coefficients_, .log_sum = log_sums_};

@@ -1,4 +1,5 @@
-// How the CPU carries out swapped_assignment.
+// CPU implementation of swapped_assignment: each view predicts the other view's balanced assignment
+// to prototypes (SwAV).
 #pragma once
 
 #include <string_view>
@@ -18,7 +19,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// A validated call. Scratch: 24 bytes a row, 16 a prototype, 32 a prototype and thread.
+/// One call of the loss; the constructor checks the arguments. Scratch: 24 bytes per row, 16 per
+/// prototype, 32 per prototype and thread.
 template <element T>
 class swapped_assignment_call {
  public:
@@ -49,7 +51,7 @@ class swapped_assignment_call {
   }
 
  private:
-  /// The potentials of both views.
+  /// Computes the potentials of both views.
   void balance() {
     auto* const found = scratch_.template take<double>(2 * prototypes());
     for (int view = 0; view < 2; ++view) {
@@ -62,8 +64,8 @@ class swapped_assignment_call {
     potentials_ = {found, 2 * prototypes()};
   }
 
-  /// Each view against the other's assignments; a direction that nobody asks anything of is left
-  /// out.
+  /// Each view against the other's assignments. A direction whose loss and gradient are not wanted
+  /// is skipped.
   void run(vector_view<C> loss) {
     const index_t rows = reduction_.rows;
     auto* const losses = scratch_.template take<double>(2 * rows);

@@ -1,4 +1,4 @@
-// symmetric_info_nce on the CPU: its contract, and what carries it out.
+// CPU implementation of symmetric_info_nce, with its declarations.
 #pragma once
 
 #include "feaug/cpu/core/context.hpp"

@@ -1,5 +1,5 @@
-// The soft-max of a query over its synthetic negatives. Each is made in one row of scratch memory,
-// met and forgotten, so that there are never two of them.
+// The softmax of a query over its synthetic negatives. Each synthetic row is built in one scratch
+// row, used, and overwritten; none is stored.
 #pragma once
 
 #include <cmath>
@@ -18,7 +18,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// Queries, and what their synthetic negatives are made of.
+/// Queries, and the inputs of their synthetic negatives.
 template <element T>
 struct synthesis_problem {
   row_stack<T> queries;
@@ -28,16 +28,16 @@ struct synthesis_problem {
   double scale = 1;  ///< 1 / temperature
 };
 
-/// What a query's synthetic negatives h add up to.
+/// Softmax sums over a query's synthetic negatives h.
 struct synthetic_sums {
-  double log_sum =
-      -std::numeric_limits<double>::infinity();  ///< log Σ exp s_h; −∞ if there is none
-  double mean_cosine = 0;                        ///< Σ softmax_h · ⟨q, h⟩
+  double log_sum = -std::numeric_limits<double>::infinity();  ///< log Σ exp s_h; −∞ if empty
+  double mean_cosine = 0;                                     ///< Σ softmax_h · ⟨q, h⟩
 };
 
 namespace detail {
 
-/// h before it is divided by its norm. `query` is row i of the queries, as it is read.
+/// Builds h before it is divided by its norm. `query` is row i of the queries, normalised if they
+/// are. Cost: one or two rows of negatives read, and D normal draws for a noisy negative.
 template <element T>
 void make_synthetic(const cpu_context& ctx, const synthesis_problem<T>& problem,
                     const feaug::detail::synthetic_recipe& recipe, const index_t* slots,
@@ -71,8 +71,10 @@ void make_synthetic(const cpu_context& ctx, const synthesis_problem<T>& problem,
   }
 }
 
-/// The sums of query i, whose hardest negatives are `slots`; in `mean`, unless it is null,
-/// Σ softmax_h · h. `query` and `made` are scratch, a row each.
+/// The sums of query i, whose hardest negatives are `slots`. `mean`, unless null, receives Σ
+/// softmax_h · h. `query` and `made` are scratch of one row each. Per synthetic negative: O(cols)
+/// FLOP to build h, its norm, its product with the query and the mean, and one exponential (two if
+/// the maximum rises).
 template <element T>
 synthetic_sums synthetic_soft_max(const cpu_context& ctx, const synthesis_problem<T>& problem,
                                   index_t i, const index_t* slots, double* query, double* made,
@@ -118,7 +120,7 @@ synthetic_sums synthetic_soft_max(const cpu_context& ctx, const synthesis_proble
 }  // namespace detail
 
 /// The sums of `count` queries from row `begin` on. Row i of slots (how.hardest wide), sums and, if
-/// they are wanted, means (cols wide) are those of query begin + i.
+/// wanted, means (cols wide) belongs to query begin + i.
 template <element T>
 void synthetic_pass(cpu_context& ctx, const synthesis_problem<T>& problem, index_t begin,
                     index_t count, const index_t* slots, synthetic_sums* sums,

@@ -1,4 +1,4 @@
-// Rows copied side by side for tile products: as they lie, and turned into panels.
+// Packing of rows for tile products: row-major, and transposed into panels.
 #pragma once
 
 #include <algorithm>
@@ -54,7 +54,7 @@ FEAUG_AVX512 inline void scale_row_avx512(const float* from, index_t cols, doubl
   for (; j < cols; ++j) to[j] = static_cast<float>(static_cast<double>(from[j]) * factor);
 }
 
-// Eight rows by eight columns at a time, in registers: pairs, quarters, halves change places.
+// 8 × 8 transposes in registers: unpack, shuffle, 128-bit permute.
 FEAUG_AVX2 inline void turn_rows_avx2(const float* from, index_t stride, index_t depth, float* to) {
   const index_t whole = depth / 8 * 8;
   for (index_t first = 0; first < column_step; first += 8) {
@@ -111,7 +111,7 @@ void turn_rows([[maybe_unused]] instruction_set instructions, const C* from, ind
                index_t depth, C* to) {
 #if FEAUG_X86
   if constexpr (std::same_as<C, float>) {
-    // Memory, not arithmetic: wider registers gain nothing.
+    // Limited by memory bandwidth: AVX-512 brings no gain.
     if (instructions >= instruction_set::avx2) return turn_rows_avx2(from, stride, depth, to);
   }
 #endif
@@ -120,20 +120,20 @@ void turn_rows([[maybe_unused]] instruction_set instructions, const C* from, ind
 
 }  // namespace detail
 
-/// How far packed rows are apart: an odd number of cache lines, so that the same column of many
-/// rows does not compete for the same few places of a cache.
+/// Stride of packed rows: an odd number of cache lines, so that the same column of many rows does
+/// not map to the same few cache sets.
 constexpr index_t packed_stride(index_t cols) {
   const index_t lines = padded_columns(cols) / column_step;
   return (lines % 2 == 0 ? lines + 1 : lines) * column_step;
 }
 
-/// Numbers that pack_rows writes.
+/// Number of elements that pack_rows writes.
 constexpr index_t packed_size(index_t count, index_t cols) {
   return padded_columns(count) * packed_stride(cols);
 }
 
-/// Rows begin … begin + count − 1, packed_stride(cols) apart; zeros behind them, and rows of zeros
-/// until there are a multiple of 16.
+/// Packs rows begin … begin + count − 1 with stride packed_stride(cols). Rows are padded with zeros
+/// to the stride, and rows of zeros are added up to a multiple of 16. Limited by memory bandwidth.
 template <element T>
 void pack_rows(instruction_set instructions, const row_stack<T>& from, index_t begin, index_t count,
                index_t cols, compute_t<T>* to) {
@@ -146,12 +146,13 @@ void pack_rows(instruction_set instructions, const row_stack<T>& from, index_t b
   std::fill(to + count * stride, to + padded_columns(count) * stride, compute_t<T>{0});
 }
 
-/// Numbers that turn_into_panels writes.
+/// Number of elements that turn_into_panels writes.
 constexpr index_t panels_size(index_t count, index_t cols) {
   return (padded_columns(count) + panel_width - 1) / panel_width * panel_width * cols;
 }
 
-/// What pack_rows wrote as the columns of a product: panels of 32 rows, `cols` deep.
+/// Transposes packed rows into the column operand of a product: panels of 32 rows, `cols` deep.
+/// Limited by memory bandwidth.
 template <class C>
 void turn_into_panels(instruction_set instructions, const C* packed, index_t count, index_t cols,
                       C* panels) {

@@ -1,4 +1,5 @@
-// How the CPU carries out symmetric_info_nce and nt_xent.
+// CPU implementation of symmetric_info_nce and nt_xent: two views of N rows, and a softmax per row
+// of each view.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +24,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// One call. Side s has rows 0 … N − 1; its numbers lie at s·N in every array of 2N.
+/// One call of the loss; the constructor checks the arguments. View (side) s has rows 0 … N − 1;
+/// its numbers start at s·N in every array of 2N.
 template <element T>
 class two_view_call {
  public:
@@ -122,7 +124,7 @@ class two_view_call {
     if (!problem_.learnable_temperature.wants_gradient()) return;
     soft_maxes(true, [&](int side, index_t i, const row_statistics& row) {
       const index_t at = side * rows_ + i;
-      // With the statistics that restore was given, not those of this pass.
+      // Uses the statistics given to restore, not those of this pass.
       scale_terms_[at] = feaug::detail::by_inverse_temperature(coefficients_[at], row.mean_cosine,
                                                                weighed(at, row.positive_cosine));
     });
@@ -139,7 +141,7 @@ class two_view_call {
       statistics[i] = static_cast<C>(log_sums_[i]);
   }
 
-  /// finish(side, i, row_statistics) for every row of both sides.
+  /// Calls finish(side, i, row_statistics) for every row of both sides.
   template <class Finish>
   void soft_maxes(bool with_mean_cosine, const Finish& finish) {
     if (has_fixed_shift()) {
@@ -165,7 +167,7 @@ class two_view_call {
             .scale = 1.0 / problem_.temperature};
   }
 
-  /// soft_maxes from one product a pair of rows.
+  /// soft_maxes with one product per pair of rows.
   template <class Finish>
   void paired_soft_maxes(bool with_mean_cosine, const Finish& finish) {
     workspace::scope scratch(ctx_.workspace);
@@ -187,8 +189,8 @@ class two_view_call {
     });
   }
 
-  /// The gradients by both views from three products a pair of rows. They are summed up where they
-  /// go to.
+  /// The gradients with respect to both views, with three products per pair of rows. They are
+  /// accumulated directly in the destination.
   void both_gradients() {
     const double scale = 1.0 / problem_.temperature;
     workspace::scope scratch(ctx_.workspace);
@@ -236,7 +238,7 @@ class two_view_call {
             .scale = 1.0 / problem_.temperature};
   }
 
-  /// DCLW's weights, the same for a pair's two rows.
+  /// DCLW's weights, equal for both rows of a pair.
   void weigh_positives() {
     positive_weights_ = scratch_.template take<double>(2 * rows_);
     for_each_row_block(ctx_, rows_, cols_, [&](index_t begin, index_t count, int) {
@@ -255,7 +257,7 @@ class two_view_call {
   [[nodiscard]] double weighed(index_t at, double positive_cosine) const {
     return positive_weights_ == nullptr ? positive_cosine : positive_weights_[at] * positive_cosine;
   }
-  /// `positive_cosine` as it is, not weighed.
+  /// `positive_cosine` is not yet multiplied by the positive's weight.
   [[nodiscard]] feaug::detail::margin_terms terms_of(int side, index_t i, double log_sum,
                                                      double positive_cosine) const {
     const index_t at = side * rows_ + i;
@@ -264,7 +266,7 @@ class two_view_call {
     return {log_sum, weighed(at, positive_cosine), problem_.temperature, weight,
             problem_.decoupled};
   }
-  /// What the rows from `at` on weigh in a gradient.
+  /// Gradient weights of the rows from `at` on.
   [[nodiscard]] softmax_weights weights_from(index_t at) const {
     return {.coefficient = coefficients_ + at,
             .log_sum = log_sums_ + at,
@@ -284,7 +286,7 @@ class two_view_call {
   index_t cols_ = 0;
   row_stack<T> both_;  // view 0, then view 1
   double* coefficients_ = nullptr;
-  double* positive_weights_ = nullptr;  // null: all are 1
+  double* positive_weights_ = nullptr;  // null: all 1
   double* log_sums_ = nullptr;
   double* row_losses_ = nullptr;
   double* scale_terms_ = nullptr;

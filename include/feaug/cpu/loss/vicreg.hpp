@@ -1,4 +1,4 @@
-// How the CPU carries out vicreg.
+// CPU implementation of vicreg: the VICReg loss of variance, invariance and covariance.
 #pragma once
 
 #include <string_view>
@@ -19,8 +19,9 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// A validated call. Scratch: at most 8 MiB of C, tiles of at most 0.8 MiB a thread, 32 bytes a
-/// feature.
+/// One call of the loss; the constructor checks the arguments. Scratch: at most 8 MiB of C, tiles
+/// of at most 0.8 MiB per thread, 32 bytes per feature. Limited by matrix products: one of
+/// N × D × D per view, two with its gradient.
 template <element T>
 class vicreg_call {
  public:
@@ -34,7 +35,7 @@ class vicreg_call {
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
 
-  /// Writes the loss, if there is somewhere to, and the gradients that are wanted.
+  /// Writes the loss, unless `loss` is empty, and the gradients that are wanted.
   void run(vector_view<C> loss) {
     const index_t features = reduction_.rows;
     if (!loss.empty()) {
@@ -49,7 +50,7 @@ class vicreg_call {
   }
 
  private:
-  /// One view's variances and covariances.
+  /// The variance and covariance terms of one view, and its whole gradient.
   void view(const operand<T>& x, const matrix_view<const T>& other) {
     if (losses_ == nullptr && !x.wants_gradient()) return;
     const index_t rows = x.value.rows();

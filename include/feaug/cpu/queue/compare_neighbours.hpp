@@ -1,4 +1,4 @@
-// A query beside the neighbours that a search found for it.
+// Cosines of a query and the neighbours that a search found for it.
 #pragma once
 
 #include "feaug/core/element.hpp"
@@ -8,15 +8,15 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// A found row, its cosine with the query, and what its features are multiplied by.
+/// A found row, its cosine with the query, and the factor of its features.
 struct compared_neighbour {
   index_t slot = -1;
   double similarity = 0;
-  double factor = 0;  ///< 1 / max(‖row‖, 1e-12), then whatever weighs the row
+  double factor = 0;  ///< 1 / max(‖row‖, 1e-12), later times the row's weight
 };
 
-/// The neighbours at `slots`, those that are −1 passed over, into `found`; how many there are.
-/// Cosines in double. `inverse` is 1 / max(‖query‖, 1e-12).
+/// Writes the neighbours at `slots` to `found`, skipping −1, and returns their number. Cosines are
+/// computed in double. `inverse` is 1 / max(‖query‖, 1e-12).
 template <element T>
 index_t compare_neighbours(const T* query, double inverse, const matrix_view<const T>& rows,
                            const index_t* slots, index_t k, compared_neighbour* found) {
@@ -36,7 +36,7 @@ index_t compare_neighbours(const T* query, double inverse, const matrix_view<con
   return count;
 }
 
-/// Σ factor · row over the neighbours, in column j.
+/// Column j of Σ factor · row over the neighbours.
 template <element T>
 double neighbour_sum(const matrix_view<const T>& rows, const compared_neighbour* found,
                      index_t count, index_t j) {

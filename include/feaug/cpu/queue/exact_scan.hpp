@@ -1,4 +1,4 @@
-// Search by scoring every support row for every query.
+// Exact search: scores every support row for every query. N·M·D multiply-adds in double.
 #pragma once
 
 #include <algorithm>
@@ -26,23 +26,23 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 template <element T>
 struct search_space {
   matrix_view<const T> rows;
-  bool unit = false;  ///< whether the rows are stored unit
-  /// M, of rows that are not unit; null: each is worked out when it is met.
+  bool unit = false;  ///< whether the stored rows are unit rows
+  /// M elements, for rows that are not unit rows; null: computed for each row when it is scored.
   const double* inverse_norms = nullptr;
-  vector_view<const std::int64_t> ids = {};  ///< M, where queries exclude by id
-  similarity_range similarity = {};          ///< of the rows that may be found
-  queue_shadow shadow = {};                  ///< of the rows, if they have one
+  vector_view<const std::int64_t> ids = {};  ///< M elements, if queries exclude by id
+  similarity_range similarity = {};          ///< the range of rows that may be found
+  queue_shadow shadow = {};                  ///< of the rows, if there is one
 };
 
-// A tile of rows meets a chunk of packed queries: at most 64 KiB of queries and 32 KiB of products
-// a worker at any D and M.
+// A tile of rows is multiplied with a chunk of packed queries: at most 64 KiB of queries and 32 KiB
+// of products a worker, for any D and M.
 inline constexpr index_t scan_features = 512;
 inline constexpr index_t scan_rows = 256;
-// Candidates a worker keeps (256 KiB) before fewer queries share a pass; one query's k are always
-// kept.
+// The number of candidates a worker keeps (256 KiB). For larger k fewer queries share a pass; the k
+// candidates of one query are always kept.
 inline constexpr index_t scan_candidates = 16384;
 
-/// What the dot products with a row are multiplied by.
+/// The factor of the dot products with a row.
 template <element T>
 double inverse_norm_of(const search_space<T>& space, index_t slot) {
   if (space.unit) return 1.0;
@@ -50,16 +50,16 @@ double inverse_norm_of(const search_space<T>& space, index_t slot) {
   return inverse_norm(row_norm(space.rows.row(slot), space.rows.cols()), default_norm_eps);
 }
 
-/// What one worker scans with.
+/// The scratch memory of one worker.
 struct scan_scratch {
   double* packed;         ///< features of a chunk × query_lanes
   double* dots;           ///< scan_rows × query_lanes
   candidate* candidates;  ///< queries of a group × k
 };
 
-/// dots[row · query_lanes + lane]: products of `count` queries with the rows of a tile, summed over
-/// all features in index order, chunk after chunk. Queries of a single chunk stay packed from the
-/// first tile on.
+/// dots[row · query_lanes + lane]: dot products of `count` queries with the rows of a tile, summed
+/// over all features in index order, chunk by chunk. If all features fit into one chunk, queries
+/// are packed only for the first tile.
 template <element T>
 void score_tile(const matrix_view<const T>& queries, index_t begin, index_t count,
                 const matrix_view<const T>& rows, bool first_tile, const scan_scratch& scratch) {
@@ -75,13 +75,13 @@ void score_tile(const matrix_view<const T>& queries, index_t begin, index_t coun
   }
 }
 
-/// A query while rows are offered to it.
+/// The state of a query during the scan.
 struct scanned_query {
   double norm = 0;
   top_k best = {};
 };
 
-/// Offers the rows from `first_row` on to `count` ≤ query_lanes queries from row `begin` on.
+/// Offers the rows from `first_row` on to `count` ≤ query_lanes queries, starting at query `begin`.
 template <element T>
 void offer_rows(const search_space<T>& space, const matrix_view<const T>& queries, index_t begin,
                 index_t count, index_t first_row,
@@ -96,7 +96,7 @@ void offer_rows(const search_space<T>& space, const matrix_view<const T>& querie
       const double inverse = inverse_norm_of(space, slot);
       for (index_t lane = 0; lane < count; ++lane) {
         scanned_query& query = scanned[lane];
-        if (!std::isfinite(query.norm)) continue;  // it has no neighbours
+        if (!std::isfinite(query.norm)) continue;  // finds nothing
         if (!exclude_ids.empty() && space.ids[slot] == exclude_ids[begin + lane]) continue;
         const double score =
             space.unit ? unit_ranking_score(dots[lane]) : ranking_score(dots[lane], inverse);
@@ -107,8 +107,8 @@ void offer_rows(const search_space<T>& space, const matrix_view<const T>& querie
   }
 }
 
-/// The k first-ranked rows of `count` ≤ query_lanes queries from row `begin` on: found(query,
-/// candidates, norm of the query).
+/// Finds the k first-ranked rows of `count` ≤ query_lanes queries, starting at query `begin`: calls
+/// found(query, candidates, norm of the query).
 template <element T, class Found>
 void scan_group(const search_space<T>& space, const matrix_view<const T>& queries, index_t begin,
                 index_t count, index_t k, const vector_view<const std::int64_t>& exclude_ids,
@@ -126,9 +126,9 @@ void scan_group(const search_space<T>& space, const matrix_view<const T>& querie
   }
 }
 
-/// found(query, its k first-ranked rows in order, ‖query‖) once a query, on any thread. Fewer than
-/// k where rows are excluded or out of range; none for a query with NaN or ∞. `exclude_ids` is
-/// empty or has one id a query.
+/// Calls found(query, its k first-ranked rows in order, ‖query‖) once for each query, on any
+/// thread. There are fewer than k rows if rows are excluded or out of range, and none for a query
+/// with NaN or ∞. `exclude_ids` is empty or has one id a query.
 template <element T, class Found>
 void exact_scan(cpu_context& ctx, const search_space<T>& space, const matrix_view<const T>& queries,
                 index_t k, const vector_view<const std::int64_t>& exclude_ids, const Found& found) {

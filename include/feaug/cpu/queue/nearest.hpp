@@ -1,4 +1,4 @@
-// How the CPU carries out nearest.
+// CPU implementation of nearest: exact nearest neighbours by cosine similarity.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// One query's found rows, into whichever outputs there are.
+/// Writes the rows found for one query to the outputs that are given.
 template <element T>
 void write_neighbours(const matrix_view<const T>& rows, index_t query, index_t k,
                       std::span<const candidate> found, double query_norm,
@@ -66,11 +66,11 @@ void search(cpu_context& ctx, const search_space<T>& space, const matrix_view<co
   }
 }
 
-// 8 MiB of inverse norms at most are kept for a search; of more rows each query group works out its
-// own.
+// Inverse norms are computed once for a search if they take at most 8 MiB; with more rows every
+// group of queries computes them again.
 inline constexpr index_t most_kept_norms = 1 << 20;
 
-/// The search among rows of any norm.
+/// Searches rows of any norm.
 template <element T>
 void search_raw(cpu_context& ctx, const matrix_view<const T>& rows,
                 const vector_view<const std::int64_t>& ids, const matrix_view<const T>& queries,
@@ -89,15 +89,15 @@ void search_raw(cpu_context& ctx, const matrix_view<const T>& rows,
 
 }  // namespace cpu
 
-/// Most rows are passed over without being scored, by products of 8 bits and a proved bound, where
-/// the machine has instructions for them, k ≤ 32, and the queue has a shadow or there are enough
-/// queries to make one for.
+/// Most rows are pruned without being scored: 8-bit products give an upper bound of the score that
+/// includes all rounding. This is used if the machine has instructions for 8-bit products, k ≤ 32,
+/// and either the queue has a shadow or there are enough queries to quantize the rows for.
 ///
-/// Scratch: at most 4 MiB, and 352 KiB a thread (96 KiB + 16·k bytes for k > 16384); for raw rows 8
-/// bytes a row besides.
+/// Scratch: at most 4 MiB, and 352 KiB a thread (96 KiB + 16·k bytes for k > 16384); for rows that
+/// are not unit rows also 8 bytes a row.
 template <>
 struct detail::nearest_on<cpu_context> {
-  /// `rows` are the queue's filled ones.
+  /// `rows` are the filled rows of the queue.
   template <element T>
   static void in_queue(cpu_context& ctx, const support_queue<T>& queue,
                        const matrix_view<const T>& rows, const matrix_view<const T>& queries,

@@ -1,5 +1,5 @@
-// Dot products of several queries with one support row, each exact in the sense that search
-// promises.
+// Dot products of several queries with one support row, accumulated in double in index order, as
+// the ranking requires.
 #pragma once
 
 #include <concepts>
@@ -11,12 +11,13 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// How many queries are scored at once. Each keeps its sum in index order, as the ranking demands;
-/// the vector unit works across them.
+/// The number of queries scored at once. Each query's sum is in index order; vector instructions
+/// work across the queries.
 inline constexpr index_t query_lanes = 16;
 
-/// `count` ≤ query_lanes queries from row `begin`, features first_feature … first_feature +
-/// features − 1, feature by feature: features × query_lanes doubles. Lanes without a query are 0.
+/// Packs features first_feature … first_feature + features − 1 of `count` ≤ query_lanes queries,
+/// starting at row `begin`: feature by feature, features × query_lanes doubles. Lanes without a
+/// query are 0.
 template <element T>
 void pack_queries(const matrix_view<const T>& queries, index_t begin, index_t count,
                   index_t first_feature, index_t features, double* packed) {
@@ -28,8 +29,8 @@ void pack_queries(const matrix_view<const T>& queries, index_t begin, index_t co
   }
 }
 
-/// dots[lane] += the products of the packed queries with `row`, in double in index order; both
-/// begin at the same feature.
+/// dots[lane] += the dot products of the packed queries with `row`, in double in index order; both
+/// start at the same feature. Limited by FLOP: query_lanes multiply-adds in double a feature.
 template <element T>
 void add_dots(const double* packed, const T* row, index_t features, double* dots) {
   double sums[query_lanes];
@@ -41,7 +42,7 @@ void add_dots(const double* packed, const T* row, index_t features, double* dots
       if constexpr (std::same_as<T, double>) {
         sums[lane] = exact_multiply_add(sums[lane], x, queries[lane]);
       } else {
-        sums[lane] += x * queries[lane];  // exact products: see exact_multiply_add
+        sums[lane] += x * queries[lane];  // exact products, see exact_multiply_add
       }
     }
   }

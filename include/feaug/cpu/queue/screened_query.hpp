@@ -1,5 +1,5 @@
-// One query while its rows are screened: how near a row must be to matter, and the rows in
-// question.
+// The pruning state of one query: the score that a row must exceed, and the rows still to be
+// scored.
 #pragma once
 
 #include <algorithm>
@@ -20,37 +20,37 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// More neighbours than this are found by the plain scan.
+/// For larger k the exact scan is used.
 inline constexpr index_t most_screened_neighbours = 32;
-/// Rows of one query that wait to be scored, besides k.
+/// The number of rows of a query that can wait to be scored, in addition to k.
 inline constexpr index_t most_waiting_rows = 16;
 
-/// What was done instead of scoring every row for every query.
+/// Statistics of the pruning.
 struct screening_counts {
-  index_t met = 0;       ///< rows that a block's bound could not exclude
-  index_t scored = 0;    ///< rows scored in double, one by one
-  index_t given_up = 0;  ///< queries that were scanned plainly from some row on
+  index_t met = 0;       ///< (query, row) pairs that a block's bound did not exclude
+  index_t scored = 0;    ///< (query, row) pairs scored in double
+  index_t given_up = 0;  ///< queries for which the exact scan took over at some row
 };
 
-/// A row in question and how large its score can be.
+/// A row to be scored, with the upper bound of its score.
 struct waiting_row {
   index_t slot;
   float upper;
 };
 
-/// A number not above `x`, well beyond rounding, as a float.
+/// A float that is below `x` (or equal for 0) by more than any rounding error.
 inline float below(double x) {
   constexpr double largest = std::numeric_limits<float>::max();
   return static_cast<float>(std::clamp(x - std::fabs(x) * 0x1p-20, -largest, largest));
 }
 
-/// All in steps of the query's codes. A row is passed over if its score is at most `bar`, for then
-/// k rows of lower slots rank before it, or it is below the floor.
+/// All scores are in units of the query's quantization step. A row is pruned if its score is at
+/// most `bar`: then k rows of lower slots rank before it, or it is below the floor.
 class screened_query {
  public:
   screened_query() = default;
 
-  /// Arrays of k, k and k + most_waiting_rows elements are the caller's.
+  /// The arrays, of k, k and k + most_waiting_rows elements, belong to the caller.
   screened_query(candidate* kept, float* lowers, waiting_row* waiting, index_t k)
       : scanned_{.norm = 0, .best = {kept, k}}, lowers_(lowers), waiting_(waiting), k_(k) {
     std::fill_n(lowers_, k_, minus_infinity);
@@ -62,8 +62,8 @@ class screened_query {
     const coded_row coded = code_row(query, cols, write);
     scanned_.norm = row_norm(query, cols);
     step_ = coded.step > 0 ? coded.step : 1.0;
-    // 2⁻²¹ of the whole product is more than rounding can do: of the products to float, of the
-    // bounds, and of the scores in double themselves.
+    // 2⁻²¹ of the product of the norms exceeds all rounding errors: of the products in float, of
+    // the bounds, and of the scores in double.
     constexpr double up = 1.0 + 0x1p-20;
     length_factor_ =
         static_cast<float>((coded.left_over + (coded.length + coded.left_over) * 0x1p-21) * up);
@@ -86,12 +86,13 @@ class screened_query {
   [[nodiscard]] float error_factor() const { return error_factor_; }
   scanned_query& scanned() { return scanned_; }
 
-  /// A row that the bound of its block did not exclude. Whether there is no room for the next.
+  /// Processes a row that the bound of its block did not exclude. Returns whether the waiting list
+  /// is full.
   bool meet(index_t slot, float score, float length, float error) {
     const float margin = length_factor_ * length + error_factor_ * error;
     const float upper = score + margin;
     const float lower = score - margin;
-    if (upper <= bar_ || lower > highest_possible_) return false;  // neither of NaN
+    if (upper <= bar_ || lower > highest_possible_) return false;  // false for NaN: it is scored
     if (lower > lowers_[0] && lower >= lowest_sure_ && upper <= highest_sure_) {
       index_t at = 0;
       for (; at + 1 < k_ && lowers_[at + 1] < lower; ++at) lowers_[at] = lowers_[at + 1];
@@ -102,8 +103,9 @@ class screened_query {
     return waiting_count_ == k_ + most_waiting_rows;
   }
 
-  /// Forgets waiting rows that have fallen below the bar since (not those at it: rows that raised
-  /// it may be of higher slots). Whether half of the room is free.
+  /// Drops waiting rows whose upper bound has since fallen below the bar (not those equal to it:
+  /// the rows that raised it may have higher slots). Returns whether at least half of the list is
+  /// free.
   bool forget_some() {
     waiting_row* const end =
         std::remove_if(waiting_, waiting_ + waiting_count_,
@@ -112,7 +114,7 @@ class screened_query {
     return waiting_count_ <= (k_ + most_waiting_rows) / 2;
   }
 
-  /// Scores what waits, as the plain scan does. How many rows that were.
+  /// Scores the waiting rows exactly like the exact scan. Returns how many were scored.
   template <element T>
   index_t score_waiting(const search_space<T>& space, const T* query) {
     forget_some();
@@ -133,7 +135,7 @@ class screened_query {
   static constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
   static constexpr float infinity = std::numeric_limits<float>::infinity();
 
-  // The rows take the queries' part in add_dots, a product having the same bits either way.
+  // Rows and query swap roles in add_dots; the products have the same bits either way.
   template <element T>
   static void add_dots_of(const search_space<T>& space, const waiting_row* waiting, index_t count,
                           const T* query, double* dots) {

@@ -1,4 +1,5 @@
-// Search that scores only what 8-bit products cannot exclude. Finds what exact_scan finds.
+// Search with pruning: scores only rows that 8-bit products cannot exclude. Same results as
+// exact_scan.
 #pragma once
 
 #include <algorithm>
@@ -28,21 +29,22 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-// What queries take while they are searched for: 1.5 MiB of state at most, and as much of codes.
+// Memory of the queries in one search: at most 1.5 MiB of state, and the same for their codes.
 inline constexpr index_t most_screening_state = index_t{3} << 19;
-// Codes of rows at a time: half a MiB stays in the second-level cache while all queries pass.
+// Codes of rows in one pass: 512 KiB, so that they stay in the second-level cache for all queries.
 inline constexpr index_t most_row_codes = index_t{1} << 19;
-// Codes of the queries that share a pass over the rows, beside a block of which they stay in the
-// first-level cache.
+// Codes of the queries that share a pass over the rows: 12 KiB, so that they stay in the
+// first-level cache together with a block of rows.
 inline constexpr index_t most_block_codes = 12 << 10;
-// Fewer rows, or features, are scored sooner than screened.
+// Below these sizes, scoring every row is faster than pruning.
 inline constexpr index_t fewest_screened_rows = 1024;
 inline constexpr index_t fewest_screened_features = 16;
-// Coding rows for one search only is worth it for so many queries.
+// Quantizing rows for a single search pays off from this number of queries.
 inline constexpr index_t fewest_queries_to_code_for = 128;
 
-/// Whether screening is likely to be faster than scoring everything. Decided by shape alone, and by
-/// whether there is a kernel that beats the plain scan's products of doubles.
+/// Whether pruning is likely to be faster than scoring every row. Depends only on shapes and on
+/// whether the machine has a kernel that is faster than the double-precision products of the exact
+/// scan.
 template <element T>
 bool is_worth_screening(const cpu_context& ctx, const search_space<T>& space, index_t queries,
                         index_t k) {
@@ -53,21 +55,21 @@ bool is_worth_screening(const cpu_context& ctx, const search_space<T>& space, in
          (!space.shadow.empty() || queries >= fewest_queries_to_code_for);
 }
 
-/// A tile of queries as the kernel wants them.
+/// A tile of queries in the layout of the kernel.
 struct query_tile {
   std::int8_t* codes;
   std::int32_t offsets[screening_queries];
-  float bars[screening_queries];  ///< each a little below its query's, for rounding
+  float bars[screening_queries];  ///< slightly below the query's bar, for rounding
   float length_factors[screening_queries];
   float error_factors[screening_queries];
   index_t count;
 };
 
-/// A search of at most so many queries that their state fits.
+/// A search for a number of queries whose state fits into scratch memory.
 template <element T>
 class screened_search {
  public:
-  /// Takes of the scratch memory what each query is waiting with, and its codes.
+  /// Allocates each query's codes, its k best candidates and its waiting list.
   screened_search(cpu_context& ctx, workspace::scope& scratch, const search_space<T>& space,
                   const matrix_view<const T>& queries, index_t k,
                   const vector_view<const std::int64_t>& exclude_ids)
@@ -100,8 +102,8 @@ class screened_search {
         begin_query(i, query, tile, lane);
       }
     });
-    // Whole groups of the plain scan, which may have to go on; at least eight blocks where there
-    // are as many groups, for the threads.
+    // A block is a whole number of groups of the exact scan, which may have to take over. If there
+    // are enough groups, at least eight blocks are made, for the threads.
     constexpr index_t tiles_a_group = query_lanes / screening_queries;
     const index_t groups = (tiles + tiles_a_group - 1) / tiles_a_group;
     const index_t fitting = std::max<index_t>(1, most_block_codes / (tiles_a_group * tile_codes()));
@@ -114,7 +116,7 @@ class screened_search {
     dots_ = scratch.take<double>(workers * scan_rows * query_lanes);
   }
 
-  /// Offers `count` rows from `first` on, which are the shadow's from its first block on.
+  /// Offers `count` rows from `first` on; they are the first rows of `shadow`.
   void offer(const queue_shadow& shadow, index_t first, index_t count) {
     for_each_block(ctx_, blocks_, [&](index_t block, int worker) {
       if (counts_[block].given_up == 0) screen_block(block, worker, shadow, first, count);
@@ -232,10 +234,11 @@ class screened_search {
     tiles_[t].bars[lane] = below(static_cast<double>(query.bar()));
   }
 
-  // In steps of the processor scoring a row alone takes about 1.5 · D, meeting one some 64, a row's
-  // share of the plain scan D / 3. Half of that may be spent, and a little to begin with, when
-  // there is no bar yet; beyond it the remaining rows are scanned plainly, so that the whole never
-  // takes much longer than the plain scan alone.
+  // Estimated cost in clock cycles: scoring one row about 1.5 · D, processing a row that its block
+  // did not exclude about 64, a row's share of the exact scan D / 3. Half of the exact scan's cost
+  // may be spent, plus a small allowance for the beginning, when there is no bar yet. Beyond this
+  // limit the exact scan takes over for the remaining rows, so that a search never takes much
+  // longer than the exact scan alone.
   [[nodiscard]] bool is_too_dear(index_t block, const screening_counts& done, index_t rows) const {
     constexpr index_t meeting = 64;
     const index_t features = queries_.cols();
@@ -283,7 +286,7 @@ class screened_search {
   double* dots_ = nullptr;
 };
 
-/// Codes `count` rows of a space from `first` on, as a shadow's first.
+/// Quantizes `count` rows of a space from `first` on, into the first rows of a shadow.
 template <element T>
 void code_rows(cpu_context& ctx, const search_space<T>& space, index_t first, index_t count,
                const queue_shadow& shadow) {
@@ -295,8 +298,9 @@ void code_rows(cpu_context& ctx, const search_space<T>& space, index_t first, in
   });
 }
 
-/// As exact_scan, for k ≤ most_screened_neighbours and D ≤ most_screened_features. Rows without a
-/// shadow are coded piece by piece. Scratch: at most 4 MiB, and 96 KiB a thread.
+/// Like exact_scan, for k ≤ most_screened_neighbours and D ≤ most_screened_features. Without a
+/// shadow, rows are quantized in chunks. Limited by the 8-bit products, N·M·D, as long as few rows
+/// have to be scored. Scratch: at most 4 MiB, and 96 KiB a thread.
 template <element T, class Found>
 void screened_scan(cpu_context& ctx, const search_space<T>& space,
                    const matrix_view<const T>& queries, index_t k,

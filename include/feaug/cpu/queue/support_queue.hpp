@@ -1,5 +1,5 @@
-// How the CPU carries out enqueue and gather; and rebuild_shadow, which exists only here: shadows
-// lie in host memory.
+// CPU implementation of enqueue and gather: store rows in a support queue, copy rows out of it.
+// Also rebuild_shadow, which only the CPU has, because shadows are in host memory.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// Makes the shadow of a slot from what is stored there.
+/// Quantizes the stored row of a slot into the shadow.
 template <element T>
 void shadow_slot(const support_queue<T>& queue, index_t slot) {
   const T* const row = queue.storage.row(slot);
@@ -41,7 +41,7 @@ struct detail::support_queue_on<cpu_context> {
     const index_t rows = batch.rows();
     const index_t capacity = queue.capacity();
     const index_t cols = queue.storage.cols();
-    // Rows that later rows of the batch would overwrite.
+    // Rows that later rows of the same batch would overwrite.
     const index_t skipped = std::max<index_t>(0, rows - capacity);
     const index_t cursor = *queue.cursor;
     cpu::for_each_row_block(ctx, rows - skipped, cols, [&](index_t begin, index_t count, int) {
@@ -85,11 +85,11 @@ struct detail::support_queue_on<cpu_context> {
   }
 };
 
-/// Makes the shadow of all filled rows anew: for rows that came into the queue otherwise than by
-/// enqueue with this shadow, as from a checkpoint without one. The bytes that enqueue would have
-/// left.
+/// Recomputes the shadow of all filled rows. Needed if rows came into the queue without this
+/// shadow, for example from a checkpoint that has none. The result is bit-identical to what enqueue
+/// would have written.
 ///
-/// Errors: a queue without a shadow, or whose parts do not fit.
+/// Errors: a queue without a shadow, or a shadow of the wrong size.
 template <element T>
 void rebuild_shadow(cpu_context& ctx, const support_queue<T>& queue) {
   constexpr std::string_view op = "rebuild_shadow";

@@ -15,8 +15,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// slots(i, rank) = the slot of that rank for query i; −1 where there is none, as in a queue with
-/// fewer rows than slots has columns.
+/// slots(i, rank) = the slot of that rank for query i; −1 if there is none, also for ranks beyond
+/// the number of filled rows.
 template <element T>
 void find_neighbours(cpu_context& ctx, const support_rows<T>& support,
                      const matrix_view<const T>& queries,
@@ -39,9 +39,9 @@ void find_neighbours(cpu_context& ctx, const support_rows<T>& support,
 // 1 MiB of slots at a time.
 inline constexpr index_t found_at_once = index_t{1} << 17;
 
-/// act(first row, slots of a block of rows, one row each) over all queries: the slots that are
-/// `given` (N × k) at once, or, where none are, found block by block, so that any number of queries
-/// takes at most 1 MiB (or k slots).
+/// Calls act(first row, slots of a block of queries, one row each) until all queries are covered.
+/// If slots are `given` (N × k), there is a single call; otherwise they are searched block by
+/// block, so that any number of queries needs at most 1 MiB (or k slots).
 template <element T, class Act>
 void for_each_found(cpu_context& ctx, const support_rows<T>& support,
                     const matrix_view<const T>& queries,

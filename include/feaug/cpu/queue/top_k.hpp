@@ -1,4 +1,4 @@
-// The k candidates that rank first, out of any number.
+// The k first-ranked of any number of candidates.
 #pragma once
 
 #include <algorithm>
@@ -11,8 +11,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// A heap whose top is the candidate to give up next, so that k may be as large as the support. The
-/// memory, k candidates, is the caller's.
+/// A heap whose top is the lowest-ranked candidate, so k may be as large as the support. The
+/// memory, k candidates, belongs to the caller.
 class top_k {
  public:
   top_k() = default;
@@ -29,12 +29,12 @@ class top_k {
     std::push_heap(kept_, kept_ + count_, ranks_before);
   }
 
-  /// Whether k are kept, and the one of them to give up next.
+  /// Whether k candidates are kept, and the lowest-ranked of them.
   [[nodiscard]] bool is_full() const { return count_ == k_; }
   [[nodiscard]] const candidate& last() const { return kept_[0]; }
 
-  /// What was kept, first-ranked first: k candidates, or as many as were offered. Ends the
-  /// collecting.
+  /// The kept candidates in order of rank: k, or as many as were offered. No candidate may be
+  /// offered afterwards.
   std::span<const candidate> ranked() {
     std::sort_heap(kept_, kept_ + count_, ranks_before);
     return {kept_, static_cast<std::size_t>(count_)};

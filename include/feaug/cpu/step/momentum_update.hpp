@@ -1,4 +1,5 @@
-// How the CPU carries out momentum_update.
+// CPU implementation of momentum_update: the exponential moving average of parameters (momentum
+// network).
 #pragma once
 
 #include <algorithm>
@@ -15,8 +16,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// All pairs in one go: what is shared among threads is a block of elements, not a tensor. Scratch:
-/// 8 bytes a pair.
+/// All pairs in one parallel loop: threads share blocks of elements, not tensors. Limited by memory
+/// bandwidth: two reads and one write an element. Scratch: 8 bytes a pair.
 template <>
 struct detail::momentum_update_on<cpu_context> {
   template <element T, element S>

@@ -1,4 +1,4 @@
-// What step and step_direction call on the CPU.
+// CPU implementation of step and step_direction: includes the operators that they call.
 #pragma once
 
 #include "feaug/cpu/augment/augmentation.hpp"

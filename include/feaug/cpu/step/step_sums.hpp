@@ -1,4 +1,4 @@
-// What a step adds up besides what its operators do, on the CPU. cuda/step/step.cuh has the same.
+// The sums of a step that no operator does, on the CPU. The counterpart is in cuda/step/step.cuh.
 #pragma once
 
 #include "feaug/core/element.hpp"
@@ -11,7 +11,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// Puts `gradient` where x wants it.
+/// Writes `gradient` to x's destination, by overwriting or accumulating.
 template <element T>
 void put_gradient_matrix(operation& call, const operand<T>& x,
                          const matrix_view<const T>& gradient) {

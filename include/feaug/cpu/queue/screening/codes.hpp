@@ -1,14 +1,14 @@
-// Rows and queries in 8 bits a feature, and how far that is from what they were.
+// Rows and queries quantized to 8 bits a feature, with bounds of the quantization error.
 //
-// A row x becomes step · c with whole numbers c of −127 … 127; step is its largest magnitude / 127.
-// For the score s of a query q and a row of direction u (the row as stored, or divided by its
-// norm),
+// A row x is approximated by step · c with integers c of −127 … 127, where step is its largest
+// magnitude / 127. For the score s of a query q and a row with direction u (the stored row, or the
+// row divided by its norm),
 //   |s − q̂·û| ≤ ‖q − q̂‖‖u‖ + ‖q̂‖‖u − û‖,
-// where q̂ and û are what the codes stand for. All is taken in steps of the query, so that only its
-// codes, the norm of them and the norm of what they leave over are needed. Norms are not estimated
-// but summed; what rounding may add is in the constants below. Rows and queries of which this says
-// nothing, because an element is NaN, infinite, or the largest is outside 1e-30 … 1e30, have an
-// infinite distance from their codes and are never passed over. All of zero is its codes exactly.
+// where q̂ and û are the dequantized vectors. Everything is in units of the query's step, so a
+// query only needs its codes, their norm, and the norm of the quantization error. These norms are
+// computed, not estimated; the constants below account for rounding. If an element is NaN or
+// infinite, or the largest magnitude is outside 1e-30 … 1e30, the error bound is infinite and the
+// row or query is never pruned. A zero vector is represented exactly.
 #pragma once
 
 #include <bit>
@@ -26,19 +26,20 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// Rows longer than this are not screened: sums of products stay below 2³¹, sums of squares below
+/// The largest D with pruning: sums of products stay below 2³¹, and sums of squares in float are
 /// exact enough.
 inline constexpr index_t most_screened_features = 16384;
 
-/// A row in steps.
+/// A quantized row x, in units of its step.
 struct coded_row {
-  double step = 0;       ///< 0 of a row of zeros
-  double length = 0;     ///< not below ‖c‖
-  double left_over = 0;  ///< not below ‖x / step − c‖, infinite if unknown
+  double step = 0;       ///< 0 for a row of zeros
+  double length = 0;     ///< ≥ ‖c‖
+  double left_over = 0;  ///< ≥ ‖x / step − c‖; infinite if unknown
   std::int32_t sum = 0;  ///< Σ c
 };
 
-/// write(quad, four codes c + 128) for all features of x, padded by zeros, and what bounds them.
+/// Quantizes x: calls write(quad, four codes c + 128) for all features, padded with zeros, and
+/// returns the bounds.
 template <element T, class Write>
 coded_row code_row(const T* x, index_t cols, const Write& write) {
   using C = compute_t<T>;
@@ -91,12 +92,12 @@ coded_row code_row(const T* x, index_t cols, const Write& write) {
   for (const std::int32_t part : sums) row.sum += part;
   const double whole = std::sqrt(sum_of(squares, lane_count));
   const double rest = std::sqrt(sum_of(rests, lane_count));
-  // A sum of up to 1024 floats is within 2⁻¹⁴ of itself. An element in steps is a product of two
-  // roundings, at most 127 · 3 · 2⁻²⁴ < 2⁻¹⁵ off.
+  // A sum of up to 1024 floats has a relative error of at most 2⁻¹⁴. An element in units of step
+  // has two rounding errors, at most 127 · 3 · 2⁻²⁴ < 2⁻¹⁵.
   row.length = whole * (1.0 + 0x1p-12);
   row.left_over = rest * (1.0 + 0x1p-12) + std::sqrt(static_cast<double>(cols)) * 0x1p-15;
   if (!in_range) {
-    // NaN is not the largest of anything, but in the sum of what is left over.
+    // NaN does not affect `largest`, but makes `rest` NaN.
     const bool is_zero = largest == 0 && rest == 0;
     row.length = 0;
     row.left_over = is_zero ? 0 : std::numeric_limits<double>::infinity();
@@ -108,15 +109,15 @@ coded_row code_row(const T* x, index_t cols, const Write& write) {
   return row;
 }
 
-/// A block of a shadow: codes, and 32 of each bound.
+/// A block of a shadow: codes, and 32 values of each bound.
 struct shadow_block {
   std::uint8_t* codes;
-  float* scales;   ///< of a step
-  float* lengths;  ///< not below ‖û‖ + ‖u − û‖
-  float* errors;   ///< not below ‖u − û‖
+  float* scales;   ///< quantization step
+  float* lengths;  ///< ≥ ‖û‖ + ‖u − û‖
+  float* errors;   ///< ≥ ‖u − û‖
 };
 
-/// The part of a shadow that begins with a block.
+/// The part of a shadow that starts at a block.
 inline queue_shadow shadow_from(queue_shadow shadow, index_t block, index_t features) {
   shadow.codes.data += block * shadow_block_codes(features);
   shadow.codes.extents[0] -= block * shadow_block_codes(features);
@@ -133,7 +134,7 @@ inline shadow_block block_of(const queue_shadow& shadow, index_t block, index_t 
           .errors = from.bounds.data + 2 * shadow_block_rows};
 }
 
-/// Puts a row into a shadow; its direction is row · inverse_norm.
+/// Writes a row to a shadow; its direction is row · inverse_norm.
 template <element T>
 void write_shadow_row(const queue_shadow& shadow, index_t slot, const T* row, index_t cols,
                       double inverse_norm) {
@@ -146,7 +147,8 @@ void write_shadow_row(const queue_shadow& shadow, index_t slot, const T* row, in
   const double step = coded.step * inverse_norm;
   const double error = coded.left_over == 0 ? 0.0 : coded.left_over + coded.length * 0x1p-22;
   const bool is_known = error < std::numeric_limits<double>::infinity() && step <= 1e30;
-  // Rounding to float is within 2⁻²⁴; 2⁻²² of the length above is for that of the step.
+  // Rounding to float has a relative error of at most 2⁻²⁴; the 2⁻²² of the length above is for the
+  // step's rounding.
   constexpr double up = 1.0 + 0x1p-20;
   block.scales[lane] = is_known ? static_cast<float>(step) : 0.0F;
   block.errors[lane] =

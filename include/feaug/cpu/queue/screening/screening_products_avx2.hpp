@@ -1,4 +1,4 @@
-// Screening with AVX2: 32 products of 8 bits in three instructions.
+// Pruning with AVX2: 32 products of 8 bits in three instructions.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +13,16 @@
 #if FEAUG_X86
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// As screening_products_portable, for row codes of 1 … 255, as all are that are ever looked at.
+/// Like screening_products_portable, for row codes 1 … 255. Other codes occur only in unfilled
+/// slots and in rows with scale 0, where the product does not matter. Limited by the
+/// multiplications: per four features, 8 rows and query a sign, a maddubs, a madd and an add; 8 of
+/// 16 registers hold sums.
 ///
-/// The instruction multiplies unsigned by signed and saturates sums of two at 16 bits. So the
-/// query's sign goes over to the row: |query| · ±row adds up to 2 · 127 · 127 = 32258 at most.
+/// maddubs multiplies unsigned by signed and saturates sums of two products at 16 bits. The query's
+/// sign is therefore moved to the row: |query| · ±row sums to at most 2 · 127 · 127 = 32258.
 FEAUG_AVX2 inline void screening_products_avx2(const screening_operands& tile,
                                                std::int32_t* products) {
-  constexpr int together = 2;  // queries × 4 registers of 8 rows: 8 of 16 registers hold sums
+  constexpr int together = 2;  // queries × 4 registers of 8 rows
   const __m256i sign_bit = _mm256_set1_epi8(static_cast<char>(0x80));
   const __m256i ones = _mm256_set1_epi16(1);
   for (int begin = 0; begin < screening_queries; begin += together) {
@@ -55,7 +58,7 @@ FEAUG_AVX2 inline void screening_products_avx2(const screening_operands& tile,
   }
 }
 
-/// As screening_hits_portable.
+/// Like screening_hits_portable.
 FEAUG_AVX2 inline void screening_hits_avx2(const std::int32_t* products, const float* scales,
                                            const float* thresholds, std::uint32_t* hits) {
   for (int i = 0; i < screening_queries; ++i, products += 32) {

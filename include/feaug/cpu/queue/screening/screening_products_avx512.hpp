@@ -1,4 +1,4 @@
-// Screening with AVX-512 VNNI: 64 products of 8 bits an instruction.
+// Pruning with AVX-512 VNNI: 64 products of 8 bits an instruction.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,9 @@
 #if FEAUG_X86
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// As screening_products_portable. The instruction multiplies unsigned by signed, which is why rows
-/// are stored with 128 added.
+/// Like screening_products_portable. The instruction multiplies unsigned by signed; for this reason
+/// rows are stored with 128 added. Limited by these instructions: two for each query and four
+/// features of 32 rows; 16 of 32 registers hold sums.
 FEAUG_AVX512 inline void screening_products_avx512(const screening_operands& tile,
                                                    std::int32_t* products) {
   __m512i sums[screening_queries][2];
@@ -35,7 +36,7 @@ FEAUG_AVX512 inline void screening_products_avx512(const screening_operands& til
       sums[i][1] = _mm512_dpbusd_epi32(sums[i][1], second, query);
     }
   }
-  // Stored at once and compared by another function: g++ 12 otherwise keeps copies of all sums.
+  // Stored together and compared in another function; otherwise g++ 12 keeps copies of all sums.
   FEAUG_UNROLL_REGISTERS
   for (int i = 0; i < screening_queries; ++i) {
     _mm512_storeu_si512(products + 32 * i, sums[i][0]);
@@ -43,7 +44,7 @@ FEAUG_AVX512 inline void screening_products_avx512(const screening_operands& til
   }
 }
 
-/// As screening_hits_portable.
+/// Like screening_hits_portable.
 FEAUG_AVX512 inline void screening_hits_avx512(const std::int32_t* products, const float* scales,
                                                const float* thresholds, std::uint32_t* hits) {
   constexpr __mmask16 all = 0xFFFF;

@@ -1,5 +1,5 @@
-// Products of a tile of 8-bit queries with a block of 8-bit rows, and which of the rows they leave
-// in question.
+// Products of a tile of 8-bit queries with a block of 8-bit rows, and the rows that they cannot
+// exclude.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ inline void screening_products_portable(const screening_operands& tile, std::int
   }
 }
 
-/// Bit r of hits[query] = !(product · scales[r] < thresholds[query]): NaN hits.
+/// Bit r of hits[query] = !(product · scales[r] < thresholds[query]): NaN counts as a hit.
 inline void screening_hits_portable(const std::int32_t* products, const float* scales,
                                     const float* thresholds, std::uint32_t* hits) {
   for (index_t i = 0; i < screening_queries; ++i) {
@@ -46,7 +46,8 @@ inline void screening_hits_portable(const std::int32_t* products, const float* s
   }
 }
 
-/// products and hits with the given instructions, which the machine must have; all give the same.
+/// Products and hits with the given instruction set, which the machine must have; all give the same
+/// results.
 inline void screen_tile(instruction_set instructions, const screening_operands& tile,
                         const float* scales, const float* thresholds, std::int32_t* products,
                         std::uint32_t* hits) {
