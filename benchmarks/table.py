@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
-"""Prints one Markdown table with the results of the CPU benchmarks: `table.py FOLDER`. FOLDER has ceilings_*.json and W1.json …
-(from the programs, --benchmark_out) and peers.json (from cuda/peers.py). `--into FILE` writes it between FILE's two markers."""
+"""Prints the results of the CPU benchmarks as Markdown tables: `table.py FOLDER`.
+
+scripts/bench fills FOLDER: ceilings_*.json (the machine's peak rates), W1.json … (workloads),
+peers.json (torch.compile and lightly, from cuda/peers.py). `--into FILE` replaces the text between
+FILE's two markers instead of printing."""
 import argparse
 import json
 import pathlib

@@ -19,7 +19,7 @@ Element = ElementTree.Element
 # header and the CPU's.
 PAGES = {
     "view": ("View", "view", ["core/tensor_view.hpp", "core/element.hpp"]),
-    "operand": ("Operand", "operand", ["core/operand.hpp", "core/row_norm.hpp"]),
+    "operand": ("Operand", "operand", ["core/operand.hpp", "core/l2_norm.hpp"]),
     "context": (
         "Context and errors",
         "context",

@@ -1,8 +1,8 @@
-# What Doxygen sees of a header.
+# Doxygen's input filter: changes a header before Doxygen reads it.
 #
-# - Names lie in feaug itself: the inline namespace of the version is no part of how they are spelled.
-# - An indented part of a comment is code (formulas, member lists), which Markdown wants to see after an
-#   empty line and four columns in.
+# - Removes the inline namespace of the version, so that names appear directly in feaug.
+# - Makes indented parts of comments (formulas, member lists) code blocks of Markdown: adds an empty
+#   line before and after, and four columns of indentation.
 
 { sub(/namespace feaug::inline FEAUG_VERSION_NAMESPACE/, "namespace feaug") }
 

@@ -1,10 +1,11 @@
 // NNCLR on a custom network. feaug receives pointers, shapes and the destinations of gradients; the
 // rest of the network does not depend on it.
 //
-// The data are points of eight classes, which differ in eight of 32 numbers; the other 24 are
-// noise. Training uses no labels: two views of a point should agree, and one of them is replaced by
-// its nearest point in a queue. The program reports, before and after training, the share of points
-// whose nearest point in the queue has the same class.
+// The data are points of eight classes in 32 dimensions. Each class has a nonzero mean in one
+// dimension of its own; the other 24 dimensions are noise. Training uses no labels: two views of a
+// point should agree, and one of them is replaced by its nearest point in a queue. The program
+// reports, before and after training, the share of points whose nearest point in the queue has the
+// same class.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

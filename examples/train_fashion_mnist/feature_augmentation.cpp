@@ -54,7 +54,7 @@ any_augmentation augmentation_of(feature_augmentation which, const settings& cho
     case feature_augmentation::exchange_moments:
       return feaug::exchange_moments{};
   }
-  return feaug::keep_features{};
+  return feaug::identity{};
 }
 
 using part_traits = feaug::augmentation_on<feaug::cpu_context, any_augmentation>;

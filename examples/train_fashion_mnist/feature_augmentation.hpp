@@ -26,7 +26,7 @@
 namespace trainer {
 
 using any_augmentation =
-    std::variant<feaug::keep_features, feaug::neighbour_policy<float>,
+    std::variant<feaug::identity, feaug::neighbour_policy<float>,
                  feaug::neighbour_policy<float, feaug::memory_space::host, feaug::mean_neighbour>,
                  feaug::soft_neighbour_policy<float>, feaug::mask, feaug::gaussian_noise,
                  feaug::interpolate, feaug::extrapolate, feaug::slerp, feaug::exchange_moments>;

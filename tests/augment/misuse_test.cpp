@@ -1,5 +1,5 @@
-// What every augmentation refuses, to the word: the same misuse of all of them, then each one's
-// own.
+// Invalid arguments of augmentations, draw and l2_normalize, with the exact text of every error
+// message: first the errors common to all augmentations, then those of single ones.
 #include <catch2/catch.hpp>
 #include <cstdint>
 #include <limits>
@@ -30,8 +30,8 @@ constexpr index_t cols = 5;
 const float not_a_number = std::numeric_limits<float>::quiet_NaN();
 const float infinity = std::numeric_limits<float>::infinity();
 
-/// The arguments of augment and augment_backward, right until a test changes one; outputs that
-/// nothing may be written to.
+/// Valid arguments of augment and augment_backward, of which a test changes one. Checks that
+/// nothing is written.
 struct arguments {
   test_matrix<float> x_memory = test_matrix<float>::normal(rows, cols, 1);
   test_matrix<float> g_memory = test_matrix<float>::normal(rows, cols, 2);
@@ -48,7 +48,7 @@ struct arguments {
   std::string forward(const Policy& policy) {
     return said([&] { feaug::augment(ctx, policy, x, key, out); });
   }
-  /// The gradient by x goes to out.
+  /// The gradient with respect to x is written to out.
   template <class Policy>
   std::string backward(const Policy& policy) {
     return said([&] { feaug::augment_backward(ctx, policy, differentiable(x, out), key, g); });
@@ -63,7 +63,7 @@ struct arguments {
   }
 };
 
-/// Both ways complain with the same words.
+/// Checks that augment and augment_backward give the same message.
 template <class Policy>
 void check_both(const Policy& policy, const std::string& wanted) {
   arguments in;
@@ -84,13 +84,13 @@ struct queue_of {
   }
 };
 
-/// visit(policy, its name, whether it mixes rows) for policies of every kind.
+/// visit(policy, its name, whether it mixes rows) for one policy of every kind.
 template <class Visit>
 void for_each_kind(const Visit& visit) {
   queue_of queue(cols, 4);
   testing::covariance_memory covariance(cols);
   covariance.count = 1;
-  visit(feaug::keep_features{}, "keep_features", false);
+  visit(feaug::identity{}, "identity", false);
   visit(feaug::mask{}, "mask", false);
   visit(feaug::fixed_count_mask{}, "fixed_count_mask", false);
   visit(feaug::block_mask{}, "block_mask", false);
@@ -116,7 +116,7 @@ void for_each_kind(const Visit& visit) {
 
 }  // namespace
 
-TEST_CASE("augmentations refuse views that do not fit", "[augment][misuse]") {
+TEST_CASE("augmentations reject views of the wrong shape", "[augment][misuse]") {
   for_each_kind([](const auto& policy, const std::string& name, bool /*mixes_rows*/) {
     CAPTURE(name);
     const auto fails = [&](const auto& change, const std::string& forward,
@@ -147,6 +147,9 @@ TEST_CASE("augmentations refuse views that do not fit", "[augment][misuse]") {
     fails([](arguments& in) { in.key.step = 1ULL << 32U; },
           "random_key.step: got 4294967296, wanted a number below 2^32",
           "random_key.step: got 4294967296, wanted a number below 2^32");
+    fails([](arguments& in) { in.key.row_offset = -1; },
+          "random_key.row_offset: got -1, wanted rows numbered from 0 to 2^48 - 1",
+          "random_key.row_offset: got -1, wanted rows numbered from 0 to 2^48 - 1");
     arguments in;
     in.g.data = nullptr;
     CHECK(in.backward(policy) ==
@@ -157,7 +160,7 @@ TEST_CASE("augmentations refuse views that do not fit", "[augment][misuse]") {
   });
 }
 
-TEST_CASE("augmentations refuse overlaps", "[augment][misuse]") {
+TEST_CASE("augmentations reject overlapping memory", "[augment][misuse]") {
   for_each_kind([](const auto& policy, const std::string& name, bool mixes_rows) {
     CAPTURE(name);
     test_matrix<float> memory(rows + 1, cols);
@@ -177,14 +180,14 @@ TEST_CASE("augmentations refuse overlaps", "[augment][misuse]") {
               (mixes_rows ? "overlaps grad_out, wanted memory of its own"
                           : "partly overlaps grad_out, wanted the same view or memory of its own"));
   });
-  // To add to a gradient in place of the one that is read makes no sense.
+  // A gradient cannot be accumulated in place over the cotangent.
   arguments in;
   CHECK(in.said([&] {
     feaug::augment_backward(in.ctx, feaug::mask{}, feaug::accumulate(in.x, in.out), in.key, in.out);
   }) == "mask: gradient of x: got memory that overlaps grad_out, wanted memory of its own");
 }
 
-TEST_CASE("masks and noises refuse their options", "[augment][misuse]") {
+TEST_CASE("masks and noises reject invalid options", "[augment][misuse]") {
   check_both(feaug::mask{.keep_probability = 1.5F},
              "mask: keep_probability: got 1.5, wanted a number from 0 to 1");
   check_both(feaug::mask{.keep_probability = not_a_number},
@@ -193,6 +196,12 @@ TEST_CASE("masks and noises refuse their options", "[augment][misuse]") {
              "fixed_count_mask: keep_count: got 6, wanted a number from 0 to 5");
   check_both(feaug::block_mask{.block_length = 6},
              "block_mask: block_length: got 6, wanted a number from 0 to 5");
+  check_both(feaug::block_mask{.block_length = -1},
+             "block_mask: block_length: got -1, wanted a number from 0 to 5");
+  check_both(feaug::compose(feaug::mask{}, feaug::mask{.keep_probability = -1}),
+             "mask: keep_probability: got -1, wanted a number from 0 to 1");
+  check_both(feaug::one_of({0.5F, 0.25F}, feaug::mask{}, feaug::identity{}),
+             "one_of: probabilities: got a sum of 0.75, wanted a sum of 1");
   check_both(feaug::gaussian_noise{.scale = -1},
              "gaussian_noise: scale: got -1, wanted a finite number of at least 0");
   check_both(feaug::gaussian_noise{.scale = infinity},
@@ -200,32 +209,37 @@ TEST_CASE("masks and noises refuse their options", "[augment][misuse]") {
   check_both(feaug::uniform_noise{.scale = not_a_number},
              "uniform_noise: scale: got nan, wanted a finite number of at least 0");
   const matrix_view<const float> missing(nullptr, rows, cols);
-  check_both(feaug::drawn_mask(missing),
-             "drawn_mask: keep: got a null pointer with shape (3, 5), wanted a pointer to its "
+  check_both(feaug::mask_from(missing),
+             "mask_from: keep: got a null pointer with shape (3, 5), wanted a pointer to its "
              "elements");
-  check_both(feaug::drawn_noise(missing, 0.1F),
-             "drawn_noise: epsilon: got a null pointer with shape (3, 5), wanted a pointer to its "
+  check_both(feaug::noise_from(missing, 0.1F),
+             "noise_from: epsilon: got a null pointer with shape (3, 5), wanted a pointer to its "
              "elements");
   const test_matrix<float> narrow(rows, cols - 1);
-  check_both(feaug::drawn_mask(narrow.view()),
-             "drawn_mask: keep: got shape (3, 4), wanted shape (3, 5) as x");
-  check_both(feaug::drawn_noise(narrow.view(), 0.1F),
-             "drawn_noise: epsilon: got shape (3, 4), wanted shape (3, 5) as x");
+  check_both(feaug::mask_from(narrow.view()),
+             "mask_from: keep: got shape (3, 4), wanted shape (3, 5) as x");
+  check_both(feaug::noise_from(narrow.view(), 0.1F),
+             "noise_from: epsilon: got shape (3, 4), wanted shape (3, 5) as x");
   arguments in;
-  CHECK(in.forward(feaug::drawn_mask(in.out)) ==
-        "drawn_mask: out: got memory that overlaps keep, wanted memory of its own");
-  CHECK(in.backward(feaug::drawn_mask(in.out)) ==
-        "drawn_mask: gradient of x: got memory that overlaps keep, wanted memory of its own");
-  CHECK(in.forward(feaug::drawn_noise(in.out, 0.1F)) ==
-        "drawn_noise: out: got memory that overlaps epsilon, wanted memory of its own");
+  CHECK(in.forward(feaug::mask_from(in.out)) ==
+        "mask_from: out: got memory that overlaps keep, wanted memory of its own");
+  CHECK(in.backward(feaug::mask_from(in.out)) ==
+        "mask_from: gradient of x: got memory that overlaps keep, wanted memory of its own");
+  CHECK(in.forward(feaug::noise_from(in.out, 0.1F)) ==
+        "noise_from: out: got memory that overlaps epsilon, wanted memory of its own");
 }
 
-TEST_CASE("mixes refuse their options", "[augment][misuse]") {
+TEST_CASE("mixes reject invalid options", "[augment][misuse]") {
   using feaug::weight_distribution;
   check_both(feaug::interpolate{.weight = 1.5F},
              "interpolate: weight: got 1.5, wanted a weight from 0 to 1");
   check_both(feaug::interpolate{.weight = not_a_number},
              "interpolate: weight: got nan, wanted a weight from 0 to 1");
+  check_both(feaug::extrapolate{.weight = 0.5F},
+             "extrapolate: weight: got 0.5, wanted a finite weight of at least 1");
+  check_both(
+      feaug::interpolate{.distribution = weight_distribution::uniform, .low = 0.5F, .high = 0.25F},
+      "interpolate: high: got 0.25, wanted at least low = 0.5");
   check_both(feaug::extrapolate{.weight = infinity},
              "extrapolate: weight: got inf, wanted a finite weight of at least 1");
   check_both(feaug::interpolate{.distribution = weight_distribution::uniform, .low = -0.5F},
@@ -266,7 +280,7 @@ TEST_CASE("mixes refuse their options", "[augment][misuse]") {
   CHECK(in.forward(feaug::with_partner(half_way, memory.view().rows_from(1, rows))) ==
         "interpolate: out: got memory that partly overlaps partner, wanted the same view or memory "
         "of its own");
-  // As one of several steps, the partner would be overwritten before it is read.
+  // Within compose, an earlier step would overwrite the partner before it is read.
   CHECK(in.forward(feaug::compose(feaug::mask{}, feaug::with_partner(half_way, in.out))) ==
         "interpolate: out: got memory that overlaps partner, wanted memory of its own");
   CHECK(in.backward(feaug::with_partner(half_way, in.out)) ==
@@ -287,7 +301,7 @@ TEST_CASE("mixes refuse their options", "[augment][misuse]") {
         "own");
 }
 
-TEST_CASE("neighbours refuse their queue", "[augment][misuse]") {
+TEST_CASE("neighbours reject invalid queues", "[augment][misuse]") {
   queue_of empty(cols, 0);
   check_both(feaug::neighbour_from(empty.view()),
              "neighbour: queue: got no filled rows, wanted at least one, or "
@@ -316,7 +330,7 @@ TEST_CASE("neighbours refuse their queue", "[augment][misuse]") {
         "neighbour: out: got memory that overlaps queue.storage, wanted memory of its own");
 }
 
-TEST_CASE("draw refuses what it cannot draw", "[augment][misuse]") {
+TEST_CASE("draw rejects invalid arguments", "[augment][misuse]") {
   arguments in;
   const auto matrix = [&](const auto& policy, const feaug::random_key& key = {}) {
     return in.said([&] { feaug::draw(in.ctx, policy, key, in.out); });
@@ -352,7 +366,7 @@ TEST_CASE("draw refuses what it cannot draw", "[augment][misuse]") {
         "draw: random_key.row_offset: got -1, wanted rows numbered from 0 to 2^48 - 1");
 }
 
-TEST_CASE("l2_normalize refuses what does not fit", "[l2_normalize][misuse]") {
+TEST_CASE("l2_normalize rejects invalid arguments", "[l2_normalize][misuse]") {
   arguments in;
   const auto forward = [&](const feaug::l2_normalize_options& options = {}) {
     return in.said([&] { feaug::l2_normalize(in.ctx, in.x, in.out, options); });

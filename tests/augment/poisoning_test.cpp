@@ -1,5 +1,5 @@
-// A queue of which an attacker owns one row in a hundred: how often each policy of neighbours hands
-// out an attacker's row, and how far its output moves. docs/robustness.md has the table that
+// A queue in which an attacker controls 1 % of the rows: how often each neighbour policy returns an
+// attacker's row, and how far its output moves. docs/robustness.md has the table that
 // `feaug_test_augment "[poisoning-table]"` prints.
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -21,12 +21,13 @@ using testing::test_matrix;
 
 namespace {
 
-/// Unit rows round cluster centres: two of one cluster have cosine 0.6, row and centre 0.78.
+/// Unit rows around cluster centres: two rows of a cluster have cosine 0.6, a row and its centre
+/// 0.78.
 struct world {
   index_t rows;      ///< of the queue
   index_t queries;   ///< of the batch
   index_t cols;      ///< features
-  index_t clusters;  ///< as many rows, and queries, of each
+  index_t clusters;  ///< each has the same number of rows and of queries
   [[nodiscard]] index_t attackers() const { return rows / 100; }
 };
 constexpr world small = {.rows = 1000, .queries = 120, .cols = 128, .clusters = 10};
@@ -65,7 +66,7 @@ class random_rows {
   std::normal_distribution<double> normal_;
 };
 
-/// What an attacker knows and does; `target` is where he wants to pull.
+/// The attacker's rows; `target` is the direction in which the attack should move outputs.
 struct attack {
   std::string name;
   std::vector<row_type> rows;
@@ -128,10 +129,10 @@ struct scene {
   }
 };
 
-/// What a policy does with a queue.
+/// The output of a policy for a queue.
 struct outcome {
   test_matrix<float> out;
-  std::vector<index_t> slots;  ///< k a query
+  std::vector<index_t> slots;  ///< k per query
   index_t k;
 };
 
@@ -152,7 +153,8 @@ outcome run(const How& how, index_t k, test_matrix<float> queue,
   return made;
 }
 
-/// Public code's search: the largest product with the rows as they are stored.
+/// The search of public implementations: the largest dot product with the stored rows, which are not
+/// normalised.
 outcome run_raw_product(const test_matrix<float>& queue, const test_matrix<float>& queries) {
   outcome made = {.out = test_matrix<float>(queries.rows(), queries.cols()), .slots = {}, .k = 1};
   for (index_t i = 0; i < queries.rows(); ++i) {
@@ -210,10 +212,10 @@ std::vector<policy> all_policies() {
 }
 
 struct measured {
-  double share = 0;      ///< of queries whose row is an attacker's, or was made with one
-  double cosine = 0;     ///< mean cosine to what the policy made of the clean queue
-  double pull = 0;       ///< mean step along the attacker's direction
-  double fell_back = 0;  ///< share of queries that no neighbour was left for
+  double share = 0;      ///< of queries whose output uses an attacker's row
+  double cosine = 0;     ///< mean cosine between the outputs for the clean and the poisoned queue
+  double pull = 0;       ///< mean movement along the attacker's target direction
+  double fell_back = 0;  ///< share of queries without a neighbour
 };
 
 measured measure(const outcome& clean, const outcome& poisoned, const attack& by) {
@@ -244,7 +246,7 @@ measured measure(const outcome& clean, const outcome& poisoned, const attack& by
   return {sum.share / count, sum.cosine / count, sum.pull / count, sum.fell_back / count};
 }
 
-/// By attack's and policy's name.
+/// By names of attack and policy.
 using table = std::map<std::string, std::map<std::string, measured>>;
 
 table measure_all(const scene& where) {
@@ -262,7 +264,7 @@ table measure_all(const scene& where) {
 
 }  // namespace
 
-TEST_CASE("what a poisoned queue does to each policy", "[augment][neighbour][poisoning]") {
+TEST_CASE("effect of a poisoned queue on each policy", "[augment][neighbour][poisoning]") {
   const scene where(small);
   table got = measure_all(where);
   for (const auto& [attack, policies] : got) {
@@ -271,11 +273,11 @@ TEST_CASE("what a poisoned queue does to each policy", "[augment][neighbour][poi
       CHECK((m.share >= 0 && m.cosine > 0));
     }
   }
-  const double every_attacker =  // finds one query each
+  const double every_attacker =  // each attacker's row is used by one query
       static_cast<double>(small.attackers()) / static_cast<double>(small.queries);
 
-  // Rows at the centres are nearer than any honest row, so that a floor keeps them; a mutual row
-  // serves one query only, whoever's it is.
+  // Rows at the centres are nearer than any honest row, so a floor does not exclude them. A mutual
+  // row is used by at most one query.
   auto& centres = got["centres"];
   CHECK(centres["neighbour"].share > 0.9);
   CHECK(centres["neighbour, floor 0.5"].share > 0.9);
@@ -284,27 +286,27 @@ TEST_CASE("what a poisoned queue does to each policy", "[augment][neighbour][poi
   CHECK(centres["mutual median of 5, 3 queries"].share <= 3 * every_attacker);
   CHECK(centres["random of 5"].share < centres["neighbour"].share / 2);
 
-  // Copies of queries reach their victims, and every victim, unless there is a ceiling.
+  // Copies of queries are returned for every victim, unless there is a ceiling.
   auto& copies = got["copies"];
   CHECK(copies["neighbour"].share >= every_attacker);
   CHECK(copies["mutual"].share >= 0.9 * every_attacker);
   CHECK(copies["neighbour, ceiling 0.95"].share < copies["neighbour"].share / 2);
 
-  // A majority of the nearest five: no mean of any kind helps.
+  // The attacker has a majority of the five nearest rows, so no mean or median helps.
   auto& cluster = got["one cluster"];
   const double members = 1 / static_cast<double>(small.clusters);
   CHECK(cluster["neighbour"].share >= 0.9 * members);
   CHECK(cluster["median of 5"].share >= 0.9 * members);
   CHECK(cluster["mutual"].share <= every_attacker);
 
-  // One or two of five, far off in one coordinate: what trimming is for.
+  // One or two of five rows are far off along one axis; trimming removes them.
   auto& axis = got["pull along an axis"];
   CHECK(axis["mean of 5"].pull < axis["neighbour"].pull);
   CHECK(axis["median of 5"].pull < axis["mean of 5"].pull / 2);
   CHECK(axis["trimmed mean of 5"].pull < axis["mean of 5"].pull);
   CHECK(axis["pseudo, w = 0.5"].pull < axis["neighbour"].pull);
 
-  // A direction is all that a cosine sees of a row.
+  // Cosine similarity ignores norms.
   auto& norms = got["huge norms"];
   CHECK(norms["largest raw product"].share > 0.95);
   for (const auto& [name, m] : norms) {

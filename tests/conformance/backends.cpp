@@ -23,7 +23,7 @@ const std::map<std::string, backend>& backends() {
        {.float64 = cpu_operators<double>,
         .float32 = cpu_operators<float>,
         .missing = nothing_missing}},
-      // "cuda" or "simt": what compiled the backend on cuda_context.
+      // "cuda" or "simt", depending on how the backend on cuda_context was compiled.
       {FEAUG_DEVICE_BACKEND,
        {.float64 = cuda_operators<double>,
         .float32 = cuda_operators<float>,

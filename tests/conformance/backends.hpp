@@ -1,5 +1,4 @@
-// The backends that this program was built with. A new one is a folder like cpu/ and a line in
-// backends.cpp.
+// The backends of this program. To add one, add a folder like cpu/ and a line in backends.cpp.
 #pragma once
 
 #include <string>
@@ -13,13 +12,13 @@ enum class dtype { float64, float32 };
 
 inline const char* name_of(dtype type) { return type == dtype::float64 ? "float64" : "float32"; }
 
-/// The names that --backend takes.
+/// The names that --backend accepts.
 std::vector<std::string> backend_names();
 
-/// What this machine lacks to run a backend; empty: nothing.
+/// What the machine lacks to run a backend; empty if nothing.
 std::string missing_for(const std::string& backend);
 
-/// The operators of a backend, by one of those names.
+/// The operators of the backend with this name.
 registry operators_of(const std::string& backend, dtype type);
 
 }  // namespace conformance

@@ -14,7 +14,7 @@ nlohmann::json read_json(const std::string& path) {
   } catch (const nlohmann::json::exception& problem) {
     throw std::runtime_error(std::string("not JSON: ") + problem.what());
   } catch (const std::ios_base::failure&) {
-    // A directory opens, but does not read.
+    // A directory can be opened, but not read.
     throw std::runtime_error("cannot be read");
   }
 }

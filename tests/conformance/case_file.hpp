@@ -1,5 +1,5 @@
-// A case file as it is: the cases of one operator, still JSON, so that one bad case does not take
-// the others with it.
+// The cases of one operator, read from a file but not yet parsed beyond JSON, so that an invalid
+// case does not affect the others.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -13,8 +13,8 @@ struct case_file {
   std::vector<nlohmann::json> cases;
 };
 
-/// Throws std::runtime_error for a file that is missing, is not JSON or is not `{"op", "cases":
-/// [object, …]}`.
+/// Throws std::runtime_error if the file is missing, is not JSON or does not have the format
+/// `{"op", "cases": [object, …]}`.
 case_file read_case_file(const std::string& path);
 
 }  // namespace conformance

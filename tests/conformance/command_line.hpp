@@ -17,7 +17,7 @@ struct command_line {
 
 std::string usage();
 
-/// Throws std::invalid_argument with a line for the user.
+/// Throws std::invalid_argument with a message for the user.
 command_line read_command_line(const std::vector<std::string>& words);
 
 }  // namespace conformance

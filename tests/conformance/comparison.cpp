@@ -73,7 +73,7 @@ verdict compare(const test_case& one, const results& got, dtype type) {
     if (!produced.contains(name)) judged.failures.push_back(name + ": no such output");
   }
   for (const auto& [name, value] : one.inputs) {
-    // grad_out is the cotangent, no input of the operator.
+    // grad_out is the cotangent, not an input of the operator.
     if (name == "grad_out" || one.stop_gradient.contains(name)) continue;
     if (!produced.contains("grad_" + name)) {
       judged.failures.push_back("grad_" + name + ": no gradient by this input");

@@ -1,4 +1,4 @@
-// From what came out of an operator to a verdict.
+// Compares an operator's outputs with the expected outputs.
 #pragma once
 
 #include <string>
@@ -11,8 +11,8 @@
 namespace conformance {
 
 struct verdict {
-  std::vector<std::string> failures;  ///< a line each; empty: passed
-  double largest_share = 0;           ///< the largest error as a share of its tolerance
+  std::vector<std::string> failures;  ///< one line each; empty if the case passed
+  double largest_share = 0;           ///< the largest error divided by its tolerance
 };
 
 verdict compare(const test_case& one, const results& got, dtype type);

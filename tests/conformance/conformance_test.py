@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests the comparison of feaug_conformance: what is wrong must fail, and nothing else.
+"""Tests the comparison of feaug_conformance: wrong outputs must fail, correct ones must pass.
 
     conformance_test.py EXECUTABLE FOLDER_OF_CASE_FILES
 """
@@ -19,13 +19,13 @@ REFERENCE = None
 
 
 def run(*words):
-    """Exit status and lines of both streams together, as a terminal would show them."""
+    """Exit status, and the lines of stdout and stderr, merged as in a terminal."""
     done = subprocess.run([EXECUTABLE, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.returncode, done.stdout.splitlines()
 
 
 def counts(lines):
-    """Passed and failed, from the last line."""
+    """The numbers of passed and failed cases, from the last line."""
     match = re.fullmatch(r"(\d+) passed, (\d+) failed", lines[-1])
     assert match, f"the last line is {lines[-1]!r}"
     return int(match[1]), int(match[2])
@@ -37,7 +37,7 @@ def failing_cases(op, lines):
 
 
 def tensors_of(expected):
-    """(name, value) of every output. A script's counters are numbers, all else tensors."""
+    """(name, value) of every output. Counters of a script are numbers, all other outputs are tensors."""
     for name, value in expected.items():
         if name != "steps":
             yield name, value
@@ -55,9 +55,9 @@ def set_output(case, name, value):
 
 
 def one_percent_off(name, value, position):
-    """The output with one value 1 % off, or None where it has no value.
+    """A copy of the output in which one value is changed by 1 %; None if the output has no values.
 
-    One of the larger values, and at least 1 % of the error measure's floor (1e-4): less than that the measure forgives.
+    One of the larger values is changed, by at least 1 % of the error measure's floor (1e-4). The measure ignores smaller changes.
     """
     if not isinstance(value, dict):
         return value * 1.01 if value else 0.01
@@ -87,7 +87,7 @@ class Comparison(unittest.TestCase):
         return path
 
     def verdict(self, op, case, *options):
-        """Whether a single case passes; its lines."""
+        """Runs a single case. Returns whether it passed, and the output lines."""
         status, lines = run(*options, self.file({"op": op, "cases": [case]}))
         self.assertEqual(status, 0 if counts(lines) == (1, 0) else 1)
         self.assertEqual(sum(counts(lines)), 1)
@@ -208,7 +208,7 @@ class Comparison(unittest.TestCase):
         self.fails("mask", case, "not a tensor")
 
     def test_nan_fails(self):
-        # 4·x − 3·x over what float64 holds: ∞ − ∞, or −∞ where a compiler fuses one of the products. float32 reads ∞ at once.
+        # 4·x − 3·x overflows float64: ∞ − ∞, or −∞ if a compiler fuses one of the products. In float32 the input is already ∞.
         def row(*values):
             return {"shape": [1, len(values)], "data": list(values)}
 

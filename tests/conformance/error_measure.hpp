@@ -1,4 +1,4 @@
-// How far an output is from what was expected: ‖got − want‖₂ / max(‖want‖₂, f·√size).
+// The error of an output: ‖got − want‖₂ / max(‖want‖₂, f·√size).
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace conformance {
 
-/// ‖x‖₂, scaled so that no finite x overflows. NaN and ∞ come through.
+/// ‖x‖₂, scaled so that no finite x overflows. NaN and ∞ propagate.
 inline double norm(const std::vector<double>& x) {
   double largest = 0;
   for (const double value : x) {
@@ -23,8 +23,8 @@ inline double norm(const std::vector<double>& x) {
   return largest * std::sqrt(sum);
 }
 
-/// The error of `got`; of equal size with `want`. NaN where got holds NaN: compare with !(error <=
-/// tolerance).
+/// The error of `got`, which must have the size of `want`. NaN if got has a NaN, so compare with
+/// !(error <= tolerance).
 inline double error_of(const std::vector<double>& got, const std::vector<double>& want,
                        dtype type) {
   if (want.empty()) return 0;
@@ -35,7 +35,7 @@ inline double error_of(const std::vector<double>& got, const std::vector<double>
          std::max(norm(want), floor * std::sqrt(static_cast<double>(want.size())));
 }
 
-/// Whether got is want, rounded to the type under test. False where either holds NaN.
+/// True if got equals want rounded to the type under test. False if either has a NaN.
 inline bool equal(const std::vector<double>& got, const std::vector<double>& want, dtype type) {
   for (std::size_t i = 0; i < want.size(); ++i) {
     const double rounded =

@@ -1,4 +1,4 @@
-// Runs the library against case files: independent float64 references of every operator.
+// Compares the library with case files: independent float64 references of every operator.
 #include <iostream>
 #include <stdexcept>
 
@@ -21,10 +21,10 @@ int main(int count, char** words) {
   const std::string missing = conformance::missing_for(line.backend);
   if (!missing.empty()) {
     std::cout << "skipped: " << missing << "\n";
-    return 77;  // what ctest takes for a skipped test
+    return 77;  // the exit code that ctest counts as skipped
   }
-  // Everything goes to one stream, so that the closing count is the last line wherever both streams
-  // end up together.
+  // All output goes to one stream, so that the final count is also the last line if both streams
+  // are redirected to the same place.
   conformance::runner runner(conformance::operators_of(line.backend, line.type), line.type,
                              std::cout);
   for (const std::string& file : line.files) runner.run_file(file);

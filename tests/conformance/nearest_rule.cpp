@@ -7,7 +7,7 @@
 namespace conformance {
 namespace {
 
-/// The cosine of a query with a support row. Products of the scaled rows, so that huge rows do not
+/// The cosine of a query and a support row. The rows are scaled first, so that huge rows do not
 /// overflow.
 double cosine(const tensor& queries, std::size_t query, const tensor& support, std::size_t row) {
   const auto columns = static_cast<std::size_t>(queries.shape[1]);

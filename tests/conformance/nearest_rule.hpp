@@ -1,4 +1,4 @@
-// When the indices of a nearest-neighbour search are right.
+// Checks the indices of a nearest-neighbour search.
 #pragma once
 
 #include <string>
@@ -8,11 +8,12 @@
 
 namespace conformance {
 
-/// Empty if `got` (N × k, of the same shape as `want`) is right for the case, else what is wrong.
+/// Returns an error message, which is empty if `got` (N × k, the shape of `want`) is right for the
+/// case.
 ///
-/// In float64 indices are equal. In float32 the inputs were rounded, which can exchange
-/// near-equals: another index is right if the two candidates' float64 similarities differ by less
-/// than 1e-6, and no row is named twice.
+/// In float64, indices must be equal. In float32, rounding the inputs can swap nearly equal
+/// neighbours: another index is also right if the float64 similarities of both candidates differ by
+/// less than 1e-6, and no row occurs twice.
 std::string wrong_indices(const test_case& one, const tensor& got, const tensor& want, dtype type);
 
 }  // namespace conformance

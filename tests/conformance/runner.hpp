@@ -1,4 +1,4 @@
-// Runs case files and says how it went.
+// Runs case files and reports the results.
 #pragma once
 
 #include <map>
@@ -17,10 +17,10 @@ class runner {
   runner(registry operators, dtype type, std::ostream& out)
       : operators_(std::move(operators)), type_(type), out_(out) {}
 
-  /// A line for each case that fails; a file that is none is one failure.
+  /// Prints a line for each failed case; an invalid file counts as one failure.
   void run_file(const std::string& path);
 
-  /// A line an operator, then "P passed, F failed". True if nothing failed.
+  /// Prints one line per operator, then "P passed, F failed". True if nothing failed.
   bool report();
 
  private:

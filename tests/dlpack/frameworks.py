@@ -1,4 +1,4 @@
-"""The differences between NumPy, PyTorch and JAX that the tests need."""
+"""One interface to NumPy, PyTorch and JAX for the DLPack tests, and what differs among them."""
 
 import ctypes
 import importlib

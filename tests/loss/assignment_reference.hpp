@@ -1,19 +1,22 @@
-// Sinkhorn and the losses over its assignments as their formulas stand: exponentials and divisions
-// in plain loops.
+// Reference for sinkhorn and for one row of the losses that use its assignments: exponentials and
+// divisions in plain loops.
 #pragma once
 
 #include <cmath>
 #include <cstddef>
 #include <vector>
 
-#include "loss/reference.hpp"
+#include "loss/formula.hpp"
 
 namespace testing {
 
-/// All rows take part, the first `rows` are returned. Scores of a few units only: nothing guards
-/// the exponentials.
-inline std::vector<std::vector<double>> sinkhorn_rows(const rows_of<double>& scores, index_t rows,
-                                                      double epsilon, index_t iterations) {
+/// Assignments of the rows of `scores`; the rows of `extra` also take part. Not numerically stable:
+/// the exponentials of the scores must not overflow.
+inline std::vector<std::vector<double>> sinkhorn_rows(rows_of<double> scores,
+                                                      const rows_of<double>& extra, double epsilon,
+                                                      index_t iterations) {
+  const auto rows = scores.row.size();
+  scores.row.insert(scores.row.end(), extra.row.begin(), extra.row.end());
   const auto n = static_cast<std::size_t>(scores.size());
   const std::size_t prototypes = scores[0].size();
   std::vector<std::vector<double>> q(n, std::vector<double>(prototypes));
@@ -40,7 +43,7 @@ inline std::vector<std::vector<double>> sinkhorn_rows(const rows_of<double>& sco
   for (auto& row : q) {
     for (double& x : row) x *= static_cast<double>(n);
   }
-  q.resize(static_cast<std::size_t>(rows));
+  q.resize(rows);
   return q;
 }
 
@@ -54,21 +57,6 @@ S assignment_row(const std::vector<S>& scores, const std::vector<double>& q, dou
   S loss = S((all - logits[0]) * q[0]);
   for (std::size_t j = 1; j < q.size(); ++j) loss += S((all - logits[j]) * q[j]);
   return loss;
-}
-
-template <class S>
-std::vector<S> swapped_assignment_rows(const rows_of<S>& a, const rows_of<S>& b,
-                                       const std::vector<std::vector<double>>& q_a,
-                                       const std::vector<std::vector<double>>& q_b,
-                                       double temperature) {
-  std::vector<S> losses;
-  for (index_t i = 0; i < a.size(); ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    losses.push_back(S(
-        (assignment_row(a[i], q_b[at], temperature) + assignment_row(b[i], q_a[at], temperature)) *
-        0.5));
-  }
-  return losses;
 }
 
 }  // namespace testing

@@ -1,13 +1,16 @@
-// barlow_twins against its formula, automatic differentiation and central differences; its moments
-// in strips; and at the edges.
+// barlow_twins: formula, moments in strips, edge cases.
 #include "feaug/cpu/loss/barlow_twins.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
+#include <string>
 #include <vector>
 
-#include "loss/batch_loss_test.hpp"
+#include "feaug/cpu/core/columns.hpp"
+#include "feaug/cpu/loss/cross_moments.hpp"
+#include "loss/centred_columns.hpp"
+#include "support/test_matrix.hpp"
 
 namespace barlow_twins_test {
 
@@ -16,79 +19,42 @@ using testing::test_matrix;
 
 namespace {
 
-struct barlow_twins_loss {
-  static constexpr const char* name = "barlow_twins";
-  using options = feaug::barlow_twins_options;
-
-  template <class S>
-  static std::vector<S> standardised(const testing::rows_of<S>& x, index_t j, double eps) {
-    using std::sqrt;
-    std::vector<S> column = testing::centred_column(x, j);
-    const S deviation = sqrt(testing::dot(column, column) / static_cast<double>(x.size()) + eps);
-    for (S& v : column) v = v / deviation;
-    return column;
-  }
-  template <class S>
-  static S formula(const testing::rows_of<S>& a, const testing::rows_of<S>& b, const options& how) {
-    const auto cols = static_cast<index_t>(a[0].size());
-    S sum = a[0][0] * 0.0;
-    for (index_t j = 0; j < cols; ++j) {
-      const std::vector<S> x = standardised(a, j, how.eps);
-      for (index_t k = 0; k < cols; ++k) {
-        const S c = testing::dot(x, standardised(b, k, how.eps)) / static_cast<double>(a.size());
-        const S missing = c * -1.0 + 1.0;
-        sum += j == k ? S(missing * missing) : S(c * c * how.lambda);
+const testing::registered_formula formula(
+    "barlow_twins", {"a", "b"}, []<class S>(const testing::formula_inputs<S>& in) {
+      using std::sqrt;
+      const auto standardised = [&](const std::string& name) {
+        auto columns = testing::centred_columns(in.matrix(name));
+        for (std::vector<S>& column : columns) {
+          const S variance = testing::dot(column, column) / static_cast<double>(column.size());
+          const S deviation = sqrt(variance + in.option("eps", 1e-5));
+          for (S& v : column) v = v / deviation;
+        }
+        return columns;
+      };
+      const auto a = standardised("a");
+      const auto b = standardised("b");
+      S sum = a[0][0] * 0.0;
+      for (std::size_t j = 0; j < a.size(); ++j) {
+        for (std::size_t k = 0; k < b.size(); ++k) {
+          const S c = testing::dot(a[j], b[k]) / static_cast<double>(a[j].size());
+          const S missing = c * -1.0 + 1.0;
+          sum += j == k ? S(missing * missing) : S(c * c * in.option("lambda", 5e-3));
+        }
       }
-    }
-    return sum;
-  }
-  static constexpr auto forward = [](auto&&... in) { feaug::barlow_twins(in...); };
-  static constexpr auto backward = [](auto&&... in) { feaug::barlow_twins_backward(in...); };
-  template <class A, class B>
-  static auto forward_number(feaug::cpu_context& ctx, const A& a, const B& b, const options& how) {
-    return feaug::barlow_twins(ctx, a, b, how);
-  }
-  template <class T>
-  static auto with_gradients(feaug::cpu_context& ctx, const feaug::operand<T>& a,
-                             const feaug::operand<T>& b, const options& how) {
-    return feaug::barlow_twins_with_gradients(ctx, a, b, how);
-  }
-  template <class T>
-  static void with_gradients(feaug::cpu_context& ctx, const feaug::operand<T>& a,
-                             const feaug::operand<T>& b, const feaug::vector_view<T>& loss,
-                             const options& how) {
-    feaug::barlow_twins_with_gradients(ctx, a, b, loss, how);
-  }
-};
+      return std::vector<S>{sum};
+    });
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("barlow_twins and its gradients are the formula's", "[barlow_twins]", double,
-                   float) {
-  testing::check_batch_loss<TestType>(barlow_twins_loss{}, 5, 4, {});
-  testing::check_batch_loss<TestType>(barlow_twins_loss{}, 3, 1, {.lambda = 2});
-  testing::check_batch_loss<TestType>(barlow_twins_loss{}, 7, 5, {.lambda = 0.5, .eps = 0.3});
-  testing::check_batch_loss<TestType>(barlow_twins_loss{}, 4, 7, {.lambda = 0});
-}
-
-TEMPLATE_TEST_CASE("barlow_twins of 16-bit features", "[barlow_twins]", feaug::half,
-                   feaug::bfloat16) {
-  testing::check_batch_loss<TestType>(barlow_twins_loss{}, 5, 3, {.lambda = 0.2});
-}
-
-TEST_CASE("barlow_twins of two rows: signs alone", "[barlow_twins]") {
-  // Standardised, two rows are ±1 (as eps is next to nothing), so C is ±1 throughout.
+TEST_CASE("barlow_twins of two rows depends on signs only", "[barlow_twins]") {
+  // Standardised values of two rows are ±1 (eps is negligible), so every element of C is ±1.
   const auto a = test_matrix<double>::normal(2, 3, 1);
   feaug::cpu_context ctx{.threads = 1};
   CHECK(feaug::barlow_twins(ctx, a.view(), a.view(), {.lambda = 0.5, .eps = 1e-14}) ==
         Approx(0.5 * 6));
 }
 
-TEST_CASE("barlow_twins gives the same bits for any number of threads", "[barlow_twins]") {
-  testing::check_batch_threads(barlow_twins_loss{});
-}
-
-TEST_CASE("barlow_twins keeps its digits where means are large", "[barlow_twins]") {
+TEST_CASE("barlow_twins stays accurate for large means", "[barlow_twins]") {
   const auto a = test_matrix<double>::normal(40, 3, 1);
   const auto b = test_matrix<double>::normal(40, 3, 2);
   auto far = a;
@@ -96,7 +62,7 @@ TEST_CASE("barlow_twins keeps its digits where means are large", "[barlow_twins]
     for (index_t j = 0; j < 3; ++j) far.set(i, j, a.get(i, j) + 1e8);
   }
   feaug::cpu_context ctx{.threads = 1};
-  // What is left of a in `far` is exact to 1e-8.
+  // After the offset, doubles hold the elements of a to about 1e-8.
   CHECK(feaug::barlow_twins(ctx, far.view(), b.view()) ==
         Approx(feaug::barlow_twins(ctx, a.view(), b.view())).epsilon(1e-7));
   auto large = a;
@@ -107,7 +73,7 @@ TEST_CASE("barlow_twins keeps its digits where means are large", "[barlow_twins]
         Approx(feaug::barlow_twins(ctx, a.view(), b.view(), {.eps = 1e-12})).epsilon(1e-9));
 }
 
-TEST_CASE("barlow_twins of features that do not vary", "[barlow_twins]") {
+TEST_CASE("barlow_twins of constant features", "[barlow_twins]") {
   auto a = test_matrix<float>::normal(6, 3, 1);
   for (index_t i = 0; i < 6; ++i) a.set(i, 1, 0.25);
   feaug::cpu_context ctx{.threads = 1};
@@ -119,7 +85,7 @@ TEST_CASE("barlow_twins of features that do not vary", "[barlow_twins]") {
   for (index_t i = 0; i < 6; ++i) CHECK(std::isfinite(d_a.get(i, 1)));
 }
 
-TEST_CASE("moments are the same in strips of any size", "[barlow_twins]") {
+TEST_CASE("moments are equal for strips of any size", "[barlow_twins]") {
   const index_t rows = 9;
   const index_t cols = 21;
   const auto a = test_matrix<double>::normal(rows, cols, 1);
@@ -161,20 +127,6 @@ TEST_CASE("moments are the same in strips of any size", "[barlow_twins]") {
     }
     CHECK(sums.padding_intact());
   }
-}
-
-TEST_CASE("barlow_twins and numbers that are not", "[barlow_twins]") {
-  testing::check_batch_not_finite(barlow_twins_loss{});
-}
-
-TEST_CASE("bad arguments of barlow_twins", "[barlow_twins][misuse]") {
-  testing::check_batch_misuse(barlow_twins_loss{});
-  const auto x = test_matrix<float>::normal(4, 3, 1);
-  feaug::cpu_context ctx{.threads = 1};
-  CHECK(testing::message_of([&] {
-          feaug::barlow_twins(ctx, x.view(), x.view(),
-                              {.lambda = std::numeric_limits<double>::quiet_NaN()});
-        }) == "barlow_twins: lambda: got nan, wanted a finite number");
 }
 
 }  // namespace barlow_twins_test

@@ -1,15 +1,14 @@
-// negative_cosine against its formula and automatic differentiation; and at the edges.
+// negative_cosine: formula, several targets, edge cases.
 #include "feaug/cpu/loss/negative_cosine.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
-#include <tuple>
+#include <string>
 #include <utility>
 #include <vector>
 
-#include "loss/reference.hpp"
-#include "support/automatic_gradient.hpp"
+#include "loss/formula.hpp"
 #include "support/test_matrix.hpp"
 
 namespace negative_cosine_test {
@@ -22,95 +21,25 @@ using feaug::reduce;
 using feaug::stop_gradient;
 using testing::test_matrix;
 
-TEMPLATE_TEST_CASE("negative_cosine and its gradients are the formula's", "[negative_cosine]",
-                   double, float, feaug::half, feaug::bfloat16) {
-  using C = feaug::compute_t<TestType>;
-  const auto shape = GENERATE(table<index_t, index_t>({{1, 3}, {3, 1}, {5, 4}, {40, 900}}));
-  const index_t rows = std::get<0>(shape);  // no structured binding: lambdas below capture them
-  const index_t cols = std::get<1>(shape);
-  const bool byol = GENERATE(true, false);
-  const reduce reduction = GENERATE(reduce::mean, reduce::sum, reduce::none);
-  CAPTURE(rows, cols, byol, static_cast<int>(reduction));
-  const auto p = test_matrix<TestType>::normal(rows, cols, 1, 1);
-  const auto t = test_matrix<TestType>::normal(rows, cols, 2, 5);
-  test_matrix<TestType> d_p(rows, cols);
-  test_matrix<TestType> d_t(rows, cols, 2);
-  std::vector<C> cotangent(1, C{1});
-  std::vector<double> weights = testing::equal_weights(rows, reduction == reduce::mean);
-  if (reduction == reduce::none) {
-    cotangent.assign(static_cast<std::size_t>(rows), C{0.5});
-    cotangent[0] = C{-2};
-    weights.assign(static_cast<std::size_t>(rows), 0.5);
-    weights[0] = -2;
-  }
-  // The cosine is homogeneous of degree 0, so g = −2w/‖p‖·(t̂ − cos·p̂) in closed form is what
-  // automatic differentiation gives for the small shapes; the large one would take 72000 dual
-  // numbers.
-  std::vector<double> want_p;
-  std::vector<double> want_t;
-  const testing::rows_of<double> ps(p.values(), 0, rows, cols);
-  const testing::rows_of<double> ts(t.values(), 0, rows, cols);
-  const auto closed_form = [&](const std::vector<double>& x, const std::vector<double>& y,
-                               double weight, std::vector<double>& gradient) {
-    const double nx = std::sqrt(testing::dot(x, x));
-    const double ny = std::sqrt(testing::dot(y, y));
-    const double c = testing::dot(x, y) / (nx * ny);
-    for (std::size_t j = 0; j < x.size(); ++j) {
-      gradient.push_back((byol ? -2.0 : -1.0) * weight / nx * (y[j] / ny - c * x[j] / nx));
-    }
-  };
-  for (index_t i = 0; i < rows; ++i) {
-    closed_form(ps[i], ts[i], weights[static_cast<std::size_t>(i)], want_p);
-    closed_form(ts[i], ps[i], weights[static_cast<std::size_t>(i)], want_t);
-  }
-  if (rows * cols <= 20) {
-    std::vector<double> x = p.values();
-    for (double v : t.values()) x.push_back(v);
-    const auto want = testing::automatic_gradient(
-        [&](const std::vector<testing::dual>& in) {
-          const testing::rows_of<testing::dual> prediction(in, 0, rows, cols);
-          const testing::rows_of<testing::dual> target(in, static_cast<std::size_t>(rows * cols),
-                                                       rows, cols);
-          return testing::weighted(testing::negative_cosine_rows(prediction, target, byol),
-                                   weights);
-        },
-        x);
-    std::vector<double> both = want_p;
-    both.insert(both.end(), want_t.begin(), want_t.end());
-    // With one column both are 0 by cancellation, up to an ulp that 1e-4 divides.
-    CHECK(testing::relative_error(both, want.gradient) < 1e-10);
-  }
-  const double allowed = testing::tolerance<TestType>();
-  const feaug::negative_cosine_options<TestType> options{
-      .form = byol ? cosine_form::byol : cosine_form::simsiam, .reduction = reduction};
-  feaug::cpu_context ctx{.threads = 2};
-  const index_t outputs = reduction == reduce::none ? rows : 1;
-  std::vector<C> loss(static_cast<std::size_t>(outputs));
-  feaug::negative_cosine(ctx, p.view(), t.view(), {loss.data(), outputs}, options);
-  const auto rows_want = testing::negative_cosine_rows(ps, ts, byol);
-  if (reduction == reduce::none) {
-    for (std::size_t i = 0; i < rows_want.size(); ++i)
-      CHECK(static_cast<double>(loss[i]) == Approx(rows_want[i]).margin(1e-5));
-  } else {
-    CHECK(static_cast<double>(loss[0]) ==
-          Approx(testing::weighted(rows_want, weights)).epsilon(1e-5).margin(1e-5));
-  }
-  feaug::negative_cosine_backward(
-      ctx, differentiable(p.view(), d_p.view()), differentiable(t.view(), d_t.view()),
-      {cotangent.data(), static_cast<index_t>(cotangent.size())}, options);
-  CHECK(testing::relative_error(d_p.values(), want_p) < allowed);
-  CHECK(testing::relative_error(d_t.values(), want_t) < allowed);
-  CHECK(d_t.padding_intact());
-  if (reduction == reduce::none) return;
-  test_matrix<TestType> again(rows, cols);
-  const C value = feaug::negative_cosine_with_gradients(ctx, differentiable(p.view(), again.view()),
-                                                        stop_gradient(t.view()), options);
-  CHECK(value == loss[0]);
-  CHECK(again.values() == d_p.values());
-}
+namespace {
 
-TEMPLATE_TEST_CASE("several targets are a call for each, added up", "[negative_cosine]", double,
-                   float, feaug::half, feaug::bfloat16) {
+const testing::registered_formula formula(
+    "negative_cosine", {"prediction", "target"}, []<class S>(const testing::formula_inputs<S>& in) {
+      const auto p = testing::directions(in.matrix("prediction"));
+      const auto t = testing::directions(in.matrix("target"));
+      const bool byol = in.option("form", std::string("byol")) == "byol";
+      std::vector<S> losses;
+      for (index_t i = 0; i < p.size(); ++i) {
+        const S c = testing::dot(p[i], t[i]);
+        losses.push_back(byol ? S(c * -2.0 + 2.0) : S(c * -1.0));
+      }
+      return losses;
+    });
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("several targets give the sum of one call per target", "[negative_cosine]",
+                   double, float, feaug::half, feaug::bfloat16) {
   using C = feaug::compute_t<TestType>;
   using operand = feaug::operand<TestType>;
   const reduce reduction = GENERATE(reduce::mean, reduce::none);
@@ -143,7 +72,7 @@ TEMPLATE_TEST_CASE("several targets are a call for each, added up", "[negative_c
     }
     return true;
   };
-  // One by one, in double: the portable single call is what is tested above.
+  // Reference: one call per target, in double, on the portable kernels, which are tested above.
   feaug::cpu_context reference{.threads = 1, .instructions = feaug::instruction_set::portable};
   const auto widened = [&](const test_matrix<TestType>& x) {
     test_matrix<double> wide(rows, cols);
@@ -191,7 +120,7 @@ TEMPLATE_TEST_CASE("several targets are a call for each, added up", "[negative_c
     CHECK(all_close(d_p.values(), want_p.values(), allowed));
     CHECK(all_close(d_t.values(), want_t.values(), allowed));
     CHECK((d_p.padding_intact() && d_t.padding_intact()));
-    // The backward pass, and a prediction that is stopped.
+    // The backward pass; then a stopped prediction.
     test_matrix<TestType> again(rows, cols, 2);
     again.fill(1.0);
     const std::vector<C> ones(loss.size(), C{1});
@@ -206,7 +135,8 @@ TEMPLATE_TEST_CASE("several targets are a call for each, added up", "[negative_c
   }
 }
 
-TEST_CASE("the gradients by several targets are the loss's slopes", "[negative_cosine]") {
+TEST_CASE("gradients with respect to several targets agree with central differences",
+          "[negative_cosine]") {
   const auto x = test_matrix<double>::normal(4 * 3, 5, 3);  // a prediction and three targets
   const std::vector<double> at = x.values();
   const auto value = [](const std::vector<double>& all) {
@@ -231,7 +161,7 @@ TEST_CASE("the gradients by several targets are the loss's slopes", "[negative_c
   CHECK(testing::relative_error(gradient, testing::central_differences(value, at, 1e-5)) < 1e-7);
 }
 
-TEST_CASE("several targets that cannot be compared are refused", "[negative_cosine]") {
+TEST_CASE("several targets of different shapes are rejected", "[negative_cosine]") {
   using Catch::Matchers::Contains;
   feaug::cpu_context ctx{.threads = 1};
   const auto p = test_matrix<float>::normal(3, 4, 1);
@@ -256,7 +186,7 @@ TEST_CASE("several targets that cannot be compared are refused", "[negative_cosi
   CHECK_NOTHROW(run({stop_gradient(t.view()), stop_gradient(t.view())}));
 }
 
-TEST_CASE("negative_cosine at the edges", "[negative_cosine]") {
+TEST_CASE("negative_cosine: edge cases", "[negative_cosine]") {
   feaug::cpu_context ctx{.threads = 1};
   auto p = test_matrix<float>::normal(3, 4, 1);
   auto t = test_matrix<float>::normal(3, 4, 2);
@@ -267,7 +197,7 @@ TEST_CASE("negative_cosine at the edges", "[negative_cosine]") {
                                           stop_gradient(t.view()), {losses.data(), 3},
                                           {.reduction = reduce::none});
   };
-  SECTION("zero, huge") {
+  SECTION("zero and huge rows") {
     p.fill_row(0, 0.0);
     t.fill_row(1, 1e18);
     p.fill_row(1, 1e18);
@@ -277,24 +207,11 @@ TEST_CASE("negative_cosine at the edges", "[negative_cosine]") {
     for (index_t j = 0; j < 4; ++j) CHECK(d_p.get(0, j) == 0.0);
     for (double v : d_p.values()) CHECK(std::isfinite(v));
   }
-  SECTION("NaN stays in its row") {
+  SECTION("NaN affects only its row") {
     t.set(2, 1, std::numeric_limits<double>::quiet_NaN());
     run();
     CHECK((std::isfinite(losses[0]) && std::isfinite(losses[1]) && std::isnan(losses[2])));
     CHECK((std::isfinite(d_p.get(1, 0)) && std::isnan(d_p.get(2, 0))));
-  }
-  SECTION("bad arguments") {
-    using Catch::Matchers::Contains;
-    const auto other = test_matrix<float>::normal(3, 5, 3);
-    CHECK_THROWS_WITH(
-        feaug::negative_cosine(ctx, p.view(), other.view()),
-        Contains("negative_cosine: target: got shape (3, 5), wanted shape (3, 4) as prediction"));
-    CHECK_THROWS_WITH(feaug::negative_cosine_backward(ctx, differentiable(p.view(), d_p.view()),
-                                                      stop_gradient(t.view()), {}),
-                      Contains("negative_cosine_backward: cotangent: got no elements"));
-    CHECK_THROWS_WITH(feaug::negative_cosine_with_gradients(ctx, differentiable(p.view(), p.view()),
-                                                            stop_gradient(t.view())),
-                      Contains("gradient of prediction: got memory that overlaps prediction"));
   }
 }
 

@@ -1,10 +1,13 @@
-// nt_xent, plain and decoupled, against its formula and automatic differentiation; and at the
-// edges.
+// nt_xent, plain and decoupled: formula, weights, invalid arguments.
 #include "feaug/cpu/loss/nt_xent.hpp"
 
 #include <catch2/catch.hpp>
+#include <cmath>
+#include <vector>
 
-#include "loss/two_view_test.hpp"
+#include "loss/formula.hpp"
+#include "support/message_of.hpp"
+#include "support/test_matrix.hpp"
 
 namespace nt_xent_test {
 
@@ -14,66 +17,46 @@ using testing::test_matrix;
 
 namespace {
 
-struct nt_xent_loss {
-  bool decoupled = false;
-  double sigma = 0;                           // of the positives' weights …
-  std::vector<double> positive_weights = {};  // … which are constants
+/// DCLW's weight of every pair, 2 − N·softmax_i(cos(a_i, b_i) / sigma); treated as a constant.
+std::vector<double> pair_weights(const testing::rows_of<double>& a,
+                                 const testing::rows_of<double>& b, double sigma) {
+  std::vector<double> weights;
+  for (index_t i = 0; i < a.size(); ++i) weights.push_back(testing::cosine(a[i], b[i]) / sigma);
+  const double all = testing::log_sum_exp(weights);
+  for (double& w : weights) w = 2.0 - static_cast<double>(a.size()) * std::exp(w - all);
+  return weights;
+}
 
-  static index_t losses(index_t rows) { return 2 * rows; }
-  static index_t statistics(index_t rows) { return 2 * rows; }
-  template <class T>
-  feaug::nt_xent_options<T> options_with(
-      reduce reduction, const feaug::operand<feaug::compute_t<T>, 1>& temperature) const {
-    return {.reduction = reduction,
-            .decoupled = decoupled,
-            .positive_weighting = sigma,
-            .learnable_temperature = temperature};
-  }
-  template <class S>
-  std::vector<S> rows(const testing::rows_of<S>& a, const testing::rows_of<S>& b,
-                      const S& temperature) const {
-    return testing::nt_xent_rows(a, b, temperature, decoupled, positive_weights);
-  }
-  static constexpr auto forward = [](auto&&... in) { feaug::nt_xent(in...); };
-  static constexpr auto backward = [](auto&&... in) { feaug::nt_xent_backward(in...); };
-  static constexpr auto with_gradients = [](auto&&... in) {
-    return feaug::nt_xent_with_gradients(in...);
-  };
-};
+const testing::registered_formula formula(
+    "nt_xent", {"a", "b", "temperature"}, []<class S>(const testing::formula_inputs<S>& in) {
+      const auto a = testing::directions(in.matrix("a"));
+      const auto b = testing::directions(in.matrix("b"));
+      const S temperature = in.number("temperature", 0.1);
+      const index_t n = a.size();
+      const double sigma = in.option("positive_weighting", 0.0);
+      const std::vector<double> weights =
+          sigma > 0 ? pair_weights(in.constant("a"), in.constant("b"), sigma)
+                    : std::vector<double>(static_cast<std::size_t>(n), 1.0);
+      const auto z = [&](index_t i) -> const std::vector<S>& { return i < n ? a[i] : b[i - n]; };
+      std::vector<S> losses;
+      for (index_t i = 0; i < 2 * n; ++i) {
+        const index_t p = (i + n) % (2 * n);
+        std::vector<S> logits;
+        for (index_t j = 0; j < 2 * n; ++j) {
+          if (j != i && !(in.option("decoupled", false) && j == p))
+            logits.push_back(testing::dot(z(i), z(j)) / temperature);
+        }
+        losses.push_back(testing::log_sum_exp(logits) -
+                         testing::dot(z(i), z(p)) / temperature *
+                             weights[static_cast<std::size_t>(i % n)]);
+      }
+      return losses;
+    });
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("nt_xent and its gradients are the formula's", "[nt_xent]", double, float,
-                   feaug::half, feaug::bfloat16) {
-  const auto [rows, cols] = GENERATE(table<index_t, index_t>({{1, 3}, {3, 1}, {5, 4}, {9, 6}}));
-  const reduce reduction = GENERATE(reduce::mean, reduce::sum, reduce::none);
-  const bool decoupled = GENERATE(false, true);
-  CAPTURE(rows, cols, static_cast<int>(reduction), decoupled);
-  if (decoupled && rows == 1) return;  // refused: tested below
-  testing::check_against_formula<TestType>(nt_xent_loss{decoupled}, rows, cols, {0.25}, reduction);
-}
-
-TEMPLATE_TEST_CASE("nt_xent weighs its positives", "[nt_xent]", double, float, feaug::half) {
-  const auto [rows, cols] = GENERATE(table<index_t, index_t>({{2, 3}, {5, 4}, {9, 6}}));
-  const reduce reduction = GENERATE(reduce::mean, reduce::none);
-  CAPTURE(rows, cols, static_cast<int>(reduction));
-  // The views that check_against_formula makes.
-  const testing::rows_of<double> a(test_matrix<TestType>::normal(rows, cols, 11, 3).values(), 0,
-                                   rows, cols);
-  const testing::rows_of<double> b(test_matrix<TestType>::normal(rows, cols, 12, 3).values(), 0,
-                                   rows, cols);
-  for (const double sigma : {0.5, 0.05}) {
-    testing::check_against_formula<TestType>(
-        nt_xent_loss{true, sigma, testing::pair_weights(a, b, sigma)}, rows, cols, {0.25},
-        reduction);
-  }
-}
-
-TEST_CASE("nt_xent's weights of positives", "[nt_xent]") {
-  testing::check_thread_counts(nt_xent_loss{true, 0.5});
-  testing::check_extreme_rows(nt_xent_loss{true, 0.5}, {1e-3F});
-  testing::check_extreme_rows(nt_xent_loss{true, 1e-3}, {1e-3F});
-  // Pairs that agree alike have weight 1.
+TEST_CASE("nt_xent's weights of positive pairs", "[nt_xent]") {
+  // If all pairs have the same cosine, every weight is 1.
   const auto z = test_matrix<float>::normal(6, 4, 3);
   feaug::cpu_context ctx{.threads = 1};
   CHECK(feaug::nt_xent(ctx, z.view(), z.view(), {.decoupled = true, .positive_weighting = 0.5}) ==
@@ -86,42 +69,15 @@ TEST_CASE("nt_xent's weights of positives", "[nt_xent]") {
       Equals("nt_xent: positive_weighting: got -1, wanted a finite number above 0"));
 }
 
-TEST_CASE("nt_xent gives the same bits for any number of threads", "[nt_xent]") {
-  testing::check_thread_counts(nt_xent_loss{});
-}
-
-TEST_CASE("nt_xent is finite for rows of any size", "[nt_xent]") {
-  testing::check_extreme_rows(nt_xent_loss{}, {1e-3F});
-  testing::check_extreme_rows(nt_xent_loss{.decoupled = true}, {1e-3F});
-}
-
-TEST_CASE("nt_xent is right where tiles and chunks meet", "[nt_xent]") {
-  const auto a = test_matrix<double>::normal(150, 17, 1);
-  const auto b = test_matrix<double>::normal(150, 17, 2);
-  feaug::cpu_context ctx{.threads = 2};
-  const auto losses =
-      testing::nt_xent_rows(testing::rows_of<double>(a.values(), 0, 150, 17),
-                            testing::rows_of<double>(b.values(), 0, 150, 17), 0.1, false);
-  std::vector<double> got(300);
-  feaug::nt_xent(ctx, a.view(), b.view(), {got.data(), 300},
-                 {.temperature = 0.1, .reduction = reduce::none});
-  CHECK(testing::relative_error(got, losses) < 1e-12);
-}
-
-TEST_CASE("nt_xent names what is wrong", "[nt_xent]") {
+TEST_CASE("nt_xent of a single pair", "[nt_xent]") {
   const auto a = test_matrix<float>::normal(1, 3, 1);
   const auto b = test_matrix<float>::normal(1, 3, 2);
   feaug::cpu_context ctx{.threads = 1};
-  using Catch::Matchers::Contains;
   CHECK(feaug::nt_xent(ctx, a.view(), b.view()) == 0.0F);
-  CHECK_THROWS_WITH(feaug::nt_xent(ctx, a.view(), b.view(), {.decoupled = true}),
-                    Contains("nt_xent: a: got 1 row, wanted at least 2"));
-  CHECK_THROWS_WITH(feaug::nt_xent(ctx, a.view(), b.view(), {.reduction = reduce::none}),
-                    Contains("nt_xent: reduction: got none"));
-  test_matrix<float> d(1, 3);
-  CHECK_THROWS_WITH(feaug::nt_xent_with_gradients(ctx, feaug::differentiable(a.view(), d.view()),
-                                                  feaug::differentiable(b.view(), d.view())),
-                    Contains("gradient of a: got memory that overlaps gradient of b"));
+  CHECK(
+      testing::message_of([&] { feaug::nt_xent(ctx, a.view(), b.view(), {.decoupled = true}); }) ==
+      "nt_xent: a: got 1 row, wanted at least 2, since decoupled leaves a single pair no "
+      "denominator");
 }
 
 }  // namespace nt_xent_test

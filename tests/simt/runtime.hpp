@@ -1,7 +1,8 @@
-// The part of CUDA's host API that feaug and its tests call: memory, streams, graphs, errors.
+// CPU emulation of the part of CUDA's host API that feaug and its tests call: memory, streams,
+// graphs, errors.
 //
-// A stream runs its work immediately; a capturing stream stores it for the graph. Calls that a real
-// capture refuses (allocation, synchronisation) fail here, too.
+// A stream runs its work immediately; a capturing stream stores it for the graph. Calls that CUDA
+// refuses during a capture (allocation, synchronisation) fail here, too.
 #pragma once
 
 #include <cstddef>

@@ -217,13 +217,13 @@ TEST_CASE("the sum over samples is K times the mean; every sample and direction 
   CHECK(loss(4, sample_reduce::sum, feaug::mask{}) ==
         Approx(4 * loss(4, sample_reduce::mean, feaug::mask{})));
   CHECK(loss(4, sample_reduce::mean, feaug::mask{}) != loss(1, sample_reduce::mean, feaug::mask{}));
-  CHECK(loss(4, sample_reduce::mean, feaug::keep_features{}) ==
-        Approx(loss(1, sample_reduce::mean, feaug::keep_features{})));
+  CHECK(loss(4, sample_reduce::mean, feaug::identity{}) ==
+        Approx(loss(1, sample_reduce::mean, feaug::identity{})));
   // A callable is called once for each direction and sample.
   std::vector<std::pair<int, int>> asked;
   loss(2, sample_reduce::mean, [&](int direction, int sample) {
     asked.emplace_back(direction, sample);
-    return feaug::keep_features{};
+    return feaug::identity{};
   });
   CHECK(asked == std::vector<std::pair<int, int>>{{0, 0}, {0, 1}, {1, 0}, {1, 1}});
 }

@@ -1,5 +1,5 @@
-// Gradients by Eigen's forward-mode automatic differentiation, and by central differences: two
-// references that share no code with the library.
+// Gradients by Eigen's forward-mode automatic differentiation and by central differences. These
+// references share no code with the library.
 #pragma once
 
 #include <Eigen/Core>

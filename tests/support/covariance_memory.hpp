@@ -1,5 +1,5 @@
-// The memory behind running_covariance and running_variance. It begins as NaN: a state that has
-// seen nothing may hold anything.
+// Memory of running_covariance and running_variance. It is initialised with NaN, because an empty
+// state may contain anything.
 #pragma once
 
 #include <limits>

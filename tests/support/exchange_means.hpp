@@ -1,4 +1,4 @@
-// A row_mix as a user would write one.
+// A row_mix as a user would write it.
 #pragma once
 
 #include <string_view>
@@ -7,7 +7,7 @@
 
 namespace testing {
 
-/// x with its partner's mean.
+/// Replaces the mean of x by its partner's mean.
 struct exchange_means {
   static constexpr std::string_view name = "exchange_means";
   static constexpr bool centred = true;

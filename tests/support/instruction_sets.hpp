@@ -1,4 +1,5 @@
-// A test on every instruction set that the machine has.
+// Runs a test body once for each instruction set that the machine supports.
+
 #pragma once
 
 #include <catch2/catch.hpp>

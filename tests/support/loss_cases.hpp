@@ -1,4 +1,4 @@
-// The table of losses: a row is a loss, its options and random inputs of a shape.
+// The table of losses. A case has a loss, its options and random inputs of some shape.
 #pragma once
 
 #include <cmath>
@@ -7,6 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "feaug/core/operand.hpp"
@@ -20,18 +21,20 @@ using conformance::tensor;
 using feaug::gradient_mode;
 using nlohmann::json;
 
-/// A row of the table.
+/// A case of the table.
 class loss_case {
  public:
   std::string loss;
   conformance::test_case given;
-  /// The one type that the row is for ("double", "float"); empty: all four.
+  /// The only type of this case ("double", "float"); if empty, all four.
   std::string type;
-  /// Zero, huge, infinite or NaN numbers: what is finite, NaN or exactly 0 is to agree as well, and
-  /// errors that such numbers enlarge may be this much larger.
+  /// For inputs that are zero, huge, infinite or NaN. Above 0: results must also agree in which
+  /// elements are finite, NaN or exactly 0, and larger errors are allowed, by this factor.
   double edge = 0;
-  /// The most that the loss may be off by, where that is less than is usual.
+  /// An upper limit for the tolerance of the loss.
   double loss_tolerance = 1;
+  /// The shape is chosen for a GPU's tiles; the CPU tests leave it out.
+  bool is_of_a_gpu = false;
 
   loss_case(std::string name, const json& options) : loss(std::move(name)) {
     given.options = {{"gradient_scale", 3.0}, {"cotangent", 0.7}};
@@ -39,7 +42,8 @@ class loss_case {
     given.name = loss + " " + given.options.dump();
   }
 
-  /// Normal numbers; constant, or with a gradient. Rows lie apart, in one matrix of three not.
+  /// Normally distributed numbers, constant or with a gradient. Rows are padded, except in every
+  /// third matrix.
   loss_case& matrix(const std::string& name, index_t rows, index_t cols,
                     gradient_mode mode = gradient_mode::none) {
     constexpr std::int64_t paddings[] = {1, 0, 2};
@@ -57,14 +61,14 @@ class loss_case {
     given.stop_gradient.insert(name);
     return *this;
   }
-  /// Numbers made from their position.
+  /// Numbers computed from their position.
   loss_case& numbers(const std::string& name, std::vector<std::int64_t> shape,
                      const std::function<double(index_t)>& of) {
     std::vector<double> values(conformance::element_count(shape));
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = of(static_cast<index_t>(i));
     return numbers(name, std::move(shape), std::move(values));
   }
-  /// A number whose gradient is added to what is there.
+  /// A scalar whose gradient is accumulated.
   loss_case& learnable(const std::string& name, double value) {
     numbers(name, {}, {value});
     given.stop_gradient.erase(name);
@@ -78,6 +82,17 @@ class loss_case {
   loss_case& only(std::string one) {
     type = std::move(one);
     return *this;
+  }
+
+  loss_case& of_a_gpu() {
+    is_of_a_gpu = true;
+    return only("float");
+  }
+  template <class T>
+  [[nodiscard]] bool is_for() const {
+    if (type == "double") return std::is_same_v<T, double>;
+    if (type == "float") return std::is_same_v<T, float>;
+    return true;
   }
 
   loss_case& at_the_edge(double factor = 1) {
@@ -103,13 +118,13 @@ constexpr auto add = gradient_mode::accumulate;
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
-/// Options and more of them.
+/// `options` updated with `more`.
 inline json with(json options, const json& more) {
   options.update(more);
   return options;
 }
 
-/// Two matrices of one shape, row against row.
+/// Two matrices of the same shape, whose rows are pairs.
 inline loss_case two_views(const std::string& loss, const std::string& first,
                            const std::string& second, index_t rows, index_t cols,
                            gradient_mode of_first, gradient_mode of_second, const json& options) {
@@ -147,14 +162,14 @@ inline void add_info_nce(std::vector<loss_case>& to) {
     row({6, 6, 3, 40}, overwrite, overwrite, overwrite, with(all, {{"normalize", false}}));
     row({3, 3, 0, 4}, overwrite, overwrite, none, few);
   }
-  // 8192 columns and 512 rows are a tile.
-  row({515, 515, 7700, 3}, overwrite, overwrite, none, json::object()).only("float");
+  // A tile has 8192 columns and 512 rows.
+  row({515, 515, 7700, 3}, overwrite, overwrite, none, json::object()).of_a_gpu();
   const json each = {{"reduction", "none"}};
   row({5, 5, 0, 6}, overwrite, none, none, each).set("queries", 2, 0, not_a_number).at_the_edge();
   row({5, 5, 0, 6}, none, overwrite, none, each).set("keys", 2, 0, not_a_number).at_the_edge();
 }
 
-/// Draws that fit the counts in `options`, and the arguments of info_nce.
+/// Draws for the counts in `options`, and the arguments of info_nce.
 inline loss_case hard_negative_info_nce(const contrast_shape& s, index_t hardest,
                                         gradient_mode of_queries, gradient_mode of_others,
                                         const json& options) {
@@ -206,7 +221,8 @@ inline void add_hard_negative_info_nce(std::vector<loss_case>& to) {
       .numbers("ids", {9}, [](index_t j) { return static_cast<double>(j % 3); })
       .numbers("exclude_ids", {5}, [](index_t i) { return static_cast<double>(i % 5); });
   row({3, 3, 7, 5}, 3, overwrite, none, json::object());
-  // More than the 128 recipes, and than the 128 columns, that a block looks at together.
+  // More than 128 synthetic rows and more than 128 columns, the numbers that a block processes at
+  // once.
   row({2, 2, 40, 150}, 33, overwrite, none,
       {{"interpolated", 40}, {"extrapolated", 30}, {"mixed", 50}, {"noisy", 5}, {"stepped", 20}})
       .only("float");
@@ -226,7 +242,8 @@ inline void add_hard_negative_info_nce(std::vector<loss_case>& to) {
       .fill_row("keys", 2, 1e-30);
   edge(kinds).set("queries", 1, 2, not_a_number);
   edge(kinds).set("negatives", 1, 2, not_a_number);
-  // Opposite negatives cancel, a logit of 0: two rows at right angles to all queries, and opposite.
+  // Opposite negatives cancel to a zero row with logit 0. The two mixed rows are opposite, and
+  // orthogonal to all queries.
   loss_case& opposite = edge({{"mixed", 1}}).at_the_edge();
   for (index_t i = 0; i < 3; ++i) {
     opposite.set("queries", i, 0, 0).fill_row("keys", i, 0).set("keys", i, 0, 1);
@@ -266,14 +283,14 @@ inline void add_paired_losses(std::vector<loss_case>& to) {
       if (far) {
         row.fill_row("prediction", 4, 0).set("target", 6, 3, not_a_number).at_the_edge();
         to.push_back(row);
-        // Squares of such doubles leave their range.
+        // Squares of these doubles overflow.
         for (index_t j = 0; j < 45; ++j) row.set("target", 8, j, 1e200 * std::cos(double(j)));
         row.only("double");
       }
       to.push_back(row);
     }
   }
-  // One element, a warp and its neighbours, more rows than a block has warps.
+  // One element; one column less and one more than a warp; more rows than a block has warps.
   const index_t shapes[][2] = {{1, 1}, {40, 31}, {3, 33}};
   const gradient_mode modes[][2] = {{none, overwrite}, {overwrite, none}, {add, overwrite}};
   for (const auto& shape : shapes) {
@@ -309,8 +326,8 @@ inline void add_hypersphere(std::vector<loss_case>& to) {
   row(9, 1, overwrite, overwrite, {{"alpha", 3}});
   row(40, 67, none, add, {{"t", 3}, {"alpha", 1}});
   row(7, 3, overwrite, overwrite, {{"t", 400}}).only("double");
-  // Beyond 2048 rows there is more than one tile of rows.
-  row(2060, 2, overwrite, none, json::object()).only("float");
+  // More than 2048 rows need several tiles of rows.
+  row(2060, 2, overwrite, none, json::object()).of_a_gpu();
   row(5, 6, overwrite, add, json::object()).set("a", 2, 0, not_a_number).at_the_edge();
   row(5, 6, add, overwrite, json::object()).set("b", 2, 0, not_a_number).at_the_edge();
 }
@@ -330,8 +347,8 @@ inline void add_sigmoid(std::vector<loss_case>& to) {
     row(6, 3, none, none, all);
     row(9, 4, overwrite, overwrite, with(all, {{"normalize", false}}));
   }
-  // Beyond 2048 rows there is more than one tile of rows.
-  row(2060, 2, overwrite, overwrite, json::object()).only("float");
+  // More than 2048 rows need several tiles of rows.
+  row(2060, 2, overwrite, overwrite, json::object()).of_a_gpu();
   const json each = {{"reduction", "none"}};
   row(5, 6, overwrite, none, each).set("a", 2, 0, not_a_number).at_the_edge();
   row(5, 6, none, overwrite, each).set("b", 2, 0, not_a_number).at_the_edge();
@@ -364,10 +381,10 @@ inline void add_masked_prediction(std::vector<loss_case>& to) {
       to.pop_back();
       edge.only("double").at_the_edge();
       edge.fill_row("prediction", 0, 0).fill_row("target", 3, 0);
-      edge.set("prediction", 1, 1, not_a_number);  // kept: not read
+      edge.set("prediction", 1, 1, not_a_number);  // kept, so not read
       edge.set("prediction", 2, 2, not_a_number);
       to.push_back(edge);
-      // 1e200² is more than a double holds.
+      // 1e200² overflows double.
       if (form == std::string("cosine")) {
         edge.fill_row("prediction", 4, 1e200).set("prediction", 4, 1, -2e200);
         to.push_back(edge.fill_row("target", 5, 1e-200));
@@ -379,7 +396,7 @@ inline void add_masked_prediction(std::vector<loss_case>& to) {
   }
 }
 
-/// Every third row has a label of its own where there are more rows than `classes`.
+/// If there are more rows than `classes`, every third row has a label of its own.
 inline std::vector<double> some_labels(index_t rows, index_t classes) {
   std::vector<double> labels;
   for (index_t i = 0; i < rows; ++i) {
@@ -411,8 +428,8 @@ inline void add_supervised_contrastive(std::vector<loss_case>& to) {
     learnt(some_labels(33, 1), 40, none, all);
     learnt(some_labels(9, 2), 4, overwrite, with(all, {{"normalize", false}}));
   }
-  // Beyond 2048 rows there is more than one tile of rows, beyond 256 labels more than one block.
-  learnt(some_labels(2060, 30), 2, overwrite, json::object()).only("float");
+  // More than 2048 rows need several tiles of rows, more than 256 labels several blocks.
+  learnt(some_labels(2060, 30), 2, overwrite, json::object()).of_a_gpu();
 
   const std::vector<double> few = {0, 1, 0, 1, 2, 0};
   row(few, 5, overwrite, {{"reduction", "none"}}).set("z", 4, 1, not_a_number).at_the_edge();
@@ -468,7 +485,7 @@ inline void add_assignment_losses(std::vector<loss_case>& to) {
                       {"epsilon", 0.25},
                       {"reduction", reduction},
                       {"iterations", iterations}};
-    // Its potentials are no more than numbers here.
+    // Arbitrary numbers as potentials.
     to.emplace_back("assignment_loss", all);
     to.back().matrix("scores", rows, cols, a).matrix("target.scores", rows, cols).row_weights(rows);
     to.back().numbers("target.potentials", {cols},
@@ -505,16 +522,16 @@ struct queue_shape {
   index_t rows, cols, support, filled;
 };
 
-/// A loss that looks in a queue that is not full, with exclusion.
+/// A loss with a queue. If the queue is not full, rows are also excluded by id.
 inline loss_case in_a_queue(const std::string& loss, const std::string& first,
                             const std::string& second, const queue_shape& s, gradient_mode mode,
                             const json& options) {
   loss_case made(loss, with({{"filled", s.filled}}, options));
   made.matrix(first, s.rows, s.cols, mode).matrix(second, s.rows, s.cols);
   made.matrix("support", s.support, s.cols).row_weights(s.rows);
+  if (s.filled == s.support) return made;
   made.numbers("ids", {s.support}, [](index_t slot) { return static_cast<double>(slot); });
-  made.numbers("exclude_ids", {s.rows},
-               [&](index_t i) { return s.filled == 1 ? 7.0 : static_cast<double>(i % 3); });
+  made.numbers("exclude_ids", {s.rows}, [](index_t i) { return static_cast<double>(i % 3); });
   return made;
 }
 
@@ -523,7 +540,7 @@ inline void add_queue_losses(std::vector<loss_case>& to) {
                               const json& options) {
     to.push_back(
         in_a_queue("mean_shift", "prediction", "targets", s, mode, with({{"k", k}}, options)));
-    // A row without neighbours would make the mean NaN, too.
+    // Not for the mean: a row without neighbours would also make it NaN.
     if (s.rows > 4 && options.at("reduction") == "none")
       to.back().set("targets", 3, 0, not_a_number).at_the_edge();
   };
@@ -543,10 +560,10 @@ inline void add_queue_losses(std::vector<loss_case>& to) {
     relation({9, 7, 12, 5}, add, all);
     relation({33, 19, 140, 131}, overwrite, all);
     relation({5, 40, 9, 4}, none, all);
-    relation({6, 4, 9, 8}, overwrite, with(all, {{"normalize", false}}));
+    relation({6, 4, 9, 9}, overwrite, with(all, {{"normalize", false}}));
   }
-  // Beyond 8192 columns there is more than one tile of columns.
-  relation({3, 2, 8300, 8250}, overwrite, json::object()).only("float");
+  // More than 8192 columns need several tiles of columns.
+  relation({3, 2, 8300, 8250}, overwrite, json::object()).of_a_gpu();
 }
 
 inline void add_soft_neighbour_contrast(std::vector<loss_case>& to) {
@@ -580,7 +597,7 @@ inline void add_soft_neighbour_contrast(std::vector<loss_case>& to) {
 
 }  // namespace loss_rows
 
-/// Every row.
+/// All cases.
 inline const std::vector<loss_case>& loss_cases() {
   static const std::vector<loss_case> all = [] {
     std::vector<loss_case> made;

@@ -1,4 +1,4 @@
-// What an operator says about a bad argument.
+// The error message of a call with invalid arguments.
 #pragma once
 
 #include <string>

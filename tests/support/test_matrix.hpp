@@ -1,5 +1,5 @@
-// Matrices that own their memory, for tests: random contents, strided rows, a canary behind every
-// row.
+// Matrices with their own memory, for tests: random contents, strided rows, and canary values after
+// every row.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -17,8 +17,8 @@ namespace testing {
 
 using feaug::index_t;
 
-/// `rows` × `cols`, rows `padding` elements further apart than they need to be. The padding holds a
-/// canary that no operator may touch.
+/// `rows` × `cols` with `padding` elements after each row. The padding holds a canary value that no
+/// operator may overwrite.
 template <feaug::element T>
 class test_matrix {
  public:
@@ -66,7 +66,7 @@ class test_matrix {
     for (index_t j = 0; j < cols_; ++j) set(i, j, value);
   }
 
-  /// All elements as they lie in memory, padding included: to copy them to a device and back.
+  /// All elements in memory order, including padding, for copies to and from a device.
   [[nodiscard]] const std::vector<T>& memory() const { return data_; }
   void set_memory(const std::vector<T>& elements) {
     REQUIRE(elements.size() == data_.size());
@@ -101,7 +101,8 @@ class test_matrix {
   std::vector<T> data_;
 };
 
-/// ‖got − want‖ / max(‖want‖, floor · √size). NaN anywhere in got is infinitely wrong.
+/// ‖got − want‖ / max(‖want‖, floor · √size). Infinite if exactly one of got and want is NaN
+/// somewhere. Elements that are NaN in both, or the same infinity, are skipped.
 inline double relative_error(const std::vector<double>& got, const std::vector<double>& want,
                              double floor = 1e-4) {
   REQUIRE(got.size() == want.size());
@@ -117,14 +118,14 @@ inline double relative_error(const std::vector<double>& got, const std::vector<d
          std::max(std::sqrt(size), floor * std::sqrt(static_cast<double>(got.size()) + 1e-300));
 }
 
-/// What an operator on T may be off by, inputs being exactly the same numbers: sums in double or
-/// float, one rounding at the end.
+/// Relative tolerance of an operator on T for exactly equal inputs: sums in double or float, one
+/// rounding at the end.
 template <class T>
 double tolerance() {
   if constexpr (std::is_same_v<T, double>) return 1e-9;
   if constexpr (std::is_same_v<T, float>) return 5e-5;
   if constexpr (std::is_same_v<T, feaug::half>) return 2e-3;
-  return 1e-2;  // bfloat16: eight bits
+  return 1e-2;  // bfloat16: eight bits of precision
 }
 
 }  // namespace testing

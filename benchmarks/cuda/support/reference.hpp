@@ -1,6 +1,6 @@
 // Reference results from the library's CPU backend, which is tested against automatic
-// differentiation, finite differences and case files. Compiled by the host compiler only,
-// separately from CUDA code.
+// differentiation, finite differences and independent float64 references (tests/conformance).
+// Compiled by the host compiler only, separately from CUDA code.
 #pragma once
 
 #include <vector>
@@ -14,7 +14,7 @@ namespace bench::reference {
 
 struct contrast {
   double loss = 0;
-  matrix by_first = {};   ///< gradient w.r.t. the first argument; empty if it is stopped
+  matrix by_first = {};   ///< gradient w.r.t. the first argument; empty if that is a constant
   matrix by_second = {};  ///< gradient w.r.t. the second argument
 };
 

@@ -1,4 +1,5 @@
-// Losses over logits: info_nce, nt_xent, symmetric_info_nce, sigmoid, supervised_contrastive.
+// The PyTorch operators of the contrastive losses: info_nce, nt_xent, symmetric_info_nce, sigmoid,
+// supervised_contrastive. Each converts its tensors to views and calls feaug.
 #if defined(FEAUG_TORCH_CUDA)
 #include <feaug/cuda/loss/info_nce.cuh>
 #include <feaug/cuda/loss/nt_xent.cuh>

@@ -21,7 +21,7 @@ def symmetric_info_nce(queries, keys, temperature=0.1):
 
 
 def moco(queries, keys, negatives, temperature=0.5):
-    """Logits of a row's own key and the rows of the bank; no in-batch negatives."""
+    """A query's logits are those of its own key and of `negatives`; no in-batch negatives."""
     positive = (unit(queries) * unit(keys)).sum(1, keepdim=True)
     logits = torch.cat([positive, unit(queries) @ unit(negatives).T], dim=1) / temperature
     return F.cross_entropy(logits, torch.zeros(len(queries), dtype=torch.long))

@@ -205,7 +205,7 @@ void adversarial_steps(Context& ctx,
   check::apart(op, "out", out, "gradient", gradient);
   if (schedule.steps < 1)
     check::fail(op, "steps", check::text(schedule.steps), "a number of at least 1");
-  augment(ctx, keep_features{}, original, random_key{}, out);
+  augment(ctx, identity{}, original, random_key{}, out);
   for (int i = 0; i < schedule.steps; ++i) {
     gradient_of(out);
     adversarial_step(ctx, original, out, gradient, schedule.step, out);

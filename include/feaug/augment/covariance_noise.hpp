@@ -90,7 +90,7 @@ struct covariance_noise_on {
 
 }  // namespace detail
 
-/// Draws L·n before scaling, N × D; drawn_noise(noise, scale) then equals covariance_noise.
+/// Draws L·n before scaling, N × D; noise_from(noise, scale) then equals covariance_noise.
 template <any_context Context, running_statistics<Context::space> State, element T>
 void draw(Context& ctx, const covariance_noise_policy<State>& policy, const random_key& key,
           const matrix_view<T, Context::space>& noise) {

@@ -56,8 +56,8 @@ struct augmentation_traits<P> : augmentation_defaults {
 };
 
 /// The augmentation that leaves features unchanged.
-struct keep_features {
-  static constexpr std::string_view name = "keep_features";
+struct identity {
+  static constexpr std::string_view name = "identity";
   using draw = no_draw;
   template <class C>
   FEAUG_HD C forward(C x, draw /*d*/) const {

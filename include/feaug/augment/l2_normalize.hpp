@@ -8,8 +8,8 @@
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 

@@ -47,14 +47,14 @@ struct block_mask {
 
 /// A given mask: `keep` is N × D of 0 and 1.
 template <element T, memory_space Space = memory_space::host>
-struct drawn_mask_policy {
+struct mask_from_policy {
   matrix_view<const T, Space> keep;
   feaug::rescale rescale = feaug::rescale::none;
 };
 
 template <class T, memory_space S>
-drawn_mask_policy<std::remove_const_t<T>, S> drawn_mask(const matrix_view<T, S>& keep,
-                                                        rescale scale = rescale::none) {
+mask_from_policy<std::remove_const_t<T>, S> mask_from(const matrix_view<T, S>& keep,
+                                                      rescale scale = rescale::none) {
   return {.keep = keep, .rescale = scale};
 }
 
@@ -96,20 +96,20 @@ struct augmentation_traits<block_mask> : augmentation_defaults {
 };
 
 template <element U, memory_space S>
-struct augmentation_traits<drawn_mask_policy<U, S>> : augmentation_defaults {
-  static constexpr std::string_view name = "drawn_mask";
+struct augmentation_traits<mask_from_policy<U, S>> : augmentation_defaults {
+  static constexpr std::string_view name = "mask_from";
   static constexpr int streams = 0;
-  static void validate(const drawn_mask_policy<U, S>& policy, index_t rows, index_t cols) {
+  static void validate(const mask_from_policy<U, S>& policy, index_t rows, index_t cols) {
     check::readable(name, "keep", policy.keep);
     check::has_shape(name, "keep", policy.keep, rows, cols, "x");
   }
   template <class T>
-  static void check_forward(const drawn_mask_policy<U, S>& policy, const matrix_view<T, S>& out,
+  static void check_forward(const mask_from_policy<U, S>& policy, const matrix_view<T, S>& out,
                             bool /*alone*/) {
     check::apart(name, "out", out, "keep", policy.keep);
   }
   template <class T>
-  static void check_backward(const drawn_mask_policy<U, S>& policy, const operand<T, 2, S>& x,
+  static void check_backward(const mask_from_policy<U, S>& policy, const operand<T, 2, S>& x,
                              const matrix_view<const T, S>& /*grad_out*/) {
     if (x.wants_gradient()) check::apart(name, "gradient of x", x.gradient, "keep", policy.keep);
   }
@@ -126,7 +126,7 @@ struct mask_on {
 
 }  // namespace detail
 
-/// Writes the keep matrix that a mask draws from the key, N × D of 0 and 1; drawn_mask(keep) then
+/// Writes the keep matrix that a mask draws from the key, N × D of 0 and 1; mask_from(keep) then
 /// equals the mask.
 template <any_context Context, class P, element T>
 requires std::same_as<P, mask> || std::same_as<P, fixed_count_mask> || std::same_as<P, block_mask>

@@ -1,5 +1,6 @@
-// How a row is computed from its neighbours: the common form of all neighbour policies, shared by
-// all backends.
+// neighbour_plan: how an output row is computed from a query's nearest rows. Every policy of
+// neighbour_from (nearest, mean, median, random, mutual, …) is converted to a plan, which every
+// backend executes.
 #pragma once
 
 #include "feaug/core/macros.hpp"

@@ -1,4 +1,4 @@
-// Noise: x + σ·ε.
+// Additive noise x + σ·ε: gaussian_noise, uniform_noise, noise_from.
 #pragma once
 
 #include <cmath>
@@ -19,16 +19,16 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 /// The unit of a noise's scale.
 enum class noise_scale {
   absolute,  ///< σ = scale
-  row_norm,  ///< σ = scale · ‖x_row‖, a constant for gradients
+  row_norm,  ///< σ = scale · ‖x_row‖, treated as a constant in the backward pass
 };
 
-/// ε standard normal. The gradient is g.
+/// ε standard normal. The gradient with respect to x is g, that of the output.
 struct gaussian_noise {
   float scale = 0.05F;
   noise_scale relative_to = noise_scale::absolute;
 };
 
-/// ε uniform in [−1, 1). The gradient is g.
+/// ε uniform in [−1, 1). The gradient with respect to x is g, that of the output.
 struct uniform_noise {
   float scale = 0.05F;
   noise_scale relative_to = noise_scale::absolute;
@@ -36,14 +36,14 @@ struct uniform_noise {
 
 /// Noise with given draws: epsilon is N × D.
 template <element T, memory_space Space = memory_space::host>
-struct drawn_noise_policy {
+struct noise_from_policy {
   matrix_view<const T, Space> epsilon;
   float scale = 0.05F;
   noise_scale relative_to = noise_scale::absolute;
 };
 
 template <class T, memory_space S>
-drawn_noise_policy<std::remove_const_t<T>, S> drawn_noise(
+noise_from_policy<std::remove_const_t<T>, S> noise_from(
     const matrix_view<T, S>& epsilon, float scale,
     noise_scale relative_to = noise_scale::absolute) {
   return {.epsilon = epsilon, .scale = scale, .relative_to = relative_to};
@@ -91,9 +91,9 @@ struct augmentation_traits<uniform_noise> : detail::noise_traits<uniform_noise> 
 };
 
 template <element U, memory_space S>
-struct augmentation_traits<drawn_noise_policy<U, S>>
-    : detail::noise_traits<drawn_noise_policy<U, S>> {
-  static constexpr std::string_view name = "drawn_noise";
+struct augmentation_traits<noise_from_policy<U, S>>
+    : detail::noise_traits<noise_from_policy<U, S>> {
+  static constexpr std::string_view name = "noise_from";
   static constexpr int streams = 0;
 };
 
@@ -108,7 +108,7 @@ struct noise_on {
 
 }  // namespace detail
 
-/// Writes the ε that a noise draws from the key, N × D, before scaling; drawn_noise(epsilon, scale)
+/// Writes the ε that a noise draws from the key, N × D, before scaling; noise_from(epsilon, scale)
 /// then equals the noise.
 template <any_context Context, class P, element T>
 requires std::same_as<P, gaussian_noise> || std::same_as<P, uniform_noise>

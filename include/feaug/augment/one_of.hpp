@@ -42,7 +42,7 @@ one_of_policy<Ps...> one_of(const std::array<float, sizeof...(Ps)>& probabilitie
 
 /// one_of with a given choice.
 template <memory_space Space, augmentation... Ps>
-struct drawn_one_of_policy {
+struct one_of_from_policy {
   vector_view<const index_t, Space> choice;  ///< N: the index of each row's part, from 0
   std::tuple<Ps...> parts;
 };
@@ -51,8 +51,8 @@ struct drawn_one_of_policy {
 /// parts draw the same numbers as in `one_of`. On a GPU the range of the choice is not checked: a
 /// row with an index out of range is left unchanged.
 template <class Index, memory_space S, augmentation... Ps>
-requires std::same_as<std::remove_const_t<Index>, index_t> drawn_one_of_policy<S, Ps...>
-drawn_one_of(const vector_view<Index, S>& choice, const Ps&... parts) {
+requires std::same_as<std::remove_const_t<Index>, index_t> one_of_from_policy<S, Ps...> one_of_from(
+    const vector_view<Index, S>& choice, const Ps&... parts) {
   return {.choice = choice, .parts = {parts...}};
 }
 
@@ -95,7 +95,7 @@ struct given_parts {
 };
 
 template <memory_space S, augmentation... Ps>
-given_parts<S> parts_of_rows(const drawn_one_of_policy<S, Ps...>& policy) {
+given_parts<S> parts_of_rows(const one_of_from_policy<S, Ps...>& policy) {
   return {.choice = policy.choice};
 }
 
@@ -122,7 +122,7 @@ void check_choice(std::string_view op, const vector_view<const index_t, S>& choi
   }
 }
 
-/// The implementation shared by one_of and drawn_one_of.
+/// The implementation shared by one_of and one_of_from.
 template <class Policy, augmentation... Ps>
 struct one_of_traits : augmentation_defaults {
   using policy_type = Policy;
@@ -234,17 +234,17 @@ struct augmentation_traits<one_of_policy<Ps...>>
 };
 
 template <memory_space S, augmentation... Ps>
-struct augmentation_traits<drawn_one_of_policy<S, Ps...>>
-    : detail::one_of_traits<drawn_one_of_policy<S, Ps...>, Ps...> {
-  static constexpr std::string_view name = "drawn_one_of";
-  static void validate(const drawn_one_of_policy<S, Ps...>& policy, index_t rows, index_t cols) {
+struct augmentation_traits<one_of_from_policy<S, Ps...>>
+    : detail::one_of_traits<one_of_from_policy<S, Ps...>, Ps...> {
+  static constexpr std::string_view name = "one_of_from";
+  static void validate(const one_of_from_policy<S, Ps...>& policy, index_t rows, index_t cols) {
     detail::check_choice(name, policy.choice, rows, sizeof...(Ps));
     augmentation_traits::validate_parts(policy, rows, cols);
   }
 };
 
 /// Writes the choice that one_of draws from the key, the index of a part for every row;
-/// drawn_one_of(choice, parts…) with the same key then equals one_of.
+/// one_of_from(choice, parts…) with the same key then equals one_of.
 template <any_context Context, augmentation... Ps>
 void draw(Context& ctx, const one_of_policy<Ps...>& policy, const random_key& key,
           vector_view<index_t, Context::space> choice) {

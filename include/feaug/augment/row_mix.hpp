@@ -15,9 +15,9 @@
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/random.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 

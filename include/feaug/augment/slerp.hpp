@@ -5,8 +5,8 @@
 #include <string_view>
 
 #include "feaug/augment/row_mix.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/macros.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 

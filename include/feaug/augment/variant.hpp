@@ -1,7 +1,7 @@
 // Augmentations chosen at run time: a std::variant of policies is a policy.
 //
 // ```cpp
-// std::variant<feaug::keep_features, feaug::mask> policy = feaug::mask{.keep_probability = 0.9F};
+// std::variant<feaug::identity, feaug::mask> policy = feaug::mask{.keep_probability = 0.9F};
 // feaug::augment(ctx, policy, x, key, out);
 // ```
 #pragma once

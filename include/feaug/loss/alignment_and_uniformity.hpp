@@ -40,8 +40,8 @@ struct pair_sum {
   }
   /// The factor of row i's softmax mean in the gradient of the uniformity with respect to unit row
   /// i. Each pair occurs twice and ∂s_ij/∂cos_ij = 2t, hence 4t.
-  [[nodiscard]] FEAUG_HD double slope(double t, double log_sum) const {
-    return 4 * t * std::exp(log_sum - largest) / sum;
+  [[nodiscard]] FEAUG_HD double slope(double t, double log_sum_exp) const {
+    return 4 * t * std::exp(log_sum_exp - largest) / sum;
   }
 };
 

@@ -28,7 +28,7 @@ inline constexpr double largest_finite = std::numeric_limits<double>::max();
 
 /// Online log Σ eˣ: the largest x so far, and the sum relative to it. Exact to rounding for all
 /// finite x; −∞ adds nothing; NaN and +∞ make the result NaN.
-struct log_sum {
+struct log_sum_exp {
   double largest = -largest_finite;
   double sum = 0;
 
@@ -52,8 +52,8 @@ struct log_sum {
 
 /// The negative of a log-sum-exp, to be added to exponents. 0 for an empty sum (only scores of −∞):
 /// the exponents are −∞ and stay −∞.
-FEAUG_HD inline double lowering(double log_sum) {
-  return log_sum < -largest_finite ? 0.0 : -log_sum;
+FEAUG_HD inline double lowering(double log_sum_exp) {
+  return log_sum_exp < -largest_finite ? 0.0 : -log_sum_exp;
 }
 
 /// The exponents of a row: score / ε + the prototype's potential for assignments, score / τ for a

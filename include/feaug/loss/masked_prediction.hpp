@@ -34,7 +34,7 @@ enum class prediction_form {
 /// The masks that masked_prediction accepts. It needs to know which features a mask keeps.
 template <class P, class T, memory_space Space>
 concept mask_policy = std::same_as<P, mask> || std::same_as<P, fixed_count_mask> ||
-    std::same_as<P, block_mask> || std::same_as<P, drawn_mask_policy<T, Space>>;
+    std::same_as<P, block_mask> || std::same_as<P, mask_from_policy<T, Space>>;
 
 /// Options of masked_prediction. T is the element type of the features.
 template <element T, memory_space Space = memory_space::host>
@@ -109,7 +109,7 @@ struct masked_prediction_call {
 ///
 /// * prediction, target: N × D.
 /// * policy, key: as given to `augment`: mask{…}, fixed_count_mask{…} or block_mask{…}, which are
-/// drawn again and not stored; or drawn_mask(keep), with keep N × D of 0 (masked) and 1, and any
+/// drawn again and not stored; or mask_from(keep), with keep N × D of 0 (masked) and 1, and any
 /// key. The policy's rescale has no effect.
 /// * loss: 1 element or N (reduce::none). The mean is over all masked features, for cosine over the
 /// rows that have one; if there is none the loss is 0.

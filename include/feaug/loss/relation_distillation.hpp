@@ -78,8 +78,8 @@ struct relation_terms {
   double coefficient;
 
   /// `cosine` is q·m_T, `weight` the factor of the row's gradient.
-  FEAUG_HD relation_terms(double log_sum, double cosine, double temperature, double weight)
-      : loss(log_sum - cosine / temperature), coefficient(weight / temperature) {}
+  FEAUG_HD relation_terms(double log_sum_exp, double cosine, double temperature, double weight)
+      : loss(log_sum_exp - cosine / temperature), coefficient(weight / temperature) {}
 };
 
 /// One call of the loss, see loss_verbs.hpp.

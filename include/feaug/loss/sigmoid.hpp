@@ -57,18 +57,18 @@ row_reduction<compute_t<T>, S> sigmoid_arguments(
 /// −∂loss/∂s = σ(−s) with which its rows are pulled together.
 struct matching_pair {
   double loss;
-  double pull;
+  double positive_gradient;
 
   FEAUG_HD matching_pair(double cosine, double scale, double bias) {
     const double away = -(scale * cosine + bias);
     loss = softplus(away);
-    pull = sigmoid(away);
+    positive_gradient = sigmoid(away);
   }
   /// The pair's part of ∂L/∂scale and ∂L/∂bias, if its loss has weight `weight` in L.
   [[nodiscard]] FEAUG_HD double by_scale(double weight, double cosine) const {
-    return -weight * pull * cosine;
+    return -weight * positive_gradient * cosine;
   }
-  [[nodiscard]] FEAUG_HD double by_bias(double weight) const { return -weight * pull; }
+  [[nodiscard]] FEAUG_HD double by_bias(double weight) const { return -weight * positive_gradient; }
 };
 
 /// One call of the loss, see loss_verbs.hpp. Its stop_gradients() makes scale and bias constants.

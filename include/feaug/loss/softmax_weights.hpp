@@ -17,9 +17,9 @@ struct margin_terms {
   double coefficient;  ///< weight · ∂loss/∂margin
 
   /// s_p = positive_cosine / temperature. `weight` is the factor of the row's gradient.
-  FEAUG_HD margin_terms(double log_sum, double positive_cosine, double temperature, double weight,
-                        bool decoupled = false) {
-    const double margin = log_sum - positive_cosine / temperature;
+  FEAUG_HD margin_terms(double log_sum_exp, double positive_cosine, double temperature,
+                        double weight, bool decoupled = false) {
+    const double margin = log_sum_exp - positive_cosine / temperature;
     loss = decoupled ? margin : softplus(margin);
     // If decoupled, a NaN margin reaches the gradient through the softmax.
     coefficient = decoupled ? weight : weight * sigmoid(margin);
@@ -44,16 +44,16 @@ FEAUG_HD inline double positive_weight(index_t pairs, double exponential, double
 }
 
 /// One side's part of the gradient with respect to the logits: coefficient_i · exp(s_ij −
-/// log_sum_i), and −pull(i) at row i's positive. The factor 1/temperature is not included; it is
+/// log_sum_exp_i), and −positive_gradient(i) at row i's positive. The factor 1/temperature is not included; it is
 /// applied once, to a row's finished gradient. Arrays are in the context's memory.
 struct softmax_weights {
   const double* coefficient = nullptr;  ///< null: this side has no softmax
-  const double* log_sum = nullptr;
+  const double* log_sum_exp = nullptr;
   const double* positive_weight = nullptr;  ///< factor of the positive's logit; null: 1
 
   [[nodiscard]] FEAUG_HD bool given() const { return coefficient != nullptr; }
   /// The weight with which row i is pulled to its positive.
-  [[nodiscard]] FEAUG_HD double pull(index_t i) const {
+  [[nodiscard]] FEAUG_HD double positive_gradient(index_t i) const {
     if (coefficient == nullptr) return 0;
     return positive_weight == nullptr ? coefficient[i] : coefficient[i] * positive_weight[i];
   }

@@ -70,16 +70,16 @@ struct vicreg_measure {
   vicreg_options options;
   index_t rows;
   index_t features;
-  const double* squares;  ///< Σ (x − mean)² per column
-  double* pull;           ///< ∂(variance term) / ∂x_ij, divided by x_ij − mean_j
-  double* losses;         ///< null: no loss is wanted
+  const double* squares;   ///< Σ (x − mean)² per column
+  double* variance_slope;  ///< ∂(variance term) / ∂x_ij, divided by x_ij − mean_j
+  double* losses;          ///< null: no loss is wanted
 
   FEAUG_HD void operator()(index_t j, double /*variance*/, double covariances) const {
     const double all = static_cast<double>(features);
     const double unbiased = static_cast<double>(rows - 1);
     const double deviation = std::sqrt(squares[j] / unbiased + options.eps);
     const bool spread = deviation >= 1.0;  // false for NaN, so that it reaches loss and gradient
-    pull[j] = spread ? 0.0 : -0.5 * options.variance / (all * unbiased * deviation);
+    variance_slope[j] = spread ? 0.0 : -0.5 * options.variance / (all * unbiased * deviation);
     if (losses == nullptr) return;
     const double hinge = spread ? 0.0 : 1.0 - deviation;
     losses[j] += (0.5 * options.variance * hinge + options.covariance * covariances) / all;
@@ -92,7 +92,7 @@ struct vicreg_gradient {
   scaled_columns<T, S> own;
   matrix_view<const T, S> other;
   vicreg_options options;
-  const double* pull;
+  const double* variance_slope;
   row_reduction<compute_t<T>, S> reduction;
 
   FEAUG_HD double operator()(index_t i, index_t j, double sum) const {
@@ -101,7 +101,7 @@ struct vicreg_gradient {
     const double difference =
         static_cast<double>(load(own.x(i, j))) - static_cast<double>(load(other(i, j)));
     const double gradient = 4.0 * options.covariance / (all * (rows - 1.0)) * sum +
-                            pull[j] * own(i, j) +
+                            variance_slope[j] * own(i, j) +
                             2.0 * options.invariance / (all * rows) * difference;
     return reduction.gradient_weight(0) * gradient;
   }

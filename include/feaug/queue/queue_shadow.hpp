@@ -25,19 +25,19 @@ struct queue_shadow {
 /// which they are multiplied.
 inline constexpr index_t shadow_block_rows = 32;
 /// Features of a block are padded to a multiple of this.
-inline constexpr index_t shadow_quad = 4;
+inline constexpr index_t shadow_group = 4;
 /// Bounds of a row: the quantization step of its codes, its norm, and its distance from its codes.
 inline constexpr index_t shadow_row_bounds = 3;
 
 constexpr index_t shadow_blocks(index_t rows) {
   return (rows + shadow_block_rows - 1) / shadow_block_rows;
 }
-constexpr index_t shadow_quads(index_t features) {
-  return (features + shadow_quad - 1) / shadow_quad;
+constexpr index_t shadow_groups(index_t features) {
+  return (features + shadow_group - 1) / shadow_group;
 }
 /// Bytes of a block's codes.
 constexpr index_t shadow_block_codes(index_t features) {
-  return shadow_block_rows * shadow_quad * shadow_quads(features);
+  return shadow_block_rows * shadow_group * shadow_groups(features);
 }
 
 /// Codes of a shadow for `capacity` rows: about one byte a feature.

@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "feaug/core/error.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/macros.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {

@@ -8,7 +8,7 @@
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
-#include "feaug/core/row_norm.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/queue/support_queue.hpp"

@@ -14,7 +14,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/step/gradient_sink.hpp"
+#include "feaug/step/gradient_accumulator.hpp"
 #include "feaug/step/predictor.hpp"
 #include "feaug/step/step_direction.hpp"
 #include "feaug/step/step_options.hpp"
@@ -47,8 +47,8 @@ requires(S == Context::space) void step_direction(
                 S);
   check::writable(op, "loss", loss);
   check::has_size(op, "loss", loss, 1, "a scalar");
-  detail::gradient_sink<T, S> sink_a(a);
-  detail::gradient_sink<T, S> sink_b(b);
+  detail::gradient_accumulator<T, S> sink_a(a);
+  detail::gradient_accumulator<T, S> sink_b(b);
   typename Context::operation call(ctx, op);
   auto* total = call.template take_zeros<double>(1);
   detail::step_direction_call<Context, T, Predictor, Augmentation>(
@@ -88,7 +88,7 @@ requires(S == Context::space) void step(Context& ctx,
                 2 * options.samples * stream_count<detail::policy_type<Augmentation>>, S);
   check::writable(op, "loss", loss);
   check::has_size(op, "loss", loss, 1, "a scalar");
-  using sink = detail::gradient_sink<T, S>;
+  using sink = detail::gradient_accumulator<T, S>;
   sink sinks[2] = {sink(z1), sink(z2)};
   const int directions = options.symmetric ? 2 : 1;
   typename Context::operation call(ctx, op);

@@ -19,7 +19,7 @@
 #include "feaug/loss/negative_cosine.hpp"
 #include "feaug/loss/nt_xent.hpp"
 #include "feaug/step/architecture.hpp"
-#include "feaug/step/gradient_sink.hpp"
+#include "feaug/step/gradient_accumulator.hpp"
 #include "feaug/step/step_options.hpp"
 #include "feaug/version.hpp"
 
@@ -89,7 +89,7 @@ class step_direction_call {
   using input_view = matrix_view<const T, Context::space>;
   using output_view = matrix_view<T, Context::space>;
   using operand_type = operand<T, 2, Context::space>;
-  using sink = gradient_sink<T, Context::space>;
+  using sink = gradient_accumulator<T, Context::space>;
   static constexpr int samples_together = 4;
 
   step_direction_call(Context& ctx, const step_options<T, Context::space>& options, double weight,

@@ -7,7 +7,7 @@
 #include "feaug/cpu/augment/row_mix.hpp"
 #include "feaug/cpu/augment/soft_neighbour.hpp"
 
-// After what they call: names are looked up where these templates are written.
+// Must follow the headers of the functions that these templates call: names are looked up here.
 #include "cpu/cpu_operators.hpp"
 #include "operators/augmentations.hpp"
 #include "support/operators/cpu_backend.hpp"

@@ -1,5 +1,5 @@
-// The operators of the CPU backend. A group each has its own translation unit, so that they compile
-// side by side.
+// Operators of the CPU backend. Each group has its own translation unit, so that they compile in
+// parallel.
 #pragma once
 
 #include "support/operators/registry.hpp"

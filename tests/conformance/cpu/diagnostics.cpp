@@ -3,7 +3,7 @@
 #include "feaug/cpu/diagnostics/neighbour_share.hpp"
 #include "feaug/cpu/diagnostics/uniformity.hpp"
 
-// After what they call: names are looked up where these templates are written.
+// Must follow the headers of the functions that these templates call: names are looked up here.
 #include "cpu/cpu_operators.hpp"
 #include "operators/diagnostics.hpp"
 #include "support/operators/cpu_backend.hpp"

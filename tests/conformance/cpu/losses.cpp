@@ -16,7 +16,7 @@
 #include "feaug/cpu/loss/symmetric_info_nce.hpp"
 #include "feaug/cpu/loss/vicreg.hpp"
 
-// After what they call: names are looked up where these templates are written.
+// Must follow the headers of the functions that these templates call: names are looked up here.
 #include "cpu/cpu_operators.hpp"
 #include "operators/run_loss.hpp"
 #include "support/operators/cpu_backend.hpp"

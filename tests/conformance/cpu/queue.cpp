@@ -2,7 +2,7 @@
 #include "feaug/cpu/queue/nearest.hpp"
 #include "feaug/cpu/queue/support_queue.hpp"
 
-// After what they call: names are looked up where these templates are written.
+// Must follow the headers of the functions that these templates call: names are looked up here.
 #include "cpu/cpu_operators.hpp"
 #include "operators/neighbours.hpp"
 #include "operators/queue.hpp"

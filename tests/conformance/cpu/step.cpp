@@ -5,7 +5,7 @@
 #include "feaug/cpu/augment/neighbour.hpp"
 #include "feaug/cpu/step/momentum_update.hpp"
 
-// After what they call: names are looked up where these templates are written.
+// Must follow the headers of the functions that these templates call: names are looked up here.
 #include "cpu/cpu_operators.hpp"
 #include "operators/momentum.hpp"
 #include "operators/step.hpp"

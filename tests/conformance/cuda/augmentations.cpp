@@ -7,7 +7,7 @@
 #include "feaug/cuda/augment/row_mix.cuh"
 #include "feaug/cuda/augment/soft_neighbour.cuh"
 
-// After what they call: names are looked up where these templates are written.
+// Must follow the headers of the functions that these templates call: names are looked up here.
 #include "cuda/cuda_operators.hpp"
 #include "operators/augmentations.hpp"
 #include "support/operators/cuda_backend.hpp"

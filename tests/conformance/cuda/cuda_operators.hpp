@@ -1,12 +1,12 @@
-// The operators of the backend on cuda_context. A group each has its own translation unit, so that
-// they compile side by side.
+// Operators of the backend on cuda_context. Each group has its own translation unit, so that they
+// compile in parallel.
 #pragma once
 
 #include "support/operators/registry.hpp"
 
 namespace conformance {
 
-/// Whether there is anything that they can run on.
+/// True if there is a device to run on.
 bool has_cuda_device();
 
 template <class T>

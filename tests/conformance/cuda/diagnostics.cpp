@@ -3,7 +3,7 @@
 #include "feaug/cuda/diagnostics/neighbour_share.cuh"
 #include "feaug/cuda/diagnostics/uniformity.cuh"
 
-// After what they call: names are looked up where these templates are written.
+// Must follow the headers of the functions that these templates call: names are looked up here.
 #include "cuda/cuda_operators.hpp"
 #include "operators/diagnostics.hpp"
 #include "support/operators/cuda_backend.hpp"

@@ -16,7 +16,7 @@
 #include "feaug/cuda/loss/symmetric_info_nce.cuh"
 #include "feaug/cuda/loss/vicreg.cuh"
 
-// After what they call: names are looked up where these templates are written.
+// Must follow the headers of the functions that these templates call: names are looked up here.
 #include "cuda/cuda_operators.hpp"
 #include "operators/run_loss.hpp"
 #include "support/operators/cuda_backend.hpp"

@@ -2,7 +2,7 @@
 #include "feaug/cuda/queue/nearest.cuh"
 #include "feaug/cuda/queue/support_queue.cuh"
 
-// After what they call: names are looked up where these templates are written.
+// Must follow the headers of the functions that these templates call: names are looked up here.
 #include "cuda/cuda_operators.hpp"
 #include "operators/neighbours.hpp"
 #include "operators/queue.hpp"

@@ -5,7 +5,7 @@
 #include "feaug/cuda/augment/neighbour.cuh"
 #include "feaug/cuda/step/momentum_update.cuh"
 
-// After what they call: names are looked up where these templates are written.
+// Must follow the headers of the functions that these templates call: names are looked up here.
 #include "cuda/cuda_operators.hpp"
 #include "operators/momentum.hpp"
 #include "operators/step.hpp"

@@ -1,4 +1,4 @@
-// What an augmentation writes, and the gradient that it is given.
+// The output of an augmentation, and the cotangent of its backward pass.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace conformance {
 
-/// What an augmentation writes, of x's shape.
+/// The output of an augmentation, of x's shape.
 template <class Backend, class T>
 class augmentation_output {
  public:
@@ -29,7 +29,7 @@ class augmentation_output {
   typename Backend::template array<T> out_;
 };
 
-/// The gradient by `out` that the case gives.
+/// The gradient with respect to `out`, from the case.
 template <class Backend, class T>
 class cotangent_input {
  public:

@@ -1,8 +1,8 @@
 // l2_normalize, mask, interpolate, extrapolate, slerp, exchange_moments, covariance_noise,
 // latent_noise, adversarial_step, soft_neighbour.
 //
-// A backend includes its own headers before this one: the calls below are found by the type
-// of the context.
+// A backend includes its own headers before this one: the functions called below are found by the
+// type of the context (argument-dependent lookup).
 #pragma once
 
 #include <cstdint>
@@ -52,7 +52,7 @@ results run_mask(arguments& given) {
   operand_input<Backend, T> keep(given, "keep");
   const auto rescale = given.choice<feaug::rescale>(
       "rescale", "none", {{"none", feaug::rescale::none}, {"row", feaug::rescale::row}});
-  const auto policy = feaug::drawn_mask(keep.value(), rescale);
+  const auto policy = feaug::mask_from(keep.value(), rescale);
   typename Backend::context context;
   augmentation_output<Backend, T> out(x.input());
   results got;
@@ -66,7 +66,7 @@ results run_mask(arguments& given) {
   return got;
 }
 
-/// What a policy with this partner gives, and its gradients.
+/// The output of a policy with this partner, and its gradients.
 template <class Backend, class T, class Policy>
 results run_partnered(arguments& given, const Policy& policy, operand_input<Backend, T>& x,
                       operand_input<Backend, T>& partner) {
@@ -84,8 +84,7 @@ results run_partnered(arguments& given, const Policy& policy, operand_input<Back
   return got;
 }
 
-/// Mix is feaug::interpolate, feaug::extrapolate or feaug::slerp; the weights are those of the
-/// case.
+/// Mix is feaug::interpolate, feaug::extrapolate or feaug::slerp; the weights come from the case.
 template <class Backend, class T, class Mix>
 results run_mix(arguments& given) {
   operand_input<Backend, T> x(given, "x");
@@ -103,7 +102,7 @@ results run_exchange_moments(arguments& given) {
   return run_partnered<Backend, T>(given, feaug::with_partner(mix, partner.operand()), x, partner);
 }
 
-/// The key of a case that draws.
+/// The random key of a case with draws.
 inline feaug::random_key read_key(arguments& given) {
   return {.seed = given.option<std::uint64_t>("seed", 0),
           .step = given.option<std::uint64_t>("step", 0),
@@ -111,7 +110,7 @@ inline feaug::random_key read_key(arguments& given) {
           .row_offset = given.option<feaug::index_t>("row_offset", 0)};
 }
 
-/// A state of the case's batches, one after the other; then the noise it gives to x.
+/// Updates a state with the case's batches, one after the other, and adds its noise to x.
 template <class Backend, class T, class Memory>
 results run_covariance_noise(arguments& given) {
   operand_input<Backend, T> x(given, "x");
@@ -146,7 +145,7 @@ results run_covariance_noise_of(arguments& given) {
   return run_covariance_noise<Backend, T, covariance_memory<Backend>>(given);
 }
 
-/// With the case's ε, or with the key's draws.
+/// With the case's ε, or with draws of the key.
 template <class Backend, class T>
 results run_latent_noise(arguments& given) {
   constexpr float no_bound = std::numeric_limits<float>::infinity();
@@ -180,7 +179,7 @@ results run_latent_noise(arguments& given) {
   return got;
 }
 
-/// One step, and the gradient by the original if it is wanted: straight through.
+/// One step; and the gradient with respect to the original, if requested: straight-through.
 template <class Backend, class T>
 results run_adversarial_step(arguments& given) {
   operand_input<Backend, T> original(given, "original");
@@ -210,7 +209,7 @@ results run_adversarial_step(arguments& given) {
   return got;
 }
 
-/// What a policy gives, and its gradient by the queries.
+/// The output of a policy, and its gradient with respect to the queries.
 template <class Backend, class T, class Policy>
 void add_soft_neighbours(results& got, arguments& given, const std::string& route,
                          const Policy& policy, operand_input<Backend, T>& queries) {

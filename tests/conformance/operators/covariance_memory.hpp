@@ -1,4 +1,4 @@
-// The memory of running_covariance and running_variance. It begins as NaN, but for the count.
+// Memory of running_covariance and running_variance, initialised with NaN except for the count.
 #pragma once
 
 #include <cstddef>

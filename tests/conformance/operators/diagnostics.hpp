@@ -1,8 +1,8 @@
 // alignment, uniformity, feature_deviation, neighbour_accuracy, same_sample_share. (effective_rank
-// is the CPU's alone, and so is not among the operators that every backend has.)
+// has no case file.)
 //
-// A backend includes its own headers before this one: the calls below are found by the type
-// of the context.
+// A backend includes its own headers before this one: the functions called below are found by the
+// type of the context (argument-dependent lookup).
 #pragma once
 
 #include <vector>
@@ -18,7 +18,7 @@
 
 namespace conformance {
 
-/// Some doubles that a diagnostic writes.
+/// Doubles in a backend's memory that a diagnostic writes.
 template <class Backend>
 class double_output {
  public:
@@ -74,8 +74,8 @@ results run_feature_deviation(arguments& given) {
   return got;
 }
 
-/// `Share` is the operator, called with (context, indices, numbers of the queue, of the queries,
-/// to).
+/// `Share` is the operator, called with (context, indices, numbers of the queue, numbers of the
+/// queries, output).
 template <class Backend, class Share>
 results run_neighbour_share(arguments& given, const Share& share) {
   using array = typename Backend::template array<feaug::index_t>;

@@ -9,8 +9,8 @@
 
 namespace conformance {
 
-/// W is D × D. Works on the host, whatever the backend, and sums in double: the cases are about the
-/// step, not about this product.
+/// W is D × D. Computed on the host for every backend, with sums in double, because the cases test
+/// the step and not this product.
 template <class Backend, class T>
 class linear_predictor {
   using input_view = feaug::matrix_view<const T, Backend::space>;
@@ -50,7 +50,7 @@ class linear_predictor {
     Backend::write(input_gradient, dx);
   }
 
-  /// By W, of all backward calls so far.
+  /// The gradient with respect to W, summed over all backward calls so far.
   [[nodiscard]] const std::vector<double>& gradient() const { return gradient_; }
 
  private:

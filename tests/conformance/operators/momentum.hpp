@@ -1,7 +1,7 @@
-// momentum_update: K tensors at once.
+// momentum_update of K tensors at once.
 //
-// A backend includes its own headers before this one: the call below is found by the type of
-// the context.
+// A backend includes its own headers before this one: the function called below is found by the
+// type of the context (argument-dependent lookup).
 #pragma once
 
 #include <vector>

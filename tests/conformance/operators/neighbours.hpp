@@ -1,5 +1,6 @@
-// neighbour and pseudo_neighbour: policies of neighbours, of the kind that the case's option `of`
-// names.
+// Runs the cases of the operators neighbour and pseudo_neighbour. For neighbour, the case's option
+// `of` selects the policy: nearest, mean, trimmed_mean, median or random. pseudo_neighbour always
+// uses the trimmed mean.
 #pragma once
 
 #include <limits>
@@ -19,7 +20,7 @@
 
 namespace conformance {
 
-/// What all policies of neighbours have.
+/// Reads the options of a neighbour policy from the case.
 template <class How>
 How read_neighbour(arguments& given) {
   How how;
@@ -36,7 +37,7 @@ How read_neighbour(arguments& given) {
   return how;
 }
 
-/// act(how): how the case makes a row of its neighbours.
+/// Calls act(how) with the policy of the case.
 template <class Act>
 results with_neighbours(arguments& given, const Act& act) {
   const auto mutual = given.option<feaug::index_t>("mutual", 0);
@@ -54,7 +55,7 @@ results with_neighbours(arguments& given, const Act& act) {
   throw std::runtime_error("option of: no value \"" + of + "\"");
 }
 
-/// What a bound policy gives, and its gradient.
+/// The output of a bound policy, and its gradient.
 template <class Backend, class T, class Policy>
 results run_bound(arguments& given, const Policy& policy, operand_input<Backend, T>& x) {
   typename Backend::context context;

@@ -13,7 +13,7 @@
 
 namespace conformance {
 
-/// Searches by `search(outputs, options)` and adds what was found.
+/// Searches with `search(outputs, options)` and adds the results.
 template <class Backend, class T, class Search>
 void add_search(results& got, const std::string& route, feaug::index_t rows, feaug::index_t k,
                 const Search& search) {
@@ -48,7 +48,7 @@ results run_nearest(arguments& given) {
   return got;
 }
 
-/// One queue through all steps of the script.
+/// Runs all steps of the script on one queue.
 template <class Backend, class T>
 results run_enqueue(arguments& given) {
   const auto capacity = given.option<feaug::index_t>("capacity", 0);

@@ -1,4 +1,4 @@
-// Runs a case of a loss by both routes: forward then backward from the statistics, and loss with
+// Runs a loss for a case in two ways: forward, then backward from the statistics; and loss with
 // gradients in one call.
 #pragma once
 
@@ -13,13 +13,13 @@
 
 namespace conformance {
 
-/// `Loss` is made from a case and has
+/// `Loss` is constructed from a case and has
 ///   backend, value_type           // the element type under test
-///   reduction(), losses()         // how it reduces; how many row losses it has
+///   reduction(), losses()         // its reduction; its number of row losses
 ///   wants_gradient(), forget_gradients(), add_gradients(results&, route), weigh_rows(weights)
 ///   forward(context, loss), backward(context, cotangent), with_gradients(context, loss)
-/// where loss, cotangent and weights are vector views; it keeps the statistics between the first
-/// two.
+/// where loss, cotangent and weights are vector views. It stores the statistics between forward and
+/// backward.
 struct by_both_routes {
   template <class Loss>
   static results run(arguments& given) {
@@ -45,8 +45,8 @@ struct by_both_routes {
     loss.with_gradients(context, vector(value.data(), outputs));
     got.add("loss", shape, value.to_host(), "with_gradients");
     if (!loss.wants_gradient()) return got;
-    // A row each, these were the gradients for cotangents of 1; those of the case come in as
-    // weights below.
+    // With one loss per row, these gradients are for cotangents of 1. The case's cotangents are
+    // passed as row weights below.
     if (!per_row) loss.add_gradients(got, "with_gradients");
 
     array cotangent(per_row ? rounded<scalar_type>(given.input("grad_out", 1))

@@ -1,4 +1,4 @@
-// step: every architecture with every augmentation of the cases.
+// step: every architecture with every augmentation in the cases.
 #pragma once
 
 #include <stdexcept>
@@ -38,11 +38,11 @@ feaug::step_options<T, Backend::space> read_step_options(arguments& given) {
   return options;
 }
 
-/// The masks of a case, 2 × K × N × D, as a policy for each (direction, sample).
+/// The masks of a case, 2 × K × N × D, as one policy per (direction, sample).
 template <class Backend, class T>
-class drawn_masks {
+class masks_from {
  public:
-  drawn_masks(arguments& given, feaug::index_t samples, const std::vector<feaug::index_t>& features)
+  masks_from(arguments& given, feaug::index_t samples, const std::vector<feaug::index_t>& features)
       : memory_(rounded<T>(given.input("keep", 4))),
         samples_(samples),
         rows_(features.at(0)),
@@ -56,7 +56,7 @@ class drawn_masks {
 
   [[nodiscard]] auto policy(int direction, int sample) {
     const feaug::index_t number = direction * samples_ + sample;
-    return feaug::drawn_mask(feaug::matrix_view<const T, Backend::space>(
+    return feaug::mask_from(feaug::matrix_view<const T, Backend::space>(
         memory_.data() + number * rows_ * cols_, rows_, cols_));
   }
 
@@ -67,7 +67,7 @@ class drawn_masks {
   feaug::index_t cols_;
 };
 
-/// Runs the step with one kind of augmentation: what came out.
+/// Runs the step with one kind of augmentation and returns its results.
 template <class Backend, class T, class Augmentation>
 results step_results(arguments& given, const feaug::step_options<T, Backend::space>& options,
                      operand_input<Backend, T>& z1, operand_input<Backend, T>& z2,
@@ -95,14 +95,14 @@ results run_step(arguments& given) {
   operand_input<Backend, T> z2(given, "z2");
   const auto options = read_step_options<Backend, T>(given);
   const auto augmentation = given.option<std::string>("augmentation", "none");
-  // All inputs are always given, used or not.
+  // Cases always contain all inputs, also unused ones.
   given.ignore("keep");
   given.ignore("support");
   if (augmentation == "none") {
-    return step_results(given, options, z1, z2, feaug::keep_features{});
+    return step_results(given, options, z1, z2, feaug::identity{});
   }
   if (augmentation == "mask") {
-    drawn_masks<Backend, T> masks(given, options.samples, z1.input().shape);
+    masks_from<Backend, T> masks(given, options.samples, z1.input().shape);
     return step_results(given, options, z1, z2,
                         [&](int direction, int sample) { return masks.policy(direction, sample); });
   }

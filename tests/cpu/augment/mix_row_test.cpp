@@ -1,5 +1,5 @@
-// mix_row (weighted sum of two rows) for every instruction set, compared with double. Non-temporal
-// stores and in-place output must give the same bits.
+// mix_row (weighted sum of two rows) for every instruction set, compared with the sum computed in
+// double. Non-temporal stores and in-place output must give the same bits.
 #include "feaug/cpu/augment/mix_row.hpp"
 
 #include <catch2/catch.hpp>
@@ -67,7 +67,7 @@ TEMPLATE_TEST_CASE("mix_row is the weighted sum of two rows", "[mix_row]", float
         }
         row_at<T> streamed(offset, cols, 3);
         feaug::cpu::mix_row<T>(set, from, cols, true, streamed.data());
-        feaug::cpu::end_streaming();
+        feaug::cpu::end_non_temporal();
         row_at<T> over_x = x;
         feaug::cpu::mix_row<T>(
             set, {.x = over_x.data(), .y = y.data(), .of_x = from.of_x, .of_y = from.of_y}, cols,

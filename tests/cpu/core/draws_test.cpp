@@ -170,7 +170,7 @@ TEST_CASE("row kernels with draws: any alignment, streamed or not, in place", "[
           feaug::cpu::add_normal_row(ctx, key, 2, cols, x.data(), scale, noisy.data() + offset,
                                      streams);
           feaug::cpu::keep_some_row(ctx, key, 2, cols, in_place, keep, in_place, streams);
-          feaug::cpu::end_streaming();
+          feaug::cpu::end_non_temporal();
           std::size_t wrong = 0;
           for (std::size_t at = 0; at < noisy.size(); ++at) {
             const index_t j = static_cast<index_t>(at) - offset;

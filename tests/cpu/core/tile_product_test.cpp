@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "feaug/cpu/core/add_row.hpp"
+#include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/cpu/loss/logit_weights.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
 #include "feaug/cpu/loss/tile_packing.hpp"
 #include "support/instruction_sets.hpp"
 #include "support/test_matrix.hpp"
@@ -108,7 +108,7 @@ void compare_packing(index_t rows, index_t cols) {
   CAPTURE(rows, cols);
   const auto source = test_matrix<T>::normal(rows + 2, cols, 1, 5);
   const auto factors = drawn<double>(rows + 2, 2);
-  const feaug::cpu::row_stack<T> stack = {
+  const feaug::cpu::concatenated_rows<T> stack = {
       .first = source.view(), .second = {}, .inverse = factors.data()};
   for_each_instruction_set([&](instruction_set set) {
     const index_t stride = feaug::cpu::packed_stride(cols);

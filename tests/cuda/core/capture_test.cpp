@@ -1,4 +1,4 @@
-// Every operator can be captured in a graph, which then does what the call does.
+// Every operator can be captured in a CUDA graph; the graph gives the same results as the call.
 #include <catch2/catch.hpp>
 #include <cstdint>
 #include <cstring>
@@ -25,7 +25,7 @@ constexpr index_t rows = 6;
 constexpr index_t cols = 9;
 constexpr index_t capacity = 10;
 
-/// Inputs and everything that operators write. Outputs begin as NaN, every time.
+/// Inputs and all outputs of the operators. Outputs are reset to NaN before every run.
 class memory {
  public:
   const device_copy<float> x{test_matrix<float>::normal(rows, cols, 1, 1)};
@@ -34,8 +34,8 @@ class memory {
   const device_copy<float> dx{test_matrix<float>(rows, cols)};
   const device_copy<float> dy{test_matrix<float>(rows, cols)};
   const device_array<float> numbers{std::vector<float>(2 * rows)};
-  const device_array<float> statistics{std::vector<float>(2 * rows, 1)};      // also read
-  const device_array<double> potentials{std::vector<double>(2 * cols, 0.5)};  // also read
+  const device_array<float> statistics{std::vector<float>(2 * rows, 1)};      // input and output
+  const device_array<double> potentials{std::vector<double>(2 * cols, 0.5)};  // input and output
   const device_array<double> diagnostics{std::vector<double>(5)};
   const device_array<float> one{std::vector<float>{1}};
   const device_array<index_t> labels{std::vector<index_t>{0, 1, 0, 1, 2, 0}};
@@ -43,7 +43,7 @@ class memory {
   const device_array<index_t> counters{std::vector<index_t>{0, 0}};
   const device_array<std::uint64_t> step{std::vector<std::uint64_t>{3}};
   const device_copy<float> storage{test_matrix<float>::normal(capacity, cols, 3)};
-  /// A running covariance: mean, Σ and its factor one after the other.
+  /// A running covariance: mean, Σ and its factor, one after the other.
   const device_array<double> moments{std::vector<double>(cols + 2 * cols * cols)};
   const device_array<index_t> seen{std::vector<index_t>{0}};
 
@@ -88,7 +88,7 @@ class memory {
     succeed(cudaDeviceSynchronize());
   }
 
-  /// All that may have been written, as bytes: NaN is NaN.
+  /// All outputs as bytes, so that NaN equals NaN.
   [[nodiscard]] std::vector<unsigned char> state() const {
     std::vector<unsigned char> all;
     const auto add = [&all](const auto& values) {
@@ -315,7 +315,7 @@ std::vector<named_call> all_calls() {
                      const std::vector<feaug::device_momentum_pair<float>> pairs = {
                          {m.out.view(), m.x.const_view()}};
                      feaug::momentum_update(ctx, pairs, 0.0);
-                     feaug::momentum_update(ctx, pairs, m.cotangent());  // of 1: nothing moves
+                     feaug::momentum_update(ctx, pairs, m.cotangent());  // momentum 1: no change
                    }});
   calls.push_back({"hard_negative_info_nce", [](ctx_type& ctx, const memory& m) {
                      const feaug::device_synthetic_negatives<float> synthesis = {

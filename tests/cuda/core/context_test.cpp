@@ -1,5 +1,5 @@
-// What a cuda_context promises: no allocation after warm-up, capture, checked calls, the caller's
-// own memory.
+// Guarantees of cuda_context: no allocation after warm-up, graph capture, every CUDA call checked,
+// the caller's own memory resource.
 #include "feaug/cuda/core/context.cuh"
 
 #include <catch2/catch.hpp>
@@ -18,7 +18,7 @@ using testing::test_matrix;
 
 namespace {
 
-/// A training step that uses every kind of operator; what changes from step to step is in device
+/// A training step that uses every kind of operator. State that changes between steps is in device
 /// memory.
 class training_step {
  public:
@@ -94,7 +94,7 @@ class stream {
 
 }  // namespace
 
-TEST_CASE("a step that was captured once does what three calls do", "[cuda][context]") {
+TEST_CASE("a captured step gives the same results as three calls", "[cuda][context]") {
   const bool tensor_cores = GENERATE(false, true);
   CAPTURE(tensor_cores);
   const stream on;
@@ -106,7 +106,7 @@ TEST_CASE("a step that was captured once does what three calls do", "[cuda][cont
     device_test::succeed(cudaStreamSynchronize(on.get()));
     want.push_back(eager.state());
   }
-  CHECK(want[1] != want[2]);  // draws and queue move on
+  CHECK(want[1] != want[2]);  // draws and queue change from step to step
 
   captured.run();  // warm-up: step 0
   device_test::succeed(cudaStreamSynchronize(on.get()));
@@ -117,7 +117,7 @@ TEST_CASE("a step that was captured once does what three calls do", "[cuda][cont
   captured.run();
   device_test::succeed(cudaStreamEndCapture(on.get(), &graph));
   device_test::succeed(cudaGraphInstantiate(&executable, graph, 0));
-  CHECK(captured.state() == want[0]);  // capturing ran nothing
+  CHECK(captured.state() == want[0]);  // capturing runs nothing
   for (std::size_t i = 1; i < 4; ++i) {
     device_test::succeed(cudaGraphLaunch(executable, on.get()));
     device_test::succeed(cudaStreamSynchronize(on.get()));
@@ -127,7 +127,7 @@ TEST_CASE("a step that was captured once does what three calls do", "[cuda][cont
   cudaGraphDestroy(graph);
 }
 
-TEST_CASE("scratch memory is asked for once", "[cuda][context]") {
+TEST_CASE("scratch memory is allocated once", "[cuda][context]") {
   struct counting : feaug::device_memory_resource {
     int taken = 0;
     int held = 0;
@@ -158,14 +158,14 @@ TEST_CASE("scratch memory is asked for once", "[cuda][context]") {
     call();
     const int after_warm_up = memory.taken;
     CHECK(after_warm_up > 0);
-    CHECK(memory.held == 1);  // one block for all that the call takes
+    CHECK(memory.held == 1);  // one block for all scratch memory of the call
     for (int i = 0; i < 3; ++i) call();
     CHECK(memory.taken == after_warm_up);
   }
   CHECK(memory.held == 0);
 }
 
-TEST_CASE("scratch memory is not asked for while a stream is captured", "[cuda][context]") {
+TEST_CASE("scratch memory is not allocated during stream capture", "[cuda][context]") {
   const stream on;
   feaug::cuda_context ctx{.stream = on.get()};
   const device_copy<float> x(test_matrix<float>::normal(4, 4, 1));
@@ -183,8 +183,8 @@ TEST_CASE("scratch memory is not asked for while a stream is captured", "[cuda][
 }
 
 #if defined(FEAUG_SIMT)
-TEST_CASE("every call of CUDA is checked", "[cuda][context]") {
-  // The n-th call fails, for every n until none is left to fail.
+TEST_CASE("every CUDA call is checked", "[cuda][context]") {
+  // The n-th CUDA call fails, for n = 0, 1, … until no call fails.
   const device_copy<float> x(test_matrix<float>::normal(4, 4, 1));
   const device_copy<float> dx(test_matrix<float>(4, 4));
   const device_array<float> loss({0});
@@ -205,7 +205,7 @@ TEST_CASE("every call of CUDA is checked", "[cuda][context]") {
     const bool happened = simt::next_failure().calls < 0;
     simt::next_failure() = {};
     if (!happened) break;
-    if (message.empty()) continue;  // a question whose answer may be that nobody knows
+    if (message.empty()) continue;  // a query that may fail without an error
     ++failures;
     CAPTURE(calls, message);
     CHECK(message.find("info_nce_with_gradients: ") == 0);

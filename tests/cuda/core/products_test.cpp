@@ -59,8 +59,8 @@ TEMPLATE_TEST_CASE("products of all shapes", "[cuda][products]", double, float) 
   }
 }
 
-TEST_CASE("precision is lowered only where it is asked for", "[cuda][products]") {
-  // 1 + 2⁻¹² needs 12 bits of mantissa: float has them, tf32's ten and bf16's seven do not.
+TEST_CASE("precision is reduced only if requested", "[cuda][products]") {
+  // 1 + 2⁻¹² needs 12 mantissa bits. float has more; tf32 has 10, bf16 has 7.
   test_matrix<float> x(1, 1);
   x.set(0, 0, 1 + 0x1p-12);
   test_matrix<float> ten_bits(1, 1);

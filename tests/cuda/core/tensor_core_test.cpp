@@ -1,4 +1,4 @@
-// The wrappers of tensor-core instructions and asynchronous copies, against plain loops.
+// Wrappers of tensor-core instructions and of asynchronous copies, compared with plain loops.
 #include "feaug/cuda/core/tensor_core.cuh"
 
 #include <catch2/catch.hpp>
@@ -59,7 +59,7 @@ __global__ void products_kernel(cuda::tensor_rows<E> rows, cuda::tensor_rows<E> 
   }
 }
 
-/// Small whole numbers, which 16 bits hold and whose sums float holds: every order adds up alike.
+/// Small integers, which are exact in 16 bits and whose sums are exact in float, in any order.
 template <class E>
 std::vector<E> whole_numbers(index_t count, int most, int seed) {
   std::vector<E> all;
@@ -101,10 +101,10 @@ __global__ void much_shared_memory(Number* out) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("tiles of products are plain loops' sums", "[cuda][tensor]", feaug::half,
+TEMPLATE_TEST_CASE("tile products equal the sums of plain loops", "[cuda][tensor]", feaug::half,
                    bfloat16) {
   using E = TestType;
-  // 128 × 64: whole tiles. 17 × 130: several, the last ones cut.
+  // 128 × 64: whole tiles. 17 × 130: several tiles, the last ones partial.
   for (const auto& [row_count, column_count] :
        std::vector<std::pair<index_t, index_t>>{{128, 64}, {17, 130}, {1, 1}}) {
     CAPTURE(row_count, column_count);
@@ -140,7 +140,7 @@ TEMPLATE_TEST_CASE("tiles of products are plain loops' sums", "[cuda][tensor]", 
     const cuda::operation call(ctx, "test");
     constexpr auto bytes = sizeof(cuda::product_tiles<E, features>);
     call.allow_dynamic_shared(products_kernel<E>, bytes);
-    // Named here: clang 14 captures no structured bindings.
+    // A named variable, because clang 14 cannot capture structured bindings.
     const cuda::tensor_rows<E> all_rows = {device_rows.data(), row_count, features};
     const cuda::tensor_rows<E> all_columns = {device_columns.data(), column_count, features};
     device_test::for_each_schedule([&] {
@@ -155,12 +155,12 @@ TEMPLATE_TEST_CASE("tiles of products are plain loops' sums", "[cuda][tensor]", 
 }
 
 #if defined(FEAUG_SIMT)
-TEST_CASE("numbers become pairs of bfloat16", "[cuda][tensor]") {
+TEST_CASE("two floats are packed as a pair of bfloat16", "[cuda][tensor]") {
   CHECK(cuda::bfloat16_pair(1.0F, -2.0F) == 0xC0003F80U);
-  CHECK(cuda::bfloat16_pair(1.00390625F, 0.0F) == 0x00003F80U);  // halfway: to even
+  CHECK(cuda::bfloat16_pair(1.00390625F, 0.0F) == 0x00003F80U);  // a tie rounds to even
 }
 
-TEST_CASE("copies that nobody waits for have not happened", "[cuda][tensor]") {
+TEST_CASE("asynchronous copies are not visible before the wait", "[cuda][tensor]") {
   std::vector<float> numbers(128);
   for (std::size_t i = 0; i < 128; ++i) numbers[i] = static_cast<float>(i) + 1;
   const device_array<float> from(numbers);
@@ -178,7 +178,7 @@ TEST_CASE("copies that nobody waits for have not happened", "[cuda][tensor]") {
   simt::current_settings() = {};
 }
 
-TEST_CASE("what tensor-core instructions refuse", "[cuda][tensor]") {
+TEST_CASE("tensor-core wrappers reject invalid use", "[cuda][tensor]") {
   const device_array<float> memory(std::vector<float>(8));
   feaug::cuda_context ctx;
   const cuda::operation call(ctx, "test");

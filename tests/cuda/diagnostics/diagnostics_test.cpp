@@ -1,4 +1,4 @@
-// The diagnostics on a GPU against the CPU's.
+// Diagnostics on a GPU compared with the CPU.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
@@ -73,7 +73,7 @@ void compare(index_t rows, index_t cols) {
 
 }  // namespace
 
-TEST_CASE("diagnostics are the CPU's", "[cuda][diagnostics]") {
+TEST_CASE("diagnostics agree with the CPU", "[cuda][diagnostics]") {
   compare<double>(1, 3);
   compare<double>(2, 1);
   compare<double>(41, 37);
@@ -82,7 +82,7 @@ TEST_CASE("diagnostics are the CPU's", "[cuda][diagnostics]") {
   compare<feaug::bfloat16>(6, 9);
 }
 
-TEST_CASE("effective_rank on a GPU is the CPU's", "[cuda][diagnostics]") {
+TEST_CASE("effective_rank on a GPU agrees with the CPU", "[cuda][diagnostics]") {
   feaug::cpu_context cpu{.threads = 1};
   feaug::cuda_context gpu;
   const device_number got;
@@ -100,7 +100,8 @@ TEST_CASE("effective_rank on a GPU is the CPU's", "[cuda][diagnostics]") {
   }
   compare_rank(test_matrix<feaug::half>::normal(6, 9, 3), 1e-10);
   compare_rank(test_matrix<feaug::bfloat16>::normal(6, 9, 3), 1e-10);
-  // Squares of squares of these are no doubles; a rank of 1; of few directions; a diagonal; zeros.
+  // Rows whose fourth powers overflow or underflow in double; rank 1; few directions; a diagonal
+  // matrix; zeros.
   auto huge = test_matrix<double>::normal(12, 9, 4);
   auto tiny = huge;
   auto one = huge;
@@ -125,7 +126,7 @@ TEST_CASE("effective_rank on a GPU is the CPU's", "[cuda][diagnostics]") {
   compare_rank(zeros, 0);
 }
 
-TEST_CASE("shares of neighbours are the CPU's", "[cuda][diagnostics]") {
+TEST_CASE("neighbour diagnostics agree with the CPU", "[cuda][diagnostics]") {
   const index_t queries = 600;
   std::vector<index_t> indices;
   std::vector<index_t> labels;
@@ -163,7 +164,7 @@ TEST_CASE("shares of neighbours are the CPU's", "[cuda][diagnostics]") {
   CHECK(std::isnan(on_device(indices, accuracy)));
 }
 
-TEST_CASE("diagnostics: the same in every order of threads, NaN where an input is",
+TEST_CASE("diagnostics: same bits for every thread schedule, NaN for NaN inputs",
           "[cuda][diagnostics]") {
   std::vector<double> first;
   device_test::for_each_schedule([&] {
@@ -192,7 +193,7 @@ TEST_CASE("diagnostics: the same in every order of threads, NaN where an input i
   for (const device_number& number : got) CHECK(std::isnan(number.value()));
 }
 
-TEST_CASE("bad arguments of diagnostics on a GPU", "[cuda][diagnostics]") {
+TEST_CASE("error messages of diagnostics on a GPU", "[cuda][diagnostics]") {
   const device_copy<float> x(test_matrix<float>::normal(4, 3, 1));
   feaug::cuda_context gpu;
   double on_host = 5;

@@ -1,4 +1,4 @@
-// Every augmentation's kernels, for all element types.
+// Kernels of every augmentation, for all element types.
 #include "kernels.cuh"
 
 namespace {
@@ -28,15 +28,15 @@ template <class T>
 void all(cuda_context& ctx, const kernels::views<T>& v) {
   l2_normalize(ctx, v.input, v.output);
   l2_normalize_backward(ctx, v.differentiable(), v.input);
-  both(ctx, v, keep_features{});
+  both(ctx, v, identity{});
   both(ctx, v, user_policy{});
   both(ctx, v, mask{});
   both(ctx, v, fixed_count_mask{});
   both(ctx, v, block_mask{});
-  both(ctx, v, drawn_mask(v.input));
+  both(ctx, v, mask_from(v.input));
   both(ctx, v, gaussian_noise{});
   both(ctx, v, uniform_noise{});
-  both(ctx, v, drawn_noise(v.input, 0.1F));
+  both(ctx, v, noise_from(v.input, 0.1F));
   both(ctx, v, interpolate{});
   both(ctx, v, extrapolate{});
   both(ctx, v, slerp{});

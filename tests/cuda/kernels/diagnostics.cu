@@ -1,4 +1,4 @@
-// The diagnostics' kernels, for all element types.
+// Kernels of the diagnostics, for all element types.
 #include "kernels.cuh"
 
 void kernels::compile_diagnostics(feaug::cuda_context& ctx) {

@@ -1,5 +1,5 @@
-// What nvcc is to compile: every operator for every element type. Run by nobody:
-// scripts/check_ptxas reads what the assembler says of the kernels.
+// Every operator for every element type, to be compiled by nvcc and never run. scripts/check_ptxas
+// reads the register use of the kernels from the log.
 #pragma once
 
 #include <string_view>

@@ -1,4 +1,4 @@
-// The losses' kernels, for all element types.
+// Kernels of the losses, for all element types.
 #include <type_traits>
 
 #include "kernels.cuh"
@@ -65,7 +65,7 @@ void kernels::compile_losses(feaug::cuda_context& ctx) {
     masked_by(feaug::mask{});
     masked_by(feaug::fixed_count_mask{});
     masked_by(feaug::block_mask{});
-    masked_by(feaug::drawn_mask(v.input));
+    masked_by(feaug::mask_from(v.input));
     feaug::negative_cosine(c, v.input, v.input, v.loss);
     feaug::negative_cosine_backward(c, x, x, v.numbers);
     feaug::negative_cosine_with_gradients(c, x, x, v.loss);

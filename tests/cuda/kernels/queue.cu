@@ -1,4 +1,4 @@
-// The queue's and the search's kernels, for all element types.
+// Kernels of the queue and of the search, for all element types.
 #include "kernels.cuh"
 
 void kernels::compile_queue(feaug::cuda_context& ctx) {

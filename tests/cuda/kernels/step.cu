@@ -1,4 +1,4 @@
-// A step's kernels, for all element types.
+// Kernels of a training step, for all element types.
 #include <type_traits>
 #include <vector>
 

@@ -1,4 +1,4 @@
-// Every loss of the GPU in four types.
+// Instantiates every GPU loss for four types.
 #include "feaug/cuda/loss/assignment_loss.cuh"
 #include "feaug/cuda/loss/barlow_twins.cuh"
 #include "feaug/cuda/loss/hard_negative_info_nce.cuh"
@@ -18,7 +18,7 @@
 #include "feaug/cuda/loss/symmetric_info_nce.cuh"
 #include "feaug/cuda/loss/vicreg.cuh"
 
-// After what they call: names are looked up where these templates are written.
+// Must follow the headers of the functions that these templates call: names are looked up here.
 #include "cuda/loss/agreement_losses.hpp"
 #include "support/operators/cuda_backend.hpp"
 #include "support/operators/every_verb.hpp"
@@ -33,6 +33,15 @@ conformance::registry cuda_losses() {
   conformance::add_losses<conformance::every_verb, backend, T>(all);
   all["assignment_loss"] = conformance::every_verb::run<conformance::assignment_loss<backend, T>>;
   all["sinkhorn"] = conformance::run_all_of_sinkhorn<backend, T>;
+  return all;
+}
+
+conformance::refusal_registry refusing_cuda_losses() {
+  using backend = conformance::cuda_backend;
+  using conformance::refusing_verbs;
+  conformance::refusal_registry all;
+  conformance::add_losses<refusing_verbs, backend, float>(all);
+  all["assignment_loss"] = refusing_verbs::run<conformance::assignment_loss<backend, float>>;
   return all;
 }
 

@@ -1,15 +1,17 @@
-// The losses of each backend, by name, for the tests of their agreement. Each backend has a
-// translation unit of its own, which instantiates them once a type.
+// GPU losses by name, for the tests of agreement with the CPU and of error messages. One
+// translation unit instantiates them, once per type.
 #pragma once
 
+#include "support/operators/refusals.hpp"
 #include "support/operators/registry.hpp"
 
 namespace agreement_test {
 
-/// Everything that each loss writes, by all its verbs.
-template <class T>
-conformance::registry cpu_losses();
+/// Runs every function of a loss and returns all its outputs.
 template <class T>
 conformance::registry cuda_losses();
+
+/// Returns the error messages of a loss's functions for an invalid argument.
+conformance::refusal_registry refusing_cuda_losses();
 
 }  // namespace agreement_test

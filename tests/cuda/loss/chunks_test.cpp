@@ -1,4 +1,4 @@
-// Losses that no kernel fuses take chunks of logits where others would be fused.
+// Losses without a fused kernel compute logits in chunks, also with tensor cores enabled.
 #include <catch2/catch.hpp>
 #include <vector>
 
@@ -15,7 +15,7 @@ using testing::test_matrix;
 
 namespace {
 
-/// call(context, loss) is above 0, and the same with and without tensor cores.
+/// call(context, loss) must give a loss above 0, the same with and without tensor cores.
 template <class Call>
 void check(const Call& call) {
   const device_array<float> loss({0, 0});
@@ -31,7 +31,8 @@ void check(const Call& call) {
 
 }  // namespace
 
-TEST_CASE("what is not fused takes chunks where others would be fused", "[cuda][loss]") {
+TEST_CASE("losses without a fused kernel use chunks in a context with tensor cores",
+          "[cuda][loss]") {
   const device_copy<float> a(test_matrix<float>::normal(20, 8, 1));
   const device_copy<float> b(test_matrix<float>::normal(20, 8, 2));
   std::vector<index_t> classes;

@@ -1,5 +1,5 @@
-// The fused kernels of the losses: no further from the CPU's answer in double than twice as far as
-// the chunks are that multiply in the same precision.
+// Fused kernels of the losses, compared with the CPU in double. Their error may be twice the error
+// of the unfused path (chunks of logits) at the same precision.
 #include "feaug/cuda/loss/fused_contrast.cuh"
 
 #include <catch2/catch.hpp>
@@ -26,7 +26,7 @@ using testing::test_matrix;
 
 namespace {
 
-/// The options of a loss of these inputs in this context.
+/// Options of a loss with these inputs in this context.
 template <template <feaug::element, feaug::memory_space> class Options, class Context,
           feaug::element T, feaug::memory_space Space>
 Options<T, Space> options_for(const Context& /*ctx*/, const feaug::operand<T, 2, Space>& /*x*/) {
@@ -34,14 +34,14 @@ Options<T, Space> options_for(const Context& /*ctx*/, const feaug::operand<T, 2,
   return {.reduction = feaug::reduce::none};
 }
 
-/// What a loss gave, number after number.
+/// The losses and gradients of one call.
 struct answer {
   std::vector<double> losses;
   std::vector<double> gradients;
 };
 
-/// Runs a loss of three inputs on the CPU in double, on the GPU by chunks and fused. `call(context,
-/// inputs, loss)` is generic: inputs[i] are operands.
+/// Runs a loss of several inputs on the CPU in double, and on the GPU with chunks and fused.
+/// `call(context, inputs, loss)` is generic; inputs[i] are operands.
 template <class T>
 class comparison {
  public:
@@ -126,7 +126,7 @@ void compare_info_nce(index_t rows, index_t keys, index_t negatives, index_t col
   CAPTURE(rows, keys, negatives, cols, temperature, in_batch_negatives, normalize);
   auto queries = test_matrix<T>::normal(rows, cols, 1, 1);
   auto negative_rows = test_matrix<T>::normal(negatives, cols, 3, 2);
-  // Query 0 is at right angles to the negatives: all its logits are far below 1/τ.
+  // Query 0 is orthogonal to the negatives, so all these logits are far below 1/τ.
   for (index_t j = 0; j < cols; ++j) {
     if (j % 2 == 0) {
       queries.set(0, j, 0);
@@ -149,11 +149,11 @@ void compare_info_nce(index_t rows, index_t keys, index_t negatives, index_t col
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("fused info_nce is as near as the chunks", "[cuda][fused]", float, feaug::half,
-                   feaug::bfloat16) {
+TEMPLATE_TEST_CASE("fused info_nce is as accurate as the chunks", "[cuda][fused]", float,
+                   feaug::half, feaug::bfloat16) {
   using T = TestType;
-  // Rows: one, a warp's sixteen and one more, a block's 128 and one more. Columns: one tile of 64
-  // and one more. Features: around what the kernels are made for.
+  // Rows: one, a warp's sixteen and one more, a block's 128 and one more. Columns: one tile of 64,
+  // and one more. Features: around the widths of the kernels.
   compare_info_nce<T>(1, 1, 0, 1, 0.3);
   compare_info_nce<T>(16, 64, 0, 63, 0.1);
   compare_info_nce<T>(17, 65, 3, 64, 0.05);
@@ -161,10 +161,10 @@ TEMPLATE_TEST_CASE("fused info_nce is as near as the chunks", "[cuda][fused]", f
   compare_info_nce<T>(129, 131, 0, 130, 0.2);
   compare_info_nce<T>(20, 20, 45, 256, 0.07);
   compare_info_nce<T>(5, 5, 40, 33, 0.1, false);
-  compare_info_nce<T>(3, 3, 0, 8, 0.1, false);  // no column at all
+  compare_info_nce<T>(3, 3, 0, 8, 0.1, false);  // no columns
 }
 
-TEST_CASE("fused info_nce where the shift must follow the largest logit", "[cuda][fused]") {
+TEST_CASE("fused info_nce whose shift must follow the largest logit", "[cuda][fused]") {
   compare_info_nce<float>(40, 40, 100, 30, 0.012, false);
   compare_info_nce<float>(40, 40, 100, 30, 0.004, false);
   compare_info_nce<float>(40, 40, 100, 30, 0.004);
@@ -172,7 +172,7 @@ TEST_CASE("fused info_nce where the shift must follow the largest logit", "[cuda
   compare_info_nce<float>(3, 3, 150, 12, 0.1, false, false);
 }
 
-TEST_CASE("fused losses are the same bits in every order of threads", "[cuda][fused]") {
+TEST_CASE("fused losses give the same bits for every thread schedule", "[cuda][fused]") {
   std::vector<double> first;
   device_test::for_each_schedule([&] {
     const device_copy<float> z(test_matrix<float>::normal(20, 11, 1));
@@ -194,12 +194,13 @@ TEST_CASE("fused losses are the same bits in every order of threads", "[cuda][fu
   });
 }
 
-TEST_CASE("fused info_nce with several tiles in a part", "[cuda][fused]") {
-  // 67 blocks of rows leave each of them all columns: three tiles, the last one cut.
+TEST_CASE("fused info_nce with several tiles per part", "[cuda][fused]") {
+  // With 67 blocks of rows, columns are not split: each block has three tiles, the last one
+  // partial.
   compare_info_nce<float>(128 * 67, 128 * 67, 150, 5, 0.1, false, false);
 }
 
-TEST_CASE("fused two-view losses are as near as the chunks", "[cuda][fused]") {
+TEST_CASE("fused two-view losses are as accurate as the chunks", "[cuda][fused]") {
   for (const index_t rows : {2, 41, 130}) {
     CAPTURE(rows);
     const std::vector<test_matrix<float>> inputs = {test_matrix<float>::normal(rows, 20, 1, 1),

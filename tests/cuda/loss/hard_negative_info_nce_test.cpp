@@ -1,4 +1,4 @@
-// hard_negative_info_nce on a GPU: its draws, and where info_nce is fused.
+// hard_negative_info_nce on a GPU: draws, and the fused path of info_nce.
 #include "feaug/cuda/loss/hard_negative_info_nce.cuh"
 
 #include <catch2/catch.hpp>
@@ -31,7 +31,7 @@ feaug::synthetic_negatives<T, Space> synthesis(index_t hardest) {
           .key = {.seed = 11, .step = 5, .stream = 2, .row_offset = 70}};
 }
 
-/// What a synthesis draws, in device memory.
+/// The draws of a synthesis, in device memory.
 template <class T>
 struct device_draws {
   using C = feaug::compute_t<T>;
@@ -71,13 +71,13 @@ struct device_draws {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("synthetic negatives' draws are the CPU's, bit for bit", "[cuda][loss]", float,
+TEMPLATE_TEST_CASE("draws of synthetic negatives have the CPU's bits", "[cuda][loss]", float,
                    double) {
   using T = TestType;
   const index_t rows = 5;
   const index_t cols = 7;
   const auto host_how = synthesis<T, feaug::memory_space::host>(6);
-  // The draws' step lies in device memory.
+  // The step of the key is in device memory.
   const device_array<std::uint64_t> step({host_how.key.step});
   auto how = synthesis<T, feaug::memory_space::device>(6);
   how.key.step = 0;
@@ -100,8 +100,8 @@ TEMPLATE_TEST_CASE("synthetic negatives' draws are the CPU's, bit for bit", "[cu
   CHECK(drawn.weights.to_host() == weights);
   CHECK(drawn.noise.to_host() == noise);
 
-  // Given, they do what the key does, by every verb; one that is out of range leaves its negative
-  // out.
+  // Given draws have the same result as the key, in every function. A negative whose draw is out of
+  // range is skipped.
   const device_copy<T> q(test_matrix<T>::normal(rows, cols, 1));
   const device_copy<T> n(test_matrix<T>::normal(9, cols, 3));
   const auto keys = feaug::stop_gradient(q.view());
@@ -111,7 +111,7 @@ TEMPLATE_TEST_CASE("synthetic negatives' draws are the CPU's, bit for bit", "[cu
     const device_copy<T> backward(test_matrix<T>(rows, cols));
     const device_copy<T> at_once(test_matrix<T>(rows, cols));
     const device_array<T> statistics(std::vector<T>(static_cast<std::size_t>(rows)));
-    const device_array<T> numbers({T(0), T(0), T(0.7)});  // two losses, the cotangent
+    const device_array<T> numbers({T(0), T(0), T(0.7)});  // two losses, and the cotangent
     const feaug::device_vector<T> of_rows(statistics.data(), rows);
     const auto number = [&](index_t i) { return feaug::device_vector<T>(numbers.data() + i, 1); };
     feaug::hard_negative_info_nce(gpu, q.view(), q.view(), from, number(0), options, of_rows);
@@ -130,7 +130,7 @@ TEMPLATE_TEST_CASE("synthetic negatives' draws are the CPU's, bit for bit", "[cu
   given.key = {};
   given.drawn = drawn.given();
   CHECK(run(how) == run(given));
-  const device_draws<T> wrong(all_kinds, rows, cols);  // ranks −9
+  const device_draws<T> wrong(all_kinds, rows, cols);  // ranks are −9
   given.drawn = wrong.given();
   const device_array<T> plain({T(0)});
   feaug::info_nce(gpu, q.const_view(), q.const_view(), feaug::device_vector<T>(plain.data(), 1),
@@ -138,7 +138,7 @@ TEMPLATE_TEST_CASE("synthetic negatives' draws are the CPU's, bit for bit", "[cu
   CHECK(run(given).front() == static_cast<double>(plain.to_host()[0]));
 }
 
-TEST_CASE("hard_negative_info_nce where info_nce is fused", "[cuda][loss]") {
+TEST_CASE("hard_negative_info_nce on the fused path of info_nce", "[cuda][loss]") {
   const auto how = synthesis<float, feaug::memory_space::device>(9);
   const device_copy<float> q(test_matrix<float>::normal(20, 16, 1));
   const device_copy<float> k(test_matrix<float>::normal(20, 16, 2));

@@ -1,4 +1,4 @@
-// hypersphere on a GPU: tensor cores, rows without direction, views that agree.
+// hypersphere on a GPU: tensor cores, zero rows, equal views.
 #include "feaug/cuda/loss/hypersphere.cuh"
 
 #include <catch2/catch.hpp>
@@ -17,7 +17,7 @@ using testing::test_matrix;
 
 namespace {
 
-/// Loss and gradients of float views: a's, b's, the loss.
+/// Gradients and loss of float views: a's, b's, the loss.
 std::vector<double> found(feaug::cuda_context& gpu, const test_matrix<float>& x,
                           const test_matrix<float>& y, const feaug::hypersphere_options& options) {
   const device_copy<float> a(x);
@@ -36,7 +36,7 @@ std::vector<double> found(feaug::cuda_context& gpu, const test_matrix<float>& x,
 
 }  // namespace
 
-TEST_CASE("hypersphere on tensor cores is as near as the chunks", "[cuda][fused]") {
+TEST_CASE("hypersphere on tensor cores is close to the chunks", "[cuda][fused]") {
   const auto x = test_matrix<float>::normal(130, 20, 1);
   const auto y = test_matrix<float>::normal(130, 20, 2);
   feaug::cuda_context chunks;
@@ -47,7 +47,7 @@ TEST_CASE("hypersphere on tensor cores is as near as the chunks", "[cuda][fused]
   CHECK(testing::relative_error(got, want) < 1e-2);
 }
 
-TEST_CASE("hypersphere at the edges", "[cuda][loss]") {
+TEST_CASE("hypersphere on a GPU: edge cases", "[cuda][loss]") {
   feaug::cuda_context gpu;
   auto x = test_matrix<float>::normal(5, 6, 1);
   const auto y = test_matrix<float>::normal(5, 6, 2);
@@ -57,7 +57,7 @@ TEST_CASE("hypersphere at the edges", "[cuda][loss]") {
   const std::vector<double> all = found(gpu, x, y, {.t = 1e3, .alpha = 0.5});
   for (const double value : all) CHECK(std::isfinite(value));
   for (std::size_t j = 0; j < 6; ++j) CHECK((all[6 + j] == 0 && all[18 + j] == 0));
-  // Views that agree.
+  // Equal views.
   const std::vector<double> same = found(gpu, y, y, {.lam = 0, .alpha = 0.5});
   CHECK(same == std::vector<double>(61, 0.0));
   x.set(2, 0, std::numeric_limits<double>::quiet_NaN());

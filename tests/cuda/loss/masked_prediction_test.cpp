@@ -1,4 +1,4 @@
-// masked_prediction on a GPU draws every mask as the CPU does.
+// masked_prediction on a GPU draws every mask like the CPU.
 #include "feaug/cuda/loss/masked_prediction.cuh"
 
 #include <catch2/catch.hpp>
@@ -18,7 +18,8 @@ namespace {
 
 constexpr feaug::random_key key{.seed = 5, .step = 2, .stream = 3, .row_offset = 7};
 
-/// All verbs by a policy, and by the mask that the CPU draws of it. A row is more than 128 columns.
+/// Runs every function with a policy and with the mask that the CPU draws from it. Rows are longer
+/// than 128 columns.
 template <class T, class P>
 void check(const P& policy) {
   using C = feaug::compute_t<T>;
@@ -51,13 +52,13 @@ void check(const P& policy) {
       for (const C x : numbers.to_host()) all.push_back(static_cast<double>(x));
       return all;
     };
-    CHECK(run(policy) == run(feaug::drawn_mask(device_keep.view())));
+    CHECK(run(policy) == run(feaug::mask_from(device_keep.view())));
   }
 }
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("masked_prediction draws every mask as the CPU does", "[cuda][loss]", double,
+TEMPLATE_TEST_CASE("masked_prediction draws every mask like the CPU", "[cuda][loss]", double,
                    float) {
   check<TestType>(feaug::mask{.keep_probability = 0.5F});
   check<TestType>(feaug::mask{.keep_probability = 0});

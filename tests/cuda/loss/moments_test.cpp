@@ -1,4 +1,4 @@
-// Moments of features on a GPU against the CPU's, in strips of any size.
+// Moments of features on a GPU compared with the CPU, in strips of any size.
 #include <catch2/catch.hpp>
 #include <vector>
 
@@ -15,12 +15,13 @@ using device_test::device_copy;
 using feaug::index_t;
 using testing::test_matrix;
 
-// (Kernels are not instantiated with types of a function or an unnamed namespace.)
+// At namespace scope: kernels cannot be instantiated with local types or types of an unnamed
+// namespace.
 struct sum_itself {
   FEAUG_HD double operator()(feaug::index_t, feaug::index_t, double sum) const { return sum; }
 };
 
-TEST_CASE("moments on a GPU are the CPU's in strips of any size", "[cuda][loss]") {
+TEST_CASE("moments on a GPU agree with the CPU for strips of any size", "[cuda][loss]") {
   const index_t rows = 9;
   const index_t cols = 37;
   const auto a = test_matrix<double>::normal(rows, cols, 1);

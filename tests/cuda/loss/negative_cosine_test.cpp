@@ -1,4 +1,4 @@
-// negative_cosine of several targets on a GPU against the CPU's.
+// negative_cosine with several targets on a GPU compared with the CPU.
 #include "feaug/cuda/loss/negative_cosine.cuh"
 
 #include <catch2/catch.hpp>
@@ -15,7 +15,7 @@ using device_test::two_operands;
 using feaug::gradient_mode;
 using testing::test_matrix;
 
-TEST_CASE("negative_cosine of several targets is the CPU's", "[cuda][loss]") {
+TEST_CASE("negative_cosine with several targets agrees with the CPU", "[cuda][loss]") {
   two_operands<float> prediction(test_matrix<float>::normal(37, 45, 1, 1),
                                  gradient_mode::overwrite);
   two_operands<float> first(test_matrix<float>::normal(37, 45, 2), gradient_mode::none);

@@ -1,5 +1,6 @@
-// mean_shift and relation_distillation where a queue leaves a row less than it wants, or nothing:
-// only the device knows what is filled, where a CPU refuses.
+// mean_shift and relation_distillation if the queue has fewer than k usable rows for a query, or
+// none. The number of filled rows is known only on the device, so these cases give NaN where the
+// CPU throws.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdint>
@@ -15,7 +16,7 @@ using device_test::device_copy;
 using feaug::index_t;
 using testing::test_matrix;
 
-TEST_CASE("losses that look in a queue, at the edges", "[cuda][loss]") {
+TEST_CASE("losses with a queue on a GPU: edge cases", "[cuda][loss]") {
   auto rows = test_matrix<float>::normal(5, 4, 1);
   rows.fill_row(1, 0);
   rows.fill_row(2, -1e18);
@@ -25,7 +26,7 @@ TEST_CASE("losses that look in a queue, at the edges", "[cuda][loss]") {
   const device_copy<float> storage(test_matrix<float>::normal(6, 4, 3));
   const device_array<index_t> counters({2, 2});
   const device_array<std::int64_t> ids({4, 4, 1, 2, 3, 5});
-  const device_array<std::int64_t> own({1, 2, 3, 4, 5});  // row 3 is left nothing
+  const device_array<std::int64_t> own({1, 2, 3, 4, 5});  // row 3 has no usable rows
   const feaug::device_support_queue<float> queue = {.storage = storage.view(),
                                                     .cursor = counters.data(),
                                                     .size = counters.data() + 1,
@@ -34,7 +35,7 @@ TEST_CASE("losses that look in a queue, at the edges", "[cuda][loss]") {
   const feaug::device_vector<float> to(loss.data(), 5);
   const auto operand = feaug::differentiable(x.view(), dx.view());
   feaug::cuda_context gpu;
-  SECTION("mean_shift: k beyond the filled rows is what there is") {
+  SECTION("mean_shift: k above the number of filled rows uses all of them") {
     feaug::mean_shift_with_gradients(
         gpu, operand, others.view(), queue, to,
         {.k = 3, .reduction = feaug::reduce::none, .exclude_ids = {own.data(), 5}});

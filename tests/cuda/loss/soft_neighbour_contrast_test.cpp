@@ -1,4 +1,4 @@
-// soft_neighbour_contrast on tensor cores against plain products.
+// soft_neighbour_contrast on tensor cores compared with plain products.
 #include "feaug/cuda/loss/soft_neighbour_contrast.cuh"
 
 #include <catch2/catch.hpp>
@@ -15,7 +15,7 @@ using testing::test_matrix;
 
 namespace {
 
-/// Loss and gradients in a context, as one list.
+/// Loss and gradients in one list.
 std::vector<double> loss_and_gradients(feaug::cuda_context& gpu, index_t rows, index_t cols,
                                        index_t k) {
   const device_copy<float> q(test_matrix<float>::normal(rows, cols, 1));
@@ -36,13 +36,14 @@ std::vector<double> loss_and_gradients(feaug::cuda_context& gpu, index_t rows, i
 
 }  // namespace
 
-TEST_CASE("soft_neighbour_contrast on tensor cores is near", "[cuda][soft_neighbour_contrast]") {
+TEST_CASE("soft_neighbour_contrast on tensor cores is close to plain products",
+          "[cuda][soft_neighbour_contrast]") {
   feaug::cuda_context plain;
   feaug::cuda_context fused{.precision = feaug::product_precision::bf16, .tensor_cores = true};
   const std::vector<double> want = loss_and_gradients(plain, 70, 24, 2);
   const std::vector<double> got = loss_and_gradients(fused, 70, 24, 2);
   CHECK(testing::relative_error(got, want) < 2e-2);
-  CHECK(got != want);  // it was another kernel
+  CHECK(got != want);  // a different kernel ran
 }
 
 }  // namespace soft_neighbour_contrast_test

@@ -1,4 +1,4 @@
-// An operator's inputs for a comparison of a GPU with the CPU.
+// Inputs of an operator, for comparing a GPU with the CPU.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -43,8 +43,8 @@ class two_operands {
   feaug::gradient_mode mode_;
 };
 
-/// Losses are differences of logits that are larger than 1: where one comes near 0, their rounding
-/// is what is left of it.
+/// A loss is a difference of logits larger than 1. If it is near 0, mostly their rounding errors
+/// remain.
 template <class C>
 void check_close(const std::vector<C>& got, const std::vector<C>& want, double tolerance) {
   constexpr double floor = 1e-2;

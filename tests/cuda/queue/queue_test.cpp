@@ -1,4 +1,4 @@
-// The queue and the search on a GPU: the CPU's slots, bits and neighbours, whatever the rows hold.
+// Queue and search on a GPU: the same slots, bits and neighbours as the CPU, for any rows.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdint>
@@ -28,7 +28,7 @@ namespace {
 
 using ids_type = std::vector<std::int64_t>;
 
-/// The same numbers, NaN for NaN.
+/// Requires equal numbers; NaN equals NaN.
 void require_same(const std::vector<double>& got, const std::vector<double>& want) {
   REQUIRE(got.size() == want.size());
   for (std::size_t i = 0; i < got.size(); ++i) {
@@ -38,7 +38,7 @@ void require_same(const std::vector<double>& got, const std::vector<double>& wan
   }
 }
 
-/// A queue twice: on the host and in device memory.
+/// The same queue on the host and in device memory.
 template <class T>
 class two_queues {
  public:
@@ -97,7 +97,7 @@ ids_type numbers(index_t first, index_t count) {
   return all;
 }
 
-/// Small whole numbers: many equal scores. A zero row, a row of NaN, one with ∞.
+/// Small integers, so that many scores are equal; also a zero row, a row with NaN, a row with ∞.
 template <class T>
 test_matrix<T> awkward_rows(index_t rows, index_t cols, unsigned seed) {
   auto x = test_matrix<T>::normal(rows, cols, seed, 2);
@@ -112,8 +112,8 @@ test_matrix<T> awkward_rows(index_t rows, index_t cols, unsigned seed) {
   return x;
 }
 
-/// Searches on the CPU and on the GPU, by scoring all and by screening; everything found is the
-/// same.
+/// Searches on the CPU, and on the GPU by scoring every row and with pruning. All results must be
+/// equal.
 template <class T, class HostSupport, class DeviceSupport>
 void compare_search(const HostSupport& host_support, const DeviceSupport& device_support,
                     const test_matrix<T>& queries, index_t k, const ids_type& exclude = {}) {
@@ -152,7 +152,7 @@ void compare_search(const HostSupport& host_support, const DeviceSupport& device
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("batches of any size reach the slots that they reach on the CPU",
+TEMPLATE_TEST_CASE("batches of any size are stored in the same slots as on the CPU",
                    "[cuda][queue]", double, float, feaug::half, feaug::bfloat16) {
   for (const bool normalize : {true, false}) {
     two_queues<TestType> queue(7, 5, normalize);
@@ -165,8 +165,8 @@ TEMPLATE_TEST_CASE("batches of any size reach the slots that they reach on the C
   }
 }
 
-TEMPLATE_TEST_CASE("neighbours are the CPU's to the last bit", "[cuda][nearest]", double, float,
-                   feaug::half, feaug::bfloat16) {
+TEMPLATE_TEST_CASE("neighbours have the CPU's bits", "[cuda][nearest]", double, float, feaug::half,
+                   feaug::bfloat16) {
   using T = TestType;
   struct shape {
     index_t queries, rows, cols;
@@ -176,7 +176,7 @@ TEMPLATE_TEST_CASE("neighbours are the CPU's to the last bit", "[cuda][nearest]"
     const auto queries = awkward_rows<T>(s.queries, s.cols, 1);
     const auto support = awkward_rows<T>(s.rows, s.cols, 2);
     const device_copy<T> device_support(support);
-    // All rows, where there are few queries: every k costs a round of the whole block.
+    // For few queries, k up to all rows: every neighbour takes one pass of the whole block.
     const index_t most = s.queries < 10 ? s.rows : 6;
     for (const index_t k : {index_t{1}, std::min<index_t>(s.rows, 4), most}) {
       compare_search(support.view(), device_support.view(), queries, k);
@@ -190,10 +190,10 @@ TEMPLATE_TEST_CASE("neighbours are the CPU's to the last bit", "[cuda][nearest]"
   }
 }
 
-TEMPLATE_TEST_CASE("screening rules out nothing that it should not", "[cuda][nearest]", double,
-                   float, feaug::half) {
+TEMPLATE_TEST_CASE("pruning excludes no neighbour", "[cuda][nearest]", double, float, feaug::half) {
   using T = TestType;
-  // Queries: a block of 128 and one more. Rows: groups of 64, the last one cut; more than one part.
+  // Queries: a block of 128 and one more. Rows: groups of 64, the last one partial; more than one
+  // part.
   struct shape {
     index_t queries, rows, cols, k;
   };
@@ -203,8 +203,8 @@ TEMPLATE_TEST_CASE("screening rules out nothing that it should not", "[cuda][nea
     const auto direction = test_matrix<T>::normal(1, s.cols, 3);
     for (const double spread : {1.0, 1e-3, 1e-5, 1e-7, 0.0}) {
       CAPTURE(spread);
-      // Rows as alike as `spread` says, of very different lengths: their order is decided by bits
-      // that half precision has lost.
+      // Similar rows (`spread` apart) of very different norms: their order depends on bits that
+      // half precision loses.
       auto support = test_matrix<T>::normal(s.rows, s.cols, 2);
       for (index_t i = 0; i < s.rows; ++i) {
         const double length = i % 3 == 0 ? 0.01 : 7.0;
@@ -217,7 +217,7 @@ TEMPLATE_TEST_CASE("screening rules out nothing that it should not", "[cuda][nea
   }
 }
 
-TEST_CASE("screening where rounding turns the order round", "[cuda][nearest]") {
+TEST_CASE("pruning when rounding reverses the order", "[cuda][nearest]") {
   std::mt19937 generator(5);
   std::uniform_real_distribution<double> draw(-1, 1);
   const auto search = [](const test_matrix<double>& rows, const test_matrix<double>& queries) {
@@ -225,12 +225,12 @@ TEST_CASE("screening where rounding turns the order round", "[cuda][nearest]") {
     queue.push(rows, numbers(0, rows.rows()));
     auto host = queue.host();
     auto device = queue.device();
-    host.normalize = device.normalize = true;  // the rows are searched as they are
+    host.normalize = device.normalize = true;  // the rows are not normalised again
     compare_search(host, device, queries, 1);
   };
 
-  // Half holds the query (½, ½, ½, ½). Two rows are near, and their sums differ by less than their
-  // own rounding; all others are far.
+  // The query (½, ½, ½, ½) is exact in half. Two rows are near it, and their sums differ by less
+  // than the rounding error of the rows; all others are far.
   test_matrix<double> halves(1, 4);
   halves.fill_row(0, 1);
   std::uniform_int_distribution<index_t> any_row(0, 129);
@@ -249,8 +249,7 @@ TEST_CASE("screening where rounding turns the order round", "[cuda][nearest]") {
     search(rows, halves);
   }
 
-  // Half holds the rows; they lie along (1, 1, −2), to which the queries are almost at right
-  // angles.
+  // The rows are exact in half. They lie along (1, 1, −2), almost orthogonal to the queries.
   test_matrix<double> line(400, 3);
   for (index_t i = 0; i < line.rows(); ++i) {
     const double along = static_cast<double>(i - 200) / 1024;
@@ -267,9 +266,9 @@ TEST_CASE("screening where rounding turns the order round", "[cuda][nearest]") {
   search(line, queries);
 }
 
-TEST_CASE("screening of rows that half precision cannot hold", "[cuda][nearest]") {
-  // A queue of rows that are not unit though it says so, too large and too small for half; double
-  // rows whose squares leave its range.
+TEST_CASE("pruning of rows outside the range of half precision", "[cuda][nearest]") {
+  // Rows of a queue that is marked as normalized although they are not unit rows: too large or too
+  // small for half, or with squares that overflow float.
   for (const double length : {1e6, 1e-9, 1e30}) {
     CAPTURE(length);
     auto rows = test_matrix<double>::normal(100, 20, 1);
@@ -285,7 +284,7 @@ TEST_CASE("screening of rows that half precision cannot hold", "[cuda][nearest]"
   }
 }
 
-TEST_CASE("the order of threads is nothing to a search", "[cuda][nearest]") {
+TEST_CASE("a search gives the same results for every thread schedule", "[cuda][nearest]") {
   const auto queries = awkward_rows<float>(5, 20, 1);
   const auto support = awkward_rows<float>(200, 20, 2);
   device_test::for_each_schedule([&] {
@@ -294,7 +293,7 @@ TEST_CASE("the order of threads is nothing to a search", "[cuda][nearest]") {
   });
 }
 
-TEST_CASE("where fewer rows are filled than asked for, the rest is missing", "[cuda][nearest]") {
+TEST_CASE("if fewer than k rows are filled, the rest is missing", "[cuda][nearest]") {
   two_queues<float> queue(5, 3, true);
   feaug::cuda_context gpu;
   const device_copy<float> queries(test_matrix<float>::normal(2, 3, 1));
@@ -315,8 +314,8 @@ TEST_CASE("where fewer rows are filled than asked for, the rest is missing", "[c
   CHECK(std::isnan(similarities.host().get(1, 2)));
 }
 
-TEMPLATE_TEST_CASE("gather gives what is stored, and NaN where nothing is", "[cuda][queue]", double,
-                   float) {
+TEMPLATE_TEST_CASE("gather reads the stored rows, and gives NaN for missing indices",
+                   "[cuda][queue]", double, float) {
   using T = TestType;
   two_queues<T> queue(6, 5, true);
   queue.push(test_matrix<T>::normal(4, 5, 3), numbers(100, 4));
@@ -335,8 +334,8 @@ TEMPLATE_TEST_CASE("gather gives what is stored, and NaN where nothing is", "[cu
   }
 }
 
-TEMPLATE_TEST_CASE("the neighbour augmentation, with exclusion and falling back", "[cuda][nearest]",
-                   double, float, feaug::bfloat16) {
+TEMPLATE_TEST_CASE("neighbour augmentation with exclusion and fallback", "[cuda][nearest]", double,
+                   float, feaug::bfloat16) {
   using T = TestType;
   feaug::cpu_context cpu{.threads = 1};
   feaug::cuda_context gpu;
@@ -344,7 +343,7 @@ TEMPLATE_TEST_CASE("the neighbour augmentation, with exclusion and falling back"
   for (const bool normalize : {true, false}) {
     two_queues<T> queue(9, 5, normalize);
     queue.push(test_matrix<T>::normal(1, 5, 5), numbers(2, 1));
-    const ids_type own = numbers(0, 8);  // row 2 finds nothing
+    const ids_type own = numbers(0, 8);  // row 2 has no neighbour
     const device_array<std::int64_t> device_own(own);
     std::vector<index_t> indices(8, -5);
     const device_array<index_t> device_indices(indices);
@@ -364,7 +363,7 @@ TEMPLATE_TEST_CASE("the neighbour augmentation, with exclusion and falling back"
     CHECK(device_indices.to_host() == indices);
     CHECK(indices[2] == -1);
 
-    // Nothing to fall back to: a row of NaN instead of an exception.
+    // No fallback: a row of NaN instead of an exception.
     feaug::augment(
         gpu, feaug::neighbour_from(queue.device(), {}, {.exclude_ids = {device_own.data(), 8}}),
         device_x.const_view(), {}, got.view());
@@ -373,7 +372,7 @@ TEMPLATE_TEST_CASE("the neighbour augmentation, with exclusion and falling back"
   }
 }
 
-TEST_CASE("bad arguments of queue and search", "[cuda][queue]") {
+TEST_CASE("error messages of queue and search", "[cuda][queue]") {
   feaug::cuda_context gpu;
   two_queues<float> queue(4, 3, true);
   const device_copy<float> x(test_matrix<float>(2, 3));

@@ -1,4 +1,4 @@
-// momentum_update on a GPU against the CPU's.
+// momentum_update on a GPU compared with the CPU.
 #include "feaug/cuda/step/momentum_update.cuh"
 
 #include <catch2/catch.hpp>
@@ -21,8 +21,8 @@ using testing::test_matrix;
 
 namespace {
 
-/// `count` tensors of changing shapes, with and without gaps; more than one launch takes if count
-/// is above 64.
+/// `count` tensors of different shapes, with and without padding. A count above 64 needs several
+/// launches.
 template <class T, class S>
 void compare(int count, double momentum) {
   CAPTURE(count, momentum);
@@ -39,7 +39,7 @@ void compare(int count, double momentum) {
     device_targets.emplace_back(targets.back());
     device_online.emplace_back(online.back());
   }
-  // One longer than a block's share.
+  // One tensor longer than a block's share.
   targets.push_back(test_matrix<T>::normal(3, 2000, 5));
   online.push_back(test_matrix<S>::normal(3, 2000, 6));
   device_targets.emplace_back(targets.back());
@@ -62,7 +62,7 @@ void compare(int count, double momentum) {
     }
   };
   check();
-  // From device memory, in either precision.
+  // Momentum from device memory, in both precisions.
   const device_array<double> in_double({momentum});
   feaug::momentum_update(cpu, pairs, momentum);
   feaug::momentum_update(gpu, device_pairs,
@@ -76,7 +76,7 @@ void compare(int count, double momentum) {
 
 }  // namespace
 
-TEST_CASE("momentum_update is the CPU's", "[cuda][momentum_update]") {
+TEST_CASE("momentum_update agrees with the CPU", "[cuda][momentum_update]") {
   compare<float, float>(0, 0.3);
   compare<float, float>(64, 0.9);
   compare<float, float>(150, 0.0);
@@ -86,7 +86,8 @@ TEST_CASE("momentum_update is the CPU's", "[cuda][momentum_update]") {
   compare<float, feaug::bfloat16>(6, 0.9);
 }
 
-TEST_CASE("momentum_update in every order of threads", "[cuda][momentum_update]") {
+TEST_CASE("momentum_update gives the same bits for every thread schedule",
+          "[cuda][momentum_update]") {
   std::vector<double> first;
   device_test::for_each_schedule([&] {
     const device_copy<float> target(test_matrix<float>::normal(30, 200, 1, 1));
@@ -101,7 +102,7 @@ TEST_CASE("momentum_update in every order of threads", "[cuda][momentum_update]"
   });
 }
 
-TEST_CASE("momentum_update refuses, or answers NaN", "[cuda][momentum_update]") {
+TEST_CASE("momentum_update rejects invalid arguments, or gives NaN", "[cuda][momentum_update]") {
   feaug::cuda_context gpu;
   const device_copy<float> a(test_matrix<float>::normal(4, 3, 1));
   const device_copy<float> b(test_matrix<float>::normal(4, 3, 2));

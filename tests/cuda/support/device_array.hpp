@@ -1,4 +1,4 @@
-// Device memory for tests: begins as a copy of host values, and is copied back to be looked at.
+// Device memory for tests: initialised from host values, and copied back for checks.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -34,16 +34,19 @@ class device_array {
   [[nodiscard]] T* data() const { return memory_; }
   [[nodiscard]] std::size_t size() const { return size_; }
 
-  /// The old memory is given back.
+  /// In place if the size is unchanged, so that views remain valid.
   void assign(const std::vector<T>& host) {
-    cudaFree(memory_);
-    memory_ = nullptr;
-    size_ = host.size();
+    if (host.size() != size_) {
+      cudaFree(memory_);
+      memory_ = nullptr;
+      size_ = host.size();
+      if (host.empty()) return;
+      void* memory = nullptr;
+      succeed(cudaMalloc(&memory, size_ * sizeof(T)));
+      memory_ = static_cast<T*>(memory);
+    }
     if (host.empty()) return;
-    void* memory = nullptr;
-    succeed(cudaMalloc(&memory, host.size() * sizeof(T)));
-    memory_ = static_cast<T*>(memory);
-    succeed(cudaMemcpy(memory_, host.data(), host.size() * sizeof(T), cudaMemcpyHostToDevice));
+    succeed(cudaMemcpy(memory_, host.data(), size_ * sizeof(T), cudaMemcpyHostToDevice));
   }
 
   [[nodiscard]] std::vector<T> to_host() const {

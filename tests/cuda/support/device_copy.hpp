@@ -1,4 +1,4 @@
-// A test_matrix in device memory, padding and all.
+// A test_matrix in device memory, including its padding.
 #pragma once
 
 #include "cuda/support/device_array.hpp"
@@ -21,7 +21,7 @@ class device_copy {
   }
   [[nodiscard]] feaug::device_matrix<const T> const_view() const { return view(); }
 
-  /// What it holds now.
+  /// The current contents.
   [[nodiscard]] testing::test_matrix<T> host() const {
     testing::test_matrix<T> copy = shape_;
     copy.set_memory(memory_.to_host());

@@ -1,11 +1,11 @@
-// Tests that need a GPU are skipped where there is none; never passed.
+// Tests that need a GPU are reported as skipped, not as passed, if there is none.
 #pragma once
 
 #include <cuda_runtime.h>
 
 namespace device_test {
 
-/// The exit code that ctest takes for a skipped test.
+/// The exit code that ctest counts as skipped.
 inline constexpr int skipped = 77;
 
 inline bool has_device() {

@@ -1,5 +1,6 @@
-// Repeats a test in every order of threads that the executor has, with asynchronous copies that
-// happen at once and as late as they may; on a GPU, which chooses for itself, a few times.
+// Repeats a test for every thread schedule of the CPU executor, with asynchronous copies completed
+// at once and as late as allowed. On a GPU, which schedules threads itself, the test runs three
+// times.
 #pragma once
 
 #include <cuda_runtime.h>

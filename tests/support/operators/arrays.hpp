@@ -1,4 +1,4 @@
-// Between a case's float64 tensors and a backend's arrays.
+// Conversions between a case's float64 tensors and a backend's arrays.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 
 namespace conformance {
 
-/// A number, rounded to the type under test.
+/// A number rounded to the type under test.
 template <class T>
 T rounded(double value) {
   if constexpr (feaug::element<T>) {
@@ -31,21 +31,21 @@ std::vector<T> rounded(const tensor& from) {
   return to;
 }
 
-/// What outputs hold before an operator writes them: NaN, so that an element left unwritten fails.
+/// Initial contents of outputs: NaN, so that an element that is not written fails the comparison.
 template <class T>
 std::vector<T> unwritten(std::size_t count) {
   return std::vector<T>(count, rounded<T>(std::numeric_limits<double>::quiet_NaN()));
 }
 
-/// What index outputs hold before: no valid index, and not the −1 that stands for none found.
+/// Initial contents of index outputs: neither a valid index nor −1, which means "none found".
 inline std::vector<feaug::index_t> unwritten_indices(std::size_t count) {
   return std::vector<feaug::index_t>(count, -1000);
 }
 
-/// What lies between the rows of a matrix: no operator may touch it.
+/// The value between the rows of a matrix, which no operator may overwrite.
 inline constexpr double canary = 77;
 
-/// Rows of a tensor's shape with `padding` canaries behind each.
+/// The rows of a tensor with `padding` canaries after each.
 template <class T>
 std::vector<T> with_padding(const std::vector<T>& rows, const tensor& like, std::int64_t padding) {
   if (padding == 0) return rows;
@@ -58,7 +58,7 @@ std::vector<T> with_padding(const std::vector<T>& rows, const tensor& like, std:
   return memory;
 }
 
-/// The rows without their padding, and how much of the padding is no canary any more.
+/// The rows without padding, and the number of overwritten canaries.
 template <class T>
 std::pair<std::vector<T>, std::int64_t> without_padding(const std::vector<T>& memory,
                                                         const tensor& like, std::int64_t padding) {
@@ -76,7 +76,7 @@ std::pair<std::vector<T>, std::int64_t> without_padding(const std::vector<T>& me
   return {rows, damaged};
 }
 
-/// A view over `memory` of the tensor's shape: two axes or, for vectors and scalars, one.
+/// A view over `memory` with the tensor's shape: two axes or, for vectors and scalars, one.
 template <class Backend, std::size_t Rank, class T, class Memory>
 feaug::tensor_view<T, Rank, Backend::space> view_of(Memory& memory, const tensor& like,
                                                     std::int64_t padding = 0) {
@@ -87,7 +87,7 @@ feaug::tensor_view<T, Rank, Backend::space> view_of(Memory& memory, const tensor
   }
 }
 
-/// Memory of a backend; where a case wants it misplaced, ordinary host memory instead.
+/// A backend's memory or, if a case requires it, ordinary host memory instead.
 template <class Backend, class T>
 class placed_array {
  public:

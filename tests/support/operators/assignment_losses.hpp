@@ -1,4 +1,4 @@
-// sinkhorn; swapped_assignment and assignment_loss, whose statistics are potentials.
+// sinkhorn; and swapped_assignment and assignment_loss, whose statistics are potentials.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +32,7 @@ class sinkhorn_input {
     feaug::sinkhorn(ctx, scores_.value(), out(), options_);
     add_out(got, "");
   }
-  /// The potentials; then the assignments once more, in place of the scores.
+  /// The potentials; then the assignments again, in place over the scores.
   void add_others(typename Backend::context& ctx, bool misplaced, results& got) {
     const feaug::index_t prototypes = shape().shape[1];
     placed_array<Backend, double> potentials(
@@ -73,10 +73,10 @@ results run_sinkhorn(arguments& given) {
   return got;
 }
 
-/// What all its functions write.
+/// The outputs of all functions of sinkhorn.
 template <class Backend, class T>
 results run_all_of_sinkhorn(arguments& given) {
-  typename Backend::context context;
+  typename Backend::context context = Backend::context_for(given);
   results got;
   sinkhorn_input<Backend, T> input(given);
   input.add_assignments(context, got);
@@ -124,7 +124,8 @@ class swapped_assignment_loss
 
  private:
   feaug::vector_view<double, Backend::space> potentials() {
-    return {potentials_.data(), 2 * a_.input().shape[1]};
+    return this->given_.passed("statistics", feaug::vector_view<double, Backend::space>(
+                                                 potentials_.data(), 2 * a_.input().shape[1]));
   }
 
   operand_input<Backend, T>& a_;
@@ -132,7 +133,7 @@ class swapped_assignment_loss
   placed_array<Backend, double> potentials_;
 };
 
-/// Of potentials that are an input.
+/// The potentials are an input.
 template <class Backend, class T>
 class assignment_loss
     : public loss_adapter<Backend, T, feaug::assignment_loss_options<T, Backend::space>> {

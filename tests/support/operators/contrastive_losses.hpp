@@ -1,4 +1,4 @@
-// The losses with statistics of a soft-max over cosines: info_nce, symmetric_info_nce, nt_xent,
+// Losses with softmax statistics over cosines: info_nce, symmetric_info_nce, nt_xent,
 // supervised_contrastive.
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace conformance {
 
-/// Of two sides, with `per_row` statistics for each row.
+/// A loss of two matrices, with `per_row` statistics for each row.
 template <class Backend, class T, class Options, class Verbs, feaug::index_t per_row>
 class contrastive_loss : public loss_adapter<Backend, T, Options> {
   using base = loss_adapter<Backend, T, Options>;

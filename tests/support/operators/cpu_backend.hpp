@@ -1,5 +1,4 @@
-// What the operators' functions ask of a backend, for the CPU: where memory lies, a context, and
-// arrays.
+// The CPU backend of the operators' functions: memory space, context, arrays.
 #pragma once
 
 #include <algorithm>
@@ -8,28 +7,36 @@
 
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "support/operators/arguments.hpp"
 
 namespace conformance {
 
 struct cpu_backend {
   static constexpr feaug::memory_space space = feaug::memory_space::host;
   using context = feaug::cpu_context;
+  static context context_for(const arguments& given) {
+    return {.threads = given.threads(), .instructions = given.instructions()};
+  }
 
-  /// Memory that operators read and write; begins as a copy of `host`.
+  /// Memory that operators read and write, initialised from `host`.
   template <class T>
   class array {
    public:
-    explicit array(std::vector<T> host) : memory_(std::move(host)) {}
+    /// Unused memory follows the elements: a larger view over them does not reach another array.
+    explicit array(std::vector<T> host) : memory_(std::move(host)) {
+      memory_.reserve(memory_.size() + 64);
+    }
 
     T* data() { return memory_.data(); }
-    void assign(std::vector<T> host) { memory_ = std::move(host); }
+    /// In place if the size is unchanged, so that views remain valid.
+    void assign(const std::vector<T>& host) { memory_.assign(host.begin(), host.end()); }
     [[nodiscard]] std::vector<T> to_host() const { return memory_; }
 
    private:
     std::vector<T> memory_;
   };
 
-  /// The elements of a matrix, row by row, and their way into one.
+  /// Reads and writes the elements of a matrix, row by row.
   template <class T>
   static std::vector<T> read(const feaug::matrix_view<const T>& from) {
     std::vector<T> elements;

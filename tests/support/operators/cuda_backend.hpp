@@ -1,5 +1,4 @@
-// What the operators' functions ask of a backend, for cuda_context: on a GPU, or on the test
-// executor.
+// The cuda_context backend of the operators' functions, on a GPU or on the test executor.
 #pragma once
 
 #include <cstddef>
@@ -8,18 +7,20 @@
 #include "cuda/support/device_array.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "support/operators/arguments.hpp"
 
 namespace conformance {
 
 struct cuda_backend {
   static constexpr feaug::memory_space space = feaug::memory_space::device;
   using context = feaug::cuda_context;
+  static context context_for(const arguments& /*given*/) { return context(); }
 
-  /// Memory that operators read and write; begins as a copy of `host`.
+  /// Memory that operators read and write, initialised from `host`.
   template <class T>
   using array = device_test::device_array<T>;
 
-  /// The elements of a matrix, row by row, and their way into one.
+  /// Reads and writes the elements of a matrix, row by row.
   template <class T>
   static std::vector<T> read(const feaug::device_matrix<const T>& from) {
     std::vector<T> elements(static_cast<std::size_t>(from.rows() * from.cols()));

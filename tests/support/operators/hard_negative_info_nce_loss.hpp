@@ -1,4 +1,4 @@
-// hard_negative_info_nce: info_nce's arguments, the counts, and draws that were made before.
+// hard_negative_info_nce: the arguments of info_nce, the counts, and given draws.
 #pragma once
 
 #include <cstdint>
@@ -31,9 +31,11 @@ class hard_negative_info_nce_loss : public info_nce_loss<Backend, T> {
                    .stepped = count("stepped"),
                    .sign_stepped = count("sign_stepped")};
     how_.hardest = count("hardest");
-    how_.noise_scale = number(given, "noise_scale");
-    how_.step = number(given, "step");
-    how_.sign_step = number(given, "sign_step");
+    how_.interpolation_limit = number(given, "interpolation_limit", how_.interpolation_limit);
+    how_.extrapolation_limit = number(given, "extrapolation_limit", how_.extrapolation_limit);
+    how_.noise_scale = number(given, "noise_scale", how_.noise_scale);
+    how_.step = number(given, "step", how_.step);
+    how_.sign_step = number(given, "sign_step", how_.sign_step);
     if (how_.counts.total() > 0) first_rank_.emplace(given, "first");
     if (how_.counts.mixed > 0) second_rank_.emplace(given, "second");
     if (how_.counts.weighted() > 0) weights_.emplace(given, "weights");
@@ -59,8 +61,8 @@ class hard_negative_info_nce_loss : public info_nce_loss<Backend, T> {
   }
 
  private:
-  static float number(arguments& given, const std::string& name) {
-    return static_cast<float>(given.option(name, 0.01));
+  static float number(arguments& given, const std::string& name, float otherwise) {
+    return static_cast<float>(given.option<double>(name, otherwise));
   }
 
   feaug::synthetic_negatives<T, Backend::space> synthesis() {

@@ -1,5 +1,5 @@
-// What a loss has for run_loss and every_verb: its operands, the options that losses share, and
-// statistics between its forward and backward pass.
+// Common part of all losses, for run_loss and every_verb: operands, shared options, and the
+// statistics between forward and backward pass.
 #pragma once
 
 #include <cstddef>
@@ -15,15 +15,17 @@
 
 namespace conformance {
 
-/// The verbs of the loss `name`, as functions of any context.
+/// The functions of the loss `name`, as generic callables.
 #define FEAUG_TEST_LOSS_VERBS(name)                                                            \
   struct name##_verbs {                                                                        \
     static constexpr auto forward = [](auto&&... in) { feaug::name(in...); };                  \
-    static constexpr auto backward = [](auto&&... in) { feaug::name##_backward(in...); };      \
+    [[maybe_unused]] static constexpr auto backward = [](auto&&... in) {                       \
+      feaug::name##_backward(in...);                                                           \
+    };                                                                                         \
     static constexpr auto at_once = [](auto&&... in) { feaug::name##_with_gradients(in...); }; \
   }
 
-/// `Options` are the operator's own.
+/// `Options` is the options type of the loss.
 template <class Backend, class T, class Options>
 class loss_adapter {
  public:
@@ -36,7 +38,7 @@ class loss_adapter {
   using matrix_input = operand_input<Backend, T>;
   using learnable_input = operand_input<Backend, scalar_type, 1>;
 
-  explicit loss_adapter(arguments& given) : misplaced_statistics_(given.misplaced("statistics")) {
+  explicit loss_adapter(arguments& given) : given_(given) {
     options_.gradient_scale = given.option("gradient_scale", 1.0);
     if constexpr (requires { options_.reduction; }) {
       options_.reduction = given.choice<feaug::reduce>("reduction", "mean",
@@ -73,10 +75,16 @@ class loss_adapter {
   void add_gradients(results& got, const std::string& route) const {
     each([&](const auto& x) { x.add_gradient(got, route); });
   }
+  [[nodiscard]] bool inputs_intact() const {
+    bool intact = true;
+    each([&](const auto& x) { intact = intact && x.is_intact(); });
+    for (const auto& x : constants_) intact = intact && x.is_intact();
+    return intact;
+  }
   void add_statistics(results& got) const {
     if (statistics_) got.add("statistics", {statistics_size_}, statistics_->to_host());
   }
-  /// Weights of the rows from now on.
+  /// Sets the row weights for later calls.
   void weigh_rows(const const_vector& weights) {
     if constexpr (requires { options_.row_weights; }) options_.row_weights = weights;
   }
@@ -85,22 +93,22 @@ class loss_adapter {
   matrix_input& operand(arguments& given, const std::string& name) {
     return operands_.emplace_back(given, name);
   }
-  /// One that never gets a gradient.
+  /// An input without a gradient.
   matrix_input& constant(arguments& given, const std::string& name) {
     return constants_.emplace_back(given, name);
   }
-  /// A view of nothing where the case leaves it out.
+  /// An empty view if the case does not have the input.
   feaug::matrix_view<const T, Backend::space> constant_view(arguments& given,
                                                             const std::string& name) {
     if (!given.has(name)) return {};
     return constant(given, name).value();
   }
-  /// Nothing where the case leaves it out.
+  /// Null if the case does not have the input.
   learnable_input* learnable(arguments& given, const std::string& name) {
     return given.has(name) ? &numbers_.emplace_back(given, name) : nullptr;
   }
 
-  /// Made for each call: destinations move when they are filled with NaN again.
+  /// Created for each call, because an argument of the call may be damaged.
   Options options() {
     Options all = options_;
     if constexpr (requires { options_.learnable_temperature; }) {
@@ -108,14 +116,18 @@ class loss_adapter {
     }
     return all;
   }
-  /// Room for the statistics, which forward writes and backward reads.
+  /// Memory for the statistics, which forward writes and backward reads.
   vector fresh_statistics(feaug::index_t size) {
     statistics_size_ = size;
     statistics_.emplace(unwritten<scalar_type>(static_cast<std::size_t>(size)),
-                        misplaced_statistics_);
-    return {statistics_->data(), size};
+                        given_.misplaced("statistics"));
+    return statistics();
   }
-  const_vector statistics() { return vector(statistics_->data(), statistics_size_); }
+  vector statistics() {
+    return given_.passed("statistics", vector(statistics_->data(), statistics_size_));
+  }
+
+  arguments& given_;
 
   Options options_;
 
@@ -133,7 +145,6 @@ class loss_adapter {
   std::optional<number_input<Backend, scalar_type, 1>> row_weights_;
   std::optional<placed_array<Backend, scalar_type>> statistics_;
   feaug::index_t statistics_size_ = 0;
-  bool misplaced_statistics_;
 };
 
 }  // namespace conformance

@@ -1,4 +1,4 @@
-// All losses by name, for whoever runs cases of them.
+// All losses by name.
 #pragma once
 
 #include "support/operators/assignment_losses.hpp"
@@ -6,14 +6,13 @@
 #include "support/operators/hard_negative_info_nce_loss.hpp"
 #include "support/operators/paired_losses.hpp"
 #include "support/operators/queue_losses.hpp"
-#include "support/operators/registry.hpp"
 #include "support/operators/soft_neighbour_contrast_loss.hpp"
 
 namespace conformance {
 
 /// Each is run by Run::run<Loss>(arguments).
-template <class Run, class Backend, class T>
-void add_losses(registry& operators) {
+template <class Run, class Backend, class T, class Registry>
+void add_losses(Registry& operators) {
   operators["info_nce"] = Run::template run<info_nce_loss<Backend, T>>;
   operators["hard_negative_info_nce"] = Run::template run<hard_negative_info_nce_loss<Backend, T>>;
   operators["symmetric_info_nce"] = Run::template run<symmetric_info_nce_loss<Backend, T>>;

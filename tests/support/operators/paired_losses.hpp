@@ -1,4 +1,4 @@
-// The losses of two matrices without statistics: negative_cosine, kl_to_standard_normal, sigmoid,
+// Losses of two matrices without statistics: negative_cosine, kl_to_standard_normal, sigmoid,
 // barlow_twins, vicreg, hypersphere, masked_prediction.
 #pragma once
 
@@ -100,7 +100,7 @@ struct hypersphere_loss : paired_loss<Backend, T, feaug::hypersphere_options, hy
   }
 };
 
-/// Its options with two numbers that may be learnt.
+/// Its options have two learnable scalars.
 template <class Backend, class T>
 class sigmoid_loss
     : public paired_loss<Backend, T, feaug::sigmoid_options<T, Backend::space>, sigmoid_verbs> {
@@ -180,7 +180,7 @@ class masked_prediction_loss
   }
 
  private:
-  [[nodiscard]] auto mask() { return feaug::drawn_mask(keep_.value()); }
+  [[nodiscard]] auto mask() { return feaug::mask_from(keep_.value()); }
 
   operand_input<Backend, T>& prediction_;
   operand_input<Backend, T>& target_;

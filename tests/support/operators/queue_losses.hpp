@@ -1,5 +1,6 @@
-// The losses that look in a queue: mean_shift, relation_distillation. Their third verb takes the
-// rows of a matrix instead, and excludes nothing.
+// Losses that search a queue: mean_shift, relation_distillation. Their third function can search
+// the rows of a matrix instead, if these equal the queue's rows. The option `swapped`, if given,
+// selects this: the third function searches the matrix (false), or the other two do (true).
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,12 @@ class queue_loss : public loss_adapter<Backend, T, Options> {
         first_(base::operand(given, first)),
         second_(base::constant(given, second)),
         support_(base::constant(given, "support")),
-        queue_(support_.input(), given.option("filled", support_.input().shape[0])) {
+        queue_(support_.input(), given.option("filled", support_.input().shape[0])),
+        swapped_(given.option("swapped", false)) {
+    const bool is_full =
+        given.option("filled", support_.input().shape[0]) == support_.input().shape[0];
+    third_in_queue_ = given.has_option("swapped") ? swapped_ : given.has("ids") || !is_full;
+    given.place("queue.storage", queue_.view().storage.data);
     if (!given.has("ids")) return;
     ids_.emplace(given, "ids");
     exclude_ids_.emplace(given, "exclude_ids");
@@ -31,30 +37,36 @@ class queue_loss : public loss_adapter<Backend, T, Options> {
   }
 
  protected:
-  feaug::support_queue<T, Backend::space> queue() {
-    auto all = queue_.view();
-    if (ids_) all.ids = ids_->view();
-    return all;
-  }
-  /// Calls verb(support, options) with what the third verb looks in.
+  /// The support of the first two functions.
+  auto support() { return rows(!swapped_); }
+  /// Calls verb(support, options) with the support of the third function.
   template <class Verb>
   void at_once(const Verb& verb) {
     Options options = this->options();
-    options.exclude_ids = {};
-    verb(support_.value(), options);
+    if (!third_in_queue_) options.exclude_ids = {};
+    verb(rows(third_in_queue_), options);
   }
 
   operand_input<Backend, T>& first_;
   operand_input<Backend, T>& second_;
 
  private:
+  feaug::support_rows<T, Backend::space> rows(bool of_queue) {
+    if (!of_queue) return support_.value();
+    auto all = queue_.view();
+    if (ids_) all.ids = ids_->view();
+    return all;
+  }
+
   operand_input<Backend, T>& support_;
   queue_memory<Backend, T> queue_;
+  bool swapped_;  ///< the first two functions search the matrix
+  bool third_in_queue_;
   std::optional<number_input<Backend, std::int64_t, 1>> ids_;
   std::optional<number_input<Backend, std::int64_t, 1>> exclude_ids_;
 };
 
-/// The slots that it found are its statistics.
+/// Its statistics are the slots that it found.
 template <class Backend, class T>
 class mean_shift_loss
     : public queue_loss<Backend, T, feaug::mean_shift_options<T, Backend::space>> {
@@ -73,11 +85,11 @@ class mean_shift_loss
   }
 
   void forward(context& ctx, vector loss) {
-    feaug::mean_shift(ctx, this->first_.value(), this->second_.value(), this->queue(), loss,
+    feaug::mean_shift(ctx, this->first_.value(), this->second_.value(), this->support(), loss,
                       this->options(), slots());
   }
   void backward(context& ctx, const_vector cotangent) {
-    feaug::mean_shift_backward(ctx, this->first_.operand(), this->queue(), slots(), cotangent,
+    feaug::mean_shift_backward(ctx, this->first_.operand(), this->support(), slots(), cotangent,
                                this->options());
   }
   void with_gradients(context& ctx, vector loss) {
@@ -92,7 +104,8 @@ class mean_shift_loss
 
  private:
   feaug::matrix_view<feaug::index_t, Backend::space> slots() {
-    return {slots_.data(), this->losses(), k_};
+    return this->given_.passed("indices", feaug::matrix_view<feaug::index_t, Backend::space>(
+                                              slots_.data(), this->losses(), k_));
   }
 
   feaug::index_t k_;
@@ -115,12 +128,12 @@ class relation_distillation_loss
   }
 
   void forward(context& ctx, vector loss) {
-    feaug::relation_distillation(ctx, this->first_.value(), this->second_.value(), this->queue(),
+    feaug::relation_distillation(ctx, this->first_.value(), this->second_.value(), this->support(),
                                  loss, this->options());
   }
   void backward(context& ctx, const_vector cotangent) {
     feaug::relation_distillation_backward(ctx, this->first_.operand(), this->second_.value(),
-                                          this->queue(), cotangent, this->options());
+                                          this->support(), cotangent, this->options());
   }
   void with_gradients(context& ctx, vector loss) {
     this->at_once([&](const auto& support, const auto& options) {

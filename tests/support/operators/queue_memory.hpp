@@ -1,4 +1,4 @@
-// A support queue with memory of its own.
+// A support queue with its own memory.
 #pragma once
 
 #include <utility>
@@ -12,14 +12,14 @@ namespace conformance {
 template <class Backend, class T>
 class queue_memory {
  public:
-  /// An empty one. Unfilled rows stay 0, as the cases want them.
+  /// An empty queue. Rows that are not filled are 0, as in the case files.
   queue_memory(feaug::index_t capacity, feaug::index_t dim, bool normalize)
       : queue_memory(std::vector<T>(element_count({capacity, dim})), capacity, dim, 0, normalize) {}
 
-  /// One full of the rows of `support`, kept as they are.
+  /// A full queue with the rows of `support`, unchanged.
   explicit queue_memory(const tensor& support) : queue_memory(support, support.shape.at(0)) {}
 
-  /// One that has taken in the first `filled` rows of `support`; the others are NaN.
+  /// A queue with the first `filled` rows of `support`; the other rows are NaN.
   queue_memory(const tensor& support, feaug::index_t filled)
       : queue_memory(first_rows(support, filled), support.shape.at(0), support.shape.at(1), filled,
                      false) {}

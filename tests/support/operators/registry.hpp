@@ -1,4 +1,4 @@
-// From an operator's name to the function that runs a case of it.
+// The function that runs a case of an operator, by the operator's name.
 #pragma once
 
 #include <functional>
@@ -10,10 +10,11 @@
 
 namespace conformance {
 
-/// Throws (anything derived from std::exception) where the case asks for what does not exist.
+/// Throws (anything derived from std::exception) if the case has something that the operator does
+/// not support.
 using run_function = std::function<results(arguments&)>;
 
-/// The operators of one backend in one dtype.
+/// The operators of one backend for one dtype.
 using registry = std::map<std::string, run_function>;
 
 }  // namespace conformance

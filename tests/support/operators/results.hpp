@@ -1,6 +1,7 @@
-// What an operator gave back for a case.
+// The outputs of an operator for a case.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -13,14 +14,14 @@ namespace conformance {
 
 struct result {
   std::string name;   ///< as in `expected`
-  std::string route;  ///< by which of several ways to the same output; may be empty
+  std::string route;  ///< one of several ways to compute the same output; may be empty
   tensor value;
-  bool exact = false;  ///< counters: equal, whatever the tolerance
+  bool exact = false;  ///< counters: must be equal, whatever the tolerance
 };
 
 class results {
  public:
-  /// Elements of any number type, 16-bit features among them; each widens without change.
+  /// Elements of any number type, also 16-bit features; the conversion is exact.
   template <class Number>
   void add(std::string name, std::vector<std::int64_t> shape, const std::vector<Number>& data,
            std::string route = "") {
@@ -48,5 +49,14 @@ class results {
  private:
   std::vector<result> all_;
 };
+
+/// Bit patterns of all numbers, so that NaN equals NaN.
+inline std::vector<std::uint64_t> bits_of(const std::vector<result>& all) {
+  std::vector<std::uint64_t> bits;
+  for (const result& one : all) {
+    for (const double x : one.value.data) bits.push_back(std::bit_cast<std::uint64_t>(x));
+  }
+  return bits;
+}
 
 }  // namespace conformance

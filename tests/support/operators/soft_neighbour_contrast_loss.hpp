@@ -1,4 +1,4 @@
-// soft_neighbour_contrast: the attention may be a side of its own.
+// soft_neighbour_contrast: the attention can be a separate input.
 #pragma once
 
 #include "feaug/loss/soft_neighbour_contrast.hpp"

@@ -9,7 +9,7 @@ namespace conformance {
 std::size_t element_count(const std::vector<std::int64_t>& shape) {
   std::int64_t count = 1;
   for (const std::int64_t extent : shape) {
-    // The bound keeps the product in range; no case comes near it.
+    // The limit keeps the product in range; no case is near it.
     constexpr std::int64_t most = std::int64_t{1} << 31;
     if (extent < 0 || extent > most || count * extent > most) {
       throw std::runtime_error("shape " + shape_text(shape) + " is out of range");

@@ -1,4 +1,4 @@
-// A tensor of a case file. Always float64: a backend rounds it to the type under test.
+// A tensor of a case file. Always float64; a backend rounds it to the type under test.
 #pragma once
 
 #include <cstddef>
@@ -14,13 +14,14 @@ struct tensor {
   std::vector<double> data;
 };
 
-/// The elements of `shape`; throws std::runtime_error for negative or absurd extents.
+/// The number of elements of `shape`; throws std::runtime_error for negative or absurdly large
+/// extents.
 std::size_t element_count(const std::vector<std::int64_t>& shape);
 
 /// "(2, 3)".
 std::string shape_text(const std::vector<std::int64_t>& shape);
 
-/// From `{"shape": […], "data": […]}`. Throws std::runtime_error that speaks of `name`.
+/// From `{"shape": […], "data": […]}`. Throws std::runtime_error with `name` in its message.
 tensor read_tensor(const std::string& name, const nlohmann::json& json);
 
 }  // namespace conformance

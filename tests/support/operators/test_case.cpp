@@ -25,7 +25,7 @@ void read_steps(const nlohmann::json& steps, test_case& one) {
     const std::string prefix = "steps[" + std::to_string(i) + "].";
     for (const auto& [name, value] : steps[i].items()) {
       const std::string full_name = prefix + name;
-      // Counters stand in the file as plain numbers.
+      // Counters are plain numbers in the file.
       const tensor read = value.is_number() ? tensor{.shape = {}, .data = {value.get<double>()}}
                                             : read_tensor(full_name, value);
       if (name == "batch") {

@@ -1,4 +1,4 @@
-// One case: what an operator is given, and what is to come out.
+// A test case: inputs and options of an operator, and its expected outputs.
 #pragma once
 
 #include <map>
@@ -6,6 +6,8 @@
 #include <set>
 #include <string>
 
+#include "feaug/cpu/core/instruction_set.hpp"
+#include "support/operators/damage.hpp"
 #include "support/operators/tensor.hpp"
 
 namespace conformance {
@@ -18,20 +20,22 @@ struct test_case {
   std::map<std::string, tensor> expected;
   std::map<std::string, double> tolerance;  ///< by dtype
 
-  // What case files do not speak of.
-  std::set<std::string> accumulate;             ///< gradients that are added to what is there
-  std::map<std::string, std::int64_t> padding;  ///< elements between the rows of an input
-  std::string misplaced;  ///< what lies in ordinary host memory, whatever the backend
+  // Not in case files:
+  std::set<std::string> accumulate;             ///< gradients that are accumulated
+  std::map<std::string, std::int64_t> padding;  ///< elements after each row of an input
+  damage wrong;                                 ///< the argument that the calls must reject
+  int threads = 0;                              ///< of the CPU; 0: as many as the machine has
+  feaug::instruction_set instructions = feaug::instruction_set::avx512;  ///< of the CPU
 };
 
-/// A case's name, or "?" where it has none.
+/// The name of a case, or "?" if it has none.
 std::string name_of(const nlohmann::json& json);
 
-/// Throws std::runtime_error for a case that is not of the format.
+/// Throws std::runtime_error if the case does not have the required format.
 ///
-/// A script (`expected.steps[]`) is spread out: step i's batch becomes the input `steps[i].batch`,
-/// all else of the step the expected outputs `steps[i].storage` and so on. So the rest of the
-/// program knows tensors by name and nothing else.
+/// The steps of a script (`expected.steps[]`) are flattened: step i's batch becomes the input
+/// `steps[i].batch`; everything else becomes the expected outputs `steps[i].storage` and so on. The
+/// rest of the program therefore handles only named tensors.
 test_case read_test_case(const nlohmann::json& json);
 
 }  // namespace conformance

@@ -6,8 +6,8 @@
 
 #include "feaug/augment/adversarial.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/augment/elementwise.cuh"
 #include "feaug/cuda/augment/noise.cuh"
@@ -15,7 +15,7 @@
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
-#include "feaug/cuda/core/quads.cuh"
+#include "feaug/cuda/core/vec4.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/version.hpp"
 
@@ -96,7 +96,7 @@ struct detail::adversarial_on<cuda_context> {
                        const device_matrix<const T>& grad_out, const adversarial_options& options) {
     const cuda::operation call(ctx, "adversarial_backward");
     const bool through = options.gradient == adversarial_gradient::straight_through;
-    cuda::for_each_quad(
+    cuda::for_each_vec4(
         call, original.value.rows(), original.value.cols(), {},
         cuda::pass_gradient<T>{original, grad_out, static_cast<compute_t<T>>(through ? 1 : 0)});
   }

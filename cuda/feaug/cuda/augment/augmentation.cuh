@@ -8,7 +8,7 @@
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
-#include "feaug/cuda/core/quads.cuh"
+#include "feaug/cuda/core/vec4.cuh"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
@@ -20,10 +20,10 @@ struct zero_gradient {
   row_selection selection;
   bool selected;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     if (selection.contains(q.row) != selected) return;
     compute_t<T> zeros[4] = {};
-    put_quad(x, q, zeros);
+    put_vec4(x, q, zeros);
   }
 };
 
@@ -31,7 +31,7 @@ struct zero_gradient {
 template <element T>
 void put_zero_gradient(const operation& call, const operand<T, 2, memory_space::device>& x,
                        const row_selection& selection, bool selected) {
-  for_each_quad(call, x.value.rows(), x.value.cols(), {}, zero_gradient<T>{x, selection, selected});
+  for_each_vec4(call, x.value.rows(), x.value.cols(), {}, zero_gradient<T>{x, selection, selected});
 }
 
 // One thread per row. Limited by drawing the random choice; writes one element a row.

@@ -16,7 +16,7 @@
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
-#include "feaug/cuda/core/quads.cuh"
+#include "feaug/cuda/core/vec4.cuh"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(noise_threads, 2)
   FEAUG_SHARED(tiles, shared);
   constexpr int side = 16;
   constexpr int each = noise_tile / side;
-  constexpr int quads = noise_step / 4;
+  constexpr int vec4s = noise_step / 4;
   const random_key now = key.resolved();
   const bool has_seen_none = *count == 0;
   const index_t cols = factor.rows();
@@ -89,8 +89,8 @@ __global__ void __launch_bounds__(noise_threads, 2)
     for (index_t first = 0; first < inner; first += noise_step) {
       __syncthreads();
       {
-        const int row = thread / quads;
-        const int column = thread % quads * 4;
+        const int row = thread / vec4s;
+        const int column = thread % vec4s * 4;
         float values[4];
         feaug::detail::draw_four<normal_draw>(
             now, first_row + row, static_cast<std::uint32_t>((first + column) / 4), values);
@@ -160,7 +160,7 @@ struct variance_epsilon {
   random_key key;
 
   template <class C>
-  __device__ void epsilon(const quad& q, C (&values)[4]) const {
+  __device__ void epsilon(const vec4& q, C (&values)[4]) const {
     drawn_epsilon<normal_draw>{key}.epsilon(q, values);
     const bool has_seen_none = *count == 0;
     for (int lane = 0; lane < 4; ++lane) {
@@ -176,7 +176,7 @@ void add_covariance_noise(const operation& call, const device_running_variance& 
                           const device_matrix<const T>& x, float scale,
                           const device_matrix<T>& out) {
   const variance_epsilon source{state.deviation, state.count, key};
-  for_each_quad(
+  for_each_vec4(
       call, x.rows(), x.cols(), selection,
       add_noise<variance_epsilon, T>{source, static_cast<double>(scale), nullptr, x, out});
 }
@@ -184,7 +184,7 @@ template <element T>
 void write_covariance_noise(const operation& call, const device_running_variance& state,
                             const random_key& key, const device_matrix<T>& noise) {
   const variance_epsilon source{state.deviation, state.count, key};
-  for_each_quad(call, noise.rows(), noise.cols(), {},
+  for_each_vec4(call, noise.rows(), noise.cols(), {},
                 write_epsilon<variance_epsilon, T>{source, noise});
 }
 

@@ -1,5 +1,5 @@
 // CUDA implementation of all element-wise augmentations, built-in or user-defined, by
-// for_each_quad.
+// for_each_vec4.
 #pragma once
 
 #include <type_traits>
@@ -12,9 +12,9 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-/// Calls act(lane, draw) for the four columns of a quad.
+/// Calls act(lane, draw) for the four columns of a vec4.
 template <class Draw, class Act>
-__device__ void draw_quad(const random_key& key, const quad& q, const Act& act) {
+__device__ void draw_vec4(const random_key& key, const vec4& q, const Act& act) {
   if constexpr (std::is_same_v<Draw, no_draw>) {
     for (int lane = 0; lane < 4; ++lane) act(lane, no_draw{});
   } else {
@@ -32,13 +32,13 @@ struct elementwise_forward {
   random_key key;
   device_matrix<T> out;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     compute_t<T> values[4];
-    load_quad(x.row(q.row), q, values);
-    draw_quad<typename P::draw>(key, q, [&](int lane, typename P::draw d) {
+    load_vec4(x.row(q.row), q, values);
+    draw_vec4<typename P::draw>(key, q, [&](int lane, typename P::draw d) {
       values[lane] = policy.forward(values[lane], d);
     });
-    store_quad(out.row(q.row), q, values);
+    store_vec4(out.row(q.row), q, values);
   }
 };
 
@@ -49,15 +49,15 @@ struct elementwise_backward {
   random_key key;
   device_matrix<const T> grad_out;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     compute_t<T> values[4];
     compute_t<T> gradients[4];
-    load_quad(x.value.row(q.row), q, values);
-    load_quad(grad_out.row(q.row), q, gradients);
-    draw_quad<typename P::draw>(key, q, [&](int lane, typename P::draw d) {
+    load_vec4(x.value.row(q.row), q, values);
+    load_vec4(grad_out.row(q.row), q, gradients);
+    draw_vec4<typename P::draw>(key, q, [&](int lane, typename P::draw d) {
       gradients[lane] = policy.backward(gradients[lane], values[lane], d);
     });
-    put_quad(x, q, gradients);
+    put_vec4(x, q, gradients);
   }
 };
 
@@ -73,7 +73,7 @@ struct augmentation_on<cuda_context, P> : augmentation_traits<P> {
   static void forward(cuda_context& ctx, const P& policy, device_matrix<const T> x,
                       const random_key& key, const row_selection& selection, device_matrix<T> out) {
     const cuda::operation call(ctx, name);
-    cuda::for_each_quad(call, x.rows(), x.cols(), selection,
+    cuda::for_each_vec4(call, x.rows(), x.cols(), selection,
                         cuda::elementwise_forward<P, T>{policy, x, key, out});
   }
 
@@ -82,7 +82,7 @@ struct augmentation_on<cuda_context, P> : augmentation_traits<P> {
                        const operand<T, 2, memory_space::device>& x, const random_key& key,
                        const row_selection& selection, device_matrix<const T> grad_out) {
     const cuda::operation call(ctx, name);
-    cuda::for_each_quad(call, x.value.rows(), x.value.cols(), selection,
+    cuda::for_each_vec4(call, x.value.rows(), x.value.cols(), selection,
                         cuda::elementwise_backward<P, T>{policy, x, key, grad_out});
   }
 };

@@ -6,12 +6,12 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/l2_norm.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
-#include "feaug/cuda/core/quads.cuh"
-#include "feaug/cuda/core/row_norms.cuh"
 #include "feaug/cuda/core/unit_backward.cuh"
+#include "feaug/cuda/core/vec4.cuh"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -25,13 +25,13 @@ struct scale_rows {
   const double* factor;
   device_matrix<T> out;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     compute_t<T> values[4];
-    load_quad(x.row(q.row), q, values);
+    load_vec4(x.row(q.row), q, values);
     for (int lane = 0; lane < 4; ++lane) {
       values[lane] = static_cast<compute_t<T>>(static_cast<double>(values[lane]) * factor[q.row]);
     }
-    store_quad(out.row(q.row), q, values);
+    store_vec4(out.row(q.row), q, values);
   }
 };
 
@@ -47,7 +47,7 @@ struct detail::l2_normalize_on<cuda_context> {
     cuda::operation call(ctx, "l2_normalize");
     auto* factor = call.take<double>(x.rows());
     cuda::row_norms(call, x, cuda::norm_output::inverse, options.eps, factor);
-    cuda::for_each_quad(call, x.rows(), x.cols(), {}, cuda::scale_rows<T>{x, factor, out});
+    cuda::for_each_vec4(call, x.rows(), x.cols(), {}, cuda::scale_rows<T>{x, factor, out});
   }
 
   template <element T>

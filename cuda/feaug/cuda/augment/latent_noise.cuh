@@ -18,19 +18,19 @@ struct latent_forward {
   device_matrix<const T> log_variance;
   device_matrix<T> out;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     using C = compute_t<T>;
     C values[4];
     C logs[4];
     C epsilon[4];
-    load_quad(x.row(q.row), q, values);
-    load_quad(log_variance.row(q.row), q, logs);
+    load_vec4(x.row(q.row), q, values);
+    load_vec4(log_variance.row(q.row), q, logs);
     source.epsilon(q, epsilon);
     for (int lane = 0; lane < 4; ++lane) {
       const feaug::detail::latent_deviation<C> deviation(how, logs[lane]);
       values[lane] += deviation.value * epsilon[lane];
     }
-    store_quad(out.row(q.row), q, values);
+    store_vec4(out.row(q.row), q, values);
   }
 };
 
@@ -45,26 +45,26 @@ struct latent_backward {
   row_selection selection;
   device_matrix<const T> grad_out;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     using C = compute_t<T>;
     const bool selected = selection.contains(q.row);
     C gradient[4] = {};
-    if (selected) load_quad(grad_out.row(q.row), q, gradient);
+    if (selected) load_vec4(grad_out.row(q.row), q, gradient);
     if (log_variance.wants_gradient()) {
       C by_log[4] = {};
       if (selected) {
         C logs[4];
         C epsilon[4];
-        load_quad(log_variance.value.row(q.row), q, logs);
+        load_vec4(log_variance.value.row(q.row), q, logs);
         source.epsilon(q, epsilon);
         for (int lane = 0; lane < 4; ++lane) {
           const feaug::detail::latent_deviation<C> deviation(how, logs[lane]);
           by_log[lane] = gradient[lane] * (deviation.slope * epsilon[lane]);
         }
       }
-      put_quad(log_variance, q, by_log);
+      put_vec4(log_variance, q, by_log);
     }
-    if (selected) put_quad(x, q, gradient);
+    if (selected) put_vec4(x, q, gradient);
   }
 };
 
@@ -84,7 +84,7 @@ struct augmentation_on<cuda_context, latent_noise_policy<U, memory_space::device
     check_pointers(policy);
     with_source(policy, key, [&](const auto& source) {
       using body = cuda::latent_forward<std::remove_cvref_t<decltype(source)>, T>;
-      cuda::for_each_quad(call, x.rows(), x.cols(), selection,
+      cuda::for_each_vec4(call, x.rows(), x.cols(), selection,
                           body{source, policy.how, x, policy.log_variance.value, out});
     });
   }
@@ -97,7 +97,7 @@ struct augmentation_on<cuda_context, latent_noise_policy<U, memory_space::device
     check_pointers(policy);
     with_source(policy, key, [&](const auto& source) {
       using body = cuda::latent_backward<std::remove_cvref_t<decltype(source)>, T>;
-      cuda::for_each_quad(call, x.value.rows(), x.value.cols(), {},
+      cuda::for_each_vec4(call, x.value.rows(), x.value.cols(), {},
                           body{source, policy.how, x, policy.log_variance, selection, grad_out});
     });
   }

@@ -16,7 +16,7 @@
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
-#include "feaug/cuda/core/quads.cuh"
+#include "feaug/cuda/core/vec4.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/version.hpp"
 
@@ -24,13 +24,13 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-// A rule gives a quad's mask: keep(q, values) sets each value to 0 or 1.
+// A rule gives a vec4's mask: keep(q, values) sets each value to 0 or 1.
 
 struct bernoulli_rule {
   random_key key;
   float keep_probability;
 
-  __device__ void keep(const quad& q, float (&values)[4]) const {
+  __device__ void keep(const vec4& q, float (&values)[4]) const {
     feaug::detail::draw_four<uniform_draw>(key.resolved(), q.row,
                                            static_cast<std::uint32_t>(q.first / 4), values);
     for (float& value : values) value = value < keep_probability ? 1.0F : 0.0F;
@@ -41,7 +41,7 @@ struct fixed_count_rule {
   random_key key;
   const keep_threshold* thresholds;
 
-  __device__ void keep(const quad& q, float (&values)[4]) const {
+  __device__ void keep(const vec4& q, float (&values)[4]) const {
     const random_block drawn =
         draw_block(key.resolved(), q.row, static_cast<std::uint32_t>(q.first / 4));
     for (int lane = 0; lane < 4; ++lane) {
@@ -55,7 +55,7 @@ struct block_rule {
   index_t block_length;
   index_t cols;
 
-  __device__ void keep(const quad& q, float (&values)[4]) const {
+  __device__ void keep(const vec4& q, float (&values)[4]) const {
     const index_t start =
         feaug::detail::dropped_start(block_length, cols, draw_word(key.resolved(), q.row, 0));
     for (int lane = 0; lane < 4; ++lane) {
@@ -69,9 +69,9 @@ template <element T>
 struct given_rule {
   device_matrix<const T> given;
 
-  __device__ void keep(const quad& q, float (&values)[4]) const {
+  __device__ void keep(const vec4& q, float (&values)[4]) const {
     compute_t<T> loaded[4];
-    load_quad(given.row(q.row), q, loaded);
+    load_vec4(given.row(q.row), q, loaded);
     for (int lane = 0; lane < 4; ++lane) values[lane] = static_cast<float>(loaded[lane]);
   }
 };
@@ -91,7 +91,7 @@ inline block_rule rule_of(operation& /*call*/, const block_mask& policy, const r
   return {.key = key, .block_length = policy.block_length, .cols = cols};
 }
 template <element T>
-given_rule<T> rule_of(operation& /*call*/, const drawn_mask_policy<T, memory_space::device>& policy,
+given_rule<T> rule_of(operation& /*call*/, const mask_from_policy<T, memory_space::device>& policy,
                       const random_key& /*key*/, index_t /*rows*/, index_t /*cols*/) {
   return {.given = policy.keep};
 }
@@ -105,12 +105,12 @@ __global__ void __launch_bounds__(256)
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < rows;
        i += static_cast<index_t>(gridDim.x) * blockDim.y) {
     C kept = 0;
-    for (index_t first = threadIdx.x * quad_columns; first < cols;
-         first += warp_lanes * quad_columns) {
+    for (index_t first = threadIdx.x * vec4_columns; first < cols;
+         first += warp_lanes * vec4_columns) {
       const index_t left = cols - first;
-      const int count = left < quad_columns ? static_cast<int>(left) : 4;
+      const int count = left < vec4_columns ? static_cast<int>(left) : 4;
       float values[4];
-      rule.keep(quad{i, first, count}, values);
+      rule.keep(vec4{i, first, count}, values);
       for (int lane = 0; lane < count; ++lane) kept += static_cast<C>(values[lane]);
     }
     kept = warp_sum(kept);
@@ -138,18 +138,18 @@ struct apply_mask {
   device_matrix<const T> from;
   Destination to;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     using C = compute_t<T>;
     float kept[4];
     rule.keep(q, kept);
     C values[4];
-    load_quad(from.row(q.row), q, values);
+    load_vec4(from.row(q.row), q, values);
     const C factor = factors == nullptr ? C{1} : factors[q.row];
     for (int lane = 0; lane < 4; ++lane) values[lane] *= static_cast<C>(kept[lane]) * factor;
     if constexpr (std::is_same_v<Destination, device_matrix<T>>) {
-      store_quad(to.row(q.row), q, values);
+      store_vec4(to.row(q.row), q, values);
     } else {
-      put_quad(to, q, values);
+      put_vec4(to, q, values);
     }
   }
 };
@@ -159,12 +159,12 @@ struct write_keep {
   Rule rule;
   device_matrix<T> to;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     float kept[4];
     rule.keep(q, kept);
     compute_t<T> values[4];
     for (int lane = 0; lane < 4; ++lane) values[lane] = static_cast<compute_t<T>>(kept[lane]);
-    store_quad(to.row(q.row), q, values);
+    store_vec4(to.row(q.row), q, values);
   }
 };
 
@@ -196,7 +196,7 @@ struct mask_on_device : augmentation_traits<P> {
     using rule_type = std::remove_const_t<decltype(rule)>;
     const auto* factors = rescale_factors<rule_type, compute_t<T>>(call, policy.rescale, rule,
                                                                    from.rows(), from.cols());
-    for_each_quad(call, from.rows(), from.cols(), selection,
+    for_each_vec4(call, from.rows(), from.cols(), selection,
                   apply_mask<rule_type, T, Destination>{rule, factors, from, to});
   }
 };
@@ -210,8 +210,8 @@ struct augmentation_on<cuda_context, fixed_count_mask> : cuda::mask_on_device<fi
 template <>
 struct augmentation_on<cuda_context, block_mask> : cuda::mask_on_device<block_mask> {};
 template <element U>
-struct augmentation_on<cuda_context, drawn_mask_policy<U, memory_space::device>>
-    : cuda::mask_on_device<drawn_mask_policy<U, memory_space::device>> {};
+struct augmentation_on<cuda_context, mask_from_policy<U, memory_space::device>>
+    : cuda::mask_on_device<mask_from_policy<U, memory_space::device>> {};
 
 template <>
 struct detail::mask_on<cuda_context> {
@@ -221,7 +221,7 @@ struct detail::mask_on<cuda_context> {
     cuda::operation call(ctx, "draw");
     const auto rule = cuda::rule_of(call, policy, key, keep.rows(), keep.cols());
     using rule_type = std::remove_const_t<decltype(rule)>;
-    cuda::for_each_quad(call, keep.rows(), keep.cols(), {},
+    cuda::for_each_vec4(call, keep.rows(), keep.cols(), {},
                         cuda::write_keep<rule_type, T>{rule, keep});
   }
 };

@@ -16,7 +16,7 @@
 #include "feaug/cuda/core/permutation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
-#include "feaug/cuda/core/quads.cuh"
+#include "feaug/cuda/core/vec4.cuh"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -53,15 +53,15 @@ struct mix_rows {
   device_vector<const C> weights;
   device_matrix<T> out;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     C values[4];
     C others[4];
-    load_quad(x.row(q.row), q, values);
-    load_quad(partner.row(permutation == nullptr ? q.row : permutation[q.row]), q, others);
+    load_vec4(x.row(q.row), q, values);
+    load_vec4(partner.row(permutation == nullptr ? q.row : permutation[q.row]), q, others);
     const C weight = weights[q.row];
     const C rest = C{1} - weight;
     for (int lane = 0; lane < 4; ++lane) values[lane] = weight * values[lane] + rest * others[lane];
-    store_quad(out.row(q.row), q, values);
+    store_vec4(out.row(q.row), q, values);
   }
 };
 
@@ -77,17 +77,17 @@ struct permuted_mix_gradient {
   row_selection selection;
   device_matrix<const T> grad_out;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     C own[4] = {};
     C lent[4] = {};
     const index_t other = partner_of[q.row];
-    if (selection.contains(q.row)) load_quad(grad_out.row(q.row), q, own);
-    if (selection.contains(other)) load_quad(grad_out.row(other), q, lent);
+    if (selection.contains(q.row)) load_vec4(grad_out.row(q.row), q, own);
+    if (selection.contains(other)) load_vec4(grad_out.row(other), q, lent);
     const C own_weight = weights[q.row];
     const C lent_weight = C{1} - weights[other];
     for (int lane = 0; lane < 4; ++lane)
       own[lane] = own_weight * own[lane] + lent_weight * lent[lane];
-    put_quad(x, q, own);
+    put_vec4(x, q, own);
   }
 };
 
@@ -102,19 +102,19 @@ struct partnered_mix_gradient {
   row_selection selection;
   device_matrix<const T> grad_out;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     C own[4] = {};
     C others[4] = {};
     const bool selected = selection.contains(q.row);
-    if (selected) load_quad(grad_out.row(q.row), q, own);
+    if (selected) load_vec4(grad_out.row(q.row), q, own);
     const C weight = weights[q.row];
     const C rest = C{1} - weight;
     for (int lane = 0; lane < 4 && selected; ++lane) {
       others[lane] = rest * own[lane];
       own[lane] = weight * own[lane];
     }
-    put_quad(partner, q, others);
-    if (selected) put_quad(x, q, own);
+    put_vec4(partner, q, others);
+    if (selected) put_vec4(x, q, own);
   }
 };
 
@@ -129,7 +129,7 @@ struct permuted_mix_on_device : augmentation_traits<Mix> {
     operation call(ctx, name);
     auto* permutation = call.take<index_t>(x.rows());
     draw_permutation(call, key.streams_later(1), permutation, x.rows());
-    for_each_quad(call, x.rows(), x.cols(), selection,
+    for_each_vec4(call, x.rows(), x.cols(), selection,
                   mix_rows<T>{x, x, permutation, weights_of<T>(call, mix, key, x.rows()), out});
   }
 
@@ -144,7 +144,7 @@ struct permuted_mix_on_device : augmentation_traits<Mix> {
     draw_permutation(call, key.streams_later(1), permutation, rows);
     invert_permutation(call, permutation, rows, partner_of);
     const auto weights = weights_of<T>(call, mix, key, rows);
-    for_each_quad(call, rows, x.value.cols(), {},
+    for_each_vec4(call, rows, x.value.cols(), {},
                   permuted_mix_gradient<T>{x, partner_of, weights, selection, grad_out});
   }
 
@@ -178,7 +178,7 @@ struct augmentation_on<cuda_context, partnered<Mix, U, memory_space::device>>
     cuda::operation call(ctx, name);
     cuda::on_device(name, "partner", policy.partner.value);
     const auto weights = weights_of(call, policy, key, x.rows());
-    cuda::for_each_quad(call, x.rows(), x.cols(), selection,
+    cuda::for_each_vec4(call, x.rows(), x.cols(), selection,
                         cuda::mix_rows<T>{x, policy.partner.value, nullptr, weights, out});
   }
 
@@ -190,7 +190,7 @@ struct augmentation_on<cuda_context, partnered<Mix, U, memory_space::device>>
     cuda::on_device(name, "partner", policy.partner);
     const auto weights = weights_of(call, policy, key, x.value.rows());
     using body = cuda::partnered_mix_gradient<T, U>;
-    cuda::for_each_quad(call, x.value.rows(), x.value.cols(), {},
+    cuda::for_each_vec4(call, x.value.rows(), x.value.cols(), {},
                         body{x, policy.partner, weights, selection, grad_out});
   }
 

@@ -15,14 +15,14 @@
 #include "feaug/augment/neighbour_plan.hpp"
 #include "feaug/augment/random_neighbour.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/random.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/augment/noise.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/l2_norm.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
-#include "feaug/cuda/core/row_norms.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/queue/nearest.cuh"
 #include "feaug/version.hpp"
@@ -49,11 +49,11 @@ struct gather_found {
   index_t first;
   device_matrix<T> to;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     compute_t<T> values[4] = {};
     const index_t slot = found.slots[first + q.row];
-    if (slot >= 0) load_quad(found.storage.row(slot), q, values);
-    store_quad(to.row(q.row), q, values);
+    if (slot >= 0) load_vec4(found.storage.row(slot), q, values);
+    store_vec4(to.row(q.row), q, values);
   }
 };
 
@@ -89,7 +89,7 @@ void keep_mutual(cuda_context& ctx, operation& call, const neighbour_plan& plan,
     const index_t count = std::min(at_once, pairs - first);
     const device_matrix<T> neighbours(rows, count, x.cols());
     const device_matrix<index_t> queries(nearest_of, count, nearest_queries);
-    for_each_quad(call, count, x.cols(), {}, gather_found<T>{found, first, neighbours});
+    for_each_vec4(call, count, x.cols(), {}, gather_found<T>{found, first, neighbours});
     nearest(ctx, x, neighbours, {.indices = queries}, {.k = nearest_queries});
     call.launch(strike_one_sided_kernel<index_t>, grid_size(count, 256), 256, 0, found.slots,
                 found.k, first, count, queries);
@@ -217,14 +217,14 @@ struct store_made_rows {
   const double* factor;
   device_matrix<T> out;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     compute_t<T> values[4];
     const double scale = factor == nullptr ? 1.0 : factor[q.row];
     for (int lane = 0; lane < 4; ++lane) {
       values[lane] =
           lane < q.count ? static_cast<compute_t<T>>(rows(q.row, q.first + lane) * scale) : 0;
     }
-    store_quad(out.row(q.row), q, values);
+    store_vec4(out.row(q.row), q, values);
   }
 };
 
@@ -247,7 +247,7 @@ struct augmentation_on<cuda_context, neighbour_policy<U, memory_space::device, H
     cuda::make_neighbour_rows<T>(ctx, name, rule::plan(policy.how), policy.queue,
                                  policy.binding.exclude_ids, policy.choice, x, key, selection,
                                  policy.binding, made);
-    cuda::for_each_quad(call, x.rows(), x.cols(), selection,
+    cuda::for_each_vec4(call, x.rows(), x.cols(), selection,
                         cuda::store_made_rows<T>{made, nullptr, out});
   }
 
@@ -261,7 +261,7 @@ struct augmentation_on<cuda_context, neighbour_policy<U, memory_space::device, H
     if (rule::mixes_rows && !selection.all()) cuda::put_zero_gradient(call, x, selection, false);
     const bool through = rule::plan(policy.how).gradient == neighbour_gradient::straight_through;
     const auto factor = static_cast<compute_t<T>>(through ? 1 : 0);
-    cuda::for_each_quad(call, x.value.rows(), x.value.cols(), selection,
+    cuda::for_each_vec4(call, x.value.rows(), x.value.cols(), selection,
                         cuda::pass_gradient<T>{x, grad_out, factor});
   }
 };

@@ -7,31 +7,31 @@
 #include "feaug/augment/noise.hpp"
 #include "feaug/core/draws.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/l2_norm.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
-#include "feaug/cuda/core/quads.cuh"
-#include "feaug/cuda/core/row_norms.cuh"
+#include "feaug/cuda/core/vec4.cuh"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cuda {
 
-// A source gives a quad's ε: epsilon(q, values).
+// A source gives a vec4's ε: epsilon(q, values).
 
 template <class Draw>
 struct drawn_epsilon {
   random_key key;
 
   template <class C>
-  __device__ void epsilon(const quad& q, C (&values)[4]) const {
+  __device__ void epsilon(const vec4& q, C (&values)[4]) const {
     float drawn[4];
     feaug::detail::draw_four<Draw>(key.resolved(), q.row, static_cast<std::uint32_t>(q.first / 4),
                                    drawn);
@@ -48,9 +48,9 @@ struct given_epsilon {
   device_matrix<const T> given;
 
   template <class C>
-  __device__ void epsilon(const quad& q, C (&values)[4]) const {
+  __device__ void epsilon(const vec4& q, C (&values)[4]) const {
     compute_t<T> loaded[4];
-    load_quad(given.row(q.row), q, loaded);
+    load_vec4(given.row(q.row), q, loaded);
     for (int lane = 0; lane < 4; ++lane) values[lane] = static_cast<C>(loaded[lane]);
   }
 };
@@ -64,7 +64,7 @@ inline drawn_epsilon<uniform_draw> epsilon_of(const uniform_noise& /*policy*/,
   return {.key = key};
 }
 template <element T>
-given_epsilon<T> epsilon_of(const drawn_noise_policy<T, memory_space::device>& policy,
+given_epsilon<T> epsilon_of(const noise_from_policy<T, memory_space::device>& policy,
                             const random_key& /*key*/) {
   return {.given = policy.epsilon};
 }
@@ -77,15 +77,15 @@ struct add_noise {
   device_matrix<const T> x;
   device_matrix<T> out;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     using C = compute_t<T>;
     const C sigma = static_cast<C>(norms == nullptr ? scale : scale * norms[q.row]);
     C values[4];
     C epsilon[4];
-    load_quad(x.row(q.row), q, values);
+    load_vec4(x.row(q.row), q, values);
     source.epsilon(q, epsilon);
     for (int lane = 0; lane < 4; ++lane) values[lane] += sigma * epsilon[lane];
-    store_quad(out.row(q.row), q, values);
+    store_vec4(out.row(q.row), q, values);
   }
 };
 
@@ -96,10 +96,10 @@ struct pass_gradient {
   device_matrix<const T> grad_out;
   compute_t<T> factor;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     compute_t<T> gradient[4] = {};
-    if (factor != compute_t<T>{0}) load_quad(grad_out.row(q.row), q, gradient);
-    put_quad(x, q, gradient);
+    if (factor != compute_t<T>{0}) load_vec4(grad_out.row(q.row), q, gradient);
+    put_vec4(x, q, gradient);
   }
 };
 
@@ -108,10 +108,10 @@ struct write_epsilon {
   Source source;
   device_matrix<T> to;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     compute_t<T> values[4];
     source.epsilon(q, values);
-    store_quad(to.row(q.row), q, values);
+    store_vec4(to.row(q.row), q, values);
   }
 };
 
@@ -125,7 +125,7 @@ struct passes_gradient_on_device : augmentation_traits<P> {
                        const operand<T, 2, memory_space::device>& x, const random_key& /*key*/,
                        const row_selection& selection, device_matrix<const T> grad_out) {
     const operation call(ctx, name);
-    for_each_quad(call, x.value.rows(), x.value.cols(), selection,
+    for_each_vec4(call, x.value.rows(), x.value.cols(), selection,
                   pass_gradient<T>{x, grad_out, compute_t<T>{1}});
   }
 };
@@ -146,7 +146,7 @@ struct noise_on_device : passes_gradient_on_device<P> {
     }
     const auto source = epsilon_of(policy, key);
     using body = add_noise<std::remove_const_t<decltype(source)>, T>;
-    for_each_quad(call, x.rows(), x.cols(), selection,
+    for_each_vec4(call, x.rows(), x.cols(), selection,
                   body{source, static_cast<double>(policy.scale), norms, x, out});
   }
 };
@@ -158,8 +158,8 @@ struct augmentation_on<cuda_context, gaussian_noise> : cuda::noise_on_device<gau
 template <>
 struct augmentation_on<cuda_context, uniform_noise> : cuda::noise_on_device<uniform_noise> {};
 template <element U>
-struct augmentation_on<cuda_context, drawn_noise_policy<U, memory_space::device>>
-    : cuda::noise_on_device<drawn_noise_policy<U, memory_space::device>> {};
+struct augmentation_on<cuda_context, noise_from_policy<U, memory_space::device>>
+    : cuda::noise_on_device<noise_from_policy<U, memory_space::device>> {};
 
 template <>
 struct detail::noise_on<cuda_context> {
@@ -169,7 +169,7 @@ struct detail::noise_on<cuda_context> {
     const cuda::operation call(ctx, "draw");
     const auto source = cuda::epsilon_of(policy, key);
     using body = cuda::write_epsilon<std::remove_const_t<decltype(source)>, T>;
-    cuda::for_each_quad(call, epsilon.rows(), epsilon.cols(), {}, body{source, epsilon});
+    cuda::for_each_vec4(call, epsilon.rows(), epsilon.cols(), {}, body{source, epsilon});
   }
 };
 

@@ -6,16 +6,16 @@
 
 #include "feaug/augment/pseudo_neighbour.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/augment/neighbour.cuh"
 #include "feaug/cuda/augment/noise.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/l2_norm.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
-#include "feaug/cuda/core/row_norms.cuh"
 #include "feaug/cuda/core/unit_backward.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/version.hpp"
@@ -34,10 +34,10 @@ struct blend_neighbours {
   const double* x_inverse;
   device_matrix<double> made;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     compute_t<T> values[4];
     double epsilon[4] = {};
-    load_quad(x.row(q.row), q, values);
+    load_vec4(x.row(q.row), q, values);
     if (sigma > 0) source.epsilon(q, epsilon);
     const double factor = x_inverse[q.row];
     FEAUG_UNROLL
@@ -128,7 +128,7 @@ struct augmentation_on<cuda_context,
     const device_matrix<double> made =
         make(ctx, call, policy, x, x_inverse, key, selection, policy.binding);
     const double* factor = policy.how.normalize ? inverse_norms<double>(call, made) : nullptr;
-    cuda::for_each_quad(call, x.rows(), x.cols(), selection,
+    cuda::for_each_vec4(call, x.rows(), x.cols(), selection,
                         cuda::store_made_rows<T>{made, factor, out});
   }
 
@@ -179,7 +179,7 @@ struct augmentation_on<cuda_context,
                                  selection, binding, made);
     const auto blend = [&](const auto& source) {
       using body = cuda::blend_neighbours<std::remove_cvref_t<decltype(source)>, T>;
-      cuda::for_each_quad(call, x.rows(), x.cols(), selection,
+      cuda::for_each_vec4(call, x.rows(), x.cols(), selection,
                           body{source, static_cast<double>(policy.how.weight),
                                static_cast<double>(policy.how.noise), x, x_inverse, made});
     };

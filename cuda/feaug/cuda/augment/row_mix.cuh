@@ -2,7 +2,7 @@
 // coefficients depend on row sums.
 //
 // Each direction takes two steps. plan_rows_kernel reduces every row and its partner to a few
-// coefficients, the row's plan (one warp per row). for_each_quad then computes the output or the
+// coefficients, the row's plan (one warp per row). for_each_vec4 then computes the output or the
 // gradients element by element from the plans.
 #pragma once
 
@@ -22,7 +22,7 @@
 #include "feaug/cuda/core/permutation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
-#include "feaug/cuda/core/quads.cuh"
+#include "feaug/cuda/core/vec4.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/version.hpp"
 
@@ -126,23 +126,23 @@ void plan_rows(const operation& call, index_t rows, const row_selection& selecti
   call.launch(plan_rows_kernel<Plan>, grid_size(rows, block.y), block, 0, rows, selection, plan);
 }
 
-/// The elements of a quad as doubles.
+/// The elements of a vec4 as doubles.
 template <element T>
-__device__ void load_doubles(const T* row, const quad& q, double (&values)[4]) {
+__device__ void load_doubles(const T* row, const vec4& q, double (&values)[4]) {
   compute_t<T> loaded[4];
-  load_quad(row, q, loaded);
+  load_vec4(row, q, loaded);
   FEAUG_UNROLL
   for (int lane = 0; lane < 4; ++lane) values[lane] = static_cast<double>(loaded[lane]);
 }
 
-/// The output of a quad from the row's plan.
+/// The output of a vec4 from the row's plan.
 template <element T>
 struct row_mix_output {
   partnered_rows<T> rows;
   const output_plan* plans;
   device_matrix<T> out;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     double x[4];
     double partner[4];
     load_doubles(rows.x.row(q.row), q, x);
@@ -152,7 +152,7 @@ struct row_mix_output {
     FEAUG_UNROLL
     for (int lane = 0; lane < 4; ++lane)
       values[lane] = static_cast<compute_t<T>>(plan(x[lane], partner[lane]));
-    store_quad(out.row(q.row), q, values);
+    store_vec4(out.row(q.row), q, values);
   }
 };
 
@@ -168,7 +168,7 @@ struct permuted_row_mix_gradient {
   row_selection selection;
   device_matrix<const T> grad_out;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     double row[4];
     double other[4];
     double g[4];
@@ -193,7 +193,7 @@ struct permuted_row_mix_gradient {
     compute_t<T> gradient[4];
     FEAUG_UNROLL
     for (int lane = 0; lane < 4; ++lane) gradient[lane] = static_cast<compute_t<T>>(sum[lane]);
-    put_quad(x, q, gradient);
+    put_vec4(x, q, gradient);
   }
 };
 
@@ -207,7 +207,7 @@ struct partnered_row_mix_gradient {
   row_selection selection;
   device_matrix<const T> grad_out;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     compute_t<T> by_x[4] = {};
     compute_t<T> by_partner[4] = {};
     const bool selected = selection.contains(q.row);
@@ -226,8 +226,8 @@ struct partnered_row_mix_gradient {
             static_cast<compute_t<T>>(plan.by_partner(g[lane], row[lane], other[lane]));
       }
     }
-    put_quad(partner, q, by_partner);
-    if (selected) put_quad(x, q, by_x);
+    put_vec4(partner, q, by_partner);
+    if (selected) put_vec4(x, q, by_x);
   }
 };
 
@@ -263,7 +263,7 @@ struct augmentation_on<cuda_context, Mix> : augmentation_traits<Mix> {
     const cuda::partnered_rows<T> rows{x, x, permutation,
                                        cuda::weights_of<T>(call, mix, key, x.rows())};
     cuda::plan_rows(call, x.rows(), selection, cuda::plan_for_output<Mix, T>{mix, rows, plans});
-    cuda::for_each_quad(call, x.rows(), x.cols(), selection,
+    cuda::for_each_vec4(call, x.rows(), x.cols(), selection,
                         cuda::row_mix_output<T>{rows, plans, out});
   }
 
@@ -284,7 +284,7 @@ struct augmentation_on<cuda_context, Mix> : augmentation_traits<Mix> {
     cuda::plan_rows(call, count, selection,
                     cuda::plan_for_gradients<Mix, T>{mix, rows, grad_out, plans});
     using body = cuda::permuted_row_mix_gradient<T>;
-    cuda::for_each_quad(call, count, x.value.cols(), {},
+    cuda::for_each_vec4(call, count, x.value.cols(), {},
                         body{x, permutation, partner_of, plans, selection, grad_out});
   }
 };
@@ -306,7 +306,7 @@ struct augmentation_on<cuda_context, partnered<Mix, U, memory_space::device>>
     auto* plans = call.take<output_plan>(x.rows());
     cuda::plan_rows(call, x.rows(), selection,
                     cuda::plan_for_output<Mix, T>{policy.mix, rows, plans});
-    cuda::for_each_quad(call, x.rows(), x.cols(), selection,
+    cuda::for_each_vec4(call, x.rows(), x.cols(), selection,
                         cuda::row_mix_output<T>{rows, plans, out});
   }
 
@@ -324,7 +324,7 @@ struct augmentation_on<cuda_context, partnered<Mix, U, memory_space::device>>
     cuda::plan_rows(call, count, selection,
                     cuda::plan_for_gradients<Mix, T>{policy.mix, rows, grad_out, plans});
     using body = cuda::partnered_row_mix_gradient<T>;
-    cuda::for_each_quad(call, count, x.value.cols(), {},
+    cuda::for_each_vec4(call, count, x.value.cols(), {},
                         body{x, policy.partner, plans, selection, grad_out});
   }
 

@@ -10,10 +10,10 @@
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
-#include "feaug/cuda/core/quads.cuh"
+#include "feaug/cuda/core/vec4.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/queue/compare_neighbours.cuh"
-#include "feaug/queue/neighbour_soft_max.hpp"
+#include "feaug/queue/neighbour_softmax.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -22,13 +22,13 @@ namespace cuda {
 
 /// The softmax over the neighbours of query i.
 template <element T>
-__device__ neighbour_soft_max soft_max_of(const compared_neighbours<T>& found, index_t i,
-                                          double temperature) {
-  neighbour_soft_max soft_max(temperature);
+__device__ neighbour_softmax softmax_of(const compared_neighbours<T>& found, index_t i,
+                                        double temperature) {
+  neighbour_softmax softmax(temperature);
   for (index_t rank = 0; rank < found.k(); ++rank) {
-    if (found.slot(i, rank) >= 0) soft_max.take(found.similarity[found.place(i, rank)]);
+    if (found.slot(i, rank) >= 0) softmax.take(found.similarity[found.place(i, rank)]);
   }
-  return soft_max;
+  return softmax;
 }
 
 // Multiplies every neighbour's factor by its softmax weight. One thread per query. Limited by about
@@ -38,10 +38,10 @@ __global__ void __launch_bounds__(256, 2)
     soft_neighbour_weights_kernel(compared_neighbours<T> found, double temperature) {
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
        i < found.queries.rows(); i += static_cast<index_t>(gridDim.x) * blockDim.x) {
-    const neighbour_soft_max soft_max = soft_max_of(found, i, temperature);
+    const neighbour_softmax softmax = softmax_of(found, i, temperature);
     for (index_t rank = 0; rank < found.k(); ++rank) {
       const index_t at = found.place(i, rank);
-      found.factor[at] *= soft_max.weight(found.similarity[at]);
+      found.factor[at] *= softmax.weight(found.similarity[at]);
     }
   }
 }
@@ -81,21 +81,20 @@ __global__ void __launch_bounds__(256, 2)
                                  const double* products, double* along) {
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.x + threadIdx.x;
        i < found.queries.rows(); i += static_cast<index_t>(gridDim.x) * blockDim.x) {
-    const neighbour_soft_max soft_max = soft_max_of(found, i, temperature);
+    const neighbour_softmax softmax = softmax_of(found, i, temperature);
     bool any = false;
     double mean = 0;
     for (index_t rank = 0; rank < found.k(); ++rank) {
       const index_t at = found.place(i, rank);
       if (found.slot(i, rank) < 0) continue;
       any = true;
-      mean += soft_max.weight(found.similarity[at]) * products[at];
+      mean += softmax.weight(found.similarity[at]) * products[at];
     }
     double sum = any ? 0.0 : products[found.place(i, 0)];
     for (index_t rank = 0; rank < found.k(); ++rank) {
       const index_t at = found.place(i, rank);
       if (found.slot(i, rank) < 0) continue;
-      const double slope =
-          soft_max.slope(soft_max.weight(found.similarity[at]), products[at], mean);
+      const double slope = softmax.slope(softmax.weight(found.similarity[at]), products[at], mean);
       found.factor[at] *= slope;
       sum += slope * found.similarity[at];
     }
@@ -112,9 +111,9 @@ struct soft_neighbour_output {
   device_matrix<index_t> indices;  ///< empty: not wanted
   device_matrix<T> out;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     compute_t<T> values[4];
-    load_quad(found.queries.row(q.row), q, values);
+    load_vec4(found.queries.row(q.row), q, values);
     double sums[4] = {};
     const bool any = sum_neighbours(found, q, sums);
     const double inverse = falls_back ? found.inverse[q.row] : static_cast<double>(NAN);
@@ -122,7 +121,7 @@ struct soft_neighbour_output {
       values[lane] =
           static_cast<compute_t<T>>(any ? sums[lane] : static_cast<double>(values[lane]) * inverse);
     }
-    store_quad(out.row(q.row), q, values);
+    store_vec4(out.row(q.row), q, values);
     if (q.first != 0 || indices.data == nullptr) return;
     for (index_t rank = 0; rank < found.k(); ++rank)
       indices(q.row, rank) = found.slots(q.row, rank);
@@ -146,7 +145,7 @@ struct augmentation_on<cuda_context, soft_neighbour_policy<U, memory_space::devi
     call.launch(cuda::soft_neighbour_weights_kernel<T>, cuda::grid_size(x.rows(), 256), 256, 0,
                 found, policy.how.temperature);
     const bool falls_back = policy.how.fallback == neighbour_fallback::query;
-    cuda::for_each_quad(
+    cuda::for_each_vec4(
         call, x.rows(), x.cols(), selection,
         cuda::soft_neighbour_output<T>{found, falls_back, policy.binding.indices, out});
   }
@@ -169,7 +168,7 @@ struct augmentation_on<cuda_context, soft_neighbour_policy<U, memory_space::devi
                 policy.how.temperature, products, along);
     const bool falls_back = policy.how.fallback == neighbour_fallback::query;
     const device_matrix<const T> otherwise = falls_back ? grad_out : device_matrix<const T>{};
-    cuda::for_each_quad(call, rows, x.value.cols(), selection,
+    cuda::for_each_vec4(call, rows, x.value.cols(), selection,
                         cuda::neighbour_gradient_rows<T>{found, along, otherwise, x});
   }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "feaug/core/element.hpp"
-#include "feaug/core/row_norm.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/warps.cuh"

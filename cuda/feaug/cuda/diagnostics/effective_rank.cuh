@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "feaug/core/element.hpp"
-#include "feaug/core/row_norm.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"

@@ -49,9 +49,9 @@ __global__ void __launch_bounds__(256, 2)
   const int lane = static_cast<int>(threadIdx.x);
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y;
        i < scores.value.rows(); i += static_cast<index_t>(gridDim.x) * blockDim.y) {
-    const warp_soft_max<T> p(scores.value.row(i), 1.0 / direction.temperature, {}, cols, lane);
-    const warp_soft_max<T> q(target.scores.row(i), 1.0 / target.epsilon, target.potentials, cols,
-                             lane);
+    const warp_softmax<T> p(scores.value.row(i), 1.0 / direction.temperature, {}, cols, lane);
+    const warp_softmax<T> q(target.scores.row(i), 1.0 / target.epsilon, target.potentials, cols,
+                            lane);
     const double to_assignment = q.factor(target.iterations > 0);
     const double total = q.sum * to_assignment;
     const double weight =

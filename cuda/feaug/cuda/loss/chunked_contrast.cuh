@@ -82,8 +82,8 @@ __device__ C exponential(C x) {
 // 80.
 template <element T>
 __global__ void __launch_bounds__(tile_threads, 6)
-    soft_max_tile_kernel(contrast<T> problem, logit_tile<compute_t<T>> tile,
-                         running_sums<compute_t<T>> running, compute_t<T>* mean) {
+    softmax_tile_kernel(contrast_problem<T> problem, logit_tile<compute_t<T>> tile,
+                        running_sums<compute_t<T>> running, compute_t<T>* mean) {
   using C = compute_t<T>;
   struct shared_type {
     C largest[tile_threads / warp_lanes];
@@ -163,11 +163,11 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-// log_sum, mean_cosine and mean from the running sums. One warp per row. Limited by memory
+// log_sum_exp, mean_cosine and mean from the running sums. One warp per row. Limited by memory
 // bandwidth: reads and writes the mean. Registers: at most 64.
 template <class C>
-__global__ void __launch_bounds__(256) finish_soft_max_kernel(running_sums<C> running, index_t rows,
-                                                              index_t cols, soft_max_rows<C> out) {
+__global__ void __launch_bounds__(256) finish_softmax_kernel(running_sums<C> running, index_t rows,
+                                                             index_t cols, softmax_rows<C> out) {
   const int lane = static_cast<int>(threadIdx.x);
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < rows;
        i += static_cast<index_t>(gridDim.x) * blockDim.y) {
@@ -176,7 +176,7 @@ __global__ void __launch_bounds__(256) finish_soft_max_kernel(running_sums<C> ru
     const double share = sum == 0 ? 0.0 : 1.0 / sum;
     if (lane == 0) {
       const double known = shift - shift == C{0} ? static_cast<double>(shift) : 0.0;
-      out.log_sum[i] = sum == 0 ? detail::minus_infinity<double>() : known + std::log(sum);
+      out.log_sum_exp[i] = sum == 0 ? detail::minus_infinity<double>() : known + std::log(sum);
       if (out.mean_cosine != nullptr) out.mean_cosine[i] = running.cosine_sum[i] * share;
     }
     for (index_t d = lane; out.mean != nullptr && d < cols; d += warp_lanes)
@@ -186,7 +186,7 @@ __global__ void __launch_bounds__(256) finish_soft_max_kernel(running_sums<C> ru
 
 /// tile.cosines = rows · columnsᵀ.
 template <element T>
-void multiply_tile(const operation& call, const contrast<T>& problem,
+void multiply_tile(const operation& call, const contrast_problem<T>& problem,
                    const logit_tile<compute_t<T>>& tile) {
   multiply<compute_t<T>>(call, tile.scratch,
                          {.rows = tile.rows,
@@ -203,7 +203,7 @@ void multiply_tile(const operation& call, const contrast<T>& problem,
 
 /// sums (of all rows) += weights of the tile · columns.
 template <element T>
-void add_weighted_columns(const operation& call, const contrast<T>& problem,
+void add_weighted_columns(const operation& call, const contrast_problem<T>& problem,
                           const logit_tile<compute_t<T>>& tile, compute_t<T>* sums) {
   multiply<compute_t<T>>(call, tile.scratch,
                          {.rows = tile.rows,
@@ -221,7 +221,7 @@ void add_weighted_columns(const operation& call, const contrast<T>& problem,
 /// Calls act(tile) for every tile of the matrix of logits, after a product has computed its
 /// cosines.
 template <element T, class Act>
-void for_each_tile(operation& call, const contrast<T>& problem, const Act& act) {
+void for_each_tile(operation& call, const contrast_problem<T>& problem, const Act& act) {
   const index_t rows = problem.rows.rows();
   const index_t columns = problem.columns.rows();
   const tiling cut(rows, columns);
@@ -241,10 +241,10 @@ void for_each_tile(operation& call, const contrast<T>& problem, const Act& act) 
   }
 }
 
-/// soft_max_pass, chunked. Scratch: 16 MiB (32 for doubles) and 24 bytes a row.
+/// softmax_pass, chunked. Scratch: 16 MiB (32 for doubles) and 24 bytes a row.
 template <element T>
-void chunked_soft_max(operation& call, const contrast<T>& problem,
-                      const soft_max_rows<compute_t<T>>& out) {
+void chunked_softmax(operation& call, const contrast_problem<T>& problem,
+                     const softmax_rows<compute_t<T>>& out) {
   using C = compute_t<T>;
   const index_t rows = problem.rows.rows();
   const running_sums<C> running = {.shift = call.take<C>(rows),
@@ -256,12 +256,12 @@ void chunked_soft_max(operation& call, const contrast<T>& problem,
     call.set_zero(out.mean, rows * problem.cols);
   }
   for_each_tile(call, problem, [&](const logit_tile<C>& tile) {
-    call.launch(soft_max_tile_kernel<T>, grid_size(tile.rows, 1), tile_threads, 0, problem, tile,
+    call.launch(softmax_tile_kernel<T>, grid_size(tile.rows, 1), tile_threads, 0, problem, tile,
                 running, out.mean);
     if (out.mean != nullptr) add_weighted_columns(call, problem, tile, out.mean);
   });
   const dim3 block(warp_lanes, 8);
-  call.launch(finish_soft_max_kernel<C>, grid_size(rows, block.y), block, 0, running, rows,
+  call.launch(finish_softmax_kernel<C>, grid_size(rows, block.y), block, 0, running, rows,
               problem.cols, out);
 }
 
@@ -270,15 +270,15 @@ void chunked_soft_max(operation& call, const contrast<T>& problem,
 // exponential per given side. Registers: at most 64.
 template <element T>
 __global__ void __launch_bounds__(tile_threads)
-    gradient_tile_kernel(contrast<T> problem, logit_tile<compute_t<T>> tile,
+    gradient_tile_kernel(contrast_problem<T> problem, logit_tile<compute_t<T>> tile,
                          softmax_weights of_rows, softmax_weights of_columns) {
   using C = compute_t<T>;
   const C scale = static_cast<C>(1.0 / problem.temperature.value());
   const left_out_columns left_out = problem.left_out();
   const feaug::detail::labelling labels = problem.labels;
-  const auto weight = [scale](C cosine, double coefficient, double log_sum) {
+  const auto weight = [scale](C cosine, double coefficient, double log_sum_exp) {
     return static_cast<C>(coefficient) *
-           detail::exponential(scale * cosine - detail::exponent_shift<C>(log_sum));
+           detail::exponential(scale * cosine - detail::exponent_shift<C>(log_sum_exp));
   };
   for (index_t r = blockIdx.x; r < tile.rows; r += gridDim.x) {
     const index_t i = tile.first_row + r;
@@ -287,12 +287,13 @@ __global__ void __launch_bounds__(tile_threads)
       const index_t j = tile.first_column + c;
       C sum = 0;
       if (!left_out.contain(i, j)) {
-        if (of_rows.given()) sum += weight(cosines[c], of_rows.coefficient[i], of_rows.log_sum[i]);
+        if (of_rows.given())
+          sum += weight(cosines[c], of_rows.coefficient[i], of_rows.log_sum_exp[i]);
         if (of_columns.given())
-          sum += weight(cosines[c], of_columns.coefficient[j], of_columns.log_sum[j]);
+          sum += weight(cosines[c], of_columns.coefficient[j], of_columns.log_sum_exp[j]);
         if (labels.given() && labels.label[i] == labels.label[j]) {
-          const double pull = of_rows.coefficient[i] + of_columns.coefficient[j];
-          sum -= static_cast<C>(pull * labels.positive_share[i]);
+          const double positive_gradient = of_rows.coefficient[i] + of_columns.coefficient[j];
+          sum -= static_cast<C>(positive_gradient * labels.positive_share[i]);
         }
       }
       cosines[c] = sum;
@@ -302,7 +303,7 @@ __global__ void __launch_bounds__(tile_threads)
 
 /// sums = Σ_j weight_ij column_j, rows × cols, chunked. Scratch: 16 MiB (32 for doubles).
 template <element T>
-void chunked_weighted_sums(operation& call, const contrast<T>& problem,
+void chunked_weighted_sums(operation& call, const contrast_problem<T>& problem,
                            const softmax_weights& of_rows, const softmax_weights& of_columns,
                            compute_t<T>* sums) {
   call.set_zero(sums, problem.rows.rows() * problem.cols);

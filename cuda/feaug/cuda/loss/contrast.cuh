@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/unit_backward.cuh"
@@ -24,23 +24,23 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 /// the mean; with stopped columns this is the loss and its whole gradient. Scratch: see the two
 /// implementations.
 template <element T>
-void soft_max_pass(cuda_context& ctx, std::string_view op, const contrast<T>& problem,
-                   const soft_max_rows<compute_t<T>>& out) {
+void softmax_pass(cuda_context& ctx, std::string_view op, const contrast_problem<T>& problem,
+                  const softmax_rows<compute_t<T>>& out) {
   operation call(ctx, op);
   if constexpr (can_fuse<T>) {
     if (is_fused(problem)) {
-      fused_soft_max(call, problem, out);
+      fused_softmax(call, problem, out);
       return;
     }
   }
-  chunked_soft_max(call, problem, out);
+  chunked_softmax(call, problem, out);
 }
 
 /// The gradient with respect to x, whose rows are the problem's rows, from the softmax of the rows
 /// over the columns, of the columns over the rows, or both. On the swapped() problem it gives the
 /// gradient with respect to the columns. Scratch: rows × cols, and that of the implementation.
 template <element T>
-void gradient_pass(cuda_context& ctx, std::string_view op, const contrast<T>& problem,
+void gradient_pass(cuda_context& ctx, std::string_view op, const contrast_problem<T>& problem,
                    const softmax_weights& of_rows, const softmax_weights& of_columns,
                    const operand<T, 2, memory_space::device>& x) {
   using C = compute_t<T>;

@@ -9,7 +9,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/row_filter.cuh"
-#include "feaug/cuda/loss/row_stack.cuh"
+#include "feaug/cuda/loss/concatenated_rows.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
 #include "feaug/loss/pairing.hpp"
 #include "feaug/loss/softmax_weights.hpp"
@@ -35,10 +35,10 @@ struct left_out_columns {
 
 /// Rows against columns: s_ij = row_i · column_j / temperature.
 template <element T>
-struct contrast {
-  row_stack<T> rows;
-  row_stack<T> columns;
-  row_stack<T> positives;  ///< pairs.positive(i) is an index into these
+struct contrast_problem {
+  concatenated_rows<T> rows;
+  concatenated_rows<T> columns;
+  concatenated_rows<T> positives;  ///< pairs.positive(i) is an index into these
   feaug::detail::pairing pairs = {};
   /// True if column positive(i) is row i's positive and is left out of its sum.
   bool positives_are_columns = true;
@@ -50,8 +50,8 @@ struct contrast {
   row_filter filter = {};
 
   /// The problem with rows and columns exchanged, for gradients with respect to the columns.
-  [[nodiscard]] contrast swapped() const {
-    contrast other = *this;
+  [[nodiscard]] contrast_problem swapped() const {
+    contrast_problem other = *this;
     std::swap(other.rows, other.columns);
     other.positives = rows;
     return other;
@@ -62,13 +62,13 @@ struct contrast {
   }
 };
 
-/// Results of soft_max_pass for every row, arrays in device memory.
+/// Results of softmax_pass for every row, arrays in device memory.
 template <class C>
-struct soft_max_rows {
-  double* log_sum = nullptr;      ///< n = log Σ exp s_j over all columns except the positive
+struct softmax_rows {
+  double* log_sum_exp = nullptr;  ///< n = log Σ exp s_j over all columns except the positive
   double* mean_cosine = nullptr;  ///< Σ softmax_j · (row · column_j); null: not wanted
   C* mean = nullptr;              ///< Σ softmax_j · column_j, rows × cols; null: not wanted
-  /// With labels: Σ s_ip over the positives, rounded as in log_sum.
+  /// With labels: Σ s_ip over the positives, rounded as in log_sum_exp.
   double* positive_sum = nullptr;
 };
 
@@ -82,11 +82,12 @@ __device__ C minus_infinity() {
   return -static_cast<C>(INFINITY);
 }
 
-/// What is subtracted from the exponent of a row with this log_sum. For log_sum −∞, the row's sum
+/// What is subtracted from the exponent of a row with this log_sum_exp. For log_sum_exp −∞, the row's sum
 /// was empty, so the shift is +∞ and makes every weight 0.
 template <class C>
-__device__ C exponent_shift(double log_sum) {
-  return log_sum == minus_infinity<double>() ? static_cast<C>(INFINITY) : static_cast<C>(log_sum);
+__device__ C exponent_shift(double log_sum_exp) {
+  return log_sum_exp == minus_infinity<double>() ? static_cast<C>(INFINITY)
+                                                 : static_cast<C>(log_sum_exp);
 }
 
 }  // namespace detail
@@ -95,7 +96,7 @@ __device__ C exponent_shift(double log_sum) {
 /// positive_p(i)) / τ, where a_i and b_p(i) are the pulls of row i and of column p(i).
 template <element T>
 struct contrast_gradient {
-  contrast<T> problem;
+  contrast_problem<T> problem;
   const compute_t<T>* sums;  ///< Σ_j weight_ij column_j
   softmax_weights of_rows;
   softmax_weights of_columns;
@@ -104,8 +105,9 @@ struct contrast_gradient {
     auto gradient = static_cast<double>(sums[i * problem.cols + j]);
     const index_t positive = problem.pairs.positive(i);
     if (positive >= 0) {
-      const double pull = of_rows.pull(i) + of_columns.pull(positive);
-      gradient -= pull * problem.positives.element(positive, j);
+      const double positive_gradient =
+          of_rows.positive_gradient(i) + of_columns.positive_gradient(positive);
+      gradient -= positive_gradient * problem.positives.element(positive, j);
     }
     return gradient / problem.temperature.value();
   }

@@ -15,8 +15,8 @@
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/products.cuh"
-#include "feaug/cuda/core/quads.cuh"
 #include "feaug/cuda/core/unit_backward.cuh"
+#include "feaug/cuda/core/vec4.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/loss/cross_moments.hpp"
 #include "feaug/version.hpp"
@@ -35,7 +35,7 @@ struct pack_columns {
   device_columns<T> from;
   compute_t<T>* packed;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     compute_t<T>* const to = packed + q.row * from.x.cols() + q.first;
     for (int lane = 0; lane < q.count; ++lane)
       to[lane] = static_cast<compute_t<T>>(from(q.row, q.first + lane));
@@ -110,7 +110,7 @@ struct put_moment_gradient {
   const compute_t<T>* sums;
   Gradient gradient;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     for (int lane = 0; lane < q.count; ++lane) {
       const index_t j = first + q.first + lane;
       const auto sum = static_cast<double>(sums[q.row * count + q.first + lane]);
@@ -137,7 +137,7 @@ void cross_moments_pass(cuda_context& ctx, std::string_view op,
   auto* const strip = call.take<C>(strip_rows * features);
   auto* const sums = x.wants_gradient() ? call.take<C>(rows * strip_rows) : nullptr;
   const product_scratch scratch = take_product_scratch(call);
-  for_each_quad(call, rows, features, {}, pack_columns<T>{problem.y, y});
+  for_each_vec4(call, rows, features, {}, pack_columns<T>{problem.y, y});
   for (index_t first = 0; first < features; first += strip_rows) {
     const index_t count = std::min(strip_rows, features - first);
     call.launch(pack_transposed_kernel<T>,
@@ -168,7 +168,7 @@ void cross_moments_pass(cuda_context& ctx, std::string_view op,
                  .b_transposed = true,
                  .c = sums,
                  .c_stride = count});
-    for_each_quad(call, rows, count, {},
+    for_each_vec4(call, rows, count, {},
                   put_moment_gradient<T, Gradient>{x, first, count, sums, gradient});
   }
 }

@@ -43,15 +43,15 @@ struct fused_problem {
   }
 };
 
-/// True if make_stack packed the problem's rows for the fused kernels.
+/// True if concatenate_rows packed the problem's rows for the fused kernels.
 template <element T>
-bool is_fused(const contrast<T>& problem) {
+bool is_fused(const contrast_problem<T>& problem) {
   return problem.rows.tensor.data != nullptr && problem.columns.rows() > 0;
 }
 
 /// Splits the columns into as many parts as give about 132 blocks with the existing row tiles.
 template <element T>
-fused_problem fuse(const contrast<T>& problem) {
+fused_problem fuse(const contrast_problem<T>& problem) {
   const index_t row_tiles = (problem.rows.rows() + tile_rows - 1) / tile_rows;
   const index_t column_tiles = (problem.columns.rows() + tile_columns - 1) / tile_columns;
   const index_t parts = std::clamp<index_t>(wanted_blocks / row_tiles, 1, column_tiles);
@@ -94,17 +94,17 @@ struct fused_parts {
 //                             weight: 0 if the column is left out or not below `end`. It sets
 //                             factors[r] to what the kernel multiplies row r's previous
 //                             Σ weight · column by before it adds this tile (1: unchanged).
-//  finish(part) const         Once, after the last tile: writes the row results that the weigher
+//  finish(part) const         Once, after the last tile: writes the row results that the epilogue
 //                             holds, if any.
 
 /// Softmax weights exp₂(logit − shift). For unit rows the largest possible logit is 1/τ, so one
 /// fixed shift serves all rows and the parts' sums can be added. Rows of any norm, and temperatures
 /// so low that the smallest weights would underflow, use a running maximum (online softmax).
-class soft_max_weigher {
+class softmax_epilogue {
  public:
   struct shared {};  ///< nothing beside the tiles
 
-  __device__ soft_max_weigher(const fused_problem& problem, const fused_parts& parts,
+  __device__ softmax_epilogue(const fused_problem& problem, const fused_parts& parts,
                               index_t first_row)
       : problem_(problem), parts_(parts), first_row_(first_row), scale_(problem.scale()) {
     // Weights lie between 2^101 and 2^(101 − 2·scale), which are normal floats. A sum of 2²⁰
@@ -196,9 +196,9 @@ class soft_max_weigher {
   float cosine_sum_[2];
 };
 
-/// Weights of a gradient: coefficient_i · exp(s_ij − log_sum_i), plus the same term for column j,
+/// Weights of a gradient: coefficient_i · exp(s_ij − log_sum_exp_i), plus the same term for column j,
 /// if given.
-class gradient_weigher {
+class gradient_epilogue {
  public:
   struct shared {
     float coefficient[2][tile_columns];
@@ -209,7 +209,7 @@ class gradient_weigher {
     softmax_weights of_columns;
   };
 
-  __device__ gradient_weigher(const fused_problem& problem, const sources& from, index_t first_row)
+  __device__ gradient_epilogue(const fused_problem& problem, const sources& from, index_t first_row)
       : problem_(problem), from_(from), first_row_(first_row), scale_(problem.scale()) {
     for (int r = 0; r < 2; ++r) {
       coefficient_[r] = 0;
@@ -217,7 +217,7 @@ class gradient_weigher {
       const index_t row = first_row + row_in_warp(2 * r);
       if (from.of_rows.given() && row < problem.rows.count) {
         coefficient_[r] = static_cast<float>(from.of_rows.coefficient[row]);
-        shift_[r] = base_2_shift(from.of_rows.log_sum[row]);
+        shift_[r] = base_2_shift(from.of_rows.log_sum_exp[row]);
       }
     }
   }
@@ -228,7 +228,8 @@ class gradient_weigher {
     const bool is_there = first + c < problem_.columns.count;
     numbers.coefficient[which][c] =
         is_there ? static_cast<float>(from_.of_columns.coefficient[first + c]) : 0.0F;
-    numbers.shift[which][c] = is_there ? base_2_shift(from_.of_columns.log_sum[first + c]) : 0.0F;
+    numbers.shift[which][c] =
+        is_there ? base_2_shift(from_.of_columns.log_sum_exp[first + c]) : 0.0F;
   }
 
   __device__ void weigh(tile_sums (&tile)[column_steps], const shared& numbers, index_t first,
@@ -258,8 +259,8 @@ class gradient_weigher {
   __device__ void finish(index_t /*part*/) const {}
 
  private:
-  static __device__ float base_2_shift(double log_sum) {
-    return detail::exponent_shift<float>(log_sum) * 1.44269504F;
+  static __device__ float base_2_shift(double log_sum_exp) {
+    return detail::exponent_shift<float>(log_sum_exp) * 1.44269504F;
   }
 
   const fused_problem& problem_;
@@ -294,16 +295,16 @@ __global__ void __launch_bounds__(tile_block, 1)
   const index_t end = begin + problem.part_columns < problem.columns.count
                           ? begin + problem.part_columns
                           : problem.columns.count;
-  Weigher weigher(problem, source, block_row + warp_row);
+  Weigher epilogue(problem, source, block_row + warp_row);
   tile_sums sums[Sums ? Features / 8 : 1] = {};
   for_each_column_tile<Features>(
       shared->tiles, problem.rows, block_row, problem.columns, begin, end,
-      [&](index_t first, int stage) { weigher.stage(shared->numbers, first, stage); },
+      [&](index_t first, int stage) { epilogue.stage(shared->numbers, first, stage); },
       [&](index_t first, int stage) {
         tile_sums tile[column_steps];
         multiply_rows<Features>(&shared->tiles.rows[warp_row], shared->tiles.columns[stage], tile);
         float factors[2];
-        weigher.weigh(tile, shared->numbers, first, stage, end, factors);
+        epilogue.weigh(tile, shared->numbers, first, stage, end, factors);
         if constexpr (Sums) {
           if (factors[0] != 1.0F || factors[1] != 1.0F) {
             FEAUG_UNROLL
@@ -314,7 +315,7 @@ __global__ void __launch_bounds__(tile_block, 1)
           add_weighted<Features>(tile, shared->tiles.columns[stage], sums);
         }
       });
-  weigher.finish(part);
+  epilogue.finish(part);
   if constexpr (Sums) {
     FEAUG_UNROLL
     for (int n = 0; n < Features / 8; ++n) {
@@ -335,8 +336,8 @@ __global__ void __launch_bounds__(tile_block, 1)
 // at each use. Registers: at most 64.
 template <class C>
 __global__ void __launch_bounds__(256)
-    merge_soft_max_kernel(fused_parts parts, index_t part_count, index_t rows, index_t cols,
-                          index_t features, soft_max_rows<C> out) {
+    merge_softmax_kernel(fused_parts parts, index_t part_count, index_t rows, index_t cols,
+                         index_t features, softmax_rows<C> out) {
   constexpr double log_2 = 0.69314718055994531;
   const int lane = static_cast<int>(threadIdx.x);
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < rows;
@@ -360,7 +361,7 @@ __global__ void __launch_bounds__(256)
     const double share = sum == 0 ? 0.0 : 1.0 / sum;
     if (lane == 0) {
       const double known = shift - shift == 0.0F ? log_2 * static_cast<double>(shift) : 0.0;
-      out.log_sum[i] = sum == 0 ? detail::minus_infinity<double>() : known + std::log(sum);
+      out.log_sum_exp[i] = sum == 0 ? detail::minus_infinity<double>() : known + std::log(sum);
       if (out.mean_cosine != nullptr) out.mean_cosine[i] = cosine_sum * share;
     }
     if (out.mean == nullptr) continue;
@@ -418,10 +419,11 @@ inline index_t part_count_of(const fused_problem& problem) {
   return (problem.columns.count + problem.part_columns - 1) / problem.part_columns;
 }
 
-/// soft_max_pass, fused. Scratch: 12 bytes per row and part, 4 · features more with the mean. The
+/// softmax_pass, fused. Scratch: 12 bytes per row and part, 4 · features more with the mean. The
 /// number of parts is chosen to give about 132 blocks with the row tiles.
 template <element T>
-void fused_soft_max(operation& call, const contrast<T>& problem, const soft_max_rows<float>& out) {
+void fused_softmax(operation& call, const contrast_problem<T>& problem,
+                   const softmax_rows<float>& out) {
   const fused_problem fused = fuse(problem);
   const index_t rows = fused.rows.count;
   const index_t part_count = part_count_of(fused);
@@ -432,26 +434,26 @@ void fused_soft_max(operation& call, const contrast<T>& problem, const soft_max_
       .weighted = out.mean == nullptr ? nullptr
                                       : call.take<float>(part_count * rows * fused.rows.features)};
   if (out.mean == nullptr) {
-    launch_fused<false, soft_max_weigher>(call, fused, part_count, parts, nullptr);
+    launch_fused<false, softmax_epilogue>(call, fused, part_count, parts, nullptr);
   } else {
-    launch_fused<true, soft_max_weigher>(call, fused, part_count, parts, parts.weighted);
+    launch_fused<true, softmax_epilogue>(call, fused, part_count, parts, parts.weighted);
   }
   const dim3 block(warp_lanes, 8);
-  call.launch(merge_soft_max_kernel<float>, grid_size(rows, block.y), block, 0, parts, part_count,
+  call.launch(merge_softmax_kernel<float>, grid_size(rows, block.y), block, 0, parts, part_count,
               rows, problem.cols, fused.rows.features, out);
 }
 
 /// sums = Σ_j weight_ij column_j, rows × cols, fused. Scratch: 4 · features bytes per row and part.
 template <element T>
-void fused_weighted_sums(operation& call, const contrast<T>& problem,
+void fused_weighted_sums(operation& call, const contrast_problem<T>& problem,
                          const softmax_weights& of_rows, const softmax_weights& of_columns,
                          float* sums) {
   const fused_problem fused = fuse(problem);
   const index_t rows = fused.rows.count;
   const index_t part_count = part_count_of(fused);
   auto* weighted = call.take<float>(part_count * rows * fused.rows.features);
-  launch_fused<true, gradient_weigher>(call, fused, part_count,
-                                       gradient_weigher::sources{of_rows, of_columns}, weighted);
+  launch_fused<true, gradient_epilogue>(call, fused, part_count,
+                                        gradient_epilogue::sources{of_rows, of_columns}, weighted);
   call.launch(add_parts_kernel<float>, grid_size(rows * problem.cols, 256), 256, 0, weighted,
               part_count, rows, problem.cols, fused.rows.features, sums);
 }

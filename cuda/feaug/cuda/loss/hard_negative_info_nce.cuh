@@ -55,20 +55,20 @@ class hard_negative_info_nce_call {
   void forward(const device_vector<C>& loss, const device_vector<C>& statistics) {
     if (is_plain()) return base_.forward(loss, statistics);
     base_.prepare();
-    soft_max(false, {});
+    softmax(false, {});
     base_.write(loss, statistics);
   }
   void forward_and_backward(const device_vector<C>& loss) {
     if (is_plain()) return base_.forward_and_backward(loss);
     base_.prepare();
-    soft_max(true, {});
+    softmax(true, {});
     base_.key_gradients();
     base_.write(loss, {});
   }
   void backward(const device_vector<const C>& statistics) {
     if (is_plain()) return base_.backward(statistics);
     base_.prepare();
-    soft_max(true, statistics);
+    softmax(true, statistics);
     base_.key_gradients();
   }
 
@@ -77,14 +77,14 @@ class hard_negative_info_nce_call {
   [[nodiscard]] bool is_plain() const { return how_.counts.total() == 0; }
 
   /// If given, `statistics` replace the log-sums, as in any backward pass.
-  void soft_max(bool gradients, const device_vector<const C>& statistics) {
-    const synthesis_problem<T> problem = {.queries = base_.query_stack(),
-                                          .negatives = base_.negative_stack(),
+  void softmax(bool gradients, const device_vector<const C>& statistics) {
+    const synthesis_problem<T> problem = {.queries = base_.query_rows(),
+                                          .negatives = base_.negative_rows(),
                                           .how = how_,
                                           .slots = find_hardest(),
                                           .cols = queries_.cols(),
                                           .temperature = base_.temperature()};
-    base_.soft_max(gradients, [&](const row_results& results, C* mean) {
+    base_.softmax(gradients, [&](const row_results& results, C* mean) {
       join_synthetic(base_.call(), problem, results, mean, statistics);
     });
   }
@@ -98,7 +98,7 @@ class hard_negative_info_nce_call {
                   .filter = {.capacity = negatives_.rows(),
                              .ids = how_.ids,
                              .exclude_ids = how_.exclude_ids},
-                  .inverse_norms = base_.negative_stack().inverse},
+                  .inverse_norms = base_.negative_rows().inverse},
                  false, queries_,
                  {.rows = negatives_,
                   .outputs = {.indices = {slots, queries_.rows(), how_.hardest}},

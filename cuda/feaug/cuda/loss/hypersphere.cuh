@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
@@ -14,8 +14,8 @@
 #include "feaug/cuda/core/unit_backward.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/loss/alignment_and_uniformity.cuh"
+#include "feaug/cuda/loss/concatenated_rows.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/cuda/loss/row_stack.cuh"
 #include "feaug/loss/alignment_and_uniformity.hpp"
 #include "feaug/loss/hypersphere.hpp"
 #include "feaug/version.hpp"
@@ -29,7 +29,7 @@ namespace cuda {
 // at most 64.
 template <element T>
 __global__ void __launch_bounds__(256)
-    aligned_rows_kernel(row_stack<T> a, row_stack<T> b, double alpha, double* terms,
+    aligned_rows_kernel(concatenated_rows<T> a, concatenated_rows<T> b, double alpha, double* terms,
                         double* slopes) {
   const index_t rows = a.rows();
   const index_t cols = a.first.cols();
@@ -52,8 +52,8 @@ __global__ void __launch_bounds__(256)
 /// The gradient with respect to the unit rows of one view.
 template <element T>
 struct hypersphere_gradient {
-  row_stack<T> own;
-  row_stack<T> other;
+  concatenated_rows<T> own;
+  concatenated_rows<T> other;
   row_reduction<compute_t<T>> reduction;
   const double* alignment_slopes;
   const double* uniformity_slopes;
@@ -68,7 +68,7 @@ struct hypersphere_gradient {
 };
 
 /// One call of the loss; the constructor checks the arguments. Scratch: packed copies of both
-/// views, 48 bytes a row, N × D elements for gradients, and that of soft_max_pass.
+/// views, 48 bytes a row, N × D elements for gradients, and that of softmax_pass.
 template <element T>
 class hypersphere_call {
  public:
@@ -92,8 +92,8 @@ class hypersphere_call {
     if (loss.empty() && !a_.wants_gradient() && !b_.wants_gradient()) return;
     align();
     const index_t rows = a_.value.rows();
-    spread(a_, a_stack_, b_stack_, loss.empty(), terms_ + rows);
-    spread(b_, b_stack_, a_stack_, loss.empty(), terms_ + rows + 1);
+    spread(a_, a_rows_, b_rows_, loss.empty(), terms_ + rows);
+    spread(b_, b_rows_, a_rows_, loss.empty(), terms_ + rows + 1);
     if (!loss.empty()) write_loss(call_, reduction_, {terms_, nullptr}, loss);
   }
 
@@ -101,25 +101,26 @@ class hypersphere_call {
   /// Allocates and fills norms and packed rows, and computes every row's term of the alignment.
   void align() {
     const index_t rows = a_.value.rows();
-    a_stack_ = make_stack<T>(call_, true, a_.value);
-    b_stack_ = make_stack<T>(call_, true, b_.value);
+    a_rows_ = concatenate_rows<T>(call_, true, a_.value);
+    b_rows_ = concatenate_rows<T>(call_, true, b_.value);
     terms_ = call_.take<double>(rows + 2);
     alignment_slopes_ = call_.take<double>(rows);
     uniformity_slopes_ = call_.take<double>(rows);
-    log_sums_ = call_.take<double>(rows);
+    log_sum_exps_ = call_.take<double>(rows);
     if (a_.wants_gradient() || b_.wants_gradient()) means_ = call_.take<C>(rows * a_.value.cols());
     const dim3 block(warp_lanes, 8);
-    call_.launch(aligned_rows_kernel<T>, grid_size(rows, block.y), block, 0, a_stack_, b_stack_,
+    call_.launch(aligned_rows_kernel<T>, grid_size(rows, block.y), block, 0, a_rows_, b_rows_,
                  options_.alpha, terms_, alignment_slopes_);
   }
 
   /// The uniformity of x, and the whole gradient with respect to x.
-  void spread(const operand_type& x, const row_stack<T>& own, const row_stack<T>& other,
-              bool gradient_alone, double* term) const {
+  void spread(const operand_type& x, const concatenated_rows<T>& own,
+              const concatenated_rows<T>& other, bool gradient_alone, double* term) const {
     if (gradient_alone && !x.wants_gradient()) return;
-    soft_max_over_others(call_, own, options_.t,
-                         {.log_sum = log_sums_, .mean = x.wants_gradient() ? means_ : nullptr});
-    write_uniformity(call_, log_sums_, own.rows(), options_.t, 0.5 * options_.lam, term,
+    softmax_over_others(
+        call_, own, options_.t,
+        {.log_sum_exp = log_sum_exps_, .mean = x.wants_gradient() ? means_ : nullptr});
+    write_uniformity(call_, log_sum_exps_, own.rows(), options_.t, 0.5 * options_.lam, term,
                      uniformity_slopes_);
     unit_backward(call_, x, own.inverse, default_norm_eps,
                   hypersphere_gradient<T>{own, other, reduction_, alignment_slopes_,
@@ -131,12 +132,12 @@ class hypersphere_call {
   operand_type b_;
   hypersphere_options options_;
   row_reduction<C> reduction_;
-  row_stack<T> a_stack_;
-  row_stack<T> b_stack_;
+  concatenated_rows<T> a_rows_;
+  concatenated_rows<T> b_rows_;
   double* terms_ = nullptr;  // terms of the loss: N of the alignment, 2 of the uniformity
   double* alignment_slopes_ = nullptr;
   double* uniformity_slopes_ = nullptr;  // this and the next two: of one view at a time
-  double* log_sums_ = nullptr;
+  double* log_sum_exps_ = nullptr;
   C* means_ = nullptr;
 };
 

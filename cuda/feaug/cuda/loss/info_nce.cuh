@@ -24,11 +24,11 @@ using device_info_nce_options = info_nce_options<T, memory_space::device>;
 namespace cuda {
 
 /// The gradient with respect to the unit queries if the softmax pass computed the mean of the
-/// columns: Σ_j ∂L/∂s_ij k_j / τ = c·(mean − positive) / τ, with c = ∂L/∂(log_sum − s_positive) and
+/// columns: Σ_j ∂L/∂s_ij k_j / τ = c·(mean − positive) / τ, with c = ∂L/∂(log_sum_exp − s_positive) and
 /// the mean under the softmax over the negatives.
 template <element T>
 struct mean_gradient {
-  contrast<T> logits;
+  contrast_problem<T> logits;
   const compute_t<T>* mean;
   const double* coefficient;
 
@@ -40,7 +40,7 @@ struct mean_gradient {
 };
 
 /// One call of the loss; the constructor checks the arguments. Scratch: packed copies of queries,
-/// keys and negatives, and that of soft_max_pass.
+/// keys and negatives, and that of softmax_pass.
 template <element T>
 class info_nce_call {
  public:
@@ -65,13 +65,13 @@ class info_nce_call {
 
   void forward(const device_vector<C>& loss, const device_vector<C>& statistics) {
     prepare();
-    soft_max(false);
+    softmax(false);
     write(loss, statistics);
   }
   /// With stopped keys, one pass over the logits gives the loss and all gradients.
   void forward_and_backward(const device_vector<C>& loss) {
     prepare();
-    soft_max(true);
+    softmax(true);
     key_gradients();
     write(loss, {});
   }
@@ -87,32 +87,33 @@ class info_nce_call {
 
   /// Computes norms and packed rows, and allocates the row results. Call it after all checks.
   void prepare() {
-    query_stack_ = make_stack<T>(call_, options_.normalize, queries_.value);
-    key_stack_ = make_stack<T>(call_, options_.normalize, keys_.value, options_.negatives.value);
+    query_rows_ = concatenate_rows<T>(call_, options_.normalize, queries_.value);
+    key_rows_ =
+        concatenate_rows<T>(call_, options_.normalize, keys_.value, options_.negatives.value);
     results_ = take_row_results(call_, reduction_.rows, by_temperature());
   }
 
   /// The softmax of every query. With `gradients`, the same pass also gives the gradients with
   /// respect to queries and temperature.
-  void soft_max(bool gradients) {
-    soft_max(gradients, [](const row_results&, C*) {});
+  void softmax(bool gradients) {
+    softmax(gradients, [](const row_results&, C*) {});
   }
 
   /// The same, but calls join(results, mean) after the pass. It must add any further terms of the
-  /// softmax to log_sum, mean_cosine and mean; the last two are null if not wanted.
+  /// softmax to log_sum_exp, mean_cosine and mean; the last two are null if not wanted.
   template <class Join>
-  void soft_max(bool gradients, const Join& join) {
-    const contrast<T> logits = queries_against_keys();
+  void softmax(bool gradients, const Join& join) {
+    const contrast_problem<T> logits = queries_against_keys();
     const bool by_queries = gradients && queries_.wants_gradient();
     C* const mean = by_queries ? call_.take<C>(reduction_.rows * logits.cols) : nullptr;
-    soft_max_pass(call_.context(), call_.name(), logits,
-                  {.log_sum = results_.log_sum,
-                   .mean_cosine = gradients ? results_.mean_cosine : nullptr,
-                   .mean = mean});
+    softmax_pass(call_.context(), call_.name(), logits,
+                 {.log_sum_exp = results_.log_sum_exp,
+                  .mean_cosine = gradients ? results_.mean_cosine : nullptr,
+                  .mean = mean});
     join(results_, mean);
     row_losses<T>(call_, {.logits = logits, .reduction = reduction_}, results_);
     if (by_queries) {
-      unit_backward(call_, queries_, query_stack_.inverse, default_norm_eps,
+      unit_backward(call_, queries_, query_rows_.inverse, default_norm_eps,
                     mean_gradient<T>{logits, mean, results_.coefficient});
     }
     if (gradients) write_temperature_gradient();
@@ -121,8 +122,8 @@ class info_nce_call {
   /// The gradients with respect to keys and negatives, by the gradient pass on the swapped problem.
   void key_gradients() {
     if (keys_.wants_gradient()) {
-      contrast<T> problem = queries_against_keys().swapped();
-      problem.rows = key_stack_.only_first();
+      contrast_problem<T> problem = queries_against_keys().swapped();
+      problem.rows = key_rows_.only_first();
       problem.pairs = {.shift = -options_.positive_offset, .partners = reduction_.rows};
       if (!options_.in_batch_negatives) {
         // A key then occurs only in its own query's loss, as the positive, and that term is not
@@ -133,8 +134,8 @@ class info_nce_call {
       gradient_pass(call_.context(), call_.name(), problem, {}, results_.weights(), keys_);
     }
     if (options_.negatives.wants_gradient()) {
-      contrast<T> problem = queries_against_keys().swapped();
-      problem.rows = key_stack_.only_second();
+      contrast_problem<T> problem = queries_against_keys().swapped();
+      problem.rows = key_rows_.only_second();
       problem.pairs = {};
       gradient_pass(call_.context(), call_.name(), problem, {}, results_.weights(),
                     options_.negatives);
@@ -142,13 +143,14 @@ class info_nce_call {
   }
 
   void write(const device_vector<C>& loss, const device_vector<C>& statistics) const {
-    copy_vector(call_, device_vector<const double>(results_.log_sum, reduction_.rows), statistics);
+    copy_vector(call_, device_vector<const double>(results_.log_sum_exp, reduction_.rows),
+                statistics);
     write_loss(call_, reduction_, {results_.row_loss, nullptr}, loss);
   }
 
   [[nodiscard]] operation& call() { return call_; }
-  [[nodiscard]] const row_stack<T>& query_stack() const { return query_stack_; }
-  [[nodiscard]] row_stack<T> negative_stack() const { return key_stack_.only_second(); }
+  [[nodiscard]] const concatenated_rows<T>& query_rows() const { return query_rows_; }
+  [[nodiscard]] concatenated_rows<T> negative_rows() const { return key_rows_.only_second(); }
   [[nodiscard]] cuda::temperature<C> temperature() const {
     return temperature_of(options_.temperature, options_.learnable_temperature);
   }
@@ -156,12 +158,12 @@ class info_nce_call {
  private:
   /// Restores the row losses of forward() from the statistics that it returned.
   void restore(const device_vector<const C>& statistics) {
-    const contrast<T> logits = queries_against_keys();
+    const contrast_problem<T> logits = queries_against_keys();
     if (by_temperature()) {
-      soft_max_pass(call_.context(), call_.name(), logits,
-                    {.log_sum = results_.log_sum, .mean_cosine = results_.mean_cosine});
+      softmax_pass(call_.context(), call_.name(), logits,
+                   {.log_sum_exp = results_.log_sum_exp, .mean_cosine = results_.mean_cosine});
     }
-    copy_vector(call_, statistics, device_vector<double>(results_.log_sum, reduction_.rows));
+    copy_vector(call_, statistics, device_vector<double>(results_.log_sum_exp, reduction_.rows));
     row_losses<T>(call_, {.logits = logits, .reduction = reduction_}, results_);
     write_temperature_gradient();
   }
@@ -176,10 +178,10 @@ class info_nce_call {
     return options_.learnable_temperature.wants_gradient();
   }
 
-  [[nodiscard]] contrast<T> queries_against_keys() const {
-    return {.rows = query_stack_,
-            .columns = options_.in_batch_negatives ? key_stack_ : key_stack_.only_second(),
-            .positives = key_stack_.only_first(),
+  [[nodiscard]] contrast_problem<T> queries_against_keys() const {
+    return {.rows = query_rows_,
+            .columns = options_.in_batch_negatives ? key_rows_ : key_rows_.only_second(),
+            .positives = key_rows_.only_first(),
             .pairs = {.shift = options_.positive_offset, .partners = keys_.value.rows()},
             .positives_are_columns = options_.in_batch_negatives,
             .cols = queries_.value.cols(),
@@ -196,8 +198,8 @@ class info_nce_call {
   operand_type keys_;
   device_info_nce_options<T> options_;
   row_reduction<C> reduction_;
-  row_stack<T> query_stack_;
-  row_stack<T> key_stack_;  // keys, then negatives
+  concatenated_rows<T> query_rows_;
+  concatenated_rows<T> key_rows_;  // keys, then negatives
   row_results results_;
 };
 

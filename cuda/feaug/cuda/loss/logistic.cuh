@@ -23,7 +23,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 /// s_ij = scale · row_i · column_j + bias.
 template <element T>
 struct logistic_problem {
-  contrast<T> pairs;
+  contrast_problem<T> pairs;
   number<compute_t<T>> scale;
   number<compute_t<T>> bias;
 };
@@ -31,8 +31,8 @@ struct logistic_problem {
 /// Results for every row, arrays in device memory. They start with the positive's terms;
 /// logistic_pass adds those of the other columns.
 struct logistic_rows {
-  double* weight = nullptr;  ///< weight of the row's loss in the gradients
-  double* pull = nullptr;    ///< weight · σ(−s_positive)
+  double* weight = nullptr;             ///< weight of the row's loss in the gradients
+  double* positive_gradient = nullptr;  ///< weight · σ(−s_positive)
   double* row_loss = nullptr;
   double* scale_term = nullptr;  ///< ∂L/∂scale
   double* bias_term = nullptr;   ///< ∂L/∂bias
@@ -46,7 +46,7 @@ __global__ void __launch_bounds__(256, 4)
     begin_logistic_rows_kernel(logistic_problem<T> problem, row_reduction<compute_t<T>> reduction,
                                logistic_rows rows) {
   const int lane = static_cast<int>(threadIdx.x);
-  const contrast<T>& pairs = problem.pairs;
+  const contrast_problem<T>& pairs = problem.pairs;
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y;
        i < pairs.rows.rows(); i += static_cast<index_t>(gridDim.x) * blockDim.y) {
     const double cosine =
@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(256, 4)
     const feaug::detail::matching_pair pair(cosine, problem.scale.value(), problem.bias.value());
     const double weight = reduction.gradient_weight(i);
     rows.weight[i] = weight;
-    rows.pull[i] = weight * pair.pull;
+    rows.positive_gradient[i] = weight * pair.positive_gradient;
     rows.row_loss[i] = pair.loss;
     rows.scale_term[i] = pair.by_scale(weight, cosine);
     rows.bias_term[i] = pair.by_bias(weight);
@@ -123,7 +123,7 @@ logistic_rows begin_logistic_rows(operation& call, const logistic_problem<T>& pr
                                   const row_reduction<compute_t<T>>& reduction) {
   const index_t count = problem.pairs.rows.rows();
   const logistic_rows rows = {.weight = call.take<double>(count),
-                              .pull = call.take<double>(count),
+                              .positive_gradient = call.take<double>(count),
                               .row_loss = call.take<double>(count),
                               .scale_term = call.take<double>(count),
                               .bias_term = call.take<double>(count)};
@@ -141,7 +141,7 @@ void logistic_pass(cuda_context& ctx, std::string_view op, const logistic_proble
                    const double* row_weight, const double* column_weight, const logistic_rows& sums,
                    compute_t<T>* column_sums) {
   operation call(ctx, op);
-  const contrast<T>& pairs = problem.pairs;
+  const contrast_problem<T>& pairs = problem.pairs;
   if (column_sums != nullptr) call.set_zero(column_sums, pairs.rows.rows() * pairs.cols);
   for_each_tile(call, pairs, [&](const logit_tile<compute_t<T>>& tile) {
     call.launch(logistic_tile_kernel<T>, grid_size(tile.rows, 1), tile_threads, 0, problem, tile,
@@ -156,11 +156,12 @@ template <element T>
 struct logistic_gradient {
   logistic_problem<T> problem;
   const compute_t<T>* sums;
-  const double* pull;
+  const double* positive_gradient;
 
   __device__ double operator()(index_t i, index_t j) const {
-    const contrast<T>& pairs = problem.pairs;
-    const double positive = pull[i] * pairs.positives.element(pairs.pairs.positive(i), j);
+    const contrast_problem<T>& pairs = problem.pairs;
+    const double positive =
+        positive_gradient[i] * pairs.positives.element(pairs.pairs.positive(i), j);
     return problem.scale.value() * (static_cast<double>(sums[i * pairs.cols + j]) - positive);
   }
 };

@@ -7,16 +7,16 @@
 #include <type_traits>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/reduce.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/augment/mask.cuh"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
-#include "feaug/cuda/core/quads.cuh"
+#include "feaug/cuda/core/vec4.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/loss/masked_prediction.hpp"
@@ -29,14 +29,14 @@ using device_masked_prediction_options = masked_prediction_options<T, memory_spa
 
 namespace cuda {
 
-/// Calls act(quad, keep) for this lane's quads of a row; keep[e] is 0 where element e is masked.
+/// Calls act(vec4, keep) for this lane's vec4s of a row; keep[e] is 0 where element e is masked.
 /// The lanes of a warp cover the row together.
 template <class Rule, class Act>
-__device__ void for_each_kept_quad(const Rule& rule, index_t row, index_t cols, int lane,
+__device__ void for_each_kept_vec4(const Rule& rule, index_t row, index_t cols, int lane,
                                    const Act& act) {
-  for (index_t first = lane * quad_columns; first < cols; first += warp_lanes * quad_columns) {
+  for (index_t first = lane * vec4_columns; first < cols; first += warp_lanes * vec4_columns) {
     const index_t left = cols - first;
-    const quad q = {row, first, left < quad_columns ? static_cast<int>(left) : 4};
+    const vec4 q = {row, first, left < vec4_columns ? static_cast<int>(left) : 4};
     float keep[4];
     rule.keep(q, keep);
     act(q, keep);
@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(256)
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < rows;
        i += static_cast<index_t>(gridDim.x) * blockDim.y) {
     double count = 0;
-    for_each_kept_quad(rule, i, cols, lane, [&](const quad& q, const float(&keep)[4]) {
+    for_each_kept_vec4(rule, i, cols, lane, [&](const vec4& q, const float(&keep)[4]) {
       FEAUG_UNROLL
       for (int e = 0; e < 4; ++e) count += e < q.count && keep[e] == 0 ? 1.0 : 0.0;
     });
@@ -85,14 +85,14 @@ struct masked_rows {
   double cosine = 0;      ///< of the masked features; set by compare()
   bool any = false;       ///< whether any feature is masked; set by compare()
 
-  /// Calls act(quad, masked, prediction values, target values) for this lane's quads.
+  /// Calls act(vec4, masked, prediction values, target values) for this lane's vec4s.
   template <class Act>
   __device__ void for_each(const Act& act) const {
-    for_each_kept_quad(rule, row, cols, lane, [&](const quad& q, const float(&keep)[4]) {
+    for_each_kept_vec4(rule, row, cols, lane, [&](const vec4& q, const float(&keep)[4]) {
       compute_t<T> p[4];
       compute_t<T> t[4];
-      load_quad(rows[0], q, p);
-      load_quad(rows[1], q, t);
+      load_vec4(rows[0], q, p);
+      load_vec4(rows[1], q, t);
       bool masked[4];
       FEAUG_UNROLL
       for (int e = 0; e < 4; ++e) masked[e] = e < q.count && keep[e] == 0;
@@ -106,7 +106,7 @@ struct masked_rows {
     double squares[2] = {};
     double product = 0;
     double count = 0;
-    for_each([&](const quad&, const bool(&masked)[4], const auto& p, const auto& t) {
+    for_each([&](const vec4&, const bool(&masked)[4], const auto& p, const auto& t) {
       FEAUG_UNROLL
       for (int e = 0; e < 4; ++e) {
         if (!masked[e]) continue;
@@ -139,7 +139,7 @@ struct masked_rows {
   /// search for the largest magnitude skips NaN, but the sum then contains it.
   __device__ double scaled_norm(int side) const {
     double largest = 0;
-    for_each([&](const quad&, const bool(&masked)[4], const auto& p, const auto& t) {
+    for_each([&](const vec4&, const bool(&masked)[4], const auto& p, const auto& t) {
       FEAUG_UNROLL
       for (int e = 0; e < 4; ++e) {
         const double size = std::fabs(static_cast<double>(side == 0 ? p[e] : t[e]));
@@ -149,7 +149,7 @@ struct masked_rows {
     largest = warp_max(largest);
     const double scale = largest > 0 ? largest : 1.0;
     double sum = 0;
-    for_each([&](const quad&, const bool(&masked)[4], const auto& p, const auto& t) {
+    for_each([&](const vec4&, const bool(&masked)[4], const auto& p, const auto& t) {
       FEAUG_UNROLL
       for (int e = 0; e < 4; ++e) {
         const double part = static_cast<double>(side == 0 ? p[e] : t[e]) / scale;
@@ -162,7 +162,7 @@ struct masked_rows {
   /// The dot product of the normalised rows, for squares that overflow.
   __device__ double unit_product() const {
     double sum = 0;
-    for_each([&](const quad&, const bool(&masked)[4], const auto& p, const auto& t) {
+    for_each([&](const vec4&, const bool(&masked)[4], const auto& p, const auto& t) {
       FEAUG_UNROLL
       for (int e = 0; e < 4; ++e) {
         if (masked[e])
@@ -190,7 +190,7 @@ __device__ double difference_row(const masked_prediction_problem<T>& problem,
                                  const masked_rows<Rule, T>& rows, double weight) {
   using C = compute_t<T>;
   double loss = 0;
-  rows.for_each([&](const quad& q, const bool(&masked)[4], const auto& p, const auto& t) {
+  rows.for_each([&](const vec4& q, const bool(&masked)[4], const auto& p, const auto& t) {
     C by_prediction[4] = {};
     C by_target[4] = {};
     FEAUG_UNROLL
@@ -202,8 +202,8 @@ __device__ double difference_row(const masked_prediction_problem<T>& problem,
       by_prediction[e] = static_cast<C>(weight * at.slope);
       by_target[e] = -by_prediction[e];
     }
-    put_quad(problem.prediction, q, by_prediction);
-    put_quad(problem.target, q, by_target);
+    put_vec4(problem.prediction, q, by_prediction);
+    put_vec4(problem.target, q, by_target);
   });
   return warp_sum(loss);
 }
@@ -219,7 +219,7 @@ __device__ double cosine_row(const masked_prediction_problem<T>& problem,
     if (!x.wants_gradient()) return;
     const double factor = rows.factor[side];
     const bool no_direction = has_no_direction(factor, default_norm_eps);
-    rows.for_each([&](const quad& q, const bool(&masked)[4], const auto& p, const auto& t) {
+    rows.for_each([&](const vec4& q, const bool(&masked)[4], const auto& p, const auto& t) {
       C gradient[4] = {};
       FEAUG_UNROLL
       for (int e = 0; e < 4; ++e) {
@@ -230,7 +230,7 @@ __device__ double cosine_row(const masked_prediction_problem<T>& problem,
             side == 0 ? units[1] - rows.cosine * units[0] : units[0] - rows.cosine * units[1];
         gradient[e] = static_cast<C>(-2.0 * weight * across * factor);
       }
-      put_quad(x, q, gradient);
+      put_vec4(x, q, gradient);
     });
   };
   put_gradient(problem.prediction, 0);

@@ -11,7 +11,7 @@
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
-#include "feaug/cuda/core/quads.cuh"
+#include "feaug/cuda/core/vec4.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/queue/compare_neighbours.cuh"
 #include "feaug/loss/mean_shift.hpp"
@@ -89,7 +89,7 @@ class mean_shift_call {
     call_.launch(mean_shift_rows_kernel<T>, grid_size(rows, 256), 256, 0, found, reduction_, along,
                  losses);
     if (prediction_.wants_gradient()) {
-      for_each_quad(call_, rows, prediction_.value.cols(), {},
+      for_each_vec4(call_, rows, prediction_.value.cols(), {},
                     neighbour_gradient_rows<T>{found, along, {}, prediction_});
     }
     if (!loss.empty()) write_loss(call_, reduction_, {losses, nullptr}, loss);

@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/compare_rows.cuh"
 #include "feaug/cuda/core/context.cuh"

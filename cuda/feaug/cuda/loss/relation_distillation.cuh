@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
@@ -15,9 +15,9 @@
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/unit_backward.cuh"
 #include "feaug/cuda/core/warps.cuh"
+#include "feaug/cuda/loss/concatenated_rows.cuh"
 #include "feaug/cuda/loss/contrast.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/cuda/loss/row_stack.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
 #include "feaug/cuda/queue/compare_neighbours.cuh"
 #include "feaug/loss/relation_distillation.hpp"
@@ -56,9 +56,9 @@ struct relation_gradient {
 // Registers: at most 64.
 template <element T>
 __global__ void __launch_bounds__(256)
-    relation_rows_kernel(row_stack<T> queries, relation_means<compute_t<T>> means,
+    relation_rows_kernel(concatenated_rows<T> queries, relation_means<compute_t<T>> means,
                          double temperature, row_reduction<compute_t<T>> reduction,
-                         const double* log_sum, double* coefficient, double* losses) {
+                         const double* log_sum_exp, double* coefficient, double* losses) {
   const int lane = static_cast<int>(threadIdx.x);
   const index_t cols = queries.first.cols();
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < reduction.rows;
@@ -68,9 +68,9 @@ __global__ void __launch_bounds__(256)
       cosine += queries.element(i, j) * static_cast<double>(means.key[i * cols + j]);
     cosine = warp_sum(cosine);
     if (lane != 0) continue;
-    const bool is_empty = log_sum[i] == detail::minus_infinity<double>();
+    const bool is_empty = log_sum_exp[i] == detail::minus_infinity<double>();
     const double left = is_empty ? static_cast<double>(NAN) : 1.0;
-    const feaug::detail::relation_terms terms(log_sum[i], cosine, temperature,
+    const feaug::detail::relation_terms terms(log_sum_exp[i], cosine, temperature,
                                               reduction.gradient_weight(i));
     losses[i] = terms.loss * left;
     coefficient[i] = terms.coefficient * left;
@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(256)
 /// One call of the loss; the constructor checks the arguments. Runs two softmax passes with means,
 /// chunked, not fused. Scratch: packed copies of queries, keys and support (4 bytes an element), as
 /// much again of queries and keys for their means, 40 bytes a row, 8 a row of the support, and that
-/// of soft_max_pass.
+/// of softmax_pass.
 template <element T>
 class relation_distillation_call {
  public:
@@ -110,32 +110,34 @@ class relation_distillation_call {
     const index_t cols = keys_.cols();
     const bool by_queries = queries_.wants_gradient();
     const bool stored_unit = support_.in_queue() && support_.queue().normalize;
-    const row_stack<T> query_stack =
-        make_stack<T>(call_, options_.normalize, queries_.value, {}, false);
-    const row_stack<T> key_stack = make_stack<T>(call_, options_.normalize, keys_, {}, false);
-    columns_ = make_stack<T>(call_, options_.normalize && !stored_unit, support_.rows(), {}, false,
-                             support_.in_queue() ? support_.queue().size : nullptr);
+    const concatenated_rows<T> query_rows =
+        concatenate_rows<T>(call_, options_.normalize, queries_.value, {}, false);
+    const concatenated_rows<T> key_rows =
+        concatenate_rows<T>(call_, options_.normalize, keys_, {}, false);
+    columns_ = concatenate_rows<T>(call_, options_.normalize && !stored_unit, support_.rows(), {},
+                                   false, support_.in_queue() ? support_.queue().size : nullptr);
     C* const key_means = call_.take<C>(rows * cols);
     C* const query_means = by_queries ? call_.take<C>(rows * cols) : nullptr;
-    auto* const log_sum = call_.take<double>(rows);
+    auto* const log_sum_exp = call_.take<double>(rows);
     auto* const coefficient = call_.take<double>(rows);
     auto* const losses = call_.take<double>(rows);
-    soft_max(key_stack, options_.teacher_temperature, {.log_sum = log_sum, .mean = key_means});
-    soft_max(query_stack, options_.temperature, {.log_sum = log_sum, .mean = query_means});
+    softmax(key_rows, options_.teacher_temperature,
+            {.log_sum_exp = log_sum_exp, .mean = key_means});
+    softmax(query_rows, options_.temperature, {.log_sum_exp = log_sum_exp, .mean = query_means});
     const relation_means<C> means = {.query = query_means, .key = key_means};
     const dim3 block(warp_lanes, 8);
-    call_.launch(relation_rows_kernel<T>, grid_size(rows, block.y), block, 0, query_stack, means,
-                 options_.temperature, reduction_, log_sum, coefficient, losses);
+    call_.launch(relation_rows_kernel<T>, grid_size(rows, block.y), block, 0, query_rows, means,
+                 options_.temperature, reduction_, log_sum_exp, coefficient, losses);
     if (by_queries) {
-      unit_backward(call_, queries_, query_stack.inverse, default_norm_eps,
+      unit_backward(call_, queries_, query_rows.inverse, default_norm_eps,
                     relation_gradient<C>{means, cols, coefficient});
     }
     if (!loss.empty()) write_loss(call_, reduction_, {losses, nullptr}, loss);
   }
 
  private:
-  void soft_max(const row_stack<T>& rows, double number, const soft_max_rows<C>& out) {
-    const contrast<T> logits = {
+  void softmax(const concatenated_rows<T>& rows, double number, const softmax_rows<C>& out) {
+    const contrast_problem<T> logits = {
         .rows = rows,
         .columns = columns_,
         .positives = {},
@@ -146,7 +148,7 @@ class relation_distillation_call {
                    .filled = support_.in_queue() ? support_.queue().size : nullptr,
                    .ids = support_.ids(),
                    .exclude_ids = options_.exclude_ids}};
-    soft_max_pass(call_.context(), call_.name(), logits, out);
+    softmax_pass(call_.context(), call_.name(), logits, out);
   }
 
   operation call_;
@@ -155,7 +157,7 @@ class relation_distillation_call {
   device_support_rows<T> support_;
   options_type options_;
   row_reduction<C> reduction_;
-  row_stack<T> columns_;
+  concatenated_rows<T> columns_;
 };
 
 }  // namespace cuda

@@ -12,8 +12,8 @@
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/warps.cuh"
+#include "feaug/cuda/loss/concatenated_rows.cuh"
 #include "feaug/cuda/loss/contrast.cuh"
-#include "feaug/cuda/loss/row_stack.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/loss/softmax_weights.hpp"
@@ -33,16 +33,16 @@ void on_device(std::string_view op, const row_reduction<C>& reduction) {
 
 /// Results for every row of a loss, arrays in device memory.
 struct row_results {
-  double* log_sum = nullptr;      ///< from soft_max_pass, or the operator's statistics output
+  double* log_sum_exp = nullptr;  ///< from softmax_pass, or the operator's statistics output
   double* mean_cosine = nullptr;  ///< null: no gradient with respect to the temperature
-  double* coefficient = nullptr;  ///< ∂L/∂(log_sum − s_positive)
+  double* coefficient = nullptr;  ///< ∂L/∂(log_sum_exp − s_positive)
   double* row_loss = nullptr;
   double* scale_term = nullptr;             ///< ∂L/∂(1/τ)
   const double* positive_weight = nullptr;  ///< factor of the positive's logit; null: 1
 
   /// The arrays from this row on.
   [[nodiscard]] row_results from(index_t row) const {
-    return {.log_sum = log_sum + row,
+    return {.log_sum_exp = log_sum_exp + row,
             .mean_cosine = mean_cosine == nullptr ? nullptr : mean_cosine + row,
             .coefficient = coefficient + row,
             .row_loss = row_loss + row,
@@ -50,13 +50,14 @@ struct row_results {
             .positive_weight = positive_weight == nullptr ? nullptr : positive_weight + row};
   }
   [[nodiscard]] softmax_weights weights() const {
-    return {.coefficient = coefficient, .log_sum = log_sum, .positive_weight = positive_weight};
+    return {
+        .coefficient = coefficient, .log_sum_exp = log_sum_exp, .positive_weight = positive_weight};
   }
 };
 
 /// Allocates the arrays. mean_cosine and scale_term start as 0.
 inline row_results take_row_results(operation& call, index_t rows, bool by_temperature) {
-  return {.log_sum = call.take<double>(rows),
+  return {.log_sum_exp = call.take<double>(rows),
           .mean_cosine = by_temperature ? call.take_zeros<double>(rows) : nullptr,
           .coefficient = call.take<double>(rows),
           .row_loss = call.take<double>(rows),
@@ -67,7 +68,7 @@ inline row_results take_row_results(operation& call, index_t rows, bool by_tempe
 template <element T>
 struct row_loss_problem {
   using C = compute_t<T>;
-  contrast<T> logits;
+  contrast_problem<T> logits;
   row_reduction<C> reduction;
   index_t first_weight = 0;  ///< row i's weight is that of loss i + first_weight …
   double weight_factor = 1;  ///< … times this
@@ -81,7 +82,7 @@ template <element T>
 __global__ void __launch_bounds__(256)
     row_losses_kernel(row_loss_problem<T> problem, row_results results) {
   const int lane = static_cast<int>(threadIdx.x);
-  const contrast<T>& logits = problem.logits;
+  const contrast_problem<T>& logits = problem.logits;
   const double temperature = logits.temperature.value();
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y;
        i < logits.rows.rows(); i += static_cast<index_t>(gridDim.x) * blockDim.y) {
@@ -91,7 +92,7 @@ __global__ void __launch_bounds__(256)
     if (results.positive_weight != nullptr) cosine *= results.positive_weight[i];
     const double weight =
         problem.weight_factor * problem.reduction.gradient_weight(i + problem.first_weight);
-    const feaug::detail::margin_terms terms(results.log_sum[i], cosine, temperature, weight,
+    const feaug::detail::margin_terms terms(results.log_sum_exp[i], cosine, temperature, weight,
                                             problem.decoupled);
     results.row_loss[i] = terms.loss;
     results.coefficient[i] = terms.coefficient;

@@ -4,16 +4,16 @@
 #include <string_view>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/unit_backward.cuh"
+#include "feaug/cuda/loss/concatenated_rows.cuh"
 #include "feaug/cuda/loss/logistic.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/cuda/loss/row_stack.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
 #include "feaug/loss/sigmoid.hpp"
 #include "feaug/version.hpp"
@@ -69,8 +69,10 @@ class sigmoid_call {
 
   /// Norms, packed rows, and the positives' terms.
   void prepare() {
-    const row_stack<T> a = make_stack<T>(call_, options_.normalize, a_.value, {}, false);
-    const row_stack<T> b = make_stack<T>(call_, options_.normalize, b_.value, {}, false);
+    const concatenated_rows<T> a =
+        concatenate_rows<T>(call_, options_.normalize, a_.value, {}, false);
+    const concatenated_rows<T> b =
+        concatenate_rows<T>(call_, options_.normalize, b_.value, {}, false);
     problem_ = {.pairs = {.rows = a,
                           .columns = b,
                           .positives = b,
@@ -110,7 +112,7 @@ class sigmoid_call {
 
   void write_gradient(const operand_type& x, const logistic_problem<T>& problem) const {
     unit_backward(call_, x, problem.pairs.rows.inverse, default_norm_eps,
-                  logistic_gradient<T>{problem, sums_, rows_.pull});
+                  logistic_gradient<T>{problem, sums_, rows_.positive_gradient});
   }
 
   operation call_;

@@ -34,12 +34,12 @@ struct exp_of_difference {
   }
 };
 
-using feaug::detail::log_sum;
+using feaug::detail::log_sum_exp;
 using feaug::detail::lowering;
 
 /// Merges two log-sum-exps.
 template <class C>
-__device__ log_sum merged(const log_sum& a, const log_sum& b) {
+__device__ log_sum_exp merged(const log_sum_exp& a, const log_sum_exp& b) {
   const exp_of_difference<C> exp;
   const double largest = a.largest > b.largest ? a.largest : b.largest;
   // If the largest is ∞, this is NaN, and so is value().
@@ -49,11 +49,11 @@ __device__ log_sum merged(const log_sum& a, const log_sum& b) {
 /// The log-sum-exp over all lanes' values, in every lane. Lanes merge by xor, so that all get the
 /// same bits.
 template <class C>
-__device__ log_sum warp_log_sum(log_sum own) {
+__device__ log_sum_exp warp_log_sum_exp(log_sum_exp own) {
   FEAUG_UNROLL
   for (int bits = warp_lanes / 2; bits > 0; bits /= 2) {
-    const log_sum other = {__shfl_xor_sync(all_lanes, own.largest, bits),
-                           __shfl_xor_sync(all_lanes, own.sum, bits)};
+    const log_sum_exp other = {__shfl_xor_sync(all_lanes, own.largest, bits),
+                               __shfl_xor_sync(all_lanes, own.sum, bits)};
     own = merged<C>(own, other);
   }
   return own;
@@ -61,28 +61,28 @@ __device__ log_sum warp_log_sum(log_sum own) {
 
 /// The softmax of one row, computed by one warp.
 template <element T>
-struct warp_soft_max {
+struct warp_softmax {
   feaug::detail::row_exponents<T, memory_space::device> exponents;
   double shift;  ///< the largest exponent; 0 if all are −∞
   double sum;    ///< of the weights
 
-  __device__ warp_soft_max(const T* scores, double scale,
-                           const device_vector<const double>& potentials, index_t cols, int lane)
+  __device__ warp_softmax(const T* scores, double scale,
+                          const device_vector<const double>& potentials, index_t cols, int lane)
       : exponents{scores, scale, potentials} {
     const exp_of_difference<compute_t<T>> exp;
-    log_sum own;
+    log_sum_exp own;
     for (index_t j = lane; j < cols; j += warp_lanes) own.add(exponents(j), exp);
-    const log_sum all = warp_log_sum<compute_t<T>>(own);
+    const log_sum_exp all = warp_log_sum_exp<compute_t<T>>(own);
     // If all exponents are −∞, the sum is 0 and the largest keeps its initial value.
     shift = all.sum == 0 ? 0.0 : all.largest;
     sum = all.largest > feaug::detail::largest_finite ? all.largest - all.largest : all.sum;
   }
 
-  [[nodiscard]] __device__ double log_sum_value() const { return shift + std::log(sum); }
+  [[nodiscard]] __device__ double log_sum_exp_value() const { return shift + std::log(sum); }
   [[nodiscard]] __device__ double weight(index_t j) const {
     return exp_of_difference<compute_t<T>>{}(exponents(j) - shift);
   }
-  /// The factor from weights to assignments, as in cpu::row_soft_max.
+  /// The factor from weights to assignments, as in cpu::row_softmax.
   [[nodiscard]] __device__ double factor(bool rows_sum_to_one) const {
     if (!rows_sum_to_one) return std::exp(shift);
     return sum == 0 ? 0.0 : 1.0 / sum;
@@ -102,31 +102,31 @@ struct stacked_scores {
   }
 };
 
-// log_sums[i] = log Σ_j exp(scale · score_ij + potential_j). One warp per row. Limited by
+// log_sum_exps[i] = log Σ_j exp(scale · score_ij + potential_j). One warp per row. Limited by
 // exponentials, one per score, and by memory bandwidth: reads each score once. Registers: at most
 // 64.
 template <element T>
 __global__ void __launch_bounds__(256)
-    row_log_sums_kernel(stacked_scores<T> scores, double scale,
-                        device_vector<const double> potentials, double* log_sums) {
+    row_log_sum_exps_kernel(stacked_scores<T> scores, double scale,
+                            device_vector<const double> potentials, double* log_sum_exps) {
   const int lane = static_cast<int>(threadIdx.x);
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < scores.rows();
        i += static_cast<index_t>(gridDim.x) * blockDim.y) {
-    const warp_soft_max<T> row(scores.row(i), scale, potentials, scores.cols(), lane);
-    if (lane == 0) log_sums[i] = row.log_sum_value();
+    const warp_softmax<T> row(scores.row(i), scale, potentials, scores.cols(), lane);
+    if (lane == 0) log_sum_exps[i] = row.log_sum_exp_value();
   }
 }
 
 inline constexpr int column_rows = 16;  ///< rows that a block reads at a time
 
-// potentials[j] = −log Σ_i exp(scale · score_ij − log_sum_i); null log_sums count as 0; a potential
+// potentials[j] = −log Σ_i exp(scale · score_ij − log_sum_exp_i); null log_sum_exps count as 0; a potential
 // is 0 if its column has only −∞. A block computes 32 columns; each of its 16 warps takes every
 // 16th row, and the 16 log-sum-exps of a column are merged in order. Limited by exponentials, one
 // per score, and by memory bandwidth: reads each score once. Shared memory: 8 KiB. Registers: at
 // most 64.
 template <element T>
 __global__ void __launch_bounds__(warp_lanes* column_rows)
-    column_potentials_kernel(stacked_scores<T> scores, double scale, const double* log_sums,
+    column_potentials_kernel(stacked_scores<T> scores, double scale, const double* log_sum_exps,
                              double* potentials) {
   struct shared_type {
     double largest[column_rows][warp_lanes];
@@ -139,9 +139,9 @@ __global__ void __launch_bounds__(warp_lanes* column_rows)
   for (index_t first = static_cast<index_t>(blockIdx.x) * warp_lanes; first < scores.cols();
        first += static_cast<index_t>(gridDim.x) * warp_lanes) {
     const index_t j = first + lane;
-    log_sum own;
+    log_sum_exp own;
     for (index_t i = part; i < scores.rows() && j < scores.cols(); i += column_rows) {
-      const double lowered = log_sums == nullptr ? 0.0 : lowering(log_sums[i]);
+      const double lowered = log_sum_exps == nullptr ? 0.0 : lowering(log_sum_exps[i]);
       own.add(static_cast<double>(load(scores.row(i)[j])) * scale + lowered,
               exp_of_difference<C>{});
     }
@@ -161,13 +161,15 @@ __global__ void __launch_bounds__(warp_lanes* column_rows)
 // One block. Limited by latency: reads 8 bytes a row twice. The order of addition is fixed.
 template <class Number>
 __global__ void __launch_bounds__(sum_threads)
-    total_potential_kernel(const Number* log_sums, index_t rows, index_t cols, Number* potentials) {
+    total_potential_kernel(const Number* log_sum_exps, index_t rows, index_t cols,
+                           Number* potentials) {
   const int thread = static_cast<int>(threadIdx.x);
-  const Number above = block_max(rows, [&](index_t i) { return log_sums[i]; });
+  const Number above = block_max(rows, [&](index_t i) { return log_sum_exps[i]; });
   const Number largest = above < -feaug::detail::largest_finite ? Number{0} : above;
-  const Number sum = block_sum(rows, [&](index_t i) { return std::exp(log_sums[i] - largest); });
+  const Number sum =
+      block_sum(rows, [&](index_t i) { return std::exp(log_sum_exps[i] - largest); });
   const Number shift =
-      std::log(static_cast<Number>(rows)) + lowering(log_sum{largest, sum}.value());
+      std::log(static_cast<Number>(rows)) + lowering(log_sum_exp{largest, sum}.value());
   for (index_t j = thread; j < cols; j += sum_threads) potentials[j] = shift;
 }
 
@@ -177,21 +179,21 @@ void sinkhorn_iterations(operation& call, const stacked_scores<T>& scores, doubl
                          index_t iterations, double* potentials) {
   const double scale = 1.0 / epsilon;
   const index_t cols = scores.cols();
-  auto* const log_sums = call.take<double>(scores.rows());
+  auto* const log_sum_exps = call.take<double>(scores.rows());
   const auto rows_summed = [&](const device_vector<const double>& with) {
     const dim3 block(warp_lanes, 8);
-    call.launch(row_log_sums_kernel<T>, grid_size(scores.rows(), block.y), block, 0, scores, scale,
-                with, log_sums);
+    call.launch(row_log_sum_exps_kernel<T>, grid_size(scores.rows(), block.y), block, 0, scores,
+                scale, with, log_sum_exps);
   };
   for (index_t k = 0; k < iterations; ++k) {
     if (k > 0) rows_summed({potentials, cols});
     call.launch(column_potentials_kernel<T>, grid_size(cols, warp_lanes),
-                dim3(warp_lanes, column_rows), 0, scores, scale, k > 0 ? log_sums : nullptr,
+                dim3(warp_lanes, column_rows), 0, scores, scale, k > 0 ? log_sum_exps : nullptr,
                 potentials);
   }
   if (iterations > 0) return;
   rows_summed({});
-  call.launch(total_potential_kernel<double>, 1, sum_threads, 0, log_sums, scores.rows(), cols,
+  call.launch(total_potential_kernel<double>, 1, sum_threads, 0, log_sum_exps, scores.rows(), cols,
               potentials);
 }
 
@@ -206,7 +208,7 @@ __global__ void __launch_bounds__(256)
   const int lane = static_cast<int>(threadIdx.x);
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < scores.rows();
        i += static_cast<index_t>(gridDim.x) * blockDim.y) {
-    const warp_soft_max<T> row(scores.row(i), scale, potentials, scores.cols(), lane);
+    const warp_softmax<T> row(scores.row(i), scale, potentials, scores.cols(), lane);
     const double factor = row.factor(rows_sum_to_one);
     for (index_t j = lane; j < scores.cols(); j += warp_lanes)
       out(i, j) = store<T>(static_cast<compute_t<T>>(row.weight(j) * factor));

@@ -5,22 +5,22 @@
 #include <string_view>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/l2_norm.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
-#include "feaug/cuda/core/row_norms.cuh"
 #include "feaug/cuda/core/unit_backward.cuh"
 #include "feaug/cuda/core/warps.cuh"
+#include "feaug/cuda/loss/concatenated_rows.cuh"
 #include "feaug/cuda/loss/contrast.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/cuda/loss/row_stack.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
 #include "feaug/loss/soft_neighbour_contrast.hpp"
-#include "feaug/queue/neighbour_soft_max.hpp"
+#include "feaug/queue/neighbour_softmax.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -34,9 +34,9 @@ namespace cuda {
 /// Inputs and intermediate results of the row losses.
 template <element T>
 struct soft_neighbour_rows {
-  row_stack<T> queries;
-  row_stack<T> columns;  ///< keys, then neighbours
-  row_stack<T> attention;
+  concatenated_rows<T> queries;
+  concatenated_rows<T> columns;  ///< keys, then neighbours
+  concatenated_rows<T> attention;
   index_t k;
   double temperature;
   double label_temperature;
@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(256, 2)
   }
 }
 
-// Labels and, if log_sum is not null, the row losses; then replaces every neighbour's cosine by its
+// Labels and, if log_sum_exp is not null, the row losses; then replaces every neighbour's cosine by its
 // weight in the gradient with respect to the attention. One warp per row, of which one lane does
 // the work of k neighbours. Limited by memory bandwidth (2·cols elements) and by that lane's 2·k or
 // more exponentials in double. (Without a minimum of 2 blocks, ptxas would use fewer registers on
@@ -81,18 +81,18 @@ __global__ void __launch_bounds__(256, 2)
 template <element T>
 __global__ void __launch_bounds__(256, 2)
     soft_neighbour_rows_kernel(soft_neighbour_rows<T> what, row_reduction<compute_t<T>> reduction,
-                               const double* log_sum, double* losses) {
+                               const double* log_sum_exp, double* losses) {
   const int lane = static_cast<int>(threadIdx.x);
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < reduction.rows;
        i += static_cast<index_t>(gridDim.x) * blockDim.y) {
     const double own = warp_dot(what.queries, i, what.columns, i, what.cols(), lane);
     if (lane != 0) continue;
-    neighbour_soft_max soft_max(what.label_temperature);
-    for (index_t rank = 0; rank < what.k; ++rank) soft_max.take(what.labels[what.place(i, rank)]);
+    neighbour_softmax softmax(what.label_temperature);
+    for (index_t rank = 0; rank < what.k; ++rank) softmax.take(what.labels[what.place(i, rank)]);
     double mean = 0;
     for (index_t rank = 0; rank < what.k; ++rank) {
       const index_t at = what.place(i, rank);
-      const double label = soft_max.weight(what.labels[at]);
+      const double label = softmax.weight(what.labels[at]);
       what.labels[at] = label;
       mean += label * what.cosines[at];
     }
@@ -100,11 +100,11 @@ __global__ void __launch_bounds__(256, 2)
     for (index_t rank = 0; rank < what.k; ++rank) {
       const index_t at = what.place(i, rank);
       what.cosines[at] =
-          soft_max.slope(what.labels[at], by_label * what.cosines[at], by_label * mean);
+          softmax.slope(what.labels[at], by_label * what.cosines[at], by_label * mean);
     }
     what.coefficient[i] = reduction.gradient_weight(i);
-    if (log_sum == nullptr) continue;
-    losses[i] = (1.0 + what.neighbour_weight) * log_sum[i] -
+    if (log_sum_exp == nullptr) continue;
+    losses[i] = (1.0 + what.neighbour_weight) * log_sum_exp[i] -
                 (own + what.neighbour_weight * mean) / what.temperature;
   }
 }
@@ -145,7 +145,7 @@ struct soft_neighbour_attention_gradient {
 
 /// One call of the loss; the constructor checks the arguments. Runs one softmax pass with means.
 /// Scratch: packed copies of queries, keys and neighbours (4 bytes an element), N × D elements for
-/// the gradient, 48 + 24·k bytes a row, and that of soft_max_pass.
+/// the gradient, 48 + 24·k bytes a row, and that of softmax_pass.
 template <element T>
 class soft_neighbour_contrast_call {
  public:
@@ -175,9 +175,9 @@ class soft_neighbour_contrast_call {
     const index_t rows = reduction_.rows;
     const index_t k = neighbours_.rows() / rows;
     const soft_neighbour_rows<T> what = {
-        .queries = make_stack<T>(call_, options_.normalize, queries_.value),
-        .columns = make_stack<T>(call_, options_.normalize, keys_, neighbours_),
-        .attention = attention_stack(),
+        .queries = concatenate_rows<T>(call_, options_.normalize, queries_.value),
+        .columns = concatenate_rows<T>(call_, options_.normalize, keys_, neighbours_),
+        .attention = attention_rows(),
         .k = k,
         .temperature = options_.temperature,
         .label_temperature = options_.label_temperature,
@@ -188,13 +188,13 @@ class soft_neighbour_contrast_call {
     const bool by_queries = queries_.wants_gradient();
     const bool contrasts = by_queries || !loss.empty();
     C* const mean = by_queries ? call_.take<C>(rows * what.cols()) : nullptr;
-    double* const log_sum = contrasts ? call_.take<double>(rows) : nullptr;
+    double* const log_sum_exp = contrasts ? call_.take<double>(rows) : nullptr;
     double* const losses = contrasts ? call_.take<double>(rows) : nullptr;
-    if (contrasts) soft_max(what, {.log_sum = log_sum, .mean = mean});
+    if (contrasts) softmax(what, {.log_sum_exp = log_sum_exp, .mean = mean});
     const dim3 block(warp_lanes, 8);
     call_.launch(soft_neighbour_cosines_kernel<T>, grid_size(rows * k, block.y), block, 0, what);
     call_.launch(soft_neighbour_rows_kernel<T>, grid_size(rows, block.y), block, 0, what,
-                 reduction_, log_sum, losses);
+                 reduction_, log_sum_exp, losses);
     unit_backward(call_, queries_, what.queries.inverse, default_norm_eps,
                   soft_neighbour_query_gradient<T>{what, mean});
     unit_backward(call_, options_.attention, what.attention.inverse, default_norm_eps,
@@ -204,9 +204,9 @@ class soft_neighbour_contrast_call {
 
  private:
   /// Not packed, since no matrix product reads it.
-  row_stack<T> attention_stack() {
+  concatenated_rows<T> attention_rows() {
     const device_matrix<const T>& given = options_.attention.value;
-    row_stack<T> stack{.first = given.data == nullptr ? queries_.value : given};
+    concatenated_rows<T> stack{.first = given.data == nullptr ? queries_.value : given};
     if (options_.normalize) {
       auto* const inverse = call_.take<double>(stack.rows());
       row_norms(call_, stack.first, norm_output::inverse, default_norm_eps, inverse);
@@ -215,14 +215,14 @@ class soft_neighbour_contrast_call {
     return stack;
   }
 
-  void soft_max(const soft_neighbour_rows<T>& what, const soft_max_rows<C>& out) {
-    const contrast<T> logits = {.rows = what.queries,
-                                .columns = what.columns,
-                                .positives = {},
-                                .positives_are_columns = false,
-                                .cols = what.cols(),
-                                .temperature = temperature_of<C>(what.temperature, {})};
-    soft_max_pass(call_.context(), call_.name(), logits, out);
+  void softmax(const soft_neighbour_rows<T>& what, const softmax_rows<C>& out) {
+    const contrast_problem<T> logits = {.rows = what.queries,
+                                        .columns = what.columns,
+                                        .positives = {},
+                                        .positives_are_columns = false,
+                                        .cols = what.cols(),
+                                        .temperature = temperature_of<C>(what.temperature, {})};
+    softmax_pass(call_.context(), call_.name(), logits, out);
   }
 
   operation call_;

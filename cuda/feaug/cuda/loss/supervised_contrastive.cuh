@@ -12,10 +12,10 @@
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/vectors.cuh"
+#include "feaug/cuda/loss/concatenated_rows.cuh"
 #include "feaug/cuda/loss/contrast.cuh"
 #include "feaug/cuda/loss/labels.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/cuda/loss/row_stack.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
 #include "feaug/loss/pairing.hpp"
 #include "feaug/loss/supervised_contrastive.hpp"
@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(256, 4)
     results.coefficient[i] = weight;
     if (positive_sum == nullptr) continue;
     const double logit = positive_sum[i] * share;
-    results.row_loss[i] = share > 0 ? results.log_sum[i] - logit : 0.0;
+    results.row_loss[i] = share > 0 ? results.log_sum_exp[i] - logit : 0.0;
     if (results.mean_cosine == nullptr || !(share > 0)) continue;
     const auto scale = static_cast<double>(static_cast<C>(1.0 / tau.value()));
     results.scale_term[i] =
@@ -54,7 +54,7 @@ __global__ void __launch_bounds__(256, 4)
 }
 
 /// One call of the loss; the constructor checks the arguments. Scratch: a packed copy of z, 88
-/// bytes a row, and that of soft_max_pass.
+/// bytes a row, and that of softmax_pass.
 template <element T>
 class supervised_contrastive_call {
  public:
@@ -81,7 +81,8 @@ class supervised_contrastive_call {
   void forward(const device_vector<C>& loss, const device_vector<C>& statistics) {
     prepare();
     row_losses(false);
-    copy_vector(call_, device_vector<const double>(results_.log_sum, reduction_.rows), statistics);
+    copy_vector(call_, device_vector<const double>(results_.log_sum_exp, reduction_.rows),
+                statistics);
     write(loss);
   }
   void forward_and_backward(const device_vector<C>& loss) {
@@ -104,7 +105,8 @@ class supervised_contrastive_call {
 
   /// Norms, packed rows, counts of positives, and memory for the row results.
   void prepare() {
-    const row_stack<T> rows = make_stack<T>(call_, options_.normalize, z_.value, {}, false);
+    const concatenated_rows<T> rows =
+        concatenate_rows<T>(call_, options_.normalize, z_.value, {}, false);
     auto* const with_positives = call_.take<index_t>(1);
     logits_ = {.rows = rows,
                .columns = rows,
@@ -120,13 +122,13 @@ class supervised_contrastive_call {
   }
 
   void row_losses(bool gradients) {
-    soft_max(gradients);
+    softmax(gradients);
     finish_rows(positive_sum_);
   }
 
   void restore(const device_vector<const C>& statistics) {
-    if (by_temperature()) soft_max(true);
-    copy_vector(call_, statistics, device_vector<double>(results_.log_sum, reduction_.rows));
+    if (by_temperature()) softmax(true);
+    copy_vector(call_, statistics, device_vector<double>(results_.log_sum_exp, reduction_.rows));
     finish_rows(by_temperature() ? positive_sum_ : nullptr);
     write_temperature_gradient();
   }
@@ -142,11 +144,11 @@ class supervised_contrastive_call {
     write_loss(call_, reduction_, {results_.row_loss, nullptr}, loss);
   }
 
-  void soft_max(bool gradients) {
-    soft_max_pass(call_.context(), call_.name(), logits_,
-                  {.log_sum = results_.log_sum,
-                   .mean_cosine = gradients ? results_.mean_cosine : nullptr,
-                   .positive_sum = positive_sum_});
+  void softmax(bool gradients) {
+    softmax_pass(call_.context(), call_.name(), logits_,
+                 {.log_sum_exp = results_.log_sum_exp,
+                  .mean_cosine = gradients ? results_.mean_cosine : nullptr,
+                  .positive_sum = positive_sum_});
   }
 
   void finish_rows(const double* positive_sum) const {
@@ -164,7 +166,7 @@ class supervised_contrastive_call {
   device_vector<const index_t> labels_;
   options_type options_;
   row_reduction<C> reduction_;
-  contrast<T> logits_;
+  contrast_problem<T> logits_;
   row_results results_;
   double* positive_sum_ = nullptr;
 };

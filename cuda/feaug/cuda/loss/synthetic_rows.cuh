@@ -11,8 +11,8 @@
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/warps.cuh"
+#include "feaug/cuda/loss/concatenated_rows.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
-#include "feaug/cuda/loss/row_stack.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
 #include "feaug/loss/hard_negative_info_nce.hpp"
 #include "feaug/version.hpp"
@@ -27,8 +27,8 @@ namespace cuda {
 /// Queries, and the inputs of their synthetic negatives.
 template <element T>
 struct synthesis_problem {
-  row_stack<T> queries;
-  row_stack<T> negatives;
+  concatenated_rows<T> queries;
+  concatenated_rows<T> negatives;
   device_synthetic_negatives<T> how;
   const index_t* slots;  ///< the hardest negatives of every query, N × how.hardest
   index_t cols;
@@ -125,11 +125,11 @@ __global__ void __launch_bounds__(256, 2)
 struct synthetic_join {
   const synthetic_product* products;
   index_t each;         ///< S
-  row_results results;  ///< log_sum and mean_cosine are replaced by those of the joint softmax
+  row_results results;  ///< log_sum_exp and mean_cosine are replaced by those of the joint softmax
   double* found_share;  ///< factor of the weights that were computed without them
 };
 
-// Joint log_sum and mean_cosine of each row, and found_share. One warp per row. Limited by memory
+// Joint log_sum_exp and mean_cosine of each row, and found_share. One warp per row. Limited by memory
 // bandwidth and exponentials: reads 16 bytes per synthetic negative twice, one exponential in
 // double each. Registers: at most 64.
 template <class C>
@@ -158,12 +158,12 @@ __global__ void __launch_bounds__(256)
     cosine_sum = warp_sum(cosine_sum);
     if (lane != 0) continue;
     const double made = sum == 0 ? -static_cast<double>(INFINITY) : shift / tau + std::log(sum);
-    const double found = join.results.log_sum[i];
+    const double found = join.results.log_sum_exp[i];
     const double both = statistics.empty() ? feaug::detail::log_of_both(found, made)
                                            : static_cast<double>(statistics[i]);
     const double found_share = std::exp(found - both);
     join.found_share[i] = found_share;
-    join.results.log_sum[i] = both;
+    join.results.log_sum_exp[i] = both;
     if (join.results.mean_cosine != nullptr) {
       const double made_cosine = sum == 0 ? 0.0 : std::exp(made - both) * (cosine_sum / sum);
       join.results.mean_cosine[i] = found_share * join.results.mean_cosine[i] + made_cosine;
@@ -201,7 +201,7 @@ __global__ void __launch_bounds__(synthetic_threads, 5)
         const synthetic_product product = join.products[i * join.each + s];
         shared.is_made[thread] = recipe.can_be_made(slots, problem.how.hardest);
         if (shared.is_made[thread]) {
-          const double weight = std::exp(product.cosine / tau - join.results.log_sum[i]);
+          const double weight = std::exp(product.cosine / tau - join.results.log_sum_exp[i]);
           shared.parts[thread] = detail::parts_of(recipe, slots, weight * product.inverse);
         }
       }

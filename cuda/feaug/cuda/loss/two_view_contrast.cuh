@@ -23,7 +23,7 @@ namespace cuda {
 // elements. Registers: at most 64.
 template <element T>
 __global__ void __launch_bounds__(256)
-    pair_logits_kernel(row_stack<T> both, index_t pairs, index_t cols, double sigma,
+    pair_logits_kernel(concatenated_rows<T> both, index_t pairs, index_t cols, double sigma,
                        double* logits) {
   const int lane = static_cast<int>(threadIdx.x);
   for (index_t i = static_cast<index_t>(blockIdx.x) * blockDim.y + threadIdx.y; i < pairs;
@@ -51,8 +51,8 @@ __global__ void __launch_bounds__(sum_threads)
 
 /// DCLW's weights of the positives, as on the CPU.
 template <element T>
-void weigh_positives(const operation& call, const row_stack<T>& both, index_t pairs, index_t cols,
-                     double sigma, double* weights) {
+void weigh_positives(const operation& call, const concatenated_rows<T>& both, index_t pairs,
+                     index_t cols, double sigma, double* weights) {
   const dim3 block(warp_lanes, 8);
   call.launch(pair_logits_kernel<T>, grid_size(pairs, block.y), block, 0, both, pairs, cols, sigma,
               weights);
@@ -61,7 +61,7 @@ void weigh_positives(const operation& call, const row_stack<T>& both, index_t pa
 
 /// One call of the loss; the constructor checks the arguments. The rows of side s are 0 … N − 1; in
 /// every array of 2N, side s begins at s·N. Scratch: packed copies of both views, and that of
-/// soft_max_pass.
+/// softmax_pass.
 template <element T>
 class two_view_call {
  public:
@@ -83,7 +83,7 @@ class two_view_call {
   void forward(const device_vector<C>& loss, const device_vector<C>& statistics) {
     prepare();
     row_losses(false);
-    copy_vector(call_, device_vector<const double>(results_.log_sum, 2 * rows_), statistics);
+    copy_vector(call_, device_vector<const double>(results_.log_sum_exp, 2 * rows_), statistics);
     write(loss);
   }
   void forward_and_backward(const device_vector<C>& loss) {
@@ -100,8 +100,8 @@ class two_view_call {
 
  private:
   void prepare() {
-    both_ =
-        make_stack<T>(call_, problem_.normalize, problem_.views[0].value, problem_.views[1].value);
+    both_ = concatenate_rows<T>(call_, problem_.normalize, problem_.views[0].value,
+                                problem_.views[1].value);
     results_ = take_row_results(call_, 2 * rows_, by_temperature());
     if (problem_.positive_weighting != 0) {
       auto* const weights = call_.take<double>(2 * rows_);
@@ -112,15 +112,15 @@ class two_view_call {
 
   void row_losses(bool gradients) {
     for (int side = 0; side < 2; ++side) {
-      soft_max(side, gradients);
+      softmax(side, gradients);
       side_losses(side);
     }
     if (gradients) write_temperature_gradient();
   }
 
   void restore(const device_vector<const C>& statistics) {
-    for (int side = 0; side < 2 && by_temperature(); ++side) soft_max(side, true);
-    copy_vector(call_, statistics, device_vector<double>(results_.log_sum, 2 * rows_));
+    for (int side = 0; side < 2 && by_temperature(); ++side) softmax(side, true);
+    copy_vector(call_, statistics, device_vector<double>(results_.log_sum_exp, 2 * rows_));
     for (int side = 0; side < 2; ++side) side_losses(side);
     write_temperature_gradient();
   }
@@ -147,14 +147,14 @@ class two_view_call {
   [[nodiscard]] temperature<C> tau() const {
     return temperature_of(problem_.temperature, problem_.learnable_temperature);
   }
-  [[nodiscard]] row_stack<T> view_stack(int side) const {
+  [[nodiscard]] concatenated_rows<T> view_rows(int side) const {
     return side == 0 ? both_.only_first() : both_.only_second();
   }
 
-  [[nodiscard]] contrast<T> contrast_of(int side) const {
+  [[nodiscard]] contrast_problem<T> contrast_of(int side) const {
     const bool over_both = problem_.over_both();
-    const row_stack<T> columns = over_both ? both_ : view_stack(1 - side);
-    return {.rows = view_stack(side),
+    const concatenated_rows<T> columns = over_both ? both_ : view_rows(1 - side);
+    return {.rows = view_rows(side),
             .columns = columns,
             .positives = columns,
             .pairs = {.shift = over_both ? (1 - side) * rows_ : 0,
@@ -166,11 +166,11 @@ class two_view_call {
             .temperature = tau()};
   }
 
-  void soft_max(int side, bool gradients) {
+  void softmax(int side, bool gradients) {
     const row_results results = results_.from(side * rows_);
-    soft_max_pass(
-        call_.context(), call_.name(), contrast_of(side),
-        {.log_sum = results.log_sum, .mean_cosine = gradients ? results.mean_cosine : nullptr});
+    softmax_pass(call_.context(), call_.name(), contrast_of(side),
+                 {.log_sum_exp = results.log_sum_exp,
+                  .mean_cosine = gradients ? results.mean_cosine : nullptr});
   }
 
   void side_losses(int side) {
@@ -192,7 +192,7 @@ class two_view_call {
   operation call_;
   problem_type problem_;
   index_t rows_ = 0;
-  row_stack<T> both_;  // view 0, then view 1
+  concatenated_rows<T> both_;  // view 0, then view 1
   row_results results_;
 };
 

@@ -62,17 +62,21 @@ class vicreg_call {
     operation part(call_.context(), call_.name());
     auto* mean = part.take<double>(features);
     auto* squares = part.take<double>(features);
-    auto* pull = part.take<double>(features);
+    auto* variance_slope = part.take<double>(features);
     column_moments<T>(part, {.x = x.value}, mean, squares);
     const device_columns<T> centred = {.x = x.value, .mean = mean};
     const feaug::detail::vicreg_measure measure = {.options = options_,
                                                    .rows = rows,
                                                    .features = features,
                                                    .squares = squares,
-                                                   .pull = pull,
+                                                   .variance_slope = variance_slope,
                                                    .losses = losses_};
     const feaug::detail::vicreg_gradient<T, memory_space::device> gradient = {
-        .own = centred, .other = other, .options = options_, .pull = pull, .reduction = reduction_};
+        .own = centred,
+        .other = other,
+        .options = options_,
+        .variance_slope = variance_slope,
+        .reduction = reduction_};
     cross_moments_pass<T>(part.context(), part.name(),
                           {.x = centred,
                            .y = centred,

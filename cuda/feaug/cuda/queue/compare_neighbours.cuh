@@ -6,15 +6,15 @@
 #include <string_view>
 
 #include "feaug/core/element.hpp"
-#include "feaug/core/row_norm.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/compare_rows.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/l2_norm.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
-#include "feaug/cuda/core/quads.cuh"
-#include "feaug/cuda/core/row_norms.cuh"
+#include "feaug/cuda/core/vec4.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/queue/device_queue.cuh"
 #include "feaug/cuda/queue/nearest.cuh"
@@ -127,10 +127,10 @@ compared_neighbours<T> compare_neighbours(operation& call, const device_matrix<c
   return found;
 }
 
-/// values[lane] += Σ factor · row over the query's neighbours, at the quad's columns. Returns false
+/// values[lane] += Σ factor · row over the query's neighbours, at the vec4's columns. Returns false
 /// if the query has no neighbour.
 template <element T>
-__device__ bool sum_neighbours(const compared_neighbours<T>& found, const quad& q,
+__device__ bool sum_neighbours(const compared_neighbours<T>& found, const vec4& q,
                                double (&values)[4]) {
   bool any = false;
   for (index_t rank = 0; rank < found.k(); ++rank) {
@@ -139,7 +139,7 @@ __device__ bool sum_neighbours(const compared_neighbours<T>& found, const quad& 
     any = true;
     const double factor = found.factor[found.place(q.row, rank)];
     compute_t<T> row[4];
-    load_quad(found.rows.row(slot), q, row);
+    load_vec4(found.rows.row(slot), q, row);
     for (int lane = 0; lane < 4; ++lane) values[lane] += factor * static_cast<double>(row[lane]);
   }
   return any;
@@ -156,16 +156,16 @@ struct neighbour_gradient_rows {
   device_matrix<const T> otherwise;
   operand<T, 2, memory_space::device> x;
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     const double inverse = found.inverse[q.row];
     const bool no_direction = has_no_direction(inverse, default_norm_eps);
     double sums[4] = {};
     const bool any = sum_neighbours(found, q, sums);
     const bool lost = !any && otherwise.data == nullptr;
     compute_t<T> unit[4];
-    load_quad(found.queries.row(q.row), q, unit);
+    load_vec4(found.queries.row(q.row), q, unit);
     compute_t<T> gradient[4] = {};
-    if (!any && !lost) load_quad(otherwise.row(q.row), q, gradient);
+    if (!any && !lost) load_vec4(otherwise.row(q.row), q, gradient);
     for (int lane = 0; lane < 4; ++lane) {
       double by_unit = any ? sums[lane] : static_cast<double>(gradient[lane]);
       by_unit -= along[q.row] * (static_cast<double>(unit[lane]) * inverse);
@@ -173,7 +173,7 @@ struct neighbour_gradient_rows {
       if (lost) by_unit = static_cast<double>(NAN);
       gradient[lane] = static_cast<compute_t<T>>(by_unit * inverse);
     }
-    put_quad(x, q, gradient);
+    put_vec4(x, q, gradient);
   }
 };
 

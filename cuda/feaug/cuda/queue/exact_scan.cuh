@@ -6,7 +6,7 @@
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/exact_dot.hpp"
-#include "feaug/core/row_norm.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"

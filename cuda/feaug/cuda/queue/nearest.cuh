@@ -4,16 +4,16 @@
 #include <limits>
 
 #include "feaug/core/element.hpp"
-#include "feaug/core/row_norm.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/l2_norm.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
-#include "feaug/cuda/core/row_norms.cuh"
 #include "feaug/cuda/core/tensor_core.cuh"
 #include "feaug/cuda/queue/device_queue.cuh"
 #include "feaug/cuda/queue/exact_scan.cuh"
-#include "feaug/cuda/queue/screened_scan.cuh"
+#include "feaug/cuda/queue/pruned_scan.cuh"
 #include "feaug/cuda/queue/search_space.cuh"
 #include "feaug/queue/nearest.hpp"
 #include "feaug/version.hpp"
@@ -39,8 +39,8 @@ void find_rows(operation& call, search_space<T> space, bool normalized,
   auto* norms = call.take<double>(queries.rows());
   row_norms(call, queries, norm_output::norm, default_norm_eps, norms);
   if (uses_tensor_cores(call.context(), call.name()) &&
-      can_screen(queries.cols(), to.k, space.similarity)) {
-    screened_scan(call, space, queries, norms, to);
+      can_prune(queries.cols(), to.k, space.similarity)) {
+    pruned_scan(call, space, queries, norms, to);
   } else {
     exact_scan(call, space, queries, norms, to);
   }
@@ -62,7 +62,7 @@ void search(cuda_context& ctx, const search_space<T>& space, bool normalized,
 }  // namespace cuda
 
 /// Slots and similarities are bitwise those of the CPU. Scratch: 8 bytes a query, 8 bytes a row if
-/// rows are not normalised, and that of exact_scan or, with tensor cores, screened_scan.
+/// rows are not normalised, and that of exact_scan or, with tensor cores, pruned_scan.
 template <>
 struct detail::nearest_on<cuda_context> {
   /// `rows` is the whole storage of the queue.

@@ -5,15 +5,15 @@
 #include <limits>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/macros.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/l2_norm.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
-#include "feaug/cuda/core/quads.cuh"
-#include "feaug/cuda/core/row_norms.cuh"
+#include "feaug/cuda/core/vec4.cuh"
 #include "feaug/cuda/queue/device_queue.cuh"
 #include "feaug/queue/support_queue.hpp"
 #include "feaug/version.hpp"
@@ -42,7 +42,7 @@ struct enqueue_rows {
   index_t skipped;              ///< number of leading rows that later rows of the batch overwrite
   index_t skipped_slots;        ///< the same, modulo the capacity
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     // Only the last `capacity` rows of a larger batch are stored.
     if (q.row < skipped) return;
     const index_t capacity = queue.storage.rows();
@@ -53,12 +53,12 @@ struct enqueue_rows {
         queue.storage(slot, q.first + lane) = batch(q.row, q.first + lane);
     } else {
       compute_t<T> values[4];
-      load_quad(batch.row(q.row), q, values);
+      load_vec4(batch.row(q.row), q, values);
       for (int lane = 0; lane < 4; ++lane) {
         values[lane] =
             static_cast<compute_t<T>>(static_cast<double>(values[lane]) * inverse_norms[q.row]);
       }
-      store_quad(queue.storage.row(slot), q, values);
+      store_vec4(queue.storage.row(slot), q, values);
     }
     if (q.first != 0) return;
     if (!queue.ids.empty()) queue.ids[slot] = payload.ids[q.row];
@@ -84,7 +84,7 @@ struct gather_rows {
   gather_outputs<T, memory_space::device> outputs;
   T nothing;  ///< value of rows without a valid slot
 
-  __device__ void operator()(const quad& q) const {
+  __device__ void operator()(const vec4& q) const {
     const index_t slot = indices[q.row];
     const bool filled = slot >= 0 && slot < *queue.size;
     if (outputs.values.data != nullptr) {
@@ -114,7 +114,7 @@ struct detail::support_queue_on<cuda_context> {
       cuda::row_norms(call, batch, cuda::norm_output::inverse, default_norm_eps, inverse);
     }
     const index_t skipped = std::max<index_t>(0, rows - queue.capacity());
-    cuda::for_each_quad(
+    cuda::for_each_vec4(
         call, rows, batch.cols(), {},
         cuda::enqueue_rows<T>{queue, batch, payload, inverse, skipped, skipped % queue.capacity()});
     call.launch(cuda::advance_counters_kernel<index_t>, 1, 1, 0, queue.cursor, queue.size,
@@ -127,7 +127,7 @@ struct detail::support_queue_on<cuda_context> {
                      const gather_outputs<T, memory_space::device>& outputs) {
     const T nan = store<T>(std::numeric_limits<compute_t<T>>::quiet_NaN());
     const cuda::operation call(ctx, "gather");
-    cuda::for_each_quad(call, indices.size(), queue.storage.cols(), {},
+    cuda::for_each_vec4(call, indices.size(), queue.storage.cols(), {},
                         cuda::gather_rows<T>{queue, indices, outputs, nan});
   }
 };

@@ -11,7 +11,7 @@
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
-#include "feaug/cuda/core/quads.cuh"
+#include "feaug/cuda/core/vec4.cuh"
 #include "feaug/cuda/loss/info_nce.cuh"
 #include "feaug/cuda/loss/negative_cosine.cuh"
 #include "feaug/cuda/loss/nt_xent.cuh"
@@ -29,7 +29,7 @@ namespace cuda {
 template <element T>
 void put_gradient_matrix(const operation& call, const operand<T, 2, memory_space::device>& x,
                          const device_matrix<const T>& gradient) {
-  for_each_quad(call, gradient.rows(), gradient.cols(), {},
+  for_each_vec4(call, gradient.rows(), gradient.cols(), {},
                 pass_gradient<T>{x, gradient, compute_t<T>{1}});
 }
 

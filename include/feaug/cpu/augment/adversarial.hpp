@@ -7,8 +7,8 @@
 
 #include "feaug/augment/adversarial.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/augment/elementwise.hpp"
 #include "feaug/cpu/core/context.hpp"

@@ -15,9 +15,9 @@
 #include "feaug/cpu/augment/augmentation.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/draws.hpp"
+#include "feaug/cpu/core/non_temporal.hpp"
 #include "feaug/cpu/core/put_gradient.hpp"
 #include "feaug/cpu/core/rows.hpp"
-#include "feaug/cpu/core/streaming.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -62,12 +62,12 @@ struct augmentation_on<cpu_context, P> : augmentation_traits<P> {
   template <element T>
   static void forward(cpu_context& ctx, const P& policy, matrix_view<const T> x,
                       const random_key& key, const row_selection& selection, matrix_view<T> out) {
-    const bool past_caches = cpu::worth_streaming(out, x);
+    const bool non_temporal = cpu::worth_non_temporal(out, x);
     cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
       cpu::for_each_run_of_draws<draw>(
           ctx, key, i, x.cols(), [&](index_t first, index_t count, const auto& draw_of) {
             const T* source = x.row(i) + first;
-            cpu::write_elements(out.row(i) + first, count, past_caches, [&](index_t j) {
+            cpu::write_elements(out.row(i) + first, count, non_temporal, [&](index_t j) {
               return policy.forward(load(source[j]), draw_of(j));
             });
           });
@@ -79,13 +79,13 @@ struct augmentation_on<cpu_context, P> : augmentation_traits<P> {
                        const random_key& key, const row_selection& selection,
                        matrix_view<const T> grad_out) {
     if (!x.wants_gradient()) return;
-    const bool past_caches = cpu::streams_gradient(x, grad_out);
+    const bool non_temporal = cpu::non_temporal_gradient(x, grad_out);
     cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), selection, [&](index_t i, int) {
       cpu::for_each_run_of_draws<draw>(
           ctx, key, i, x.value.cols(), [&](index_t first, index_t count, const auto& draw_of) {
             const T* value = x.value.row(i) + first;
             const T* gradient = grad_out.row(i) + first;
-            cpu::put_gradients(x, i, first, count, past_caches, [&](index_t j) {
+            cpu::put_gradients(x, i, first, count, non_temporal, [&](index_t j) {
               return policy.backward(load(gradient[j]), load(value[j]), draw_of(j));
             });
           });

@@ -3,12 +3,12 @@
 
 #include "feaug/augment/l2_normalize.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/l2_norm.hpp"
 #include "feaug/cpu/core/rows.hpp"
-#include "feaug/cpu/core/unit_rows.hpp"
 #include "feaug/cpu/core/workspace.hpp"
 #include "feaug/version.hpp"
 

@@ -29,7 +29,7 @@ void latent_row(const cpu_context& ctx, const latent_noise_policy<T>& policy, co
   if (policy.epsilon.data == nullptr) {
     for_each_noise(ctx, gaussian_noise{}, key, i, cols, visit);
   } else {
-    for_each_noise(ctx, drawn_noise_policy<T>{.epsilon = policy.epsilon}, key, i, cols, visit);
+    for_each_noise(ctx, noise_from_policy<T>{.epsilon = policy.epsilon}, key, i, cols, visit);
   }
 }
 

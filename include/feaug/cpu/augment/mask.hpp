@@ -18,9 +18,9 @@
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/draws.hpp"
 #include "feaug/cpu/core/lanes.hpp"
+#include "feaug/cpu/core/non_temporal.hpp"
 #include "feaug/cpu/core/put_gradient.hpp"
 #include "feaug/cpu/core/rows.hpp"
-#include "feaug/cpu/core/streaming.hpp"
 #include "feaug/cpu/core/workspace.hpp"
 #include "feaug/version.hpp"
 
@@ -62,24 +62,24 @@ inline void keep_row(const cpu_context& /*ctx*/, const block_mask& policy, const
 }
 
 template <element T>
-void keep_row(const cpu_context& /*ctx*/, const drawn_mask_policy<T>& policy,
+void keep_row(const cpu_context& /*ctx*/, const mask_from_policy<T>& policy,
               const random_key& /*key*/, index_t row, index_t cols, float* keep) {
   for (index_t j = 0; j < cols; ++j) keep[j] = static_cast<float>(load(policy.keep(row, j)));
 }
 
 /// The loops of all masks, given keep_row. An element costs one read, one write and one draw
-/// (block_mask: one draw a row; drawn_mask: a read of keep instead).
+/// (block_mask: one draw a row; mask_from: a read of keep instead).
 template <class P>
 struct mask_on_host : augmentation_traits<P> {
   template <element T>
   static void forward(cpu_context& ctx, const P& policy, matrix_view<const T> x,
                       const random_key& key, const row_selection& selection, matrix_view<T> out) {
-    const bool past_caches = worth_streaming(out, x);
+    const bool non_temporal = worth_non_temporal(out, x);
     if constexpr (std::same_as<P, mask> && std::same_as<T, float>) {
       if (policy.rescale == rescale::none) {
         for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
           keep_some_row(ctx, key, i, x.cols(), x.row(i), policy.keep_probability, out.row(i),
-                        past_caches);
+                        non_temporal);
         });
         return;
       }
@@ -87,7 +87,7 @@ struct mask_on_host : augmentation_traits<P> {
     over_rows<T>(ctx, policy, key, x.rows(), x.cols(), selection,
                  [&](index_t i, const float* keep, auto factor) {
                    const T* source = x.row(i);
-                   write_elements(out.row(i), x.cols(), past_caches, [=](index_t j) {
+                   write_elements(out.row(i), x.cols(), non_temporal, [=](index_t j) {
                      return load(source[j]) * (static_cast<compute_t<T>>(keep[j]) * factor);
                    });
                  });
@@ -140,8 +140,8 @@ struct augmentation_on<cpu_context, fixed_count_mask> : cpu::mask_on_host<fixed_
 template <>
 struct augmentation_on<cpu_context, block_mask> : cpu::mask_on_host<block_mask> {};
 template <element U>
-struct augmentation_on<cpu_context, drawn_mask_policy<U>>
-    : cpu::mask_on_host<drawn_mask_policy<U>> {};
+struct augmentation_on<cpu_context, mask_from_policy<U>> : cpu::mask_on_host<mask_from_policy<U>> {
+};
 
 template <>
 struct detail::mask_on<cpu_context> {

@@ -18,9 +18,9 @@
 #include "feaug/cpu/augment/mix_row.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/core/non_temporal.hpp"
 #include "feaug/cpu/core/put_gradient.hpp"
 #include "feaug/cpu/core/rows.hpp"
-#include "feaug/cpu/core/streaming.hpp"
 #include "feaug/cpu/core/workspace.hpp"
 #include "feaug/version.hpp"
 
@@ -44,7 +44,7 @@ struct permuted_mix_on_host : augmentation_traits<Mix> {
     workspace::scope scope(ctx.workspace);
     auto* permutation = scope.take<index_t>(x.rows());
     draw_permutation(key.streams_later(1), permutation, x.rows());
-    const bool past_caches = worth_streaming(out, x);
+    const bool non_temporal = worth_non_temporal(out, x);
     const instruction_set instructions = usable(ctx.instructions);
     for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
       const auto weight = static_cast<compute_t<T>>(feaug::detail::draw_weight(mix, key, i));
@@ -54,7 +54,7 @@ struct permuted_mix_on_host : augmentation_traits<Mix> {
                   .of_x = weight,
                   .of_y = 1 - weight,
                   .next_y = i + 1 < x.rows() ? x.row(permutation[i + 1]) : nullptr},
-                 x.cols(), past_caches, out.row(i));
+                 x.cols(), non_temporal, out.row(i));
     });
   }
 
@@ -72,7 +72,7 @@ struct permuted_mix_on_host : augmentation_traits<Mix> {
     const auto weight = [&](index_t i) {
       return static_cast<C>(feaug::detail::draw_weight(mix, key, i));
     };
-    const bool past_caches = streams_gradient(x, grad_out);
+    const bool non_temporal = non_temporal_gradient(x, grad_out);
     const instruction_set instructions = usable(ctx.instructions);
     for_each_row(ctx, rows, x.value.cols(), {}, [&](index_t i, int) {
       const index_t other = partner_of[i];
@@ -85,7 +85,7 @@ struct permuted_mix_on_host : augmentation_traits<Mix> {
                     .of_x = weight(i),
                     .of_y = 1 - weight(other),
                     .next_y = i + 1 < rows ? grad_out.row(partner_of[i + 1]) : nullptr},
-                   x.value.cols(), past_caches, x.gradient.row(i));
+                   x.value.cols(), non_temporal, x.gradient.row(i));
         return;
       }
       const C own_weight = own ? weight(i) : C{0};
@@ -100,7 +100,7 @@ struct permuted_mix_on_host : augmentation_traits<Mix> {
             const C from_other = lent ? lent_weight * load(lent_gradient[j]) : C{0};
             return from_own + from_other;
           },
-          past_caches);
+          non_temporal);
     });
   }
 };
@@ -120,15 +120,15 @@ struct augmentation_on<cpu_context, partnered<Mix, U>> : augmentation_traits<par
   template <element T>
   static void forward(cpu_context& ctx, const policy_type& policy, matrix_view<const T> x,
                       const random_key& key, const row_selection& selection, matrix_view<T> out) {
-    const bool past_caches =
-        cpu::worth_streaming(out, x) && cpu::worth_streaming(out, policy.partner.value);
+    const bool non_temporal =
+        cpu::worth_non_temporal(out, x) && cpu::worth_non_temporal(out, policy.partner.value);
     const instruction_set instructions = cpu::usable(ctx.instructions);
     cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
       const compute_t<T> weight = cpu::weight_of(policy, key, i);
       cpu::mix_row<T>(
           instructions,
           {.x = x.row(i), .y = policy.partner.value.row(i), .of_x = weight, .of_y = 1 - weight},
-          x.cols(), past_caches, out.row(i));
+          x.cols(), non_temporal, out.row(i));
     });
   }
 

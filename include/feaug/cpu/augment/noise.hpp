@@ -6,18 +6,18 @@
 #include "feaug/augment/noise.hpp"
 #include "feaug/core/draws.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/augment/augmentation.hpp"
 #include "feaug/cpu/augment/elementwise.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/draws.hpp"
+#include "feaug/cpu/core/non_temporal.hpp"
 #include "feaug/cpu/core/put_gradient.hpp"
 #include "feaug/cpu/core/rows.hpp"
-#include "feaug/cpu/core/streaming.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -45,7 +45,7 @@ void noise_row(const cpu_context& ctx, const uniform_noise& /*policy*/, const ra
 }
 
 template <element T, class Visit>
-void noise_row(const cpu_context& /*ctx*/, const drawn_noise_policy<T>& policy,
+void noise_row(const cpu_context& /*ctx*/, const noise_from_policy<T>& policy,
                const random_key& /*key*/, index_t row, index_t cols, const Visit& visit) {
   const T* const epsilon = policy.epsilon.row(row);
   visit(index_t{0}, cols, [epsilon](index_t j) { return load(epsilon[j]); });
@@ -67,36 +67,36 @@ struct passes_gradient_on_host : augmentation_traits<P> {
   static void backward(cpu_context& ctx, const P& /*policy*/, const operand<T>& x,
                        const random_key& /*key*/, const row_selection& selection,
                        matrix_view<const T> grad_out) {
-    const bool past_caches = streams_gradient(x, grad_out);
+    const bool non_temporal = non_temporal_gradient(x, grad_out);
     for_each_row(ctx, x.value.rows(), x.value.cols(), selection, [&](index_t i, int) {
       const T* const gradient = grad_out.row(i);
       put_gradient(
-          x, i, [gradient](index_t j) { return load(gradient[j]); }, past_caches);
+          x, i, [gradient](index_t j) { return load(gradient[j]); }, non_temporal);
     });
   }
 };
 
 /// The loop of all noises, given noise_row. An element costs one read, one write and one draw
-/// (drawn_noise: a read of epsilon instead).
+/// (noise_from: a read of epsilon instead).
 template <class P>
 struct noise_on_host : passes_gradient_on_host<P> {
   template <element T>
   static void forward(cpu_context& ctx, const P& policy, matrix_view<const T> x,
                       const random_key& key, const row_selection& selection, matrix_view<T> out) {
     using C = compute_t<T>;
-    const bool past_caches = worth_streaming(out, x);
+    const bool non_temporal = worth_non_temporal(out, x);
     for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
       auto sigma = static_cast<C>(policy.scale);
       if (policy.relative_to == noise_scale::row_norm) {
         sigma = static_cast<C>(static_cast<double>(policy.scale) * row_norm(x.row(i), x.cols()));
       }
       if constexpr (std::same_as<P, gaussian_noise> && std::same_as<T, float>) {
-        add_normal_row(ctx, key, i, x.cols(), x.row(i), sigma, out.row(i), past_caches);
+        add_normal_row(ctx, key, i, x.cols(), x.row(i), sigma, out.row(i), non_temporal);
       } else {
         noise_row(ctx, policy, key, i, x.cols(),
                   [&](index_t first, index_t count, const auto& epsilon) {
                     const T* const source = x.row(i) + first;
-                    write_elements(out.row(i) + first, count, past_caches, [&](index_t j) {
+                    write_elements(out.row(i) + first, count, non_temporal, [&](index_t j) {
                       return load(source[j]) + sigma * static_cast<C>(epsilon(j));
                     });
                   });
@@ -112,8 +112,8 @@ struct augmentation_on<cpu_context, gaussian_noise> : cpu::noise_on_host<gaussia
 template <>
 struct augmentation_on<cpu_context, uniform_noise> : cpu::noise_on_host<uniform_noise> {};
 template <element U>
-struct augmentation_on<cpu_context, drawn_noise_policy<U>>
-    : cpu::noise_on_host<drawn_noise_policy<U>> {};
+struct augmentation_on<cpu_context, noise_from_policy<U>>
+    : cpu::noise_on_host<noise_from_policy<U>> {};
 
 template <>
 struct detail::noise_on<cpu_context> {

@@ -7,20 +7,20 @@
 
 #include "feaug/augment/soft_neighbour.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/augment/augmentation.hpp"
 #include "feaug/cpu/augment/l2_normalize.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/l2_norm.hpp"
 #include "feaug/cpu/core/rows.hpp"
-#include "feaug/cpu/core/unit_rows.hpp"
 #include "feaug/cpu/core/workspace.hpp"
 #include "feaug/cpu/queue/compare_neighbours.hpp"
 #include "feaug/cpu/queue/support_rows.hpp"
-#include "feaug/queue/neighbour_soft_max.hpp"
+#include "feaug/queue/neighbour_softmax.hpp"
 #include "feaug/queue/support_rows.hpp"
 #include "feaug/version.hpp"
 
@@ -46,9 +46,9 @@ struct augmentation_on<cpu_context, soft_neighbour_policy<U>>
         cpu::normalize_row(x.row(i), cols, default_norm_eps, out.row(i));
         return;
       }
-      const neighbour_soft_max soft_max = soft_max_of(policy, row);
+      const neighbour_softmax softmax = softmax_of(policy, row);
       for (index_t n = 0; n < row.count; ++n)
-        row.found[n].factor *= soft_max.weight(row.found[n].similarity);
+        row.found[n].factor *= softmax.weight(row.found[n].similarity);
       for (index_t j = 0; j < cols; ++j) {
         out(i, j) = store<T>(
             static_cast<compute_t<T>>(cpu::neighbour_sum<T>(rows, row.found, row.count, j)));
@@ -80,7 +80,7 @@ struct augmentation_on<cpu_context, soft_neighbour_policy<U>>
             return;
           }
           // out = Σ w_n u_n, so ∂L/∂w_n = g·u_n; the softmax gradient gives ∂L/∂s_n.
-          const neighbour_soft_max soft_max = soft_max_of(policy, row);
+          const neighbour_softmax softmax = softmax_of(policy, row);
           double* const slopes = by_weight.of(worker);
           double mean = 0;
           for (index_t n = 0; n < row.count; ++n) {
@@ -90,11 +90,11 @@ struct augmentation_on<cpu_context, soft_neighbour_policy<U>>
               slopes[n] += static_cast<double>(load(grad_out(i, j))) *
                            (static_cast<double>(load(v[j])) * row.found[n].factor);
             }
-            mean += soft_max.weight(row.found[n].similarity) * slopes[n];
+            mean += softmax.weight(row.found[n].similarity) * slopes[n];
           }
           for (index_t n = 0; n < row.count; ++n) {
-            const double weight = soft_max.weight(row.found[n].similarity);
-            row.found[n].factor *= soft_max.slope(weight, slopes[n], mean);
+            const double weight = softmax.weight(row.found[n].similarity);
+            row.found[n].factor *= softmax.slope(weight, slopes[n], mean);
           }
           for (index_t j = 0; j < cols; ++j)
             gradient[j] = static_cast<C>(cpu::neighbour_sum<T>(rows, row.found, row.count, j));
@@ -112,10 +112,10 @@ struct augmentation_on<cpu_context, soft_neighbour_policy<U>>
     double inverse;  ///< 1 / max(‖x_i‖, 1e-12)
   };
 
-  static neighbour_soft_max soft_max_of(const policy_type& policy, const found_row& row) {
-    neighbour_soft_max soft_max(policy.how.temperature);
-    for (index_t n = 0; n < row.count; ++n) soft_max.take(row.found[n].similarity);
-    return soft_max;
+  static neighbour_softmax softmax_of(const policy_type& policy, const found_row& row) {
+    neighbour_softmax softmax(policy.how.temperature);
+    for (index_t n = 0; n < row.count; ++n) softmax.take(row.found[n].similarity);
+    return softmax;
   }
 
   /// Calls work(i, found_row, worker) for every selected row.

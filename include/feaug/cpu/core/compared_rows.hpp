@@ -2,9 +2,9 @@
 #pragma once
 
 #include "feaug/core/element.hpp"
-#include "feaug/core/row_norm.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/core/unit_rows.hpp"
+#include "feaug/cpu/core/l2_norm.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {

@@ -19,9 +19,9 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/core/non_temporal.hpp"
 #include "feaug/cpu/core/normal_draws.hpp"
 #include "feaug/cpu/core/philox.hpp"
-#include "feaug/cpu/core/streaming.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -38,7 +38,7 @@ struct store_draws {
 
   const float* x;  ///< not read
   float* out;
-  bool past_caches;
+  bool non_temporal;
 
   [[nodiscard]] float apply(float drawn, float /*x*/) const { return drawn; }
 #if FEAUG_X86
@@ -56,7 +56,7 @@ struct add_normals {
 
   const float* x;
   float* out;
-  bool past_caches;
+  bool non_temporal;
   float scale;
 
   [[nodiscard]] float apply(float drawn, float value) const { return value + scale * drawn; }
@@ -83,7 +83,7 @@ struct keep_some {
 
   const float* x;
   float* out;
-  bool past_caches;
+  bool non_temporal;
   float probability;
   std::int32_t steps_below = static_cast<std::int32_t>(std::ceil(probability * 0x1p24F));
 
@@ -119,7 +119,7 @@ void draw_steps(const random_key& key, index_t row, std::uint32_t block, index_t
       std::copy_n(four, 4, drawn + 4 * k);
     }
     const index_t first = 4 * step;
-    write_elements(use.out + first, 4 * now, use.past_caches, [&](index_t j) {
+    write_elements(use.out + first, 4 * now, use.non_temporal, [&](index_t j) {
       return use.apply(drawn[j], Use::reads ? use.x[first + j] : 0.0F);
     });
   }
@@ -149,7 +149,7 @@ FEAUG_AVX2 FEAUG_INLINE __m256 made_of_words(const Use& use, __m256i words, cons
 template <class Use>
 FEAUG_AVX2 FEAUG_INLINE void use_words(const Use& use, __m256i words, const float* x, float* out) {
   const __m256 result = made_of_words(use, words, x);
-  if (use.past_caches) {
+  if (use.non_temporal) {
     _mm256_stream_ps(out, result);
   } else {
     _mm256_storeu_ps(out, result);
@@ -197,7 +197,7 @@ template <class Use>
 FEAUG_AVX512 FEAUG_INLINE void use_words(const Use& use, __m512i words, const float* x,
                                          float* out) {
   const __m512 result = made_of_words(use, words, x);
-  if (use.past_caches) {
+  if (use.non_temporal) {
     _mm512_stream_ps(out, result);
   } else {
     _mm512_storeu_ps(out, result);
@@ -262,7 +262,7 @@ void use_part_of_step(instruction_set instructions, const random_key& key, index
   Use in_scratch = use;
   in_scratch.x = values;
   in_scratch.out = values;
-  in_scratch.past_caches = false;
+  in_scratch.non_temporal = false;
   use_whole_steps(instructions, key, row, first, step_columns, in_scratch);
   std::copy_n(values, count, use.out);
 }
@@ -279,12 +279,12 @@ void use_draws(instruction_set allowed, const random_key& key, index_t row, inde
     first += columns;
     count -= columns;
   };
-  if (use.past_caches) {
+  if (use.non_temporal) {
     // Steps must start at a cache line; this is possible if it coincides with a group of four
     // columns.
     const index_t head = std::min(until_cache_line(use.out), count);
-    use.past_caches = head % 4 == 0;
-    if (use.past_caches) {
+    use.non_temporal = head % 4 == 0;
+    if (use.non_temporal) {
       use_part_of_step(instructions, key, row, first, head, use);
       advance(head);
     }
@@ -300,24 +300,24 @@ template <class Draw>
 void fill_draws(const cpu_context& ctx, const random_key& key, index_t row, index_t first,
                 index_t count, float* values) {
   detail::use_draws(ctx.instructions, key, row, first, count,
-                    detail::store_draws<Draw>{.x = nullptr, .out = values, .past_caches = false});
+                    detail::store_draws<Draw>{.x = nullptr, .out = values, .non_temporal = false});
 }
 
 /// out[j] = x[j] + scale · normal draw of column j, for a row. out may be x.
 inline void add_normal_row(const cpu_context& ctx, const random_key& key, index_t row, index_t cols,
-                           const float* x, float scale, float* out, bool past_caches) {
+                           const float* x, float scale, float* out, bool non_temporal) {
   detail::use_draws(
       ctx.instructions, key, row, 0, cols,
-      detail::add_normals{.x = x, .out = out, .past_caches = past_caches, .scale = scale});
+      detail::add_normals{.x = x, .out = out, .non_temporal = non_temporal, .scale = scale});
 }
 
 /// out[j] = x[j] · (the uniform draw of column j < probability), for a row. out may be x.
 inline void keep_some_row(const cpu_context& ctx, const random_key& key, index_t row, index_t cols,
-                          const float* x, float probability, float* out, bool past_caches) {
+                          const float* x, float probability, float* out, bool non_temporal) {
   detail::use_draws(
       ctx.instructions, key, row, 0, cols,
       detail::keep_some{
-          .x = x, .out = out, .past_caches = past_caches, .probability = probability});
+          .x = x, .out = out, .non_temporal = non_temporal, .probability = probability});
 }
 
 }  // namespace cpu

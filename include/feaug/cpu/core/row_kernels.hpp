@@ -1,6 +1,6 @@
-// Inner products and weighted sums of rows, accumulated in double: used by losses based on cosines.
-// An element of another row costs one load, one conversion to double and two fma (products) or one
-// (weighted sums).
+// Inner products of a row x with other rows, and weighted sums of them, accumulated in double: used
+// by negative_cosine. Each element of each other row costs one load, one conversion to double, and
+// two fma (inner products) or one (weighted sums).
 #pragma once
 
 #include <concepts>

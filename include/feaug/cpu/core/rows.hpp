@@ -4,8 +4,8 @@
 #include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/non_temporal.hpp"
 #include "feaug/cpu/core/parallel.hpp"
-#include "feaug/cpu/core/streaming.hpp"
 #include "feaug/cpu/core/workspace.hpp"
 #include "feaug/version.hpp"
 
@@ -19,7 +19,7 @@ void for_each_row(cpu_context& ctx, index_t rows, index_t cols, const row_select
     for (index_t i = begin; i < begin + count; ++i) {
       if (selection.contains(i)) work(i, worker);
     }
-    end_streaming();  // if work used non-temporal stores
+    end_non_temporal();  // if work used non-temporal stores
   });
 }
 

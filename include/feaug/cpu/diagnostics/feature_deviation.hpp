@@ -2,11 +2,11 @@
 #pragma once
 
 #include "feaug/core/element.hpp"
-#include "feaug/core/row_norm.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/columns.hpp"
 #include "feaug/cpu/core/context.hpp"
-#include "feaug/cpu/core/unit_rows.hpp"
+#include "feaug/cpu/core/l2_norm.hpp"
 #include "feaug/cpu/core/workspace.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/diagnostics/feature_deviation.hpp"

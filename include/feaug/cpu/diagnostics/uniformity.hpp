@@ -6,7 +6,7 @@
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/workspace.hpp"
 #include "feaug/cpu/loss/alignment_and_uniformity.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
+#include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/diagnostics/uniformity.hpp"
 #include "feaug/version.hpp"
 
@@ -19,9 +19,9 @@ struct detail::uniformity_on<cpu_context> {
   static void run(cpu_context& ctx, const matrix_view<const T>& x, const vector_view<double>& to,
                   const uniformity_options& options) {
     workspace::scope scratch(ctx.workspace);
-    const auto stack = cpu::make_stack<T>(ctx, scratch, true, x);
-    auto* const log_sums = scratch.take<double>(x.rows());
-    to[0] = cpu::sum_over_pairs<T>(ctx, stack, options.t, log_sums, nullptr)
+    const auto stack = cpu::concatenate_rows<T>(ctx, scratch, true, x);
+    auto* const log_sum_exps = scratch.take<double>(x.rows());
+    to[0] = cpu::sum_over_pairs<T>(ctx, stack, options.t, log_sum_exps, nullptr)
                 .uniformity(options.t, x.rows());
   }
 };

@@ -9,8 +9,8 @@
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/cpu/loss/contrast.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
 #include "feaug/loss/alignment_and_uniformity.hpp"
 #include "feaug/version.hpp"
 
@@ -29,31 +29,31 @@ double squared_distance(const T* a, double of_a, const T* b, double of_b, index_
   return squared;
 }
 
-/// The softmax of every row over all others, with s_ij = 2t·cos_ij: log_sums[i] = log Σ_{j≠i} exp
+/// The softmax of every row over all others, with s_ij = 2t·cos_ij: log_sum_exps[i] = log Σ_{j≠i} exp
 /// s_ij and, if `means` (N × D, contiguous) is given, Σ_{j≠i} softmax_ij · unit_j. Cost: see
-/// soft_max_pass.
+/// softmax_pass.
 template <element T>
-feaug::detail::pair_sum sum_over_pairs(cpu_context& ctx, const row_stack<T>& stack, double t,
-                                       double* log_sums, compute_t<T>* means) {
+feaug::detail::pair_sum sum_over_pairs(cpu_context& ctx, const concatenated_rows<T>& stack,
+                                       double t, double* log_sum_exps, compute_t<T>* means) {
   using C = compute_t<T>;
   const index_t rows = stack.rows();
   const index_t cols = stack.first.cols();
   // Each row is set as its own “positive”; it is excluded anyway.
-  const contrast<C> pairs = {.rows = stack,
-                             .columns = stack,
-                             .positives = stack,
-                             .pairs = {.shift = 0, .partners = rows, .self = true},
-                             .positives_are_columns = false,
-                             .cols = cols,
-                             .scale = 2 * t};
-  soft_max_pass<C>(ctx, pairs, means != nullptr, false,
-                   [=](index_t i, const row_statistics& row, C* mean) {
-                     log_sums[i] = row.log_sum;
-                     if (mean != nullptr) std::copy_n(mean, cols, means + i * cols);
-                   });
+  const contrast_problem<C> pairs = {.rows = stack,
+                                     .columns = stack,
+                                     .positives = stack,
+                                     .pairs = {.shift = 0, .partners = rows, .self = true},
+                                     .positives_are_columns = false,
+                                     .cols = cols,
+                                     .scale = 2 * t};
+  softmax_pass<C>(ctx, pairs, means != nullptr, false,
+                  [=](index_t i, const row_statistics& row, C* mean) {
+                    log_sum_exps[i] = row.log_sum_exp;
+                    if (mean != nullptr) std::copy_n(mean, cols, means + i * cols);
+                  });
   feaug::detail::pair_sum all = {.largest = -std::numeric_limits<double>::infinity(), .sum = 0};
-  for (index_t i = 0; i < rows; ++i) all.largest = std::max(all.largest, log_sums[i]);
-  for (index_t i = 0; i < rows; ++i) all.sum += std::exp(log_sums[i] - all.largest);
+  for (index_t i = 0; i < rows; ++i) all.largest = std::max(all.largest, log_sum_exps[i]);
+  for (index_t i = 0; i < rows; ++i) all.sum += std::exp(log_sum_exps[i] - all.largest);
   return all;
 }
 

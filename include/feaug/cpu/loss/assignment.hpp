@@ -13,7 +13,7 @@
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/core/put_gradient.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
+#include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/loss/assignment.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
@@ -29,7 +29,7 @@ C exp_of_difference(double x) {
 
 /// One row's softmax. Scratch: 8 + sizeof(C) bytes per column. One exponential per column.
 template <class C>
-struct row_soft_max {
+struct row_softmax {
   double* exponents = nullptr;
   C* weights = nullptr;  ///< exp(exponent − shift)
   double shift = 0;      ///< the largest exponent
@@ -45,7 +45,7 @@ struct row_soft_max {
         cols, [this](index_t j) { weights[j] = exp_of_difference<C>(exponents[j] - shift); });
     sum = sum_of(weights, cols);
   }
-  [[nodiscard]] double log_sum() const { return shift + std::log(sum); }
+  [[nodiscard]] double log_sum_exp() const { return shift + std::log(sum); }
   /// The factor that turns weights into assignments: so that they sum to 1 (0 if the sum is 0), or
   /// exp(shift) if no iteration has normalised the rows.
   [[nodiscard]] double factor(bool rows_sum_to_one) const {
@@ -54,55 +54,57 @@ struct row_soft_max {
   }
 };
 
-/// One row_soft_max per worker.
+/// One row_softmax per worker.
 template <class C>
-class row_soft_maxes {
+class row_softmaxes {
  public:
-  row_soft_maxes(const cpu_context& ctx, workspace::scope& scratch, index_t cols)
-      : rows_(scratch.take<row_soft_max<C>>(ctx.thread_count())) {
+  row_softmaxes(const cpu_context& ctx, workspace::scope& scratch, index_t cols)
+      : rows_(scratch.take<row_softmax<C>>(ctx.thread_count())) {
     for (int worker = 0; worker < ctx.thread_count(); ++worker) {
       rows_[worker] = {.exponents = scratch.take<double>(cols), .weights = scratch.take<C>(cols)};
     }
   }
 
-  [[nodiscard]] row_soft_max<C>& of(int worker) const { return rows_[worker]; }
+  [[nodiscard]] row_softmax<C>& of(int worker) const { return rows_[worker]; }
 
  private:
-  row_soft_max<C>* rows_;
+  row_softmax<C>* rows_;
 };
 
 /// log Σ_j exp(score_ij / ε + potential_j) for all rows. One exponential per score.
 template <element T>
-void row_log_sums(cpu_context& ctx, const row_stack<T>& scores, index_t cols, double scale,
-                  const vector_view<const double>& potentials, double* log_sums) {
+void row_log_sum_exps(cpu_context& ctx, const concatenated_rows<T>& scores, index_t cols,
+                      double scale, const vector_view<const double>& potentials,
+                      double* log_sum_exps) {
   using C = compute_t<T>;
   workspace::scope scratch(ctx.workspace);
-  const row_soft_maxes<C> soft_maxes(ctx, scratch, cols);
+  const row_softmaxes<C> softmaxes(ctx, scratch, cols);
   for_each_row_block(ctx, scores.rows(), cols, [&](index_t begin, index_t count, int worker) {
-    row_soft_max<C>& row = soft_maxes.of(worker);
+    row_softmax<C>& row = softmaxes.of(worker);
     for (index_t i = begin; i < begin + count; ++i) {
       row.take(
           feaug::detail::row_exponents<T, memory_space::host>{scores.row(i), scale, potentials},
           cols);
-      log_sums[i] = row.log_sum();
+      log_sum_exps[i] = row.log_sum_exp();
     }
   });
 }
 
-/// potential_j = −log Σ_i exp(score_ij / ε − log_sum_i); log_sums null: all 0. A worker processes
+/// potential_j = −log Σ_i exp(score_ij / ε − log_sum_exp_i); log_sum_exps null: all 0. A worker processes
 /// 64 columns of all rows, so that no sum is split. One exponential per score.
 template <element T>
-void column_potentials(cpu_context& ctx, const row_stack<T>& scores, index_t cols, double scale,
-                       const double* log_sums, double* potentials) {
+void column_potentials(cpu_context& ctx, const concatenated_rows<T>& scores, index_t cols,
+                       double scale, const double* log_sum_exps, double* potentials) {
   using C = compute_t<T>;
   constexpr index_t chunk_cols = 64;
   for_each_block(ctx, (cols + chunk_cols - 1) / chunk_cols, [&](index_t chunk, int) {
     const index_t first = chunk * chunk_cols;
     const index_t width = std::min(chunk_cols, cols - first);
-    feaug::detail::log_sum sums[chunk_cols];
+    feaug::detail::log_sum_exp sums[chunk_cols];
     for (index_t i = 0; i < scores.rows(); ++i) {
       const T* const row = scores.row(i) + first;
-      const double lowered = log_sums == nullptr ? 0.0 : feaug::detail::lowering(log_sums[i]);
+      const double lowered =
+          log_sum_exps == nullptr ? 0.0 : feaug::detail::lowering(log_sum_exps[i]);
       for_each_in_lanes(width, [&](index_t j) {
         sums[j].add(static_cast<double>(load(row[j])) * scale + lowered,
                     [](double x) { return static_cast<double>(exp_of_difference<C>(x)); });
@@ -117,20 +119,20 @@ void column_potentials(cpu_context& ctx, const row_stack<T>& scores, index_t col
 /// read. With 0 iterations rows are not normalised, and one common potential scales the total to N
 /// + K.
 template <element T>
-void sinkhorn_iterations(cpu_context& ctx, const row_stack<T>& scores, index_t cols, double epsilon,
-                         index_t iterations, double* potentials) {
+void sinkhorn_iterations(cpu_context& ctx, const concatenated_rows<T>& scores, index_t cols,
+                         double epsilon, index_t iterations, double* potentials) {
   const double scale = 1.0 / epsilon;
   workspace::scope scratch(ctx.workspace);
-  auto* const log_sums = scratch.take<double>(scores.rows());
+  auto* const log_sum_exps = scratch.take<double>(scores.rows());
   for (index_t k = 0; k < iterations; ++k) {
-    if (k > 0) row_log_sums(ctx, scores, cols, scale, {potentials, cols}, log_sums);
-    column_potentials(ctx, scores, cols, scale, k > 0 ? log_sums : nullptr, potentials);
+    if (k > 0) row_log_sum_exps(ctx, scores, cols, scale, {potentials, cols}, log_sum_exps);
+    column_potentials(ctx, scores, cols, scale, k > 0 ? log_sum_exps : nullptr, potentials);
   }
   if (iterations > 0) return;
-  row_log_sums(ctx, scores, cols, scale, {}, log_sums);
-  feaug::detail::log_sum total;
+  row_log_sum_exps(ctx, scores, cols, scale, {}, log_sum_exps);
+  feaug::detail::log_sum_exp total;
   for (index_t i = 0; i < scores.rows(); ++i)
-    total.add(log_sums[i], [](double x) { return std::exp(x); });
+    total.add(log_sum_exps[i], [](double x) { return std::exp(x); });
   const double shift = std::log(static_cast<double>(scores.rows()));
   std::fill_n(potentials, cols, shift + feaug::detail::lowering(total.value()));
 }
@@ -151,8 +153,8 @@ struct assignment_direction {
   void run(cpu_context& ctx, double* row_losses) const {
     const index_t cols = scores.value.cols();
     workspace::scope scratch(ctx.workspace);
-    const row_soft_maxes<C> predictions(ctx, scratch, cols);
-    const row_soft_maxes<C> assignments(ctx, scratch, cols);
+    const row_softmaxes<C> predictions(ctx, scratch, cols);
+    const row_softmaxes<C> assignments(ctx, scratch, cols);
     for_each_row_block(
         ctx, scores.value.rows(), cols, [&](index_t begin, index_t count, int worker) {
           for (index_t i = begin; i < begin + count; ++i) {
@@ -163,7 +165,7 @@ struct assignment_direction {
   }
 
  private:
-  double row(index_t i, row_soft_max<C>& p, row_soft_max<C>& q) const {
+  double row(index_t i, row_softmax<C>& p, row_softmax<C>& q) const {
     using exponents = feaug::detail::row_exponents<T, memory_space::host>;
     const index_t cols = scores.value.cols();
     p.take(exponents{scores.value.row(i), 1.0 / temperature}, cols);

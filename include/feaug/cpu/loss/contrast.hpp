@@ -20,11 +20,11 @@
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/cpu/loss/contrast_problem.hpp"
-#include "feaug/cpu/loss/fixed_shift_pass.hpp"
+#include "feaug/cpu/loss/fixed_max_softmax.hpp"
 #include "feaug/cpu/loss/logit_tile.hpp"
 #include "feaug/cpu/loss/logit_weights.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
 #include "feaug/cpu/loss/tile_packing.hpp"
 #include "feaug/loss/pairing.hpp"
 #include "feaug/version.hpp"
@@ -60,7 +60,7 @@ struct running_sum {
     return rescale;
   }
 
-  [[nodiscard]] double log_sum() const {
+  [[nodiscard]] double log_sum_exp() const {
     if (sum == 0) return -std::numeric_limits<double>::infinity();
     return (std::isfinite(shift) ? static_cast<double>(shift) : 0.0) + std::log(sum);
   }
@@ -73,13 +73,13 @@ struct running_sum {
 /// exponential per logit; a second product if `with_mean`. With stopped columns this gives the loss
 /// and its whole gradient.
 template <class C>
-void soft_max_pass(cpu_context& ctx, const contrast<C>& problem, bool with_mean,
-                   bool with_mean_cosine, const row_finish<C>& finish) {
-  if (!problem.labels.given() && detail::has_fixed_shift(problem)) {
-    detail::fixed_shift_pass(ctx, problem, with_mean, with_mean_cosine, finish);
+void softmax_pass(cpu_context& ctx, const contrast_problem<C>& problem, bool with_mean,
+                  bool with_mean_cosine, const row_finish<C>& finish) {
+  if (!problem.labels.given() && detail::has_fixed_max(problem)) {
+    detail::fixed_max_softmax(ctx, problem, with_mean, with_mean_cosine, finish);
     return;
   }
-  const detail::tiling cut(problem.rows.rows(), problem.cols);
+  const detail::tiling tiles(problem.rows.rows(), problem.cols);
   const auto scale = static_cast<C>(problem.scale);
   const index_t stride = packed_stride(problem.cols);
   workspace::scope scratch(ctx.workspace);
@@ -90,17 +90,17 @@ void soft_max_pass(cpu_context& ctx, const contrast<C>& problem, bool with_mean,
     detail::running_sum<C>* sums;
   };
   const auto make = [&] {
-    return worker_scratch{.tile = detail::logit_tile<C>(ctx, scratch, problem, cut),
-                          .means = with_mean ? scratch.take<C>(cut.block_rows * stride) : nullptr,
-                          .cosines = with_mean_cosine ? scratch.take<C>(cut.chunk_cols) : nullptr,
-                          .sums = scratch.take<detail::running_sum<C>>(cut.block_rows)};
+    return worker_scratch{.tile = detail::logit_tile<C>(ctx, scratch, problem, tiles),
+                          .means = with_mean ? scratch.take<C>(tiles.block_rows * stride) : nullptr,
+                          .cosines = with_mean_cosine ? scratch.take<C>(tiles.chunk_cols) : nullptr,
+                          .sums = scratch.take<detail::running_sum<C>>(tiles.block_rows)};
   };
   detail::for_each_tile_row(
-      ctx, problem.rows.rows(), cut, make, [&](index_t begin, index_t count, worker_scratch& my) {
+      ctx, problem.rows.rows(), tiles, make, [&](index_t begin, index_t count, worker_scratch& my) {
         my.tile.load_rows(begin, count);
         std::fill_n(my.sums, count, detail::running_sum<C>{});
         if (with_mean) std::fill_n(my.means, count * stride, C{0});
-        my.tile.for_each_chunk(cut, [&](index_t /*first*/, index_t /*width*/) {
+        my.tile.for_each_chunk(tiles, [&](index_t /*first*/, index_t /*width*/) {
           for (index_t i = 0; i < count; ++i) {
             if (problem.labels.given()) {
               C* const cosines = my.tile.row(i);
@@ -121,7 +121,7 @@ void soft_max_pass(cpu_context& ctx, const contrast<C>& problem, bool with_mean,
           C* mean = with_mean ? my.means + i * stride : nullptr;
           for (index_t d = 0; with_mean && d < problem.cols; ++d) mean[d] *= static_cast<C>(share);
           const index_t row = begin + i;
-          row_statistics found = {.log_sum = sum.log_sum(),
+          row_statistics found = {.log_sum_exp = sum.log_sum_exp(),
                                   .positive_cosine = 0,
                                   .mean_cosine = sum.cosine_sum * share};
           if (problem.labels.given()) {
@@ -138,11 +138,12 @@ void soft_max_pass(cpu_context& ctx, const contrast<C>& problem, bool with_mean,
 
 namespace detail {
 
-/// For a row whose sum was empty (log_sum −∞) the shift is +∞, which makes every weight 0.
+/// For a row whose sum was empty (log_sum_exp −∞) the shift is +∞, which makes every weight 0.
 template <class C>
-C finite_or_infinite_shift(double log_sum) {
-  return log_sum == -std::numeric_limits<double>::infinity() ? std::numeric_limits<C>::infinity()
-                                                             : static_cast<C>(log_sum);
+C finite_or_infinite_shift(double log_sum_exp) {
+  return log_sum_exp == -std::numeric_limits<double>::infinity()
+             ? std::numeric_limits<C>::infinity()
+             : static_cast<C>(log_sum_exp);
 }
 
 }  // namespace detail
@@ -161,17 +162,18 @@ C finite_or_infinite_shift(double log_sum) {
 /// (4·cols FLOP) and one exponential per logit; two exponentials if both sides have a softmax and
 /// there is no fixed shift.
 template <class C>
-void gradient_pass(cpu_context& ctx, const contrast<C>& problem, const softmax_weights& of_rows,
-                   const softmax_weights& of_columns, const sum_finish<C>& finish) {
-  const detail::tiling cut(problem.rows.rows(), problem.cols);
+void gradient_pass(cpu_context& ctx, const contrast_problem<C>& problem,
+                   const softmax_weights& of_rows, const softmax_weights& of_columns,
+                   const sum_finish<C>& finish) {
+  const detail::tiling tiles(problem.rows.rows(), problem.cols);
   const auto scale = static_cast<C>(problem.scale);
   const bool row_side = of_rows.coefficient != nullptr;
   const bool column_side = of_columns.coefficient != nullptr;
   const index_t stride = packed_stride(problem.cols);
   // With labels, the difference between a weight and its positive's share can be small. Both are
   // then computed with the same roundings, below.
-  const bool has_fixed_shift = !problem.labels.given() && detail::has_fixed_shift(problem);
-  const C fixed = fixed_shift<C>(problem.scale);
+  const bool has_fixed_max = !problem.labels.given() && detail::has_fixed_max(problem);
+  const C fixed = fixed_max<C>(problem.scale);
   workspace::scope scratch(ctx.workspace);
   struct worker_scratch {
     detail::logit_tile<C> tile;
@@ -181,18 +183,18 @@ void gradient_pass(cpu_context& ctx, const contrast<C>& problem, const softmax_w
     C* factor;  // … and coefficients, in the tile's type
   };
   const auto make = [&] {
-    return worker_scratch{.tile = detail::logit_tile<C>(ctx, scratch, problem, cut),
-                          .sums = scratch.take<C>(cut.block_rows * stride),
-                          .second = scratch.take<C>(cut.chunk_cols),
-                          .shift = scratch.take<C>(cut.chunk_cols),
-                          .factor = scratch.take<C>(cut.chunk_cols)};
+    return worker_scratch{.tile = detail::logit_tile<C>(ctx, scratch, problem, tiles),
+                          .sums = scratch.take<C>(tiles.block_rows * stride),
+                          .second = scratch.take<C>(tiles.chunk_cols),
+                          .shift = scratch.take<C>(tiles.chunk_cols),
+                          .factor = scratch.take<C>(tiles.chunk_cols)};
   };
   detail::for_each_tile_row(
-      ctx, problem.rows.rows(), cut, make, [&](index_t begin, index_t count, worker_scratch& my) {
+      ctx, problem.rows.rows(), tiles, make, [&](index_t begin, index_t count, worker_scratch& my) {
         my.tile.load_rows(begin, count);
         std::fill_n(my.sums, count * stride, C{0});
-        my.tile.for_each_chunk(cut, [&](index_t first, index_t width) {
-          if (has_fixed_shift) {
+        my.tile.for_each_chunk(tiles, [&](index_t first, index_t width) {
+          if (has_fixed_max) {
             std::fill_n(my.factor, padded_columns(width), C{0});
             for (index_t j = 0; column_side && j < width; ++j)
               my.factor[j] = weight_with_shift<C>(of_columns, first + j, fixed);
@@ -204,7 +206,7 @@ void gradient_pass(cpu_context& ctx, const contrast<C>& problem, const softmax_w
             return;
           }
           for (index_t j = 0; column_side && j < width; ++j) {
-            my.shift[j] = detail::finite_or_infinite_shift<C>(of_columns.log_sum[first + j]);
+            my.shift[j] = detail::finite_or_infinite_shift<C>(of_columns.log_sum_exp[first + j]);
             my.factor[j] = static_cast<C>(of_columns.coefficient[first + j]);
           }
           for (index_t i = 0; i < count; ++i) {
@@ -216,7 +218,7 @@ void gradient_pass(cpu_context& ctx, const contrast<C>& problem, const softmax_w
               for (index_t j = 0; j < width; ++j) column_weights[j] *= my.factor[j];
             }
             if (row_side) {
-              const C shift = detail::finite_or_infinite_shift<C>(of_rows.log_sum[begin + i]);
+              const C shift = detail::finite_or_infinite_shift<C>(of_rows.log_sum_exp[begin + i]);
               const auto factor = static_cast<C>(of_rows.coefficient[begin + i]);
               exponentials(weights, width, scale, [shift](index_t) { return shift; });
               for (index_t j = 0; j < width; ++j) weights[j] *= factor;
@@ -227,8 +229,8 @@ void gradient_pass(cpu_context& ctx, const contrast<C>& problem, const softmax_w
               const auto positive = static_cast<C>(problem.labels.positive_share[begin + i]);
               const C* const others = my.factor;
               my.tile.for_each_labelled(i, [=](index_t j, bool same) {
-                const C pull = (own + others[j]) * positive;
-                weights[j] -= same ? pull : C{0};
+                const C positive_gradient = (own + others[j]) * positive;
+                weights[j] -= same ? positive_gradient : C{0};
               });
             }
             my.tile.for_each_left_out(i, [&](index_t j) { weights[j] = C{0}; });
@@ -240,19 +242,21 @@ void gradient_pass(cpu_context& ctx, const contrast<C>& problem, const softmax_w
           const index_t row = begin + i;
           const index_t positive = problem.pairs.positive(row);
           if (positive >= 0) {
-            const double pull = of_rows.pull(row) + of_columns.pull(positive);
-            problem.positives.add_row(positive, -pull, problem.cols, sum);
+            const double positive_gradient =
+                of_rows.positive_gradient(row) + of_columns.positive_gradient(positive);
+            problem.positives.add_row(positive, -positive_gradient, problem.cols, sum);
           }
           finish(row, sum);
         }
       });
 }
 
-/// Turns a row from gradient_pass (or soft_max_pass's mean) into the gradient with respect to the
+/// Turns a row from gradient_pass (or softmax_pass's mean) into the gradient with respect to the
 /// operand's unnormalised row, and writes it.
 template <element T>
-void finish_gradient(const operand<T>& x, const row_stack<T>& stack, index_t stack_row,
-                     index_t operand_row, double factor, compute_t<T>* gradient) {
+void normalize_backward_and_store(const operand<T>& x, const concatenated_rows<T>& stack,
+                                  index_t stack_row, index_t operand_row, double factor,
+                                  compute_t<T>* gradient) {
   using C = compute_t<T>;
   const index_t cols = x.value.cols();
   for (index_t d = 0; d < cols; ++d)

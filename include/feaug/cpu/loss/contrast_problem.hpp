@@ -18,7 +18,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
 /// The matrix of logits s_ij = scale · row_i · column_j, computed in C.
 template <std::floating_point C>
-struct contrast {
+struct contrast_problem {
   row_reader<C> rows;
   row_reader<C> columns;
   row_reader<C> positives;  ///< the rows that `pairs` indexes
@@ -31,8 +31,8 @@ struct contrast {
   feaug::detail::exclusion<> excluded = {};
 
   /// The same with the sides exchanged, for gradients with respect to the columns.
-  [[nodiscard]] contrast swapped() const {
-    contrast other = *this;
+  [[nodiscard]] contrast_problem swapped() const {
+    contrast_problem other = *this;
     std::swap(other.rows, other.columns);
     other.positives = rows;
     return other;
@@ -41,10 +41,10 @@ struct contrast {
 
 /// Results of a row's softmax over the columns.
 struct row_statistics {
-  double log_sum;  ///< n = log Σ exp s_j over the columns except the positive; −∞ if empty
+  double log_sum_exp;  ///< n = log Σ exp s_j over the columns except the positive; −∞ if empty
   double positive_cosine;  ///< row · positive; 0 if the row has no positive
   double mean_cosine;  ///< Σ softmax_j · (row · column_j) over the same columns; 0 unless wanted
-  /// With labels, the mean of the positives' logits, rounded as in log_sum: the difference of the
+  /// With labels, the mean of the positives' logits, rounded as in log_sum_exp: the difference of the
   /// two can be small. positive_cosine is then their mean cosine.
   double positive_logit = 0;
 };
@@ -64,9 +64,9 @@ using feaug::detail::softmax_weights;
 /// Row i's factor of exp(s − shift); 0 if its sum was empty.
 template <class C>
 C weight_with_shift(const softmax_weights& weights, index_t i, C shift) {
-  if (weights.log_sum[i] == -std::numeric_limits<double>::infinity()) return C{0};
+  if (weights.log_sum_exp[i] == -std::numeric_limits<double>::infinity()) return C{0};
   return static_cast<C>(weights.coefficient[i] *
-                        std::exp(static_cast<double>(shift) - weights.log_sum[i]));
+                        std::exp(static_cast<double>(shift) - weights.log_sum_exp[i]));
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

@@ -15,10 +15,10 @@
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/l2_norm.hpp"
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/core/tile_map.hpp"
-#include "feaug/cpu/core/unit_rows.hpp"
 #include "feaug/loss/cross_moments.hpp"
 #include "feaug/version.hpp"
 

@@ -54,20 +54,20 @@ class hard_negative_info_nce_call {
   void forward(vector_view<C> loss, vector_view<C> statistics) {
     if (is_plain()) return base_.forward(loss, statistics);
     base_.prepare();
-    soft_max(false, {});
+    softmax(false, {});
     base_.write(loss, statistics);
   }
   void forward_and_backward(vector_view<C> loss) {
     if (is_plain()) return base_.forward_and_backward(loss);
     base_.prepare();
-    soft_max(true, {});
+    softmax(true, {});
     base_.key_gradients();
     base_.write(loss, {});
   }
   void backward(vector_view<const C> statistics) {
     if (is_plain()) return base_.backward(statistics);
     base_.prepare();
-    soft_max(true, statistics);
+    softmax(true, statistics);
     base_.key_gradients();
   }
 
@@ -85,7 +85,7 @@ class hard_negative_info_nce_call {
   }
 
   /// If `statistics` are given, they replace the log-sum-exps, as in any backward pass.
-  void soft_max(bool gradients, vector_view<const C> statistics) {
+  void softmax(bool gradients, vector_view<const C> statistics) {
     const index_t rows = queries_.value.rows();
     const index_t cols = queries_.value.cols();
     const index_t at_once = rows_at_once();
@@ -94,8 +94,8 @@ class hard_negative_info_nce_call {
     auto* const sums = scratch.take<synthetic_sums>(at_once);
     C* const means =
         gradients && queries_.wants_gradient() ? scratch.take<C>(at_once * cols) : nullptr;
-    const synthesis_problem<T> problem = {.queries = base_.query_stack(),
-                                          .negatives = base_.negative_stack(),
+    const synthesis_problem<T> problem = {.queries = base_.query_rows(),
+                                          .negatives = base_.negative_rows(),
                                           .how = how_,
                                           .cols = cols,
                                           .scale = 1.0 / base_.temperature()};
@@ -107,11 +107,11 @@ class hard_negative_info_nce_call {
           begin, count, gradients, [&](index_t i, const row_statistics& row, C* mean) {
             const synthetic_sums& made = sums[i - begin];
             row_statistics joined = row;
-            joined.log_sum = statistics.empty()
-                                 ? feaug::detail::log_of_both(row.log_sum, made.log_sum)
-                                 : static_cast<double>(statistics[i]);
-            const double found_share = std::exp(row.log_sum - joined.log_sum);
-            const double made_share = std::exp(made.log_sum - joined.log_sum);
+            joined.log_sum_exp = statistics.empty()
+                                     ? feaug::detail::log_of_both(row.log_sum_exp, made.log_sum_exp)
+                                     : static_cast<double>(statistics[i]);
+            const double found_share = std::exp(row.log_sum_exp - joined.log_sum_exp);
+            const double made_share = std::exp(made.log_sum_exp - joined.log_sum_exp);
             joined.mean_cosine = found_share * row.mean_cosine + made_share * made.mean_cosine;
             if (mean == nullptr) return joined;
             const C* const made_mean = means + (i - begin) * cols;
@@ -134,7 +134,7 @@ class hard_negative_info_nce_call {
     const matrix_view<const T> queries = queries_.value.rows_from(begin, count);
     const nearest_outputs<T> outputs = {.indices = {slots, count, how_.hardest}};
     const nearest_options options = {.k = how_.hardest, .exclude_ids = exclude_ids};
-    const double* const inverse = base_.negative_stack().inverse;
+    const double* const inverse = base_.negative_rows().inverse;
     if (inverse == nullptr) {
       search_raw<T>(ctx_, negatives_, how_.ids, queries, outputs, options);
     } else {

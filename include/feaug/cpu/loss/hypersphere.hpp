@@ -10,9 +10,9 @@
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/core/workspace.hpp"
 #include "feaug/cpu/loss/alignment_and_uniformity.hpp"
+#include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/cpu/loss/contrast.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
 #include "feaug/loss/alignment_and_uniformity.hpp"
 #include "feaug/loss/hypersphere.hpp"
 #include "feaug/loss/row_reduction.hpp"
@@ -23,8 +23,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 namespace cpu {
 
 /// One call of the loss; the constructor checks the arguments. Scratch memory: 40 bytes per row,
-/// that of soft_max_pass, and N × D numbers for gradients. Most of the time is spent in
-/// soft_max_pass, over each view's N × N logits.
+/// that of softmax_pass, and N × D numbers for gradients. Most of the time is spent in
+/// softmax_pass, over each view's N × N logits.
 template <element T>
 class hypersphere_call {
  public:
@@ -43,8 +43,8 @@ class hypersphere_call {
     if (loss.empty() && !a_.wants_gradient() && !b_.wants_gradient()) return;
     align();
     const index_t rows = a_.value.rows();
-    terms_[rows] = spread(a_, a_stack_, b_stack_, !loss.empty());
-    terms_[rows + 1] = spread(b_, b_stack_, a_stack_, !loss.empty());
+    terms_[rows] = spread(a_, a_rows_, b_rows_, !loss.empty());
+    terms_[rows + 1] = spread(b_, b_rows_, a_rows_, !loss.empty());
     if (!loss.empty()) write_loss(reduction_, terms_, loss);
   }
 
@@ -54,14 +54,14 @@ class hypersphere_call {
     const index_t rows = a_.value.rows();
     const index_t cols = a_.value.cols();
     const double share = 1.0 / static_cast<double>(rows);
-    a_stack_ = make_stack<T>(ctx_, scratch_, true, a_.value);
-    b_stack_ = make_stack<T>(ctx_, scratch_, true, b_.value);
+    a_rows_ = concatenate_rows<T>(ctx_, scratch_, true, a_.value);
+    b_rows_ = concatenate_rows<T>(ctx_, scratch_, true, b_.value);
     terms_ = scratch_.template take<double>(rows + 2);
     slopes_ = scratch_.template take<double>(rows);
     for_each_row_block(ctx_, rows, cols, [&](index_t begin, index_t count, int) {
       for (index_t i = begin; i < begin + count; ++i) {
-        const double squared = squared_distance(a_stack_.row(i), a_stack_.factor(i),
-                                                b_stack_.row(i), b_stack_.factor(i), cols);
+        const double squared = squared_distance(a_rows_.row(i), a_rows_.factor(i), b_rows_.row(i),
+                                                b_rows_.factor(i), cols);
         terms_[i] = share * feaug::detail::distance_to_the(options_.alpha, squared);
         slopes_[i] = share * feaug::detail::slope_of_distance(options_.alpha, squared);
       }
@@ -70,22 +70,23 @@ class hypersphere_call {
 
   /// Returns x's part of the uniformity and writes the whole gradient with respect to x; 0 if
   /// neither is wanted.
-  double spread(const operand<T>& x, const row_stack<T>& stack, const row_stack<T>& other,
-                bool with_loss) {
+  double spread(const operand<T>& x, const concatenated_rows<T>& stack,
+                const concatenated_rows<T>& other, bool with_loss) {
     if (!with_loss && !x.wants_gradient()) return 0;
     const index_t rows = x.value.rows();
     const index_t cols = x.value.cols();
     const double weight = 0.5 * options_.lam;
     workspace::scope scratch(ctx_.workspace);
-    auto* const log_sums = scratch.template take<double>(rows);
+    auto* const log_sum_exps = scratch.template take<double>(rows);
     C* const means = x.wants_gradient() ? scratch.template take<C>(rows * cols) : nullptr;
-    const feaug::detail::pair_sum all = sum_over_pairs(ctx_, stack, options_.t, log_sums, means);
+    const feaug::detail::pair_sum all =
+        sum_over_pairs(ctx_, stack, options_.t, log_sum_exps, means);
     if (means != nullptr) {
       for_each_row_block(ctx_, rows, cols, [&](index_t begin, index_t count, int) {
         for (index_t i = begin; i < begin + count; ++i) {
           C* const gradient = means + i * cols;
-          add_alignment(stack, other, i, weight * all.slope(options_.t, log_sums[i]), gradient);
-          finish_gradient(x, stack, i, i, reduction_.gradient_weight(0), gradient);
+          add_alignment(stack, other, i, weight * all.slope(options_.t, log_sum_exps[i]), gradient);
+          normalize_backward_and_store(x, stack, i, i, reduction_.gradient_weight(0), gradient);
         }
       });
     }
@@ -93,8 +94,8 @@ class hypersphere_call {
   }
 
   /// gradient = factor · gradient + slope_i · (unit_i − the other view's unit_i).
-  void add_alignment(const row_stack<T>& stack, const row_stack<T>& other, index_t i, double factor,
-                     C* gradient) const {
+  void add_alignment(const concatenated_rows<T>& stack, const concatenated_rows<T>& other,
+                     index_t i, double factor, C* gradient) const {
     const T* const own = stack.row(i);
     const T* const others = other.row(i);
     for (index_t d = 0; d < stack.first.cols(); ++d) {
@@ -111,8 +112,8 @@ class hypersphere_call {
   operand<T> b_;
   hypersphere_options options_;
   feaug::detail::row_reduction<C> reduction_;
-  row_stack<T> a_stack_;
-  row_stack<T> b_stack_;
+  concatenated_rows<T> a_rows_;
+  concatenated_rows<T> b_rows_;
   double* terms_ = nullptr;  // terms of the loss: N of the alignment, two of the uniformity
   double* slopes_ = nullptr;
 };

@@ -7,8 +7,8 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/loss/cached_softmax_pass.hpp"
 #include "feaug/cpu/loss/contrast.hpp"
-#include "feaug/cpu/loss/kept_logits_pass.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/info_nce.hpp"
 #include "feaug/loss/loss_checks.hpp"
@@ -38,15 +38,15 @@ class info_nce_call {
 
   void forward(vector_view<C> loss, vector_view<C> statistics) {
     prepare();
-    soft_max(false);
+    softmax(false);
     write(loss, statistics);
   }
   /// If keys and negatives are stopped, one pass over the logits gives loss and gradients. One pass
   /// is also enough with gradients for all columns, if there are ≥ 1024 columns and
-  /// kept_logits_pass needs ≤ 14 MiB.
+  /// cached_softmax_pass needs ≤ 14 MiB.
   void forward_and_backward(vector_view<C> loss) {
     prepare();
-    soft_max_and_gradients();
+    softmax_and_gradients();
     write(loss, {});
   }
   /// All gradients, from the statistics that forward wrote.
@@ -63,20 +63,20 @@ class info_nce_call {
   /// Computes norms and allocates the per-row scratch. Call it after all checks.
   void prepare() {
     const index_t rows = reduction_.rows;
-    query_stack_ = make_stack<T>(ctx_, scratch_, options_.normalize, queries_.value);
-    key_stack_ =
-        make_stack<T>(ctx_, scratch_, options_.normalize, keys_.value, options_.negatives.value);
-    positive_stack_ = key_stack_;
-    positive_stack_.second = {};
+    query_rows_ = concatenate_rows<T>(ctx_, scratch_, options_.normalize, queries_.value);
+    key_rows_ = concatenate_rows<T>(ctx_, scratch_, options_.normalize, keys_.value,
+                                    options_.negatives.value);
+    positive_rows_ = key_rows_;
+    positive_rows_.second = {};
     coefficients_ = scratch_.template take<double>(rows);
-    log_sums_ = scratch_.template take<double>(rows);
+    log_sum_exps_ = scratch_.template take<double>(rows);
     row_losses_ = scratch_.template take<double>(rows);
     scale_terms_ = scratch_.template take_filled<double>(rows, 0.0);
   }
 
   /// The softmax of every query; with `gradients` the same pass also gives the gradients with
   /// respect to queries and temperature.
-  void soft_max(bool gradients) {
+  void softmax(bool gradients) {
     forward_rows(0, reduction_.rows, gradients,
                  [](index_t, const row_statistics& row, C*) { return row; });
     if (gradients) write_temperature_gradient();
@@ -86,21 +86,21 @@ class info_nce_call {
   /// statistics with the additional terms, and adds these terms to the mean, if there is one.
   template <class Join>
   void forward_rows(index_t begin, index_t count, bool gradients, const Join& join) {
-    contrast<C> problem = queries_against_keys();
-    problem.rows = query_stack_.first_rows_from(begin, count);
+    contrast_problem<C> problem = queries_against_keys();
+    problem.rows = query_rows_.first_rows_from(begin, count);
     problem.pairs.shift += begin;
-    soft_max_pass<C>(ctx_, problem, gradients && queries_.wants_gradient(),
-                     gradients && options_.learnable_temperature.wants_gradient(),
-                     [&](index_t at, const row_statistics& found, C* mean) {
-                       const index_t i = begin + at;
-                       finish_query(i, join(i, found, mean), mean);
-                     });
+    softmax_pass<C>(ctx_, problem, gradients && queries_.wants_gradient(),
+                    gradients && options_.learnable_temperature.wants_gradient(),
+                    [&](index_t at, const row_statistics& found, C* mean) {
+                      const index_t i = begin + at;
+                      finish_query(i, join(i, found, mean), mean);
+                    });
   }
 
   /// The gradients with respect to keys and negatives: the same pass with the sides exchanged.
   void key_gradients() {
     if (keys_.wants_gradient()) {
-      contrast<C> problem = queries_against_keys().swapped();
+      contrast_problem<C> problem = queries_against_keys().swapped();
       problem.pairs = {.shift = -options_.positive_offset, .partners = reduction_.rows};
       if (!options_.in_batch_negatives) {
         // Each key then occurs only in its own query's positive term, which is not part of the pass
@@ -108,19 +108,19 @@ class info_nce_call {
         problem.columns = {};
         problem.positives_are_columns = false;
       }
-      side_gradient(problem, positive_stack_, keys_);
+      side_gradient(problem, positive_rows_, keys_);
     }
     if (options_.negatives.wants_gradient()) {
-      contrast<C> problem = queries_against_keys().swapped();
+      contrast_problem<C> problem = queries_against_keys().swapped();
       problem.pairs = {};
-      side_gradient(problem, negative_stack(), options_.negatives);
+      side_gradient(problem, negative_rows(), options_.negatives);
     }
   }
 
   void write(vector_view<C> loss, vector_view<C> statistics) const {
     write_loss(reduction_, row_losses_, loss);
     for (index_t i = 0; !statistics.empty() && i < reduction_.rows; ++i)
-      statistics[i] = static_cast<C>(log_sums_[i]);
+      statistics[i] = static_cast<C>(log_sum_exps_[i]);
   }
 
   void write_temperature_gradient() {
@@ -130,9 +130,9 @@ class info_nce_call {
   }
 
   [[nodiscard]] double temperature() const { return temperature_; }
-  [[nodiscard]] const row_stack<T>& query_stack() const { return query_stack_; }
-  [[nodiscard]] row_stack<T> negative_stack() const {
-    const double* inverse = key_stack_.inverse;
+  [[nodiscard]] const concatenated_rows<T>& query_rows() const { return query_rows_; }
+  [[nodiscard]] concatenated_rows<T> negative_rows() const {
+    const double* inverse = key_rows_.inverse;
     return {.first = options_.negatives.value,
             .second = {},
             .inverse = inverse == nullptr ? nullptr : inverse + keys_.value.rows()};
@@ -140,28 +140,28 @@ class info_nce_call {
 
  private:
   /// Loss and all gradients.
-  void soft_max_and_gradients() {
-    const contrast<C> problem = queries_against_keys();
+  void softmax_and_gradients() {
+    const contrast_problem<C> problem = queries_against_keys();
     const bool by_all_columns =
         options_.in_batch_negatives && keys_.wants_gradient() &&
         (options_.negatives.value.rows() == 0 || options_.negatives.wants_gradient());
     if (!by_all_columns || !can_keep_logits(problem)) {
-      soft_max(true);
+      softmax(true);
       key_gradients();
       return;
     }
     const index_t keys = keys_.value.rows();
-    kept_logits_pass<C>(
+    cached_softmax_pass<C>(
         ctx_, problem, queries_.wants_gradient(), options_.learnable_temperature.wants_gradient(),
-        {.coefficient = coefficients_, .log_sum = log_sums_},
+        {.coefficient = coefficients_, .log_sum_exp = log_sum_exps_},
         [&](index_t i, const row_statistics& row, C* mean) { finish_query(i, row, mean); },
         [&](index_t j, C* sum) {
           const index_t i = j - options_.positive_offset;
           if (i >= 0 && i < reduction_.rows)
-            query_stack_.add_row(i, -coefficients_[i], queries_.value.cols(), sum);
+            query_rows_.add_row(i, -coefficients_[i], queries_.value.cols(), sum);
           const bool is_key = j < keys;
-          finish_gradient(is_key ? keys_ : options_.negatives, key_stack_, j, is_key ? j : j - keys,
-                          1.0 / temperature_, sum);
+          normalize_backward_and_store(is_key ? keys_ : options_.negatives, key_rows_, j,
+                                       is_key ? j : j - keys, 1.0 / temperature_, sum);
         });
     write_temperature_gradient();
   }
@@ -171,38 +171,38 @@ class info_nce_call {
     for_each_row_block(
         ctx_, reduction_.rows, queries_.value.cols(), [&](index_t begin, index_t count, int) {
           for (index_t i = begin; i < begin + count; ++i) {
-            log_sums_[i] = static_cast<double>(statistics[i]);
+            log_sum_exps_[i] = static_cast<double>(statistics[i]);
             const double cosine =
-                dot(query_stack_, i, positive_stack_, positive(i), queries_.value.cols());
-            coefficients_[i] = terms_of(i, log_sums_[i], cosine).coefficient;
+                dot(query_rows_, i, positive_rows_, positive(i), queries_.value.cols());
+            coefficients_[i] = terms_of(i, log_sum_exps_[i], cosine).coefficient;
           }
         });
   }
 
   void query_gradient() {
     if (!queries_.wants_gradient()) return;
-    gradient_pass<C>(ctx_, queries_against_keys(),
-                     {.coefficient = coefficients_, .log_sum = log_sums_}, {},
-                     [&](index_t i, C* sum) {
-                       finish_gradient(queries_, query_stack_, i, i, 1.0 / temperature_, sum);
-                     });
+    gradient_pass<C>(
+        ctx_, queries_against_keys(), {.coefficient = coefficients_, .log_sum_exp = log_sum_exps_},
+        {}, [&](index_t i, C* sum) {
+          normalize_backward_and_store(queries_, query_rows_, i, i, 1.0 / temperature_, sum);
+        });
   }
 
   void temperature_gradient() {
     if (!options_.learnable_temperature.wants_gradient()) return;
-    soft_max_pass<C>(ctx_, queries_against_keys(), false, true,
-                     [&](index_t i, const row_statistics& row, C*) {
-                       scale_terms_[i] = feaug::detail::by_inverse_temperature(
-                           coefficients_[i], row.mean_cosine, row.positive_cosine);
-                     });
+    softmax_pass<C>(ctx_, queries_against_keys(), false, true,
+                    [&](index_t i, const row_statistics& row, C*) {
+                      scale_terms_[i] = feaug::detail::by_inverse_temperature(
+                          coefficients_[i], row.mean_cosine, row.positive_cosine);
+                    });
     write_temperature_gradient();
   }
 
   /// Stores the results of a query's softmax. `mean` is the mean of its columns if the query wants
   /// a gradient, otherwise null.
   void finish_query(index_t i, const row_statistics& row, C* mean) {
-    log_sums_[i] = row.log_sum;
-    const feaug::detail::margin_terms terms = terms_of(i, row.log_sum, row.positive_cosine);
+    log_sum_exps_[i] = row.log_sum_exp;
+    const feaug::detail::margin_terms terms = terms_of(i, row.log_sum_exp, row.positive_cosine);
     row_losses_[i] = terms.loss;
     coefficients_[i] = terms.coefficient;
     // A row without negatives has no softmax, but its coefficient is then also 0.
@@ -211,32 +211,36 @@ class info_nce_call {
     if (mean == nullptr) return;
     // Σ_j ∂L/∂s_ij k_j = c·(mean − positive): the softmax mean over the negatives minus the
     // positive.
-    positive_stack_.add_row(positive(i), -1.0, queries_.value.cols(), mean);
-    finish_gradient(queries_, query_stack_, i, i, coefficients_[i] / temperature_, mean);
+    positive_rows_.add_row(positive(i), -1.0, queries_.value.cols(), mean);
+    normalize_backward_and_store(queries_, query_rows_, i, i, coefficients_[i] / temperature_,
+                                 mean);
   }
 
-  [[nodiscard]] feaug::detail::margin_terms terms_of(index_t i, double log_sum,
+  [[nodiscard]] feaug::detail::margin_terms terms_of(index_t i, double log_sum_exp,
                                                      double positive_cosine) const {
-    return {log_sum, positive_cosine, temperature_, reduction_.gradient_weight(i)};
+    return {log_sum_exp, positive_cosine, temperature_, reduction_.gradient_weight(i)};
   }
 
   [[nodiscard]] index_t positive(index_t i) const { return i + options_.positive_offset; }
 
-  [[nodiscard]] contrast<C> queries_against_keys() const {
-    return {.rows = query_stack_,
-            .columns = options_.in_batch_negatives ? key_stack_ : negative_stack(),
-            .positives = positive_stack_,
+  [[nodiscard]] contrast_problem<C> queries_against_keys() const {
+    return {.rows = query_rows_,
+            .columns = options_.in_batch_negatives ? key_rows_ : negative_rows(),
+            .positives = positive_rows_,
             .pairs = {.shift = options_.positive_offset, .partners = keys_.value.rows()},
             .positives_are_columns = options_.in_batch_negatives,
             .cols = queries_.value.cols(),
             .scale = 1.0 / temperature_};
   }
 
-  void side_gradient(contrast<C> problem, const row_stack<T>& rows, const operand<T>& side) {
+  void side_gradient(contrast_problem<C> problem, const concatenated_rows<T>& rows,
+                     const operand<T>& side) {
     problem.rows = rows;
-    gradient_pass<C>(
-        ctx_, problem, {}, {.coefficient = coefficients_, .log_sum = log_sums_},
-        [&](index_t i, C* sum) { finish_gradient(side, rows, i, i, 1.0 / temperature_, sum); });
+    gradient_pass<C>(ctx_, problem, {},
+                     {.coefficient = coefficients_, .log_sum_exp = log_sum_exps_},
+                     [&](index_t i, C* sum) {
+                       normalize_backward_and_store(side, rows, i, i, 1.0 / temperature_, sum);
+                     });
   }
 
   cpu_context& ctx_;
@@ -246,11 +250,11 @@ class info_nce_call {
   info_nce_options<T> options_;
   double temperature_ = 1;
   feaug::detail::row_reduction<C> reduction_;
-  row_stack<T> query_stack_;
-  row_stack<T> key_stack_;  // keys, then negatives
-  row_stack<T> positive_stack_;
+  concatenated_rows<T> query_rows_;
+  concatenated_rows<T> key_rows_;  // keys, then negatives
+  concatenated_rows<T> positive_rows_;
   double* coefficients_ = nullptr;
-  double* log_sums_ = nullptr;
+  double* log_sum_exps_ = nullptr;
   double* row_losses_ = nullptr;
   double* scale_terms_ = nullptr;
 };

@@ -61,10 +61,10 @@ using logistic_finish = std::type_identity_t<
 /// Limited by one product (2·cols FLOP) and one exponential per logit; a second product if
 /// `with_columns`; with losses also a series of 8 terms (18 for double).
 template <class C>
-void logistic_pass(cpu_context& ctx, const contrast<C>& problem, double bias,
+void logistic_pass(cpu_context& ctx, const contrast_problem<C>& problem, double bias,
                    const double* column_weight, bool losses_wanted, bool with_columns,
                    const logistic_finish<C>& finish) {
-  const detail::tiling cut(problem.rows.rows(), problem.cols);
+  const detail::tiling tiles(problem.rows.rows(), problem.cols);
   const auto scale = static_cast<C>(problem.scale);
   const auto offset = static_cast<C>(bias);
   const index_t stride = packed_stride(problem.cols);
@@ -79,12 +79,12 @@ void logistic_pass(cpu_context& ctx, const contrast<C>& problem, double bias,
   };
   const auto make = [&] {
     return worker_scratch{
-        .tile = detail::logit_tile<C>(ctx, scratch, problem, cut),
-        .columns = with_columns ? scratch.take<C>(cut.block_rows * stride) : nullptr,
-        .losses = scratch.take<C>(cut.chunk_cols),
-        .cosines = scratch.take<C>(cut.chunk_cols),
-        .factors = scratch.take<C>(cut.chunk_cols),
-        .sums = scratch.take<logistic_sums>(cut.block_rows)};
+        .tile = detail::logit_tile<C>(ctx, scratch, problem, tiles),
+        .columns = with_columns ? scratch.take<C>(tiles.block_rows * stride) : nullptr,
+        .losses = scratch.take<C>(tiles.chunk_cols),
+        .cosines = scratch.take<C>(tiles.chunk_cols),
+        .factors = scratch.take<C>(tiles.chunk_cols),
+        .sums = scratch.take<logistic_sums>(tiles.block_rows)};
   };
   const auto add_losses = [&](worker_scratch& my, index_t i, index_t width) {
     C* const weights = my.tile.row(i);
@@ -97,11 +97,11 @@ void logistic_pass(cpu_context& ctx, const contrast<C>& problem, double bias,
     my.sums[i].weighted_cosine += sum_of(my.cosines, width);
   };
   detail::for_each_tile_row(
-      ctx, problem.rows.rows(), cut, make, [&](index_t begin, index_t count, worker_scratch& my) {
+      ctx, problem.rows.rows(), tiles, make, [&](index_t begin, index_t count, worker_scratch& my) {
         my.tile.load_rows(begin, count);
         std::fill_n(my.sums, count, logistic_sums{});
         if (with_columns) std::fill_n(my.columns, count * stride, C{0});
-        my.tile.for_each_chunk(cut, [&](index_t first, index_t width) {
+        my.tile.for_each_chunk(tiles, [&](index_t first, index_t width) {
           for (index_t j = 0; column_weight != nullptr && j < width; ++j)
             my.factors[j] = static_cast<C>(column_weight[first + j]);
           for (index_t i = 0; i < count; ++i) {

@@ -59,14 +59,14 @@ double sum_of_weighted(const C* weights, const C* cosines, index_t count) {
 template <class C>
 class logit_tile {
  public:
-  logit_tile(const cpu_context& ctx, workspace::scope& scratch, const contrast<C>& problem,
-             const tiling& cut)
+  logit_tile(const cpu_context& ctx, workspace::scope& scratch, const contrast_problem<C>& problem,
+             const tiling& tiles)
       : problem_(&problem),
         instructions_(usable(ctx.instructions)),
-        rows_(scratch.take<C>(packed_size(cut.block_rows, problem.cols))),
-        columns_(scratch.take<C>(packed_size(cut.chunk_cols, problem.cols))),
-        panels_(scratch.take<C>(panels_size(cut.chunk_cols, problem.cols))),
-        products_(scratch.take<C>(cut.block_rows * padded_columns(cut.chunk_cols))) {}
+        rows_(scratch.take<C>(packed_size(tiles.block_rows, problem.cols))),
+        columns_(scratch.take<C>(packed_size(tiles.chunk_cols, problem.cols))),
+        panels_(scratch.take<C>(panels_size(tiles.chunk_cols, problem.cols))),
+        products_(scratch.take<C>(tiles.block_rows * padded_columns(tiles.chunk_cols))) {}
 
   /// Writes the products of later tiles to `to` (row stride padded_columns(columns)) instead of the
   /// tile's own scratch, so that the caller can keep them.
@@ -104,14 +104,14 @@ class logit_tile {
 
   /// Multiplies each chunk of all columns and then calls act(first column, column count).
   template <class Act>
-  void for_each_chunk(const tiling& cut, const Act& act) {
-    for_each_chunk(cut, 0, problem_->columns.rows(), act);
+  void for_each_chunk(const tiling& tiles, const Act& act) {
+    for_each_chunk(tiles, 0, problem_->columns.rows(), act);
   }
   /// The same for columns begin … end − 1.
   template <class Act>
-  void for_each_chunk(const tiling& cut, index_t begin, index_t end, const Act& act) {
-    for (index_t first = begin; first < end; first += cut.chunk_cols) {
-      const index_t width = std::min(cut.chunk_cols, end - first);
+  void for_each_chunk(const tiling& tiles, index_t begin, index_t end, const Act& act) {
+    for (index_t first = begin; first < end; first += tiles.chunk_cols) {
+      const index_t width = std::min(tiles.chunk_cols, end - first);
       multiply(first, width);
       act(first, width);
     }
@@ -206,7 +206,7 @@ class logit_tile {
   }
 
  private:
-  const contrast<C>* problem_;
+  const contrast_problem<C>* problem_;
   instruction_set instructions_;
   C* rows_;
   C* columns_;
@@ -221,16 +221,17 @@ class logit_tile {
 /// Calls body(first row, row count, scratch) for all blocks of rows; `make` creates each worker's
 /// scratch.
 template <class Make, class Body>
-void for_each_tile_row(cpu_context& ctx, index_t rows, const tiling& cut, const Make& make,
+void for_each_tile_row(cpu_context& ctx, index_t rows, const tiling& tiles, const Make& make,
                        const Body& body) {
-  const index_t blocks = (rows + cut.block_rows - 1) / cut.block_rows;
+  const index_t blocks = (rows + tiles.block_rows - 1) / tiles.block_rows;
   using worker_scratch = decltype(make());
   std::vector<worker_scratch> scratch;
   scratch.reserve(static_cast<std::size_t>(worker_count(ctx, blocks)));
   for (int worker = 0; worker < worker_count(ctx, blocks); ++worker) scratch.push_back(make());
   for_each_block(ctx, blocks, [&](index_t block, int worker) {
-    const index_t begin = block * cut.block_rows;
-    body(begin, std::min(cut.block_rows, rows - begin), scratch[static_cast<std::size_t>(worker)]);
+    const index_t begin = block * tiles.block_rows;
+    body(begin, std::min(tiles.block_rows, rows - begin),
+         scratch[static_cast<std::size_t>(worker)]);
   });
 }
 

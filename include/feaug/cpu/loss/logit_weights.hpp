@@ -24,7 +24,7 @@ bool can_fix_shift(double scale) {
 /// number. For larger scales −scale − shift stays at the lowest exponent, and the largest
 /// exponential grows up to e⁵⁴ (double: e⁵⁰⁰).
 template <class C>
-C fixed_shift(double scale) {
+C fixed_max(double scale) {
   const double lowest = std::same_as<C, float> ? 86.0 : 700.0;
   return static_cast<C>(scale < lowest - scale ? scale : lowest - scale);
 }

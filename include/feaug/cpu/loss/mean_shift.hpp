@@ -6,12 +6,12 @@
 #include <string_view>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/l2_norm.hpp"
 #include "feaug/cpu/core/rows.hpp"
-#include "feaug/cpu/core/unit_rows.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/cpu/queue/compare_neighbours.hpp"
 #include "feaug/cpu/queue/support_rows.hpp"

@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/core/row_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/row_kernels.hpp"

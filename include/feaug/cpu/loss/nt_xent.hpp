@@ -1,4 +1,5 @@
-// CPU implementation of nt_xent, with its declarations.
+// Include this to use nt_xent on the CPU: its declarations, and its implementation from
+// two_view_contrast.hpp.
 #pragma once
 
 #include "feaug/cpu/core/context.hpp"

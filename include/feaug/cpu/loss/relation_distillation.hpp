@@ -10,9 +10,9 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/cpu/loss/contrast.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
 #include "feaug/loss/relation_distillation.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/queue/support_rows.hpp"
@@ -50,11 +50,11 @@ class relation_distillation_call {
     const index_t cols = keys_.cols();
     workspace::scope scratch(ctx_.workspace);
     const bool normalize = options_.normalize;
-    query_stack_ = make_stack<T>(ctx_, scratch, normalize, queries_.value);
-    key_stack_ = make_stack<T>(ctx_, scratch, normalize, keys_);
+    query_rows_ = concatenate_rows<T>(ctx_, scratch, normalize, queries_.value);
+    key_rows_ = concatenate_rows<T>(ctx_, scratch, normalize, keys_);
     const bool stored_unit = support_.in_queue() && support_.queue().normalize;
-    column_stack_ = make_stack<T>(ctx_, scratch, normalize && !stored_unit,
-                                  support_.rows().rows_from(0, support_.filled()));
+    column_rows_ = concatenate_rows<T>(ctx_, scratch, normalize && !stored_unit,
+                                       support_.rows().rows_from(0, support_.filled()));
     row_losses_ = scratch.take<double>(rows);
     const index_t row_bytes = cols * static_cast<index_t>(sizeof(C));
     const index_t at_once = std::clamp<index_t>(teacher_bytes / row_bytes, 1, rows);
@@ -66,51 +66,51 @@ class relation_distillation_call {
 
  private:
   /// The softmax pass of rows first … first + count − 1 of a stack over the support.
-  void soft_max(const row_stack<T>& stack, index_t first, index_t count, double temperature,
-                bool with_mean, const row_finish<C>& finish) {
+  void softmax(const concatenated_rows<T>& stack, index_t first, index_t count, double temperature,
+               bool with_mean, const row_finish<C>& finish) {
     vector_view<const std::int64_t> own = options_.exclude_ids;
     if (!own.empty()) {
       own.data += first * own.strides[0];
       own.extents[0] = count;
     }
-    const contrast<C> problem = {.rows = stack.first_rows_from(first, count),
-                                 .columns = column_stack_,
-                                 .positives = {},
-                                 .positives_are_columns = false,
-                                 .cols = keys_.cols(),
-                                 .scale = 1.0 / temperature,
-                                 .excluded = {.ids = support_.ids(), .exclude_ids = own}};
-    soft_max_pass<C>(ctx_, problem, with_mean, false, finish);
+    const contrast_problem<C> problem = {.rows = stack.first_rows_from(first, count),
+                                         .columns = column_rows_,
+                                         .positives = {},
+                                         .positives_are_columns = false,
+                                         .cols = keys_.cols(),
+                                         .scale = 1.0 / temperature,
+                                         .excluded = {.ids = support_.ids(), .exclude_ids = own}};
+    softmax_pass<C>(ctx_, problem, with_mean, false, finish);
   }
 
   void run_block(index_t first, index_t count) {
     const index_t cols = keys_.cols();
-    soft_max(key_stack_, first, count, options_.teacher_temperature, true,
-             [&](index_t r, const row_statistics&, const C* mean) {
-               std::copy_n(mean, cols, teacher_means_ + r * cols);
-             });
+    softmax(key_rows_, first, count, options_.teacher_temperature, true,
+            [&](index_t r, const row_statistics&, const C* mean) {
+              std::copy_n(mean, cols, teacher_means_ + r * cols);
+            });
     const bool by_queries = queries_.wants_gradient();
-    soft_max(query_stack_, first, count, options_.temperature, by_queries,
-             [&](index_t r, const row_statistics& row, C* mean) {
-               finish_row(first + r, row.log_sum, teacher_means_ + r * cols, mean);
-             });
+    softmax(query_rows_, first, count, options_.temperature, by_queries,
+            [&](index_t r, const row_statistics& row, C* mean) {
+              finish_row(first + r, row.log_sum_exp, teacher_means_ + r * cols, mean);
+            });
   }
 
   /// `mean` is null if no gradient is wanted.
-  void finish_row(index_t i, double log_sum, const C* teacher_mean, C* mean) {
+  void finish_row(index_t i, double log_sum_exp, const C* teacher_mean, C* mean) {
     const index_t cols = keys_.cols();
-    const double factor = query_stack_.factor(i);
+    const double factor = query_rows_.factor(i);
     double cosine = 0;
     for (index_t d = 0; d < cols; ++d) {
       cosine += (static_cast<double>(load(queries_.value(i, d))) * factor) *
                 static_cast<double>(teacher_mean[d]);
     }
-    const feaug::detail::relation_terms terms(log_sum, cosine, options_.temperature,
+    const feaug::detail::relation_terms terms(log_sum_exp, cosine, options_.temperature,
                                               reduction_.gradient_weight(i));
     row_losses_[i] = terms.loss;
     if (mean == nullptr) return;
     for (index_t d = 0; d < cols; ++d) mean[d] -= teacher_mean[d];
-    finish_gradient(queries_, query_stack_, i, i, terms.coefficient, mean);
+    normalize_backward_and_store(queries_, query_rows_, i, i, terms.coefficient, mean);
   }
 
   cpu_context& ctx_;
@@ -119,9 +119,9 @@ class relation_distillation_call {
   support_rows<T> support_;
   relation_distillation_options<T> options_;
   feaug::detail::row_reduction<C> reduction_;
-  row_stack<T> query_stack_;
-  row_stack<T> key_stack_;
-  row_stack<T> column_stack_;
+  concatenated_rows<T> query_rows_;
+  concatenated_rows<T> key_rows_;
+  concatenated_rows<T> column_rows_;
   C* teacher_means_ = nullptr;
   double* row_losses_ = nullptr;
 };

@@ -6,13 +6,13 @@
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
+#include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/cpu/loss/tile_packing.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// The rows of a row_stack of any type that computes in C. The passes over logits access rows
+/// The rows of a concatenated_rows of any type that computes in C. The passes over logits access rows
 /// through three functions of O(cols) work each, so that float, half and bfloat16 share one
 /// compiled pass.
 template <std::floating_point C>
@@ -22,7 +22,7 @@ class row_reader {
   template <element T>
   requires std::same_as<compute_t<T>, C>
   // NOLINTNEXTLINE(google-explicit-constructor)
-  row_reader(const row_stack<T>& stack)
+  row_reader(const concatenated_rows<T>& stack)
       : first_(matrix_of(stack.first)),
         second_(matrix_of(stack.second)),
         inverse_(stack.inverse),
@@ -68,7 +68,7 @@ class row_reader {
     return {static_cast<const T*>(m.data), m.rows, m.cols, m.row_stride};
   }
   template <element T>
-  [[nodiscard]] row_stack<T> stack() const {
+  [[nodiscard]] concatenated_rows<T> stack() const {
     return {.first = view_of<T>(first_), .second = view_of<T>(second_), .inverse = inverse_};
   }
 

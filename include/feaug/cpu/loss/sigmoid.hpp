@@ -8,11 +8,11 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/cpu/loss/contrast.hpp"
 #include "feaug/cpu/loss/contrast_problem.hpp"
 #include "feaug/cpu/loss/logistic.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/loss/sigmoid.hpp"
 #include "feaug/version.hpp"
@@ -60,19 +60,19 @@ class sigmoid_call {
   /// Computes norms, and the positives' part of losses and gradients.
   void prepare() {
     const index_t rows = reduction_.rows;
-    a_stack_ = make_stack<T>(ctx_, scratch_, options_.normalize, a_.value);
-    b_stack_ = make_stack<T>(ctx_, scratch_, options_.normalize, b_.value);
+    a_rows_ = concatenate_rows<T>(ctx_, scratch_, options_.normalize, a_.value);
+    b_rows_ = concatenate_rows<T>(ctx_, scratch_, options_.normalize, b_.value);
     weights_ = scratch_.template take<double>(rows);
-    pulls_ = scratch_.template take<double>(rows);
+    positive_gradients_ = scratch_.template take<double>(rows);
     row_losses_ = scratch_.template take<double>(rows);
     scale_terms_ = scratch_.template take<double>(rows);
     bias_terms_ = scratch_.template take<double>(rows);
     for_each_row_block(ctx_, rows, a_.value.cols(), [&](index_t begin, index_t count, int) {
       for (index_t i = begin; i < begin + count; ++i) {
-        const double cosine = dot(a_stack_, i, b_stack_, i, a_.value.cols());
+        const double cosine = dot(a_rows_, i, b_rows_, i, a_.value.cols());
         const feaug::detail::matching_pair pair(cosine, scale_, bias_);
         weights_[i] = reduction_.gradient_weight(i);
-        pulls_[i] = pair.pull;
+        positive_gradients_[i] = pair.positive_gradient;
         row_losses_[i] = pair.loss;
         scale_terms_[i] = pair.by_scale(weights_[i], cosine);
         bias_terms_[i] = pair.by_bias(weights_[i]);
@@ -91,8 +91,8 @@ class sigmoid_call {
                        scale_terms_[i] += weights_[i] * row.weighted_cosine;
                        bias_terms_[i] += weights_[i] * row.weight;
                        if (!by_a) return;
-                       b_stack_.add_row(i, -pulls_[i], a_.value.cols(), sum);
-                       finish_gradient(a_, a_stack_, i, i, weights_[i] * scale_, sum);
+                       b_rows_.add_row(i, -positive_gradients_[i], a_.value.cols(), sum);
+                       normalize_backward_and_store(a_, a_rows_, i, i, weights_[i] * scale_, sum);
                      });
     if (!by_numbers()) return;
     write_scalar_gradient(options_.learnable_scale, sum_in_order(scale_terms_, reduction_.rows));
@@ -104,15 +104,16 @@ class sigmoid_call {
     if (!b_.wants_gradient()) return;
     logistic_pass<C>(ctx_, a_against_b().swapped(), bias_, weights_, false, true,
                      [&](index_t i, const logistic_sums&, C* sum) {
-                       a_stack_.add_row(i, -weights_[i] * pulls_[i], b_.value.cols(), sum);
-                       finish_gradient(b_, b_stack_, i, i, scale_, sum);
+                       a_rows_.add_row(i, -weights_[i] * positive_gradients_[i], b_.value.cols(),
+                                       sum);
+                       normalize_backward_and_store(b_, b_rows_, i, i, scale_, sum);
                      });
   }
 
-  [[nodiscard]] contrast<C> a_against_b() const {
-    return {.rows = a_stack_,
-            .columns = b_stack_,
-            .positives = b_stack_,
+  [[nodiscard]] contrast_problem<C> a_against_b() const {
+    return {.rows = a_rows_,
+            .columns = b_rows_,
+            .positives = b_rows_,
             .pairs = {.shift = 0, .partners = reduction_.rows},
             .positives_are_columns = true,
             .cols = a_.value.cols(),
@@ -127,10 +128,10 @@ class sigmoid_call {
   double scale_ = 1;
   double bias_ = 0;
   feaug::detail::row_reduction<C> reduction_;
-  row_stack<T> a_stack_;
-  row_stack<T> b_stack_;
-  double* weights_ = nullptr;  // row i's gradient factor
-  double* pulls_ = nullptr;    // pull strengths of the positives
+  concatenated_rows<T> a_rows_;
+  concatenated_rows<T> b_rows_;
+  double* weights_ = nullptr;             // row i's gradient factor
+  double* positive_gradients_ = nullptr;  // positive_gradient strengths of the positives
   double* row_losses_ = nullptr;
   double* scale_terms_ = nullptr;
   double* bias_terms_ = nullptr;

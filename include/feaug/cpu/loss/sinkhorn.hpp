@@ -32,9 +32,9 @@ class sinkhorn_call {
   void write_assignments(const matrix_view<T>& out) {
     const index_t cols = scores_.cols();
     const vector_view<const double> potentials = iterate();
-    const row_soft_maxes<C> soft_maxes(ctx_, scratch_, cols);
+    const row_softmaxes<C> softmaxes(ctx_, scratch_, cols);
     for_each_row_block(ctx_, scores_.rows(), cols, [&](index_t begin, index_t count, int worker) {
-      row_soft_max<C>& row = soft_maxes.of(worker);
+      row_softmax<C>& row = softmaxes.of(worker);
       for (index_t i = begin; i < begin + count; ++i) {
         row.take(
             feaug::detail::row_exponents<T, memory_space::host>{scores_.row(i),

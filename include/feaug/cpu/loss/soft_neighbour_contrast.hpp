@@ -10,12 +10,12 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/rows.hpp"
+#include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/cpu/loss/contrast.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/loss/soft_neighbour_contrast.hpp"
-#include "feaug/queue/neighbour_soft_max.hpp"
+#include "feaug/queue/neighbour_softmax.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -48,11 +48,12 @@ class soft_neighbour_contrast_call {
     if (loss.empty() && !queries_.wants_gradient() && !options_.attention.wants_gradient()) return;
     const index_t rows = reduction_.rows;
     workspace::scope scratch(ctx_.workspace);
-    query_stack_ = make_stack<T>(ctx_, scratch, options_.normalize, queries_.value);
-    column_stack_ = make_stack<T>(ctx_, scratch, options_.normalize, keys_, neighbours_);
-    attention_stack_ = query_stack_;
+    query_rows_ = concatenate_rows<T>(ctx_, scratch, options_.normalize, queries_.value);
+    column_rows_ = concatenate_rows<T>(ctx_, scratch, options_.normalize, keys_, neighbours_);
+    attention_rows_ = query_rows_;
     if (options_.attention.value.data != nullptr) {
-      attention_stack_ = make_stack<T>(ctx_, scratch, options_.normalize, options_.attention.value);
+      attention_rows_ =
+          concatenate_rows<T>(ctx_, scratch, options_.normalize, options_.attention.value);
     }
     labels_ = scratch.take<double>(rows * k_);
     make_labels();
@@ -68,8 +69,8 @@ class soft_neighbour_contrast_call {
   [[nodiscard]] index_t neighbour(index_t i, index_t rank) const {
     return reduction_.rows + i * k_ + rank;
   }
-  [[nodiscard]] double cosine(const row_stack<T>& rows, index_t i, index_t column) const {
-    return dot(rows, i, column_stack_, column, keys_.cols());
+  [[nodiscard]] double cosine(const concatenated_rows<T>& rows, index_t i, index_t column) const {
+    return dot(rows, i, column_rows_, column, keys_.cols());
   }
 
   /// Calls work(i, worker) for all rows, which read their neighbours.
@@ -81,38 +82,38 @@ class soft_neighbour_contrast_call {
   void make_labels() {
     for_each_query([&](index_t i, int) {
       double* const labels = labels_ + i * k_;
-      neighbour_soft_max soft_max(options_.label_temperature);
+      neighbour_softmax softmax(options_.label_temperature);
       for (index_t rank = 0; rank < k_; ++rank) {
-        labels[rank] = cosine(attention_stack_, i, neighbour(i, rank));
-        soft_max.take(labels[rank]);
+        labels[rank] = cosine(attention_rows_, i, neighbour(i, rank));
+        softmax.take(labels[rank]);
       }
-      for (index_t rank = 0; rank < k_; ++rank) labels[rank] = soft_max.weight(labels[rank]);
+      for (index_t rank = 0; rank < k_; ++rank) labels[rank] = softmax.weight(labels[rank]);
     });
   }
 
   void contrast_queries(double* row_losses) {
-    const contrast<C> problem = {.rows = query_stack_,
-                                 .columns = column_stack_,
-                                 .positives = {},
-                                 .positives_are_columns = false,
-                                 .cols = keys_.cols(),
-                                 .scale = 1.0 / options_.temperature};
+    const contrast_problem<C> problem = {.rows = query_rows_,
+                                         .columns = column_rows_,
+                                         .positives = {},
+                                         .positives_are_columns = false,
+                                         .cols = keys_.cols(),
+                                         .scale = 1.0 / options_.temperature};
     const double all = 1.0 + options_.neighbour_weight;
-    soft_max_pass<C>(ctx_, problem, queries_.wants_gradient(), false,
-                     [&](index_t i, const row_statistics& row, C* mean) {
-                       double own = cosine(query_stack_, i, i);
-                       for (index_t rank = 0; rank < k_; ++rank)
-                         own += label(i, rank) * cosine(query_stack_, i, neighbour(i, rank));
-                       row_losses[i] = all * row.log_sum - own / options_.temperature;
-                       if (mean == nullptr) return;
-                       for (index_t d = 0; d < keys_.cols(); ++d) mean[d] *= static_cast<C>(all);
-                       column_stack_.add_row(i, -1.0, keys_.cols(), mean);
-                       for (index_t rank = 0; rank < k_; ++rank)
-                         column_stack_.add_row(neighbour(i, rank), -label(i, rank), keys_.cols(),
-                                               mean);
-                       finish_gradient(queries_, query_stack_, i, i,
+    softmax_pass<C>(
+        ctx_, problem, queries_.wants_gradient(), false,
+        [&](index_t i, const row_statistics& row, C* mean) {
+          double own = cosine(query_rows_, i, i);
+          for (index_t rank = 0; rank < k_; ++rank)
+            own += label(i, rank) * cosine(query_rows_, i, neighbour(i, rank));
+          row_losses[i] = all * row.log_sum_exp - own / options_.temperature;
+          if (mean == nullptr) return;
+          for (index_t d = 0; d < keys_.cols(); ++d) mean[d] *= static_cast<C>(all);
+          column_rows_.add_row(i, -1.0, keys_.cols(), mean);
+          for (index_t rank = 0; rank < k_; ++rank)
+            column_rows_.add_row(neighbour(i, rank), -label(i, rank), keys_.cols(), mean);
+          normalize_backward_and_store(queries_, query_rows_, i, i,
                                        reduction_.gradient_weight(i) / options_.temperature, mean);
-                     });
+        });
   }
 
   [[nodiscard]] double label(index_t i, index_t rank) const {
@@ -126,23 +127,23 @@ class soft_neighbour_contrast_call {
     workspace::scope scratch(ctx_.workspace);
     const row_buffers<C> gradients(ctx_, scratch, cols);
     const row_buffers<double> by_label(ctx_, scratch, k_);
-    const neighbour_soft_max soft_max(options_.label_temperature);
+    const neighbour_softmax softmax(options_.label_temperature);
     for_each_query([&](index_t i, int worker) {
       C* const gradient = gradients.of(worker);
       double* const slopes = by_label.of(worker);
       const double factor = -options_.neighbour_weight / options_.temperature;
       double mean = 0;
       for (index_t rank = 0; rank < k_; ++rank) {
-        slopes[rank] = factor * cosine(query_stack_, i, neighbour(i, rank));
+        slopes[rank] = factor * cosine(query_rows_, i, neighbour(i, rank));
         mean += labels_[i * k_ + rank] * slopes[rank];
       }
       std::fill_n(gradient, cols, C{0});
       for (index_t rank = 0; rank < k_; ++rank) {
-        const double slope = soft_max.slope(labels_[i * k_ + rank], slopes[rank], mean);
-        column_stack_.add_row(neighbour(i, rank), slope, cols, gradient);
+        const double slope = softmax.slope(labels_[i * k_ + rank], slopes[rank], mean);
+        column_rows_.add_row(neighbour(i, rank), slope, cols, gradient);
       }
-      finish_gradient(options_.attention, attention_stack_, i, i, reduction_.gradient_weight(i),
-                      gradient);
+      normalize_backward_and_store(options_.attention, attention_rows_, i, i,
+                                   reduction_.gradient_weight(i), gradient);
     });
   }
 
@@ -153,9 +154,9 @@ class soft_neighbour_contrast_call {
   soft_neighbour_contrast_options<T> options_;
   feaug::detail::row_reduction<C> reduction_;
   index_t k_ = 0;
-  row_stack<T> query_stack_;
-  row_stack<T> column_stack_;  // keys, then neighbours
-  row_stack<T> attention_stack_;
+  concatenated_rows<T> query_rows_;
+  concatenated_rows<T> column_rows_;  // keys, then neighbours
+  concatenated_rows<T> attention_rows_;
   double* labels_ = nullptr;  // N × k, without neighbour_weight
 };
 

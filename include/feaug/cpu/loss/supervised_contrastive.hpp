@@ -41,12 +41,12 @@ class supervised_contrastive_call {
 
   void forward(vector_view<C> loss, vector_view<C> statistics) {
     prepare();
-    soft_max(false);
+    softmax(false);
     write(loss, statistics);
   }
   void forward_and_backward(vector_view<C> loss) {
     prepare();
-    soft_max(by_temperature());
+    softmax(by_temperature());
     write_temperature_gradient();
     row_gradient();
     write(loss, {});
@@ -55,7 +55,7 @@ class supervised_contrastive_call {
     prepare();
     restore(statistics);
     row_gradient();
-    if (by_temperature()) soft_max(true);
+    if (by_temperature()) softmax(true);
     write_temperature_gradient();
   }
 
@@ -68,11 +68,11 @@ class supervised_contrastive_call {
   /// Computes norms and the rows with positives, and allocates the per-row scratch.
   void prepare() {
     const index_t rows = reduction_.rows;
-    stack_ = make_stack<T>(ctx_, scratch_, options_.normalize, z_.value);
+    stack_ = concatenate_rows<T>(ctx_, scratch_, options_.normalize, z_.value);
     label_ = scratch_.template take<index_t>(rows);
     positive_share_ = scratch_.template take<double>(rows);
     coefficients_ = scratch_.template take<double>(rows);
-    log_sums_ = scratch_.template take<double>(rows);
+    log_sum_exps_ = scratch_.template take<double>(rows);
     row_losses_ = scratch_.template take<double>(rows);
     scale_terms_ = scratch_.template take_filled<double>(rows, 0.0);
     for (index_t i = 0; i < rows; ++i) label_[i] = labels_[i];
@@ -83,22 +83,23 @@ class supervised_contrastive_call {
   }
 
   void restore(vector_view<const C> statistics) {
-    for (index_t i = 0; i < reduction_.rows; ++i) log_sums_[i] = static_cast<double>(statistics[i]);
+    for (index_t i = 0; i < reduction_.rows; ++i)
+      log_sum_exps_[i] = static_cast<double>(statistics[i]);
   }
 
   /// Every row is both a row and a column, so both softmaxes contribute to its gradient.
   void row_gradient() {
     if (!z_.wants_gradient()) return;
-    const softmax_weights weights = {.coefficient = coefficients_, .log_sum = log_sums_};
+    const softmax_weights weights = {.coefficient = coefficients_, .log_sum_exp = log_sum_exps_};
     gradient_pass<C>(ctx_, rows_against_all(), weights, weights, [&](index_t i, C* sum) {
-      finish_gradient(z_, stack_, i, i, 1.0 / temperature_, sum);
+      normalize_backward_and_store(z_, stack_, i, i, 1.0 / temperature_, sum);
     });
   }
 
   void write(vector_view<C> loss, vector_view<C> statistics) const {
     write_loss(reduction_, row_losses_, loss);
     for (index_t i = 0; !statistics.empty() && i < reduction_.rows; ++i)
-      statistics[i] = static_cast<C>(log_sums_[i]);
+      statistics[i] = static_cast<C>(log_sum_exps_[i]);
   }
 
   void count_positives() {
@@ -115,19 +116,19 @@ class supervised_contrastive_call {
     }
   }
 
-  void soft_max(bool with_mean_cosine) {
-    soft_max_pass<C>(ctx_, rows_against_all(), false, with_mean_cosine,
-                     [&](index_t i, const row_statistics& row, C*) {
-                       log_sums_[i] = row.log_sum;
-                       row_losses_[i] = has_positive(i) ? row.log_sum - row.positive_logit : 0.0;
-                       if (has_positive(i)) {
-                         scale_terms_[i] = feaug::detail::by_inverse_temperature(
-                             coefficients_[i], row.mean_cosine, row.positive_cosine);
-                       }
-                     });
+  void softmax(bool with_mean_cosine) {
+    softmax_pass<C>(ctx_, rows_against_all(), false, with_mean_cosine,
+                    [&](index_t i, const row_statistics& row, C*) {
+                      log_sum_exps_[i] = row.log_sum_exp;
+                      row_losses_[i] = has_positive(i) ? row.log_sum_exp - row.positive_logit : 0.0;
+                      if (has_positive(i)) {
+                        scale_terms_[i] = feaug::detail::by_inverse_temperature(
+                            coefficients_[i], row.mean_cosine, row.positive_cosine);
+                      }
+                    });
   }
 
-  [[nodiscard]] contrast<C> rows_against_all() const {
+  [[nodiscard]] contrast_problem<C> rows_against_all() const {
     return {.rows = stack_,
             .columns = stack_,
             .positives = stack_,
@@ -152,12 +153,12 @@ class supervised_contrastive_call {
   supervised_contrastive_options<T> options_;
   double temperature_ = 1;
   feaug::detail::row_reduction<C> reduction_;
-  row_stack<T> stack_;
+  concatenated_rows<T> stack_;
   index_t with_positives_ = 0;
   index_t* label_ = nullptr;
   double* positive_share_ = nullptr;
   double* coefficients_ = nullptr;
-  double* log_sums_ = nullptr;
+  double* log_sum_exps_ = nullptr;
   double* row_losses_ = nullptr;
   double* scale_terms_ = nullptr;
 };

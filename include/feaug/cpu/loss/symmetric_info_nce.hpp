@@ -1,4 +1,5 @@
-// CPU implementation of symmetric_info_nce, with its declarations.
+// Include this to use symmetric_info_nce on the CPU: its declarations, and its implementation from
+// two_view_contrast.hpp.
 #pragma once
 
 #include "feaug/cpu/core/context.hpp"

@@ -12,7 +12,7 @@
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
+#include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/loss/hard_negative_info_nce.hpp"
 #include "feaug/version.hpp"
 
@@ -21,8 +21,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 /// Queries, and the inputs of their synthetic negatives.
 template <element T>
 struct synthesis_problem {
-  row_stack<T> queries;
-  row_stack<T> negatives;
+  concatenated_rows<T> queries;
+  concatenated_rows<T> negatives;
   feaug::synthetic_negatives<T> how = {};
   index_t cols = 0;
   double scale = 1;  ///< 1 / temperature
@@ -30,8 +30,8 @@ struct synthesis_problem {
 
 /// Softmax sums over a query's synthetic negatives h.
 struct synthetic_sums {
-  double log_sum = -std::numeric_limits<double>::infinity();  ///< log Σ exp s_h; −∞ if empty
-  double mean_cosine = 0;                                     ///< Σ softmax_h · ⟨q, h⟩
+  double log_sum_exp = -std::numeric_limits<double>::infinity();  ///< log Σ exp s_h; −∞ if empty
+  double mean_cosine = 0;                                         ///< Σ softmax_h · ⟨q, h⟩
 };
 
 namespace detail {
@@ -76,9 +76,9 @@ void make_synthetic(const cpu_context& ctx, const synthesis_problem<T>& problem,
 /// FLOP to build h, its norm, its product with the query and the mean, and one exponential (two if
 /// the maximum rises).
 template <element T>
-synthetic_sums synthetic_soft_max(const cpu_context& ctx, const synthesis_problem<T>& problem,
-                                  index_t i, const index_t* slots, double* query, double* made,
-                                  compute_t<T>* mean) {
+synthetic_sums synthetic_softmax(const cpu_context& ctx, const synthesis_problem<T>& problem,
+                                 index_t i, const index_t* slots, double* query, double* made,
+                                 compute_t<T>* mean) {
   using C = compute_t<T>;
   const index_t cols = problem.cols;
   const T* const source = problem.queries.row(i);
@@ -114,7 +114,7 @@ synthetic_sums synthetic_soft_max(const cpu_context& ctx, const synthesis_proble
   if (sum == 0) return {};
   const double share = 1 / sum;
   for (index_t d = 0; mean != nullptr && d < cols; ++d) mean[d] *= static_cast<C>(share);
-  return {.log_sum = shift + std::log(sum), .mean_cosine = cosine_sum * share};
+  return {.log_sum_exp = shift + std::log(sum), .mean_cosine = cosine_sum * share};
 }
 
 }  // namespace detail
@@ -130,9 +130,9 @@ void synthetic_pass(cpu_context& ctx, const synthesis_problem<T>& problem, index
   auto* const rows = scratch.take<double>(2 * workers * problem.cols);
   for_each_block(ctx, count, [&](index_t i, int worker) {
     double* const query = rows + 2 * worker * problem.cols;
-    sums[i] = detail::synthetic_soft_max(ctx, problem, begin + i, slots + i * problem.how.hardest,
-                                         query, query + problem.cols,
-                                         means == nullptr ? nullptr : means + i * problem.cols);
+    sums[i] = detail::synthetic_softmax(ctx, problem, begin + i, slots + i * problem.how.hardest,
+                                        query, query + problem.cols,
+                                        means == nullptr ? nullptr : means + i * problem.cols);
   });
 }
 

@@ -8,7 +8,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/tile_product.hpp"
-#include "feaug/cpu/loss/row_stack.hpp"
+#include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
@@ -135,8 +135,8 @@ constexpr index_t packed_size(index_t count, index_t cols) {
 /// Packs rows begin … begin + count − 1 with stride packed_stride(cols). Rows are padded with zeros
 /// to the stride, and rows of zeros are added up to a multiple of 16. Limited by memory bandwidth.
 template <element T>
-void pack_rows(instruction_set instructions, const row_stack<T>& from, index_t begin, index_t count,
-               index_t cols, compute_t<T>* to) {
+void pack_rows(instruction_set instructions, const concatenated_rows<T>& from, index_t begin,
+               index_t count, index_t cols, compute_t<T>* to) {
   const index_t stride = packed_stride(cols);
   for (index_t i = 0; i < count; ++i) {
     detail::scale_row(instructions, from.row(begin + i), cols, from.factor(begin + i),

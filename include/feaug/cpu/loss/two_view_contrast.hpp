@@ -14,9 +14,9 @@
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/loss/contrast.hpp"
-#include "feaug/cpu/loss/fixed_shift_pass.hpp"
-#include "feaug/cpu/loss/paired_tiles.hpp"
+#include "feaug/cpu/loss/fixed_max_softmax.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
+#include "feaug/cpu/loss/symmetric_tiles.hpp"
 #include "feaug/loss/two_view_contrast.hpp"
 #include "feaug/version.hpp"
 
@@ -63,10 +63,10 @@ class two_view_call {
 
  private:
   void prepare() {
-    both_ = make_stack<T>(ctx_, scratch_, problem_.normalize, problem_.views[0].value,
-                          problem_.views[1].value);
+    both_ = concatenate_rows<T>(ctx_, scratch_, problem_.normalize, problem_.views[0].value,
+                                problem_.views[1].value);
     coefficients_ = scratch_.template take<double>(2 * rows_);
-    log_sums_ = scratch_.template take<double>(2 * rows_);
+    log_sum_exps_ = scratch_.template take<double>(2 * rows_);
     row_losses_ = scratch_.template take<double>(2 * rows_);
     scale_terms_ = scratch_.template take_filled<double>(2 * rows_, 0.0);
     if (problem_.positive_weighting != 0) weigh_positives();
@@ -74,10 +74,11 @@ class two_view_call {
 
   void row_losses(bool gradients) {
     const bool by_temperature = gradients && problem_.learnable_temperature.wants_gradient();
-    soft_maxes(by_temperature, [&](int side, index_t i, const row_statistics& row) {
+    softmaxes(by_temperature, [&](int side, index_t i, const row_statistics& row) {
       const index_t at = side * rows_ + i;
-      const feaug::detail::margin_terms terms = terms_of(side, i, row.log_sum, row.positive_cosine);
-      log_sums_[at] = row.log_sum;
+      const feaug::detail::margin_terms terms =
+          terms_of(side, i, row.log_sum_exp, row.positive_cosine);
+      log_sum_exps_[at] = row.log_sum_exp;
       row_losses_[at] = terms.loss;
       coefficients_[at] = terms.coefficient;
       scale_terms_[at] = feaug::detail::by_inverse_temperature(coefficients_[at], row.mean_cosine,
@@ -91,9 +92,9 @@ class two_view_call {
       for_each_row_block(ctx_, rows_, cols_, [&](index_t begin, index_t count, int) {
         for (index_t i = begin; i < begin + count; ++i) {
           const index_t at = side * rows_ + i;
-          log_sums_[at] = static_cast<double>(statistics[at]);
+          log_sum_exps_[at] = static_cast<double>(statistics[at]);
           const double cosine = dot(both_, i, both_, rows_ + i, cols_);
-          coefficients_[at] = terms_of(side, i, log_sums_[at], cosine).coefficient;
+          coefficients_[at] = terms_of(side, i, log_sum_exps_[at], cosine).coefficient;
         }
       });
     }
@@ -101,7 +102,7 @@ class two_view_call {
 
   void view_gradients() {
     if constexpr (std::same_as<T, C>) {
-      if (has_fixed_shift() && problem_.views[0].mode == gradient_mode::overwrite &&
+      if (has_fixed_max() && problem_.views[0].mode == gradient_mode::overwrite &&
           problem_.views[1].mode == gradient_mode::overwrite) {
         both_gradients();
         return;
@@ -110,19 +111,20 @@ class two_view_call {
     for (int side = 0; side < 2; ++side) {
       const operand<T>& view = problem_.views[side];
       if (!view.wants_gradient()) continue;
-      const row_stack<T> rows = view_stack(side);
+      const concatenated_rows<T> rows = view_rows(side);
       const index_t rows_at = side * rows_;
       const index_t columns_at = problem_.over_both() ? 0 : (1 - side) * rows_;
       gradient_pass<C>(ctx_, contrast_of(side), weights_from(rows_at), weights_from(columns_at),
                        [&](index_t i, C* sum) {
-                         finish_gradient(view, rows, i, i, 1.0 / problem_.temperature, sum);
+                         normalize_backward_and_store(view, rows, i, i, 1.0 / problem_.temperature,
+                                                      sum);
                        });
     }
   }
 
   void temperature_gradient() {
     if (!problem_.learnable_temperature.wants_gradient()) return;
-    soft_maxes(true, [&](int side, index_t i, const row_statistics& row) {
+    softmaxes(true, [&](int side, index_t i, const row_statistics& row) {
       const index_t at = side * rows_ + i;
       // Uses the statistics given to restore, not those of this pass.
       scale_terms_[at] = feaug::detail::by_inverse_temperature(coefficients_[at], row.mean_cosine,
@@ -138,50 +140,50 @@ class two_view_call {
     }
     write_loss(problem_.reduction, row_losses_, loss);
     for (index_t i = 0; !statistics.empty() && i < 2 * rows_; ++i)
-      statistics[i] = static_cast<C>(log_sums_[i]);
+      statistics[i] = static_cast<C>(log_sum_exps_[i]);
   }
 
   /// Calls finish(side, i, row_statistics) for every row of both sides.
   template <class Finish>
-  void soft_maxes(bool with_mean_cosine, const Finish& finish) {
-    if (has_fixed_shift()) {
-      paired_soft_maxes(with_mean_cosine, finish);
+  void softmaxes(bool with_mean_cosine, const Finish& finish) {
+    if (has_fixed_max()) {
+      paired_softmaxes(with_mean_cosine, finish);
       return;
     }
     for (int side = 0; side < 2; ++side) {
-      soft_max_pass<C>(ctx_, contrast_of(side), false, with_mean_cosine,
-                       [&](index_t i, const row_statistics& row, C*) { finish(side, i, row); });
+      softmax_pass<C>(ctx_, contrast_of(side), false, with_mean_cosine,
+                      [&](index_t i, const row_statistics& row, C*) { finish(side, i, row); });
     }
   }
 
-  [[nodiscard]] bool has_fixed_shift() const {
+  [[nodiscard]] bool has_fixed_max() const {
     return problem_.normalize && can_fix_shift<C>(1.0 / problem_.temperature);
   }
 
   [[nodiscard]] paired_contrast<C> all_pairs() const {
     const bool is_one_side = problem_.over_both();
-    return {.a = is_one_side ? both_ : view_stack(0),
-            .b = is_one_side ? row_stack<T>{} : view_stack(1),
+    return {.a = is_one_side ? both_ : view_rows(0),
+            .b = is_one_side ? concatenated_rows<T>{} : view_rows(1),
             .is_one_side = is_one_side,
             .cols = cols_,
             .scale = 1.0 / problem_.temperature};
   }
 
-  /// soft_maxes with one product per pair of rows.
+  /// softmaxes with one product per pair of rows.
   template <class Finish>
-  void paired_soft_maxes(bool with_mean_cosine, const Finish& finish) {
+  void paired_softmaxes(bool with_mean_cosine, const Finish& finish) {
     workspace::scope scratch(ctx_.workspace);
     auto* const sums = scratch.template take<detail::exponential_sums>(2 * rows_);
     paired_sums<C>(ctx_, all_pairs(), with_mean_cosine,
                    {sums, problem_.over_both() ? sums : sums + rows_});
-    const auto shift = static_cast<double>(fixed_shift<C>(1.0 / problem_.temperature));
+    const auto shift = static_cast<double>(fixed_max<C>(1.0 / problem_.temperature));
     for_each_row_block(ctx_, rows_, cols_, [&](index_t begin, index_t count, int) {
       for (index_t i = begin; i < begin + count; ++i) {
         const double positive_cosine = dot(both_, i, both_, rows_ + i, cols_);
         for (int side = 0; side < 2; ++side) {
           const detail::exponential_sums& sum = sums[side * rows_ + i];
           finish(side, i,
-                 row_statistics{.log_sum = detail::log_of_sum(sum.sum, shift),
+                 row_statistics{.log_sum_exp = detail::log_of_sum(sum.sum, shift),
                                 .positive_cosine = positive_cosine,
                                 .mean_cosine = sum.sum == 0 ? 0.0 : sum.cosine_sum / sum.sum});
         }
@@ -197,7 +199,7 @@ class two_view_call {
     auto* const weights = scratch.template take<T>(2 * rows_);
     const softmax_weights all = weights_from(0);
     for (index_t at = 0; at < 2 * rows_; ++at)
-      weights[at] = weight_with_shift<T>(all, at, fixed_shift<T>(scale));
+      weights[at] = weight_with_shift<T>(all, at, fixed_max<T>(scale));
     const auto row = [&](index_t at) {
       return at < rows_ ? problem_.views[0].gradient.row(at)
                         : problem_.views[1].gradient.row(at - rows_);
@@ -210,23 +212,24 @@ class two_view_call {
       for (index_t at = begin; at < begin + count; ++at) {
         const index_t positive = at < rows_ ? at + rows_ : at - rows_;
         const operand<T>& view = problem_.views[at < rows_ ? 0 : 1];
-        both_.add_row(positive, -(all.pull(at) + all.pull(positive)), cols_, row(at));
-        finish_gradient(view, both_, at, at < rows_ ? at : at - rows_, scale, row(at));
+        both_.add_row(positive, -(all.positive_gradient(at) + all.positive_gradient(positive)),
+                      cols_, row(at));
+        normalize_backward_and_store(view, both_, at, at < rows_ ? at : at - rows_, scale, row(at));
       }
     });
   }
 
   /// One view's rows as a stack.
-  [[nodiscard]] row_stack<T> view_stack(int side) const {
+  [[nodiscard]] concatenated_rows<T> view_rows(int side) const {
     return {.first = problem_.views[side].value,
             .second = {},
             .inverse = both_.inverse == nullptr ? nullptr : both_.inverse + side * rows_};
   }
 
-  [[nodiscard]] contrast<C> contrast_of(int side) const {
-    const row_stack<T> columns = problem_.over_both() ? both_ : view_stack(1 - side);
+  [[nodiscard]] contrast_problem<C> contrast_of(int side) const {
+    const concatenated_rows<T> columns = problem_.over_both() ? both_ : view_rows(1 - side);
     const index_t others_at = problem_.over_both() ? (1 - side) * rows_ : 0;
-    return {.rows = view_stack(side),
+    return {.rows = view_rows(side),
             .columns = columns,
             .positives = columns,
             .pairs = {.shift = others_at,
@@ -258,18 +261,18 @@ class two_view_call {
     return positive_weights_ == nullptr ? positive_cosine : positive_weights_[at] * positive_cosine;
   }
   /// `positive_cosine` is not yet multiplied by the positive's weight.
-  [[nodiscard]] feaug::detail::margin_terms terms_of(int side, index_t i, double log_sum,
+  [[nodiscard]] feaug::detail::margin_terms terms_of(int side, index_t i, double log_sum_exp,
                                                      double positive_cosine) const {
     const index_t at = side * rows_ + i;
     const double weight = problem_.over_both() ? problem_.reduction.gradient_weight(at)
                                                : 0.5 * problem_.reduction.gradient_weight(i);
-    return {log_sum, weighed(at, positive_cosine), problem_.temperature, weight,
+    return {log_sum_exp, weighed(at, positive_cosine), problem_.temperature, weight,
             problem_.decoupled};
   }
   /// Gradient weights of the rows from `at` on.
   [[nodiscard]] softmax_weights weights_from(index_t at) const {
     return {.coefficient = coefficients_ + at,
-            .log_sum = log_sums_ + at,
+            .log_sum_exp = log_sum_exps_ + at,
             .positive_weight = positive_weights_ == nullptr ? nullptr : positive_weights_ + at};
   }
 
@@ -284,10 +287,10 @@ class two_view_call {
   feaug::detail::two_view_problem<T> problem_;
   index_t rows_ = 0;
   index_t cols_ = 0;
-  row_stack<T> both_;  // view 0, then view 1
+  concatenated_rows<T> both_;  // view 0, then view 1
   double* coefficients_ = nullptr;
   double* positive_weights_ = nullptr;  // null: all 1
-  double* log_sums_ = nullptr;
+  double* log_sum_exps_ = nullptr;
   double* row_losses_ = nullptr;
   double* scale_terms_ = nullptr;
 };

@@ -58,17 +58,21 @@ class vicreg_call {
     workspace::scope scratch(ctx_.workspace);
     auto* mean = scratch.take<double>(features);
     auto* squares = scratch.take<double>(features);
-    auto* pull = scratch.take<double>(features);
+    auto* variance_slope = scratch.take<double>(features);
     column_moments<T>(ctx_, {.x = x.value}, mean, squares);
     const scaled_columns<T> centred = {.x = x.value, .mean = mean};
     const feaug::detail::vicreg_measure measure = {.options = options_,
                                                    .rows = rows,
                                                    .features = features,
                                                    .squares = squares,
-                                                   .pull = pull,
+                                                   .variance_slope = variance_slope,
                                                    .losses = losses_};
     const feaug::detail::vicreg_gradient<T, memory_space::host> gradient = {
-        .own = centred, .other = other, .options = options_, .pull = pull, .reduction = reduction_};
+        .own = centred,
+        .other = other,
+        .options = options_,
+        .variance_slope = variance_slope,
+        .reduction = reduction_};
     cross_moments_pass<T>(ctx_,
                           {.x = centred,
                            .y = centred,

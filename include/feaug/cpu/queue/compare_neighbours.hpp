@@ -2,7 +2,7 @@
 #pragma once
 
 #include "feaug/core/element.hpp"
-#include "feaug/core/row_norm.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 

@@ -8,13 +8,13 @@
 #include <span>
 
 #include "feaug/core/element.hpp"
-#include "feaug/core/row_norm.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
-#include "feaug/cpu/core/unit_rows.hpp"
+#include "feaug/cpu/core/l2_norm.hpp"
 #include "feaug/cpu/core/workspace.hpp"
 #include "feaug/cpu/queue/exact_scan.hpp"
-#include "feaug/cpu/queue/screened_scan.hpp"
+#include "feaug/cpu/queue/pruned_scan.hpp"
 #include "feaug/queue/nearest.hpp"
 #include "feaug/queue/queue_shadow.hpp"
 #include "feaug/queue/ranking.hpp"
@@ -59,8 +59,8 @@ void search(cpu_context& ctx, const search_space<T>& space, const matrix_view<co
   const auto found = [&](index_t query, std::span<const candidate> best, double norm) {
     write_neighbours(space.rows, query, options.k, best, norm, outputs);
   };
-  if (is_worth_screening(ctx, space, queries.rows(), options.k)) {
-    screened_scan(ctx, space, queries, options.k, options.exclude_ids, found);
+  if (is_worth_pruning(ctx, space, queries.rows(), options.k)) {
+    pruned_scan(ctx, space, queries, options.k, options.exclude_ids, found);
   } else {
     exact_scan(ctx, space, queries, options.k, options.exclude_ids, found);
   }

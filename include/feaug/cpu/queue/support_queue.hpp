@@ -8,12 +8,12 @@
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
-#include "feaug/core/row_norm.hpp"
+#include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/l2_norm.hpp"
 #include "feaug/cpu/core/parallel.hpp"
-#include "feaug/cpu/core/unit_rows.hpp"
-#include "feaug/cpu/queue/screening/codes.hpp"
+#include "feaug/cpu/queue/pruning/quantized_rows.hpp"
 #include "feaug/queue/support_queue.hpp"
 #include "feaug/version.hpp"
 

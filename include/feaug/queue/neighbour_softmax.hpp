@@ -1,0 +1,40 @@
+// Softmax over the similarities of a query's neighbours, shared by all backends.
+#pragma once
+
+#include <cmath>
+
+#include "feaug/core/macros.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// take adds similarities one by one, in any order; afterwards weight gives exp(s/τ) / Σ exp(s/τ),
+/// numerically stable since the largest similarity is subtracted. A similarity that is NaN makes
+/// every weight NaN.
+class neighbour_softmax {
+ public:
+  FEAUG_HD explicit neighbour_softmax(double temperature) : inverse_temperature_(1 / temperature) {}
+
+  FEAUG_HD void take(double similarity) {
+    if (similarity > largest_) {
+      total_ *= std::exp((largest_ - similarity) * inverse_temperature_);
+      largest_ = similarity;
+    }
+    total_ += std::exp((similarity - largest_) * inverse_temperature_);
+  }
+  [[nodiscard]] FEAUG_HD double weight(double similarity) const {
+    return std::exp((similarity - largest_) * inverse_temperature_) / total_;
+  }
+  /// The gradient with respect to a similarity, from the gradient with respect to its weight and
+  /// the mean Σ weight · gradient.
+  [[nodiscard]] FEAUG_HD double slope(double weight, double gradient, double mean) const {
+    return weight * (gradient - mean) * inverse_temperature_;
+  }
+
+ private:
+  double inverse_temperature_;
+  double largest_ = -INFINITY;
+  double total_ = 0;
+};
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -1,0 +1,488 @@
+#include <array>
+#include <catch2/catch.hpp>
+#include <cstdint>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "feaug/cpu/queue/nearest.hpp"
+#include "feaug/cpu/queue/pruned_scan.hpp"
+#include "feaug/cpu/queue/support_queue.hpp"
+#include "support/instruction_sets.hpp"
+#include "support/message_of.hpp"
+#include "support/test_matrix.hpp"
+
+namespace pruning_test {
+
+using feaug::bfloat16;
+using feaug::half;
+using feaug::index_t;
+using feaug::instruction_set;
+using testing::message_of;
+using testing::test_matrix;
+namespace cpu = feaug::cpu;
+
+namespace {
+
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+/// Memory of a queue's shadow. It starts with arbitrary values, because no initial value is needed.
+struct owned_shadow {
+  std::vector<std::uint8_t> codes;
+  std::vector<float> bounds;
+
+  owned_shadow() = default;
+  owned_shadow(index_t capacity, index_t cols)
+      : codes(static_cast<std::size_t>(feaug::shadow_codes(capacity, cols)), 0xEE),
+        bounds(static_cast<std::size_t>(feaug::shadow_bounds(capacity)),
+               static_cast<float>(not_a_number)) {}
+  feaug::queue_shadow view() {
+    return {.codes = {codes.data(), static_cast<index_t>(codes.size())},
+            .bounds = {bounds.data(), static_cast<index_t>(bounds.size())}};
+  }
+  [[nodiscard]] bool same_bytes(const owned_shadow& other) const {
+    return codes == other.codes &&
+           std::memcmp(bounds.data(), other.bounds.data(), bounds.size() * sizeof(float)) == 0;
+  }
+};
+
+template <class T>
+struct owned_queue {
+  test_matrix<T> storage;
+  owned_shadow shadow;
+  std::vector<std::int64_t> ids;
+  index_t cursor = 0;
+  index_t size = 0;
+  bool normalize = true;
+
+  owned_queue(index_t capacity, index_t cols, bool normalized)
+      : storage(capacity, cols, 3),
+        shadow(capacity, cols),
+        ids(static_cast<std::size_t>(capacity)),
+        normalize(normalized) {
+    storage.fill(not_a_number);
+  }
+  feaug::support_queue<T> view() {
+    return {.storage = storage.view(),
+            .cursor = &cursor,
+            .size = &size,
+            .normalize = normalize,
+            .ids = {ids.data(), storage.rows()},
+            .shadow = shadow.view()};
+  }
+  void push(const test_matrix<T>& rows) {
+    std::vector<std::int64_t> own(static_cast<std::size_t>(rows.rows()));
+    for (std::size_t i = 0; i < own.size(); ++i) own[i] = static_cast<std::int64_t>(i % 50);
+    feaug::cpu_context ctx{.threads = 2};
+    feaug::enqueue(ctx, view(), rows.view(), {.ids = {own.data(), rows.rows()}});
+  }
+  cpu::search_space<T> space() {
+    return {.rows = storage.view().rows_from(0, size),
+            .unit = normalize,
+            .ids = {ids.data(), size},
+            .shadow = shadow.view()};
+  }
+};
+
+struct found_rows {
+  std::vector<index_t> slots;
+  std::vector<double> scores;
+  std::vector<double> norms;
+
+  found_rows(index_t queries, index_t k)
+      : slots(static_cast<std::size_t>(queries * k), -1),
+        scores(static_cast<std::size_t>(queries * k)),
+        norms(static_cast<std::size_t>(queries)) {}
+  auto writer(index_t k) {
+    return [this, k](index_t query, std::span<const feaug::candidate> best, double norm) {
+      norms[static_cast<std::size_t>(query)] = norm;
+      for (std::size_t rank = 0; rank < best.size(); ++rank) {
+        const auto at = static_cast<std::size_t>(query * k) + rank;
+        slots[at] = best[rank].slot;
+        scores[at] = best[rank].score;
+      }
+    };
+  }
+  void require_same(const found_rows& other) const {
+    REQUIRE(slots == other.slots);
+    const auto same = [](const std::vector<double>& a, const std::vector<double>& b) {
+      return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](double x, double y) {
+        return x == y || (std::isnan(x) && std::isnan(y));
+      });
+    };
+    REQUIRE(same(scores, other.scores));
+    REQUIRE(same(norms, other.norms));
+  }
+};
+
+/// Requires that pruned_scan gives bit-identical results to exact_scan for every instruction set,
+/// with and without the shadow, with one thread and two. Returns its counts, which must be the same
+/// in all runs.
+template <class T>
+cpu::pruning_counts require_exact(const cpu::search_space<T>& space, const test_matrix<T>& queries,
+                                  index_t k, const std::vector<std::int64_t>& exclude = {}) {
+  const feaug::vector_view<const std::int64_t> own = {exclude.data(),
+                                                      static_cast<index_t>(exclude.size())};
+  feaug::cpu_context plain{.threads = 1};
+  found_rows want(queries.rows(), k);
+  cpu::exact_scan(plain, space, queries.view(), k, own, want.writer(k));
+  cpu::pruning_counts first = {};
+  bool is_first = true;
+  testing::for_each_instruction_set([&](instruction_set instructions) {
+    for (const bool with_shadow : {true, false}) {
+      for (const int threads : {1, 2}) {
+        CAPTURE(with_shadow, threads, k);
+        feaug::cpu_context ctx{.threads = threads, .instructions = instructions};
+        found_rows got(queries.rows(), k);
+        cpu::search_space<T> from = space;
+        if (!with_shadow) from.shadow = {};
+        cpu::pruning_counts counts;
+        cpu::pruned_scan<T>(ctx, from, queries.view(), k, own, got.writer(k), &counts);
+        got.require_same(want);
+        CHECK(ctx.workspace.peak() <= (4 << 20) + static_cast<std::size_t>(threads) * (96 << 10));
+        if (is_first) first = counts;
+        is_first = false;
+        // All runs do the same work.
+        REQUIRE(counts.met == first.met);
+        REQUIRE(counts.scored == first.scored);
+        REQUIRE(counts.given_up == first.given_up);
+      }
+    }
+  });
+  return first;
+}
+
+template <class T>
+test_matrix<T> clustered(index_t rows, index_t cols, unsigned seed, index_t clusters,
+                         double spread) {
+  const auto centres = test_matrix<T>::normal(clusters, cols, 99);
+  auto m = test_matrix<T>::normal(rows, cols, seed, 1);
+  for (index_t i = 0; i < rows; ++i) {
+    for (index_t j = 0; j < cols; ++j)
+      m.set(i, j, centres.get(i * 7 % clusters, j) + spread * m.get(i, j));
+  }
+  return m;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("pruning finds the same rows as scoring every row", "[pruning]", float, double,
+                   half, bfloat16) {
+  const bool normalize = GENERATE(true, false);
+  struct shape {
+    index_t queries, capacity, pushed, cols;
+  };
+  // One row; a partly filled block; a wrapped queue; odd features; more than a group of 16 queries.
+  const auto [n, capacity, pushed, cols] = GENERATE(
+      shape{1, 1, 1, 1}, shape{3, 40, 33, 5}, shape{17, 300, 431, 33}, shape{41, 700, 700, 64});
+  owned_queue<TestType> queue(capacity, cols, normalize);
+  queue.push(test_matrix<TestType>::normal(pushed, cols, 1));
+  const auto queries = test_matrix<TestType>::normal(n, cols, 2, 5);
+  for (const index_t k : {1, 5, 32}) require_exact(queue.space(), queries, std::min(k, queue.size));
+}
+
+TEST_CASE("pruning leaves few rows to score", "[pruning]") {
+  owned_queue<float> queue(4096, 128, true);
+  queue.push(
+      GENERATE(test_matrix<float>::normal(4096, 128, 3), clustered<float>(4096, 128, 3, 500, 0.5)));
+  const auto queries = clustered<float>(32, 128, 4, 500, 0.5);
+  const auto counts = require_exact(queue.space(), queries, 1);
+  CHECK(counts.scored < 32 * 40);
+  CHECK(counts.met < 32 * 200);
+  CHECK(counts.given_up == 0);
+}
+
+TEST_CASE("pruning gives up at any row if it excludes too few rows", "[pruning]") {
+  constexpr index_t rows = 2000;
+  owned_queue<float> queue(rows, 32, true);
+  auto pushed = test_matrix<float>::normal(rows, 32, 5);
+  const auto queries = test_matrix<float>::normal(20, 32, 6);
+  const auto copy = [&](index_t from, index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i) {
+      for (index_t j = 0; j < 32; ++j) pushed.set(i, j, pushed.get(from, j));
+    }
+  };
+  SECTION("all rows are the same") {
+    copy(0, 0, rows);
+    queue.push(pushed);
+    for (const index_t k : {1, 5, 32})
+      CHECK(require_exact(queue.space(), queries, k).given_up == 20);
+  }
+  SECTION("the last half is a copy of the nearest") {
+    for (index_t j = 0; j < 32; ++j) pushed.set(1000, j, queries.get(0, j));
+    copy(1000, 1001, rows);
+    queue.push(pushed);
+    test_matrix<float> same(20, 32);
+    for (index_t i = 0; i < 20; ++i) {
+      for (index_t j = 0; j < 32; ++j) same.set(i, j, queries.get(0, j));
+    }
+    const auto counts = require_exact(queue.space(), same, 3);
+    CHECK(counts.given_up == 20);
+    CHECK(counts.met < 20 * 1000);
+  }
+  SECTION("every row is nearer than the one before") {
+    for (index_t i = 0; i < rows; ++i) {
+      for (index_t j = 0; j < 32; ++j)
+        pushed.set(i, j, queries.get(0, j) + pushed.get(0, j) * 20.0 / static_cast<double>(i + 1));
+    }
+    queue.push(pushed);
+    require_exact(queue.space(), queries, 1);
+    require_exact(queue.space(), queries, 32);
+  }
+}
+
+TEMPLATE_TEST_CASE("rows that are difficult for the bound", "[pruning]", float, double, half,
+                   bfloat16) {
+  const bool normalize = GENERATE(true, false);
+  owned_queue<TestType> queue(600, 20, normalize);
+  auto rows = test_matrix<TestType>::normal(600, 20, 7);
+  auto queries = test_matrix<TestType>::normal(9, 20, 8);
+  SECTION("one component so large that the codes of the others are 0") {
+    for (index_t i = 0; i < 600; ++i) {
+      for (index_t j = 1; j < 20; ++j) rows.set(i, j, 1e-3 * rows.get(i, j));
+      rows.set(i, 0, i % 3 == 0 ? -1.0 : 1.0);
+    }
+    for (index_t i = 0; i < 9; ++i) queries.set(i, 0, i % 2 == 0 ? 0.0 : 500.0);
+  }
+  SECTION("duplicates, and rows that differ slightly") {
+    for (index_t i = 60; i < 600; ++i) {
+      for (index_t j = 0; j < 20; ++j) rows.set(i, j, rows.get(i % 60, j));
+      rows.set(i, i % 20, rows.get(i, i % 20) * (1 + 1e-3 * static_cast<double>(i % 2)));
+    }
+    for (index_t i = 0; i < 9; ++i) {
+      for (index_t j = 0; j < 20; ++j) queries.set(i, j, rows.get(i, j));
+    }
+  }
+  SECTION("zero rows and a zero query") {
+    for (index_t i = 0; i < 600; i += 2) rows.fill_row(i, 0);
+    for (index_t j = 0; j < 20; ++j) queries.set(1, j, -std::fabs(queries.get(1, j)));
+    for (index_t i = 1; i < 600; i += 2) {
+      for (index_t j = 0; j < 20; ++j) rows.set(i, j, std::fabs(rows.get(i, j)));
+    }
+    queries.fill_row(0, 0);
+  }
+  SECTION("rows and queries that are not finite") {
+    for (index_t i = 0; i < 580; ++i) rows.set(i, i % 20, i % 2 == 0 ? not_a_number : -infinity);
+    queries.set(4, 4, not_a_number);
+    queries.set(5, 0, infinity);
+  }
+  SECTION("all rows not finite") { rows.fill(not_a_number); }
+  SECTION("rows of every length") {
+    const double most = std::is_same_v<TestType, half> ? 4.0 : 30.0;
+    for (index_t i = 0; i < 600; ++i) {
+      const double scale = std::pow(10.0, most * (static_cast<double>(i % 61) / 30.0 - 1.0));
+      for (index_t j = 0; j < 20; ++j) rows.set(i, j, rows.get(i, j) * scale);
+    }
+    for (index_t j = 0; j < 20; ++j) {
+      queries.set(2, j, queries.get(2, j) * 1e-13);
+      queries.set(3, j, queries.get(3, j) * (std::is_same_v<TestType, half> ? 1e3 : 1e35));
+    }
+  }
+  queue.push(rows);
+  for (const index_t k : {1, 5, 32}) require_exact(queue.space(), queries, k);
+  // With `unit`, the rows are treated as unit rows although they are not.
+  cpu::search_space<TestType> raw = {.rows = rows.view(), .unit = normalize};
+  require_exact(raw, queries, 2);
+}
+
+TEST_CASE("very large and very small rows and queries in double are ranked", "[pruning]") {
+  auto rows = test_matrix<double>::normal(200, 18, 9);
+  auto queries = test_matrix<double>::normal(6, 18, 10);
+  for (index_t i = 0; i < 200; ++i) {
+    const double scale = std::array{1e200, 1e-200, 1.0, 1e-310}[static_cast<std::size_t>(i % 4)];
+    for (index_t j = 0; j < 18; ++j) rows.set(i, j, rows.get(i, j) * scale);
+  }
+  for (index_t j = 0; j < 18; ++j) {
+    queries.set(0, j, queries.get(0, j) * 1e150);
+    queries.set(1, j, queries.get(1, j) * 1e-250);
+  }
+  for (const bool unit : {true, false}) {
+    const cpu::search_space<double> space = {.rows = rows.view(), .unit = unit};
+    for (const index_t k : {1, 7}) require_exact(space, queries, k);
+  }
+}
+
+TEST_CASE("pruning respects ids and similarity ranges", "[pruning]") {
+  const bool normalize = GENERATE(true, false);
+  owned_queue<float> queue(900, 24, normalize);
+  queue.push(clustered<float>(900, 24, 11, 30, 0.4));
+  const auto queries = clustered<float>(25, 24, 12, 30, 0.4);
+  std::vector<std::int64_t> own;
+  for (index_t i = 0; i < 25; ++i) own.push_back(i % 60);
+  for (const index_t k : {1, 32}) {
+    require_exact(queue.space(), queries, k, own);
+    for (const feaug::similarity_range range : {feaug::similarity_range{.floor = 0.3},
+                                                {.ceiling = 0.5},
+                                                {.floor = 0.2, .ceiling = 0.8},
+                                                {.floor = 0, .ceiling = 0},
+                                                {.ceiling = 0},
+                                                {.floor = 0},
+                                                {.floor = 2},
+                                                {.ceiling = -2},
+                                                {.floor = -1e300, .ceiling = 1e300}}) {
+      auto space = queue.space();
+      space.similarity = range;
+      CAPTURE(range.floor, range.ceiling);
+      require_exact(space, queries, k);
+      require_exact(space, queries, k, own);
+    }
+  }
+}
+
+TEST_CASE("pruning of wide rows and of many queries", "[pruning]") {
+  // Several chunks of rows (wide); several parts of the queries (small).
+  const auto wide = test_matrix<float>::normal(700, 3001, 13);
+  const cpu::search_space<float> space = {.rows = wide.view()};
+  require_exact(space, test_matrix<float>::normal(3, 3001, 14), 4);
+  const auto narrow = test_matrix<float>::normal(70, 4, 15);
+  const cpu::search_space<float> small = {.rows = narrow.view()};
+  require_exact(small, test_matrix<float>::normal(3000, 4, 16), 32);
+  require_exact(small, test_matrix<float>(0, 4), 1);
+}
+
+TEST_CASE("the kernels' products and hits are exact", "[pruning]") {
+  std::mt19937 random(17);
+  // Also extreme codes: the AVX2 kernel sums two products in 16 bits.
+  const bool extreme = GENERATE(false, true);
+  for (const index_t groups : {1, 3, 64}) {
+    std::vector<std::uint8_t> rows(static_cast<std::size_t>(groups * 128));
+    std::vector<std::int8_t> queries(static_cast<std::size_t>(groups * 4 * cpu::pruning_queries));
+    for (auto& code : rows)
+      code =
+          static_cast<std::uint8_t>(extreme ? (random() % 2 == 0 ? 1 : 255) : 1 + random() % 255);
+    for (auto& code : queries)
+      code = static_cast<std::int8_t>(extreme ? (random() % 2 == 0 ? -127 : 127)
+                                              : static_cast<int>(random() % 255) - 127);
+    std::array<std::int32_t, cpu::pruning_queries> offsets = {};
+    for (index_t j = 0; j < groups * 4 * cpu::pruning_queries; ++j)
+      offsets[static_cast<std::size_t>(j / 4 % cpu::pruning_queries)] -=
+          128 * queries[static_cast<std::size_t>(j)];
+    std::array<float, 32> scales = {};
+    for (float& scale : scales) scale = static_cast<float>(random() % 100) * 1e-3F;
+    scales[7] = static_cast<float>(not_a_number);
+    std::array<float, cpu::pruning_queries> thresholds = {0, 1, -1, 50, 1e30F, -1e30F};
+    thresholds[6] = static_cast<float>(not_a_number);
+    thresholds[7] = static_cast<float>(infinity);
+    const cpu::pruning_operands tile = {.rows = rows.data(),
+                                        .queries = queries.data(),
+                                        .offsets = offsets.data(),
+                                        .groups = groups};
+    testing::for_each_instruction_set([&](instruction_set instructions) {
+      CAPTURE(groups, extreme);
+      std::array<std::int32_t, cpu::pruning_queries* 32> products = {};
+      std::array<std::uint32_t, cpu::pruning_queries> hits = {};
+      cpu::prune_tile(instructions, tile, scales.data(), thresholds.data(), products.data(),
+                      hits.data());
+      for (std::size_t i = 0; i < hits.size(); ++i) {
+        for (std::size_t r = 0; r < 32; ++r) {
+          std::int32_t sum = 0;
+          for (std::size_t j = 0; j < static_cast<std::size_t>(groups * 4); ++j)
+            sum += queries[j / 4 * 4 * hits.size() + i * 4 + j % 4] *
+                   (rows[j / 4 * 128 + r * 4 + j % 4] - 128);
+          REQUIRE(products[i * 32 + r] == sum);
+          const bool hit = !(static_cast<float>(sum) * scales[r] < thresholds[i]);
+          REQUIRE((hits[i] >> r & 1U) == (hit ? 1U : 0U));
+        }
+      }
+    });
+  }
+}
+
+TEMPLATE_TEST_CASE("rebuild_shadow gives the same shadow as enqueue", "[pruning]", float, double,
+                   half, bfloat16) {
+  const bool normalize = GENERATE(true, false);
+  owned_queue<TestType> queue(70, 13, normalize);
+  for (const index_t count : {1, 20, 0, 33, 40, 200, 7}) {
+    auto rows = test_matrix<TestType>::normal(count, 13, static_cast<unsigned>(count) + 20);
+    if (count > 5) {
+      rows.fill_row(2, 0);
+      rows.set(3, 1, infinity);
+      rows.set(4, 2, not_a_number);
+    }
+    queue.push(rows);
+    const owned_shadow kept = queue.shadow;
+    owned_shadow anew(70, 13);
+    queue.shadow = anew;
+    feaug::cpu_context ctx{.threads = 2};
+    feaug::rebuild_shadow(ctx, queue.view());
+    REQUIRE(queue.shadow.same_bytes(kept));
+    queue.shadow = kept;
+  }
+}
+
+TEMPLATE_TEST_CASE("nearest gives the same with a shadow, without, and with a copied queue",
+                   "[pruning]", float, half) {
+  owned_queue<TestType> queue(1200, 40, true);
+  queue.push(test_matrix<TestType>::normal(1500, 40, 30));
+  const auto queries = test_matrix<TestType>::normal(130, 40, 31);
+  owned_queue<TestType> restored = queue;
+  for (const index_t k : {1, 5, 32, 33}) {
+    const auto search = [&](const feaug::support_queue<TestType>& in, instruction_set allowed) {
+      feaug::cpu_context ctx{.threads = 2, .instructions = allowed};
+      std::vector<index_t> slots(static_cast<std::size_t>(130 * k));
+      feaug::nearest(ctx, in, queries.view(), {.indices = {slots.data(), 130, k}}, {.k = k});
+      return slots;
+    };
+    auto without = queue.view();
+    without.shadow = {};
+    const auto want = search(without, instruction_set::portable);
+    testing::for_each_instruction_set([&](instruction_set allowed) {
+      CHECK(search(queue.view(), allowed) == want);
+      CHECK(search(without, allowed) == want);
+      CHECK(search(restored.view(), allowed) == want);
+    });
+  }
+}
+
+TEST_CASE("misuse of a shadow", "[pruning]") {
+  owned_queue<float> queue(40, 6, true);
+  feaug::cpu_context ctx{.threads = 1};
+  const test_matrix<float> batch(2, 6);
+  const auto message = [&](const feaug::queue_shadow& shadow) {
+    auto view = queue.view();
+    view.ids = {};
+    view.shadow = shadow;
+    return message_of([&] { feaug::enqueue(ctx, view, batch.view()); });
+  };
+  CHECK(feaug::shadow_codes(40, 6) == 64 * 8);
+  CHECK(feaug::shadow_bounds(40) == 64 * 3);
+  auto shadow = queue.shadow.view();
+  CHECK(message(shadow).empty());
+  shadow.codes.extents[0] = 500;
+  CHECK(message(shadow) ==
+        "enqueue: queue.shadow.codes: got 500 elements, wanted 512 (shadow_codes(capacity, "
+        "features))");
+  shadow = queue.shadow.view();
+  shadow.bounds = {};
+  CHECK(message(shadow) ==
+        "enqueue: queue.shadow.bounds: got 0 elements, wanted 192 (shadow_bounds(capacity))");
+  shadow = queue.shadow.view();
+  shadow.codes.strides[0] = 2;
+  CHECK(message(shadow) == "enqueue: queue.shadow.codes: got stride 2, wanted 1, packed");
+  shadow = queue.shadow.view();
+  shadow.bounds.data = nullptr;
+  CHECK(
+      message(shadow) ==
+      "enqueue: queue.shadow.bounds: got a null pointer with shape (192), wanted a pointer to its "
+      "elements");
+  auto view = queue.view();
+  view.ids = {};
+  CHECK(message_of([&] {
+          feaug::enqueue(ctx, view, {queue.shadow.bounds.data() + 10, 2, 6});
+        }) ==
+        "enqueue: queue.shadow.bounds: got memory that overlaps batch, wanted memory of its own");
+  view.shadow = {};
+  CHECK(message_of([&] { feaug::rebuild_shadow(ctx, view); }) ==
+        "rebuild_shadow: queue.shadow: got none, wanted one to rebuild");
+  // On a GPU pruning uses half precision and no shadow.
+  feaug::support_queue<float, feaug::memory_space::device> on_gpu;
+  on_gpu.storage = {queue.storage.view().data, 40, 6};
+  on_gpu.cursor = &queue.cursor;
+  on_gpu.size = &queue.size;
+  on_gpu.shadow = queue.shadow.view();
+  CHECK(message_of([&] { feaug::check::valid("enqueue", on_gpu); }) ==
+        "enqueue: queue.shadow: got one, wanted none for a queue in device memory");
+}
+
+}  // namespace pruning_test

@@ -1,0 +1,12 @@
+// CPU losses by name. One translation unit instantiates them, once per type.
+#pragma once
+
+#include "support/operators/registry.hpp"
+
+namespace conformance {
+
+/// Runs every function of a loss and returns all its outputs.
+template <class T>
+registry cpu_losses();
+
+}  // namespace conformance
