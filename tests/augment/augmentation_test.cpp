@@ -35,8 +35,8 @@ struct queue_of {
 
 template <class T, class Policy>
 std::vector<double> augmented(const Policy& policy, const test_matrix<T>& x,
-                              const random_key& with = key, int threads = 1) {
-  cpu_context ctx{.threads = threads};
+                              const random_key& with = key) {
+  cpu_context ctx{.threads = 1};
   test_matrix<T> out(x.rows(), x.cols(), 3);
   feaug::augment(ctx, policy, x.view(), with, out.view());
   CHECK(out.padding_intact());

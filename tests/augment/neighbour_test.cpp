@@ -34,7 +34,6 @@ using feaug::pseudo_neighbour;
 using feaug::pseudo_neighbour_of;
 using feaug::random_key;
 using feaug::random_neighbour;
-using feaug::stop_gradient;
 using feaug::trimmed_mean_neighbour;
 using testing::message_of;
 using testing::neighbour_wish;

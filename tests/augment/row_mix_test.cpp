@@ -95,8 +95,8 @@ std::vector<double> row_of(const test_matrix<T>& x, index_t i) {
 }
 
 template <class T, class Policy>
-std::vector<double> augmented(const Policy& policy, const test_matrix<T>& x, int threads = 1) {
-  cpu_context ctx{.threads = threads};
+std::vector<double> augmented(const Policy& policy, const test_matrix<T>& x) {
+  cpu_context ctx{.threads = 1};
   test_matrix<T> out(x.rows(), x.cols(), 3);
   feaug::augment(ctx, policy, x.view(), key, out.view());
   CHECK(out.padding_intact());

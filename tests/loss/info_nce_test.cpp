@@ -13,9 +13,7 @@ namespace info_nce_test {
 using feaug::cpu_context;
 using feaug::differentiable;
 using feaug::index_t;
-using feaug::info_nce_options;
 using feaug::reduce;
-using feaug::stop_gradient;
 using testing::test_matrix;
 
 namespace {

@@ -12,7 +12,6 @@
 namespace nt_xent_test {
 
 using feaug::index_t;
-using feaug::reduce;
 using testing::test_matrix;
 
 namespace {

@@ -17,7 +17,6 @@ using feaug::differentiable;
 using feaug::index_t;
 using feaug::reduce;
 using feaug::stop_gradient;
-using feaug::vector_view;
 using testing::test_matrix;
 
 namespace {

@@ -17,7 +17,6 @@ namespace swapped_assignment_test {
 using feaug::differentiable;
 using feaug::index_t;
 using feaug::reduce;
-using feaug::stop_gradient;
 using testing::test_matrix;
 
 namespace {

@@ -40,9 +40,9 @@ feaug::step_options<T, Backend::space> read_step_options(arguments& given) {
 
 /// The masks of a case, 2 × K × N × D, as one policy per (direction, sample).
 template <class Backend, class T>
-class masks_from {
+class case_masks {
  public:
-  masks_from(arguments& given, feaug::index_t samples, const std::vector<feaug::index_t>& features)
+  case_masks(arguments& given, feaug::index_t samples, const std::vector<feaug::index_t>& features)
       : memory_(rounded<T>(given.input("keep", 4))),
         samples_(samples),
         rows_(features.at(0)),
@@ -102,7 +102,7 @@ results run_step(arguments& given) {
     return step_results(given, options, z1, z2, feaug::identity{});
   }
   if (augmentation == "mask") {
-    masks_from<Backend, T> masks(given, options.samples, z1.input().shape);
+    case_masks<Backend, T> masks(given, options.samples, z1.input().shape);
     return step_results(given, options, z1, z2,
                         [&](int direction, int sample) { return masks.policy(direction, sample); });
   }
