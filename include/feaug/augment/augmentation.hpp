@@ -120,7 +120,7 @@ inline constexpr int stream_count = augmentation_traits<P>::streams;
 /// pointers, overlaps or keys. Rows that hold NaN stay NaN.
 template <any_context Context, augmentation P, element T>
 void augment(Context& ctx, const P& policy,
-             matrix_view<const std::type_identity_t<T>, Context::space> x, const random_key& key,
+             std::type_identity_t<matrix_view<const T, Context::space>> x, const random_key& key,
              matrix_view<T, Context::space> out) {
   detail::require_carried_out<Context, P, T>();
   using traits = augmentation_traits<P>;
@@ -155,7 +155,7 @@ void augment(Context& ctx, const P& policy,
 template <any_context Context, augmentation P, element T>
 void augment_backward(Context& ctx, const P& policy, const operand<T, 2, Context::space>& x,
                       const random_key& key,
-                      matrix_view<const std::type_identity_t<T>, Context::space> grad_out) {
+                      std::type_identity_t<matrix_view<const T, Context::space>> grad_out) {
   detail::require_carried_out<Context, P, T>();
   using traits = augmentation_traits<P>;
   constexpr std::string_view op = traits::name;

@@ -18,7 +18,7 @@ namespace check {
 /// may be grad_out itself in overwrite mode if `may_be_same`.
 template <element T, memory_space S>
 void backward_views(std::string_view op, const operand<T, 2, S>& x,
-                    const matrix_view<const std::type_identity_t<T>, S>& grad_out,
+                    const std::type_identity_t<matrix_view<const T, S>>& grad_out,
                     bool may_be_same) {
   valid(op, "x", x);
   readable(op, "grad_out", grad_out);

@@ -38,7 +38,7 @@ struct l2_normalize_on {
 /// x, out: N×D. out may be x itself (same pointer, same strides); any other overlap is an error. A
 /// row with NaN or ∞ becomes NaN. Throws argument_error before anything is written.
 template <any_context Context, element T>
-void l2_normalize(Context& ctx, matrix_view<const std::type_identity_t<T>, Context::space> x,
+void l2_normalize(Context& ctx, std::type_identity_t<matrix_view<const T, Context::space>> x,
                   matrix_view<T, Context::space> out, const l2_normalize_options& options = {}) {
   constexpr std::string_view op = "l2_normalize";
   check::readable(op, "x", x);
@@ -60,7 +60,7 @@ void l2_normalize(Context& ctx, matrix_view<const std::type_identity_t<T>, Conte
 /// * grad_out: N×D. It may be x.gradient itself in overwrite mode; any other overlap is an error.
 template <any_context Context, element T>
 void l2_normalize_backward(Context& ctx, const operand<T, 2, Context::space>& x,
-                           matrix_view<const std::type_identity_t<T>, Context::space> grad_out,
+                           std::type_identity_t<matrix_view<const T, Context::space>> grad_out,
                            const l2_normalize_options& options = {}) {
   constexpr std::string_view op = "l2_normalize_backward";
   check::backward_views(op, x, grad_out, /*may_be_same=*/true);
