@@ -264,7 +264,7 @@ table measure_all(const scene& where) {
 
 }  // namespace
 
-TEST_CASE("effect of a poisoned queue on each policy", "[augment][neighbour][poisoning]") {
+TEST_CASE("effect of a poisoned queue on each policy", "[augment][neighbour][poisoning][numbers]") {
   const scene where(small);
   table got = measure_all(where);
   for (const auto& [attack, policies] : got) {

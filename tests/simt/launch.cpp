@@ -434,6 +434,12 @@ executor& the_executor() {
   return one;
 }
 
+// It never returns: it switches away for the last time. TSan counts calls and returns of functions
+// that it instruments; every block would leave a call on the fiber's stack, and TSan would store
+// ever longer stacks.
+#if defined(SIMT_TSAN_ANNOTATIONS)
+__attribute__((no_sanitize("thread")))
+#endif
 void executor::run_thread() {
   fiber::entered();
   executor* self = nullptr;
@@ -508,6 +514,7 @@ void begin_copy(void* to, const void* from, std::size_t bytes) {
   const noted_copy copy = {to, from, bytes};
   {
     const bookkeeping quiet;
+    ++the_executor().numbers().asynchronous_copies;
     if (current_settings().copies == copy_time::as_late_as_possible) {
       the_executor().current().copies.note(copy);
       return;

@@ -54,6 +54,7 @@ struct statistics {
   std::uint64_t threads = 0;
   std::uint64_t block_barriers = 0;
   std::uint64_t warp_operations = 0;
+  std::uint64_t asynchronous_copies = 0;
 };
 const statistics& current_statistics();
 

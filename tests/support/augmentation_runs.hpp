@@ -12,7 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "support/augmentation_cases.hpp"
+#include "support/augmentation_case.hpp"
+#include "support/operators/policy_inputs.hpp"
 
 namespace testing {
 

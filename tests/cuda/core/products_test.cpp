@@ -13,7 +13,7 @@ using device_test::device_copy;
 using feaug::index_t;
 using testing::test_matrix;
 
-TEMPLATE_TEST_CASE("products of all shapes", "[cuda][products]", double, float) {
+TEMPLATE_TEST_CASE("products of all shapes", "[cuda][products][threads]", double, float) {
   using T = TestType;
   struct shape {
     index_t rows, inner, columns;

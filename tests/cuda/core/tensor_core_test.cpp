@@ -101,8 +101,8 @@ __global__ void much_shared_memory(Number* out) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("tile products equal the sums of plain loops", "[cuda][tensor]", feaug::half,
-                   bfloat16) {
+TEMPLATE_TEST_CASE("tile products equal the sums of plain loops", "[cuda][tensor][threads]",
+                   feaug::half, bfloat16) {
   using E = TestType;
   // 128 × 64: whole tiles. 17 × 130: several tiles, the last ones partial.
   for (const auto& [row_count, column_count] :
@@ -160,7 +160,7 @@ TEST_CASE("two floats are packed as a pair of bfloat16", "[cuda][tensor]") {
   CHECK(cuda::bfloat16_pair(1.00390625F, 0.0F) == 0x00003F80U);  // a tie rounds to even
 }
 
-TEST_CASE("asynchronous copies are not visible before the wait", "[cuda][tensor]") {
+TEST_CASE("asynchronous copies are not visible before the wait", "[cuda][tensor][threads]") {
   std::vector<float> numbers(128);
   for (std::size_t i = 0; i < 128; ++i) numbers[i] = static_cast<float>(i) + 1;
   const device_array<float> from(numbers);

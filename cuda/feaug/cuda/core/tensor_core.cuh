@@ -78,9 +78,10 @@ __device__ void multiply_add(tile_sums& sums, const left_operand& left,
           "r"(right.pairs[0]), "r"(right.pairs[1]));
   }
 #else
-  simt::multiply_add_16x8x16(sums.at, left.pairs, right.pairs,
-                             [](std::uint16_t bits) { return load(Element{.bits = bits}); },
-                             {__FILE__, __LINE__});
+  simt::multiply_add_16x8x16(
+      sums.at, left.pairs, right.pairs,
+      std::same_as<Element, half> ? simt::sixteen_bits::half : simt::sixteen_bits::bfloat16,
+      {__FILE__, __LINE__});
 #endif
 }
 
