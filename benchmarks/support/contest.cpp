@@ -1,4 +1,4 @@
-// Contests: makes the contestants of a workload, compares their results and times them.
+// Runs a workload with feaug and each available peer: compares their results, then times them.
 #include "support/contest.hpp"
 
 #include <benchmark/benchmark.h>

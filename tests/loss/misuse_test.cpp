@@ -23,7 +23,7 @@
 #include "feaug/cpu/loss/symmetric_info_nce.hpp"
 #include "feaug/cpu/loss/vicreg.hpp"
 
-// Must follow the headers of the functions that these templates call: names are looked up here.
+// Last, because these templates call functions that the headers above declare.
 #include "support/loss_misuse.hpp"
 #include "support/message_of.hpp"
 #include "support/operators/cpu_backend.hpp"

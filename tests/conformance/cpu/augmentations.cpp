@@ -1,3 +1,4 @@
+// Registers every augmentation on the CPU for the conformance runner.
 #include "feaug/cpu/augment/adversarial.hpp"
 #include "feaug/cpu/augment/covariance_noise.hpp"
 #include "feaug/cpu/augment/l2_normalize.hpp"
@@ -7,7 +8,7 @@
 #include "feaug/cpu/augment/row_mix.hpp"
 #include "feaug/cpu/augment/soft_neighbour.hpp"
 
-// Must follow the headers of the functions that these templates call: names are looked up here.
+// Last, because these templates call functions that the headers above declare.
 #include "cpu/cpu_operators.hpp"
 #include "operators/augmentations.hpp"
 #include "support/operators/cpu_backend.hpp"

@@ -1,9 +1,10 @@
+// Registers every diagnostic on the CPU for the conformance runner.
 #include "feaug/cpu/diagnostics/alignment.hpp"
 #include "feaug/cpu/diagnostics/feature_deviation.hpp"
 #include "feaug/cpu/diagnostics/neighbour_share.hpp"
 #include "feaug/cpu/diagnostics/uniformity.hpp"
 
-// Must follow the headers of the functions that these templates call: names are looked up here.
+// Last, because these templates call functions that the headers above declare.
 #include "cpu/cpu_operators.hpp"
 #include "operators/diagnostics.hpp"
 #include "support/operators/cpu_backend.hpp"

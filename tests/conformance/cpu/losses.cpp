@@ -1,3 +1,4 @@
+// Registers every loss, and sinkhorn, on the CPU for the conformance runner.
 #include "feaug/cpu/loss/barlow_twins.hpp"
 #include "feaug/cpu/loss/hard_negative_info_nce.hpp"
 #include "feaug/cpu/loss/hypersphere.hpp"
@@ -16,7 +17,7 @@
 #include "feaug/cpu/loss/symmetric_info_nce.hpp"
 #include "feaug/cpu/loss/vicreg.hpp"
 
-// Must follow the headers of the functions that these templates call: names are looked up here.
+// Last, because these templates call functions that the headers above declare.
 #include "cpu/cpu_operators.hpp"
 #include "operators/run_loss.hpp"
 #include "support/operators/cpu_backend.hpp"

@@ -1,8 +1,9 @@
+// Registers enqueue, nearest and the neighbour augmentations on the CPU for the conformance runner.
 #include "feaug/cpu/augment/pseudo_neighbour.hpp"
 #include "feaug/cpu/queue/nearest.hpp"
 #include "feaug/cpu/queue/support_queue.hpp"
 
-// Must follow the headers of the functions that these templates call: names are looked up here.
+// Last, because these templates call functions that the headers above declare.
 #include "cpu/cpu_operators.hpp"
 #include "operators/neighbours.hpp"
 #include "operators/queue.hpp"

@@ -1,3 +1,4 @@
+// Registers step and momentum_update on the CPU for the conformance runner.
 #include "feaug/cpu/step/step.hpp"
 
 #include "feaug/cpu/augment/elementwise.hpp"
@@ -5,7 +6,7 @@
 #include "feaug/cpu/augment/neighbour.hpp"
 #include "feaug/cpu/step/momentum_update.hpp"
 
-// Must follow the headers of the functions that these templates call: names are looked up here.
+// Last, because these templates call functions that the headers above declare.
 #include "cpu/cpu_operators.hpp"
 #include "operators/momentum.hpp"
 #include "operators/step.hpp"

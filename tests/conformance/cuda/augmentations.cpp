@@ -1,3 +1,4 @@
+// Registers every augmentation on CUDA for the conformance runner.
 #include "feaug/cuda/augment/adversarial.cuh"
 #include "feaug/cuda/augment/covariance_noise.cuh"
 #include "feaug/cuda/augment/l2_normalize.cuh"
@@ -7,7 +8,7 @@
 #include "feaug/cuda/augment/row_mix.cuh"
 #include "feaug/cuda/augment/soft_neighbour.cuh"
 
-// Must follow the headers of the functions that these templates call: names are looked up here.
+// Last, because these templates call functions that the headers above declare.
 #include "cuda/cuda_operators.hpp"
 #include "operators/augmentations.hpp"
 #include "support/operators/cuda_backend.hpp"

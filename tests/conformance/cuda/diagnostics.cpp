@@ -1,9 +1,10 @@
+// Registers every diagnostic on CUDA for the conformance runner.
 #include "feaug/cuda/diagnostics/alignment.cuh"
 #include "feaug/cuda/diagnostics/feature_deviation.cuh"
 #include "feaug/cuda/diagnostics/neighbour_share.cuh"
 #include "feaug/cuda/diagnostics/uniformity.cuh"
 
-// Must follow the headers of the functions that these templates call: names are looked up here.
+// Last, because these templates call functions that the headers above declare.
 #include "cuda/cuda_operators.hpp"
 #include "operators/diagnostics.hpp"
 #include "support/operators/cuda_backend.hpp"

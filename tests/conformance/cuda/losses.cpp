@@ -1,3 +1,4 @@
+// Registers every loss, and sinkhorn, on CUDA for the conformance runner.
 #include "feaug/cuda/loss/barlow_twins.cuh"
 #include "feaug/cuda/loss/hard_negative_info_nce.cuh"
 #include "feaug/cuda/loss/hypersphere.cuh"
@@ -16,7 +17,7 @@
 #include "feaug/cuda/loss/symmetric_info_nce.cuh"
 #include "feaug/cuda/loss/vicreg.cuh"
 
-// Must follow the headers of the functions that these templates call: names are looked up here.
+// Last, because these templates call functions that the headers above declare.
 #include "cuda/cuda_operators.hpp"
 #include "operators/run_loss.hpp"
 #include "support/operators/cuda_backend.hpp"

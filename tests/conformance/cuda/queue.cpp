@@ -1,8 +1,9 @@
+// Registers enqueue, nearest and the neighbour augmentations on CUDA for the conformance runner.
 #include "feaug/cuda/augment/pseudo_neighbour.cuh"
 #include "feaug/cuda/queue/nearest.cuh"
 #include "feaug/cuda/queue/support_queue.cuh"
 
-// Must follow the headers of the functions that these templates call: names are looked up here.
+// Last, because these templates call functions that the headers above declare.
 #include "cuda/cuda_operators.hpp"
 #include "operators/neighbours.hpp"
 #include "operators/queue.hpp"

@@ -1,3 +1,4 @@
+// Registers step and momentum_update on CUDA for the conformance runner.
 #include "feaug/cuda/step/step.cuh"
 
 #include "feaug/cuda/augment/elementwise.cuh"
@@ -5,7 +6,7 @@
 #include "feaug/cuda/augment/neighbour.cuh"
 #include "feaug/cuda/step/momentum_update.cuh"
 
-// Must follow the headers of the functions that these templates call: names are looked up here.
+// Last, because these templates call functions that the headers above declare.
 #include "cuda/cuda_operators.hpp"
 #include "operators/momentum.hpp"
 #include "operators/step.hpp"

@@ -18,7 +18,7 @@
 #include "feaug/cuda/loss/symmetric_info_nce.cuh"
 #include "feaug/cuda/loss/vicreg.cuh"
 
-// Must follow the headers of the functions that these templates call: names are looked up here.
+// Last, because these templates call functions that the headers above declare.
 #include "cuda/loss/agreement_losses.hpp"
 #include "support/operators/cuda_backend.hpp"
 #include "support/operators/every_verb.hpp"

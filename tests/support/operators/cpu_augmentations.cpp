@@ -14,7 +14,7 @@
 #include "feaug/cpu/augment/row_mix.hpp"
 #include "feaug/cpu/augment/soft_neighbour.hpp"
 
-// Must follow the headers of the functions that these templates call: names are looked up here.
+// Last, because these templates call functions that the headers above declare.
 #include "support/augmentation_case.hpp"
 #include "support/augmentation_cases.hpp"
 #include "support/operators/cpu_backend.hpp"

@@ -18,7 +18,7 @@
 #include "feaug/cpu/loss/symmetric_info_nce.hpp"
 #include "feaug/cpu/loss/vicreg.hpp"
 
-// Must follow the headers of the functions that these templates call: names are looked up here.
+// Last, because these templates call functions that the headers above declare.
 #include "support/operators/cpu_backend.hpp"
 #include "support/operators/cpu_losses.hpp"
 #include "support/operators/every_verb.hpp"

@@ -1,5 +1,5 @@
-// Runs all functions of a loss for a case: the loss alone, the gradients from its statistics and a
-// cotangent, and the loss with gradients in one call.
+// Runs a loss on a test case with each of its functions (verbs): `f` returns the loss, `f_backward`
+// the gradients from its statistics and a cotangent, `f_with_gradients` both.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 
 namespace conformance {
 
-/// The cotangent of loss i: different for each, including 0 and negative values.
+/// The cotangent of the loss of row i: neighbouring rows have different ones, some 0 or negative.
 inline double cotangent_of(double given, feaug::index_t i) {
   constexpr double factors[] = {1, -2, 0.5, 1.5, 0};
   return given * factors[i % 5];

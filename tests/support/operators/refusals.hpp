@@ -1,4 +1,4 @@
-// Error messages of a loss's functions for a case with an invalid argument.
+// Calls the functions of a loss with an invalid argument and returns their error messages.
 #pragma once
 
 #include <algorithm>
@@ -17,12 +17,13 @@
 
 namespace conformance {
 
+/// What one call did.
 struct refusal {
-  std::string message;  ///< empty if the function accepts its arguments
-  bool has_written;
+  std::string message;  ///< the error message; empty if the function accepted its arguments
+  bool has_written;     ///< true if the call changed an output or an input
 };
 
-/// By the suffix of the function's name.
+/// Key: the suffix of the function's name, which is "", "_backward" or "_with_gradients".
 using refusals = std::map<std::string, refusal>;
 using verb_names = std::set<std::string>;
 using refusal_registry =
