@@ -163,10 +163,10 @@ ok
 echo "an interrupted run resumes to the numbers of an uninterrupted one"
 for arguments in "--method nnclr" "--method moco --augmentation mask,noise" "--method byol --augmentation neighbour --accumulate 2" "--method swav --augmentation soft_neighbour"; do
   # shellcheck disable=SC2086
-  "$program" "${small[@]}" --epochs 30 $arguments --json straight.json >/dev/null 2>&1
+  "$program" "${small[@]}" --epochs 10 $arguments --json straight.json >/dev/null 2>&1
   code=0
   # shellcheck disable=SC2086
-  "$program" "${small[@]}" --epochs 30 $arguments --checkpoint part.ckpt --json part.json >/dev/null 2>err.txt &
+  "$program" "${small[@]}" --epochs 10 $arguments --checkpoint part.ckpt --json part.json >/dev/null 2>err.txt &
   pid=$!
   while [[ ! -e part.ckpt ]] && kill -0 $pid 2>/dev/null; do sleep 0.02; done
   kill -INT $pid
@@ -175,7 +175,7 @@ for arguments in "--method nnclr" "--method moco --augmentation mask,noise" "--m
   grep -q "interrupted after" err.txt || fail "no word of the interruption: $(cat err.txt)"
   [[ ! -e part.json ]] || fail "an interrupted run wrote results"
   # shellcheck disable=SC2086
-  "$program" "${small[@]}" --epochs 30 $arguments --resume part.ckpt --json part.json >/dev/null 2>&1
+  "$program" "${small[@]}" --epochs 10 $arguments --resume part.ckpt --json part.json >/dev/null 2>&1
   same_numbers straight.json part.json
   rm part.ckpt part.json
 done
