@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "feaug/core/element.hpp"
+#include "intrinsics.hpp"
 
 namespace simt {
 
@@ -57,11 +58,10 @@ void require_aligned(const void* pointer, const char* what, place at) {
 void load_four_tiles(const void* row, bool transposed, std::uint32_t (&pairs)[4], place at) {
   require_aligned(row, "a tile's row", at);
   const std::uint64_t* const published =
-      warp_meeting(warp_operation::exchange, ~0U, reinterpret_cast<std::uintptr_t>(row), at);
+      warp_meeting(warp_operation::exchange, ~0U, to_bits(row), at);
   const auto element = [published](int tile, int r, int c) {
-    const auto address = static_cast<std::uintptr_t>(published[8 * tile + r]);
     std::uint16_t bits = 0;
-    std::memcpy(&bits, reinterpret_cast<const std::uint16_t*>(address) + c, sizeof bits);
+    std::memcpy(&bits, from_bits<const std::uint16_t*>(published[8 * tile + r]) + c, sizeof bits);
     return static_cast<std::uint32_t>(bits);
   };
   const int lane = current_lane();
