@@ -9,15 +9,9 @@
 #include <map>
 #include <new>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SIMT_ASAN_MEMORY
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define SIMT_ASAN_MEMORY
-#endif
-#if defined(SIMT_ASAN_MEMORY)
+#include "support/sanitizer.hpp"
+
+#if defined(FEAUG_TEST_ASAN)
 #include <sanitizer/asan_interface.h>
 #endif
 
@@ -25,13 +19,13 @@ namespace simt {
 namespace {
 
 void poison([[maybe_unused]] const void* begin, [[maybe_unused]] std::size_t bytes) {
-#if defined(SIMT_ASAN_MEMORY)
+#if defined(FEAUG_TEST_ASAN)
   __asan_poison_memory_region(begin, bytes);
 #endif
 }
 
 void unpoison([[maybe_unused]] const void* begin, [[maybe_unused]] std::size_t bytes) {
-#if defined(SIMT_ASAN_MEMORY)
+#if defined(FEAUG_TEST_ASAN)
   __asan_unpoison_memory_region(begin, bytes);
 #endif
 }

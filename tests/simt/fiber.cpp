@@ -7,17 +7,13 @@
 #include <cstdlib>
 #include <new>
 
-#if defined(__has_feature)
-#define SIMT_HAS_FEATURE(feature) __has_feature(feature)
-#else
-#define SIMT_HAS_FEATURE(feature) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || SIMT_HAS_FEATURE(address_sanitizer)
-#define SIMT_ASAN
+#include "race_checks.hpp"
+#include "support/sanitizer.hpp"
+
+#if defined(FEAUG_TEST_ASAN)
 #include <sanitizer/common_interface_defs.h>
 #endif
-#if defined(__SANITIZE_THREAD__) || SIMT_HAS_FEATURE(thread_sanitizer)
-#define SIMT_TSAN
+#if defined(FEAUG_TEST_TSAN)
 #include <sanitizer/tsan_interface.h>
 #endif
 #if defined(__x86_64__)
@@ -65,10 +61,10 @@ struct fiber::state {
 #else
   ucontext_t context = {};
 #endif
-#if defined(SIMT_ASAN)
+#if defined(FEAUG_TEST_ASAN)
   void* fake_stack = nullptr;
 #endif
-#if defined(SIMT_TSAN)
+#if defined(FEAUG_TEST_TSAN)
   void* identity = nullptr;
 #endif
 };
@@ -82,7 +78,7 @@ namespace {
 }  // namespace
 
 fiber::fiber() : state_(std::make_unique<state>()) {
-#if defined(SIMT_TSAN)
+#if defined(FEAUG_TEST_TSAN)
   state_->identity = __tsan_get_current_fiber();
 #endif
 }
@@ -98,14 +94,14 @@ fiber::fiber(std::size_t stack_bytes) : state_(std::make_unique<state>()) {
   s.mapping = static_cast<char*>(memory);
   mprotect(s.mapping, page, PROT_NONE);
   s.bottom = s.mapping + page;
-#if defined(SIMT_TSAN)
+#if defined(FEAUG_TEST_TSAN)
   s.identity = __tsan_create_fiber(0);
 #endif
 }
 
 fiber::~fiber() {
   if (state_->mapping == nullptr) return;
-#if defined(SIMT_TSAN)
+#if defined(FEAUG_TEST_TSAN)
   __tsan_destroy_fiber(state_->identity);
 #endif
   munmap(state_->mapping, state_->mapped);
@@ -130,20 +126,17 @@ void fiber::restart(void (*entry)()) {
 #endif
 }
 
-#if defined(SIMT_TSAN)
 // One half of this function runs as one fiber, the other half as another, so TSan must ignore its
 // accesses.
-__attribute__((no_sanitize("thread")))
-#endif
-void fiber::switch_from_to(fiber& from, fiber& to, [[maybe_unused]] bool last) {
+SIMT_UNSEEN_BY_TSAN void fiber::switch_from_to(fiber& from, fiber& to, [[maybe_unused]] bool last) {
   state& a = *from.state_;
   state& b = *to.state_;
-#if defined(SIMT_ASAN)
+#if defined(FEAUG_TEST_ASAN)
   left_bottom = &a.bottom;
   left_bytes = &a.bytes;
   __sanitizer_start_switch_fiber(last ? nullptr : &a.fake_stack, b.bottom, b.bytes);
 #endif
-#if defined(SIMT_TSAN)
+#if defined(FEAUG_TEST_TSAN)
   __tsan_switch_to_fiber(b.identity, __tsan_switch_to_fiber_no_sync);
 #endif
 #if defined(SIMT_SWITCH_X86_64)
@@ -152,13 +145,13 @@ void fiber::switch_from_to(fiber& from, fiber& to, [[maybe_unused]] bool last) {
   swapcontext(&a.context, &b.context);
 #endif
   // Execution continues here after a switch back to `from`.
-#if defined(SIMT_ASAN)
+#if defined(FEAUG_TEST_ASAN)
   __sanitizer_finish_switch_fiber(a.fake_stack, left_bottom, left_bytes);
 #endif
 }
 
 void fiber::entered() {
-#if defined(SIMT_ASAN)
+#if defined(FEAUG_TEST_ASAN)
   __sanitizer_finish_switch_fiber(nullptr, left_bottom, left_bytes);
 #endif
 }

@@ -437,10 +437,7 @@ executor& the_executor() {
 // It never returns: it switches away for the last time. TSan counts calls and returns of functions
 // that it instruments; every block would leave a call on the fiber's stack, and TSan would store
 // ever longer stacks.
-#if defined(SIMT_TSAN_ANNOTATIONS)
-__attribute__((no_sanitize("thread")))
-#endif
-void executor::run_thread() {
+SIMT_UNSEEN_BY_TSAN void executor::run_thread() {
   fiber::entered();
   executor* self = nullptr;
   const std::function<void()>* body = nullptr;

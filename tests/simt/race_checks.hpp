@@ -2,16 +2,9 @@
 // without TSan.
 #pragma once
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SIMT_TSAN_ANNOTATIONS
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define SIMT_TSAN_ANNOTATIONS
-#endif
+#include "support/sanitizer.hpp"
 
-#if defined(SIMT_TSAN_ANNOTATIONS)
+#if defined(FEAUG_TEST_TSAN)
 #include <sanitizer/tsan_interface.h>
 
 extern "C" {
@@ -20,6 +13,11 @@ void AnnotateIgnoreReadsEnd(const char* file, int line);
 void AnnotateIgnoreWritesBegin(const char* file, int line);
 void AnnotateIgnoreWritesEnd(const char* file, int line);
 }
+
+/// TSan sees neither the function's accesses nor its calls and returns.
+#define SIMT_UNSEEN_BY_TSAN __attribute__((no_sanitize("thread")))
+#else
+#define SIMT_UNSEEN_BY_TSAN
 #endif
 
 namespace simt {
@@ -28,7 +26,7 @@ namespace simt {
 /// bookkeeping.
 class bookkeeping {
  public:
-#if defined(SIMT_TSAN_ANNOTATIONS)
+#if defined(FEAUG_TEST_TSAN)
   bookkeeping() {
     AnnotateIgnoreReadsBegin("", 0);
     AnnotateIgnoreWritesBegin("", 0);
@@ -48,7 +46,7 @@ class bookkeeping {
 /// A point that orders memory: writes before a release are visible after an acquire.
 class ordering {
  public:
-#if defined(SIMT_TSAN_ANNOTATIONS)
+#if defined(FEAUG_TEST_TSAN)
   void release() { __tsan_release(&place_); }
   void acquire() { __tsan_acquire(&place_); }
 #else

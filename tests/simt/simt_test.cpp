@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "simt/planted_faults.hpp"
+#include "support/sanitizer.hpp"
 
 namespace simt_test {
 namespace {
@@ -138,7 +139,7 @@ TEST_CASE("what nobody wrote is NaN", "[simt]") {
 }
 
 TEST_CASE("a warp that runs ahead shows a missing barrier between warps", "[simt]") {
-#if !defined(__SANITIZE_THREAD__)
+#if !defined(FEAUG_TEST_TSAN)
   simt::current_settings().order = simt::schedule::warp_by_warp;
   const floats out(64);
   simt::launch(nullptr, simt_faults::second_barrier_missing, 1, 64, 64 * sizeof(float),
@@ -153,7 +154,7 @@ TEST_CASE("a warp that runs ahead shows a missing barrier between warps", "[simt
 
 TEST_CASE("a missing barrier shows in some order", "[simt]") {
   // (A sanitizer would abort here; fault.cpp tests that.)
-#if !defined(__SANITIZE_THREAD__)
+#if !defined(FEAUG_TEST_TSAN)
   bool wrong = false;
   for (const auto order : {simt::schedule::forward, simt::schedule::reverse}) {
     simt::current_settings().order = order;

@@ -153,10 +153,9 @@ TEMPLATE_TEST_CASE("every augmentation agrees with the CPU", "[cuda][augment][ag
 
 TEST_CASE("neighbours found on tensor cores agree with the CPU", "[cuda][augment][neighbour]") {
   for_each_row<float>([](const augmentation_case& on_cpu, const augmentation_case& on_gpu) {
+    if (on_cpu.least_cols == 0) return;  // no search
     test_case given = testing::features_of(on_cpu, 9, 40);
     given.options["tensor_cores"] = true;
-    testing::run(on_cpu, given);  // adds the inputs
-    if (!given.inputs.contains("support")) return;
     compare<float>(on_cpu, on_gpu, given);
   });
 }

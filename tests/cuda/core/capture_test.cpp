@@ -384,7 +384,7 @@ std::vector<named_call> all_calls() {
 
 }  // namespace
 
-TEST_CASE("every operator can be captured", "[cuda][context][capture][threads]") {
+TEST_CASE("every operator can be captured", "[cuda][context][capture]") {
   cudaStream_t stream = nullptr;
   succeed(cudaStreamCreate(&stream));
   for (const bool tensor_cores : {false, true}) {
