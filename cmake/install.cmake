@@ -14,6 +14,8 @@ set_target_properties(feaug_cuda PROPERTIES EXPORT_NAME cuda)
 install(TARGETS feaug feaug_cuda EXPORT feaugTargets
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT feaugTargets NAMESPACE feaug:: DESTINATION ${feaug_package_dir})
+# For a parent project that exports its own targets, which use feaug, from its build tree.
+export(EXPORT feaugTargets NAMESPACE feaug:: FILE feaugTargets.cmake)
 
 configure_package_config_file(cmake/feaugConfig.cmake.in feaugConfig.cmake
   INSTALL_DESTINATION ${feaug_package_dir}

@@ -1,6 +1,8 @@
 // All CUDA operators. Does not need Eigen; the CPU operators are in feaug/feaug.hpp.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/augment/compose.hpp"
 #include "feaug/augment/one_of.hpp"
 #include "feaug/augment/variant.hpp"
@@ -48,3 +50,5 @@
 #include "feaug/cuda/step/momentum_update.cuh"
 #include "feaug/cuda/step/step.cuh"
 #include "feaug/version.hpp"  // checks for C++20: first
+
+#include "feaug/header_end.hpp"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws docs/gallery.md's pictures from the output of examples/gallery: make_gallery.py NUMBERS.json
 
-Each picture has two panels: points in the plane, and features projected on their two main axes. Grey: the
+Each picture except masks.svg has two panels: points in the plane, and features projected on their two main axes. Grey: the
 queue and, in the plane, the origin and the unit circle. Rings: the rows. Dots: the augmented rows. Lines
 connect some of the rows with their augmented rows. A series of dots is one path with round caps, so that a
 picture of 300 dots has only a few KiB.
@@ -87,7 +87,7 @@ def picture(numbers, name):
 
 
 def masks(kinds):
-    """Draws which features each mask keeps, which a projection cannot show."""
+    """Draws the features that each mask keeps; a projection cannot show them."""
     body, cell, left = [], 4, GAP
     for name, rows in kinds.items():
         body.append(f'<text x="{left}" y="{TOP - 10}" fill="{INK}">{name}</text>')

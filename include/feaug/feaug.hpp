@@ -1,6 +1,8 @@
 // The CPU library: all headers.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/augment/compose.hpp"
 #include "feaug/augment/one_of.hpp"
 #include "feaug/augment/variant.hpp"
@@ -55,3 +57,5 @@
 #include "feaug/interop/mdspan.hpp"
 #include "feaug/interop/span.hpp"
 #include "feaug/version.hpp"
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // The version, defined only here. CMake reads it from this file.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #if defined(_MSVC_LANG)
 #define FEAUG_DETAIL_LANGUAGE _MSVC_LANG
 #else
@@ -10,6 +12,11 @@
 #error "feaug needs C++20: -std=c++20, of nvcc too (CMake: CXX_STANDARD 20, CUDA_STANDARD 20)"
 #endif
 #undef FEAUG_DETAIL_LANGUAGE
+
+#if !defined(__cpp_exceptions) && !defined(__CUDA_ARCH__)
+#error \
+    "feaug needs exceptions, since it reports bad arguments by them: compile without -fno-exceptions"
+#endif
 
 #define FEAUG_VERSION_MAJOR 0
 #define FEAUG_VERSION_MINOR 1
@@ -21,3 +28,5 @@
 #define FEAUG_DETAIL_JOIN_EXPANDED(major, minor) v##major##_##minor
 #define FEAUG_DETAIL_JOIN(major, minor) FEAUG_DETAIL_JOIN_EXPANDED(major, minor)
 #define FEAUG_VERSION_NAMESPACE FEAUG_DETAIL_JOIN(FEAUG_VERSION_MAJOR, FEAUG_VERSION_MINOR)
+
+#include "feaug/header_end.hpp"

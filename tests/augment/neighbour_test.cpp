@@ -109,7 +109,7 @@ void check_made(queue_of<T>& queue, const How& how, const neighbour_wish& wish,
   std::vector<index_t> indices(static_cast<std::size_t>(rows), -9);
   std::vector<index_t> slots(static_cast<std::size_t>(rows * wish.k), -9);
   feaug::neighbour_binding binding = {.indices = {indices.data(), rows},
-                                      .slots = {slots.data(), rows, wish.k}};
+                                      .rows_used = {slots.data(), rows, wish.k}};
   if (excluding) binding.exclude_ids = {own.data(), rows};
   const std::vector<double> out = augmented(neighbour_from(queue.view(), how, binding), x);
 
@@ -280,8 +280,9 @@ TEST_CASE("a random neighbour is one of the k nearest, selected by its draw",
   queue_of<float> queue(30, 4, 2);
   const random_neighbour how{.k = 3};
   std::vector<index_t> near(static_cast<std::size_t>(rows) * 3);
-  augmented(neighbour_from(queue.view(), mean_neighbour{.k = 3}, {.slots = {near.data(), rows, 3}}),
-            x);
+  augmented(
+      neighbour_from(queue.view(), mean_neighbour{.k = 3}, {.rows_used = {near.data(), rows, 3}}),
+      x);
   std::vector<index_t> taken(static_cast<std::size_t>(rows));
   const auto policy = neighbour_from(queue.view(), how, {.indices = {taken.data(), rows}});
   const auto out = augmented(policy, x);
@@ -546,8 +547,9 @@ TEST_CASE("neighbour policies reject invalid options", "[augment][neighbour][mis
   says(from(pseudo_neighbour_of<mean_neighbour>{.of = {.k = 99}}),
        "pseudo_neighbour: k: got 99, wanted a number from 1 to 9");
   std::vector<index_t> slots(15);
-  says(from(mean_neighbour{.k = 4}, {.slots = {slots.data(), 3, 5}}),
-       "mean_neighbour: slots: got shape (3, 5), wanted shape (3, 4) as the rows and k ask for");
+  says(
+      from(mean_neighbour{.k = 4}, {.rows_used = {slots.data(), 3, 5}}),
+      "mean_neighbour: rows_used: got shape (3, 5), wanted shape (3, 4) as the rows and k ask for");
   std::vector<float> choice = {0.5F, 1.0F, 0.0F};
   says(feaug::with_choice(from(random_neighbour{}), {choice.data(), 2}),
        "random_neighbour: choice: got 2 elements, wanted 3 (one a row)");

@@ -148,7 +148,7 @@ outcome run(const How& how, index_t k, test_matrix<float> queue,
                   .slots = std::vector<index_t>(static_cast<std::size_t>(rows * k)),
                   .k = k};
   feaug::cpu_context ctx;
-  feaug::augment(ctx, feaug::neighbour_from(view, how, {.slots = {made.slots.data(), rows, k}}),
+  feaug::augment(ctx, feaug::neighbour_from(view, how, {.rows_used = {made.slots.data(), rows, k}}),
                  queries.view(), {.seed = 1}, made.out.view());
   return made;
 }

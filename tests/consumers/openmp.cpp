@@ -1,8 +1,5 @@
 // Test of a user's program compiled with OpenMP: results must have the same bits for any number of
 // OpenMP threads and of feaug threads, and feaug must not change the user's OpenMP thread count.
-//
-// By default Eigen would start OpenMP threads inside each of feaug's threads. Matrix products would
-// be hundreds of times slower, and their rounding would depend on the number of OpenMP threads.
 #include <omp.h>
 
 #include <cmath>
@@ -16,7 +13,6 @@ namespace {
 using feaug::index_t;
 using feaug::matrix_view;
 
-// Wide enough that Eigen would split a matrix product differently for one thread and for several.
 constexpr index_t rows = 128;
 constexpr index_t cols = 1024;
 

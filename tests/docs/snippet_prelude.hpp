@@ -1,6 +1,6 @@
-// The names that the documentation's fragments may use without declaring them: they are compiled,
-// never linked or run. A fragment may declare any of them itself; its declaration hides the one
-// here.
+// Declares names that the documentation's fragments use without declaring them. Fragments are
+// compiled, but not linked or run. A fragment may declare one of these names itself; its own
+// declaration then hides the one here.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// Macros that other headers of a user may define. Only names with which the standard library,
-// Eigen 3.4 and Random123 compile, so that a compile error is an error in feaug.
+// Macros that other headers of a user may define. feaug/header_begin.hpp undefines them for feaug's
+// headers and for all that they include.
 #pragma once
 
 #define FEAUG_POISON a name that clashes with a macro
@@ -8,6 +8,7 @@
 // dialect.
 #define I FEAUG_POISON
 #define B0 FEAUG_POISON
+#define B1 FEAUG_POISON
 #define ECHO FEAUG_POISON
 #define DOMAIN FEAUG_POISON
 #define OVERFLOW FEAUG_POISON
@@ -16,7 +17,16 @@
 #define linux 1
 #define unix 1
 
+// Qt
+#define slots FEAUG_POISON
+#define signals FEAUG_POISON
+#define emit FEAUG_POISON
+#define foreach FEAUG_POISON
+#define forever FEAUG_POISON
+
 // <windows.h>
+#define min(a, b) FEAUG_POISON
+#define max(a, b) FEAUG_POISON
 #define small FEAUG_POISON
 #define near FEAUG_POISON
 #define far FEAUG_POISON
@@ -37,7 +47,8 @@
 #define TRUE FEAUG_POISON
 #define FALSE FEAUG_POISON
 
-// <X11/X.h>, without Success, which is also a name in Eigen.
+// <X11/X.h>
+#define Success FEAUG_POISON
 #define None FEAUG_POISON
 #define True FEAUG_POISON
 #define False FEAUG_POISON
@@ -59,9 +70,28 @@
 #define DEBUG FEAUG_POISON
 #define EPS FEAUG_POISON
 #define PI FEAUG_POISON
-#define E FEAUG_POISON
-#define H FEAUG_POISON
-#define L FEAUG_POISON
-#define O FEAUG_POISON
-#define W FEAUG_POISON
 #define WARP_SIZE FEAUG_POISON
+#define A FEAUG_POISON
+#define B FEAUG_POISON
+#define C FEAUG_POISON
+#define D FEAUG_POISON
+#define E FEAUG_POISON
+#define F FEAUG_POISON
+#define G FEAUG_POISON
+#define H FEAUG_POISON
+#define K FEAUG_POISON
+#define L FEAUG_POISON
+#define M FEAUG_POISON
+#define N FEAUG_POISON
+#define O FEAUG_POISON
+#define P FEAUG_POISON
+#define Q FEAUG_POISON
+#define R FEAUG_POISON
+#define S FEAUG_POISON
+#define T FEAUG_POISON
+#define U FEAUG_POISON
+#define V FEAUG_POISON
+#define W FEAUG_POISON
+#define X FEAUG_POISON
+#define Y FEAUG_POISON
+#define Z FEAUG_POISON

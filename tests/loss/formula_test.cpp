@@ -1,6 +1,7 @@
-// Every CPU loss in every test case, compared with its formula: every function of the loss, every
-// reduction, and every choice of inputs with gradients. The results must have the same bits for any
-// number of threads, on each instruction set.
+// Compares the CPU losses with their formulas in all test cases: the forward, backward and
+// with_gradients functions, each reduction, gradients of all inputs and of each input alone. A
+// second test compares every instruction set with double, and requires the same bits for any number
+// of threads.
 #include "loss/formula.hpp"
 
 #include <algorithm>
@@ -375,7 +376,8 @@ struct accuracy {
   double tolerance;
 };
 
-/// The losses with passes of their own for each instruction set are held to their rounding.
+/// Losses that have their own code for each instruction set get tighter tolerances: only their
+/// rounding errors.
 template <class T>
 accuracy accuracy_of(const loss_case& row, const result& got) {
   const bool is_loss = got.name == "loss" || got.name == "statistics";

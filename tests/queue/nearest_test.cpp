@@ -123,8 +123,8 @@ void require_exact(const found_neighbours<T>& got, const testing::rows_in_double
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("nearest is exact in a matrix of any norms", "[nearest]", float, double, half,
-                   bfloat16) {
+TEMPLATE_TEST_CASE("nearest is exact in a matrix with rows of any norm", "[nearest]", float, double,
+                   half, bfloat16) {
   struct shape {
     index_t queries, rows, cols;
   };

@@ -362,7 +362,7 @@ class augmentation_table {
                        in.queue(capacity, filled), how,
                        {.exclude_ids = own,
                         .indices = in.template written<index_t>("indices"),
-                        .slots = in.template written<index_t>("slots", k)});
+                        .rows_used = in.template written<index_t>("rows_used", k)});
                  })
         .of_columns()
         .without_slopes();

@@ -35,7 +35,7 @@ ffi::Error answer(caller& from, const Body& body) noexcept {
 
 }  // namespace feaug_jax
 
-// The libraries hide all symbols except these.
+// All other symbols of the libraries are hidden, except feaug_jax_set_threads.
 #define FEAUG_JAX_HANDLER(symbol, function, binding)                                           \
   extern "C" __attribute__((visibility("default"))) XLA_FFI_Error* symbol(XLA_FFI_CallFrame*); \
   XLA_FFI_DEFINE_HANDLER_SYMBOL(symbol, function, binding)

@@ -1,4 +1,4 @@
-"""Two processes under DistributedDataParallel equal one process with the batches of both."""
+"""Two processes, each with half of the rows, give the same losses, gradients, queue and masks as one process with all rows."""
 
 import feaug_torch as ft
 import pytest
@@ -20,7 +20,7 @@ def ranks(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_loss_and_gradients_are_one_processs(ranks, name):
+def test_losses_and_gradients_equal_those_of_one_process(ranks, name):
     wanted_losses, wanted, wanted_state = train(name, False, slice(0, ROWS))
     (losses, gradients, state), (other_losses, other_gradients, other_state) = (
         rank[name] for rank in ranks
@@ -48,7 +48,7 @@ def test_processes_draw_what_one_would_have_drawn(ranks):
 
 def test_gathered_columns_get_the_sum_of_all_ranks_gradients(ranks):
     both = torch.cat([torch.arange(6.0).reshape(3, 2) + 10 * rank for rank in range(2)])
-    weights = 3 * torch.arange(12.0).reshape(6, 2)  # rank 0: once, rank 1: twice
+    weights = 3 * torch.arange(12.0).reshape(6, 2)  # rank r multiplies the weights by r + 1
     for rank, wanted in zip(ranks, weights.chunk(2)):
         gathered, gradient = rank["all_gather"]
         assert torch.equal(gathered, both)

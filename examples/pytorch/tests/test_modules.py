@@ -1,4 +1,4 @@
-"""Loss modules have lightly's arguments and values."""
+"""Tests of the loss modules: values and gradients equal the formulas in formulas.py; arguments have the order of the library lightly; memory banks."""
 
 import copy
 import math
@@ -109,7 +109,7 @@ class PlainBank:
             self.slot = (self.slot + 1) % len(self.rows)
 
 
-def test_a_memory_bank_makes_nt_xent_mocos_loss(rows):
+def test_nt_xent_with_a_memory_bank_is_the_loss_of_moco(rows):
     loss = ft.NTXentLoss(temperature=0.2, memory_bank_size=(20, 6)).double()
     state = loss.state_dict()
     (bank,) = [value for value in state.values() if value.shape == (20, 6)]
@@ -129,7 +129,7 @@ def test_a_memory_bank_makes_nt_xent_mocos_loss(rows):
         plain.enqueue(formulas.unit(keys))
 
 
-def test_a_memory_bank_keeps_what_it_has_where_nothing_is_trained(rows):
+def test_a_memory_bank_does_not_change_without_gradients(rows):
     loss = ft.NTXentLoss(memory_bank_size=(20, 6))
     before = copy.deepcopy(loss.state_dict())
     for _ in range(3):
@@ -160,7 +160,7 @@ def test_sizes_of_a_memory_bank_that_are_refused(refuses):
     assert not ft.NTXentLoss(memory_bank_size=0).state_dict()
 
 
-def test_what_lightly_takes_and_feaug_cannot_do(refuses):
+def test_arguments_of_lightly_that_are_not_supported(refuses):
     refuses(lambda: ft.NegativeCosineSimilarity(dim=0), "dim", "0", error=ValueError)
     refuses(lambda: ft.DCLLoss(weight_fn=lambda a, b: a.sum(1)), "weight_fn", error=ValueError)
     for temperature in (0.0, -0.1, math.nan):

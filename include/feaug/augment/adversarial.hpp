@@ -2,7 +2,8 @@
 // originals.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -13,6 +14,7 @@
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
@@ -69,7 +71,7 @@ struct adversarial_row {
       radius *= unit;
     }
     // A zero gradient has no direction, so the row does not move.
-    if (norm == adversarial_norm::l2 && gradient_norm != 0)
+    if (norm == adversarial_norm::l2 && !feaug::detail::is_equal(gradient_norm, 0))
       step = step / gradient_norm + nan_unless_finite(gradient_norm);
   }
 
@@ -103,7 +105,7 @@ namespace check {
 
 inline void adversarial_numbers(std::string_view op, const adversarial_options& options) {
   const auto length = [op](std::string_view name, double value) {
-    if (value >= 0 && std::isfinite(value)) return;
+    if (value >= 0 && feaug::detail::is_finite(value)) return;
     fail(op, name, text(value), "a finite number of at least 0");
   };
   length("step_size", options.step_size);
@@ -213,3 +215,5 @@ void adversarial_steps(Context& ctx,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -9,6 +9,8 @@
 // Nothing is stored between the two: the backward pass regenerates the draws from the same key.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 #include <string_view>
 #include <type_traits>
@@ -171,3 +173,5 @@ void augment_backward(Context& ctx, const P& policy, const operand<T, 2, Context
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

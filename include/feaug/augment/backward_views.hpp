@@ -1,6 +1,8 @@
 // The argument checks that start every augmentation's backward pass.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -32,3 +34,5 @@ void backward_views(std::string_view op, const operand<T, 2, S>& x,
 
 }  // namespace check
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

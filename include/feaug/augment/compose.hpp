@@ -1,6 +1,8 @@
 // Several augmentations in sequence.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <array>
 #include <cstddef>
 #include <string_view>
@@ -85,8 +87,8 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
                        matrix_view<const T, Context::space> grad_out) {
     using input_view = matrix_view<const T, Context::space>;
     typename Context::operation call(ctx, name);
-    std::array<input_view, count> inputs;  // of each part
-    inputs.fill(x.value);                  // parts that only read the shape use it
+    std::array<input_view, std::size_t{count}> inputs;  // of each part
+    inputs.fill(x.value);                               // parts that only read the shape use it
     if constexpr (backward_reads_value && count > 1) {
       inputs = run<Context, T>(ctx, call, policy, x.value, key, selection, count - 1, {});
     }
@@ -104,7 +106,8 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
       if constexpr (part > 0) {
         input = differentiable(inputs[part], between[part % 2]);
       }
-      using on_context = augmentation_on<Context, std::tuple_element_t<part, std::tuple<Ps...>>>;
+      using on_context =
+          augmentation_on<Context, std::tuple_element_t<std::size_t{part}, std::tuple<Ps...>>>;
       on_context::backward(ctx, policy_part, input, key.streams_later(first_stream),
                            selection_of(part, selection), incoming);
       incoming = input.gradient;
@@ -121,17 +124,17 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
   /// Runs the first `parts` parts. The last part of the composition writes to `out`, the others to
   /// scratch. Returns the input of each part.
   template <class Context, class T>
-  static std::array<matrix_view<const T, Context::space>, count> run(
+  static std::array<matrix_view<const T, Context::space>, std::size_t{count}> run(
       Context& ctx, typename Context::operation& call, const policy_type& policy,
       matrix_view<const T, Context::space> x, const random_key& key, const row_selection& selection,
       int parts, matrix_view<T, Context::space> out) {
     using output_view = matrix_view<T, Context::space>;
-    std::array<matrix_view<const T, Context::space>, count> inputs;
+    std::array<matrix_view<const T, Context::space>, std::size_t{count}> inputs;
     inputs.fill(x);
     int first_stream = 0;
     const auto one = [&](auto at) {
       constexpr int part = decltype(at)::value;
-      using part_type = std::tuple_element_t<part, std::tuple<Ps...>>;
+      using part_type = std::tuple_element_t<std::size_t{part}, std::tuple<Ps...>>;
       using on_context = augmentation_on<Context, part_type>;
       if (part >= parts) return;
       const output_view to =
@@ -153,7 +156,8 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
   /// Calls visit(integral constant part, its first stream) from the last part to the first.
   template <class Visit>
   static void for_each_part_backwards(const Visit& visit) {
-    constexpr std::array<int, count> streams_of = {augmentation_traits<Ps>::streams...};
+    constexpr std::array<int, std::size_t{count}> streams_of = {
+        augmentation_traits<Ps>::streams...};
     int after = streams;
     const auto one = [&](auto at) {
       after -= streams_of[static_cast<std::size_t>(decltype(at)::value)];
@@ -167,3 +171,5 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

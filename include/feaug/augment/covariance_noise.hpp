@@ -1,6 +1,8 @@
 // Noise with the covariance of the features: x + scale·ε, ε normal with their running covariance.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/augment/augmentation.hpp"
@@ -105,3 +107,5 @@ void draw(Context& ctx, const covariance_noise_policy<State>& policy, const rand
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

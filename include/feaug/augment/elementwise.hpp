@@ -22,6 +22,8 @@
 // it is called before anything is written.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 #include <string_view>
 
@@ -70,3 +72,5 @@ struct identity {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

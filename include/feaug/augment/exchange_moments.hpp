@@ -1,10 +1,12 @@
 // A feature with the mean and the standard deviation of its partner.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/augment/row_mix.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -30,8 +32,9 @@ struct exchange_moments {
 
   [[nodiscard]] FEAUG_HD row_measure measure(double length, double centre, index_t cols) const {
     // hypot, since the sum of squares may overflow. A length that is not finite gives NaN.
-    const double root = std::sqrt(static_cast<double>(cols));
-    const double deviation = std::hypot(length / root, std::sqrt(eps)) + (length - length);
+    const double root = feaug::detail::sqrt(static_cast<double>(cols));
+    const double deviation =
+        feaug::detail::hypot(length / root, feaug::detail::sqrt(eps)) + (length - length);
     return {centre, 1 / deviation, 1 / deviation};
   }
 
@@ -50,3 +53,5 @@ struct exchange_moments {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

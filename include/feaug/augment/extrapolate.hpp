@@ -1,6 +1,8 @@
 // Extrapolation: moves a feature away from its partner.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <limits>
 #include <string_view>
 
@@ -38,3 +40,5 @@ struct augmentation_traits<extrapolate> : detail::permuted_mix_traits<extrapolat
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Interpolation: moves a feature towards its partner.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/augment/augmentation.hpp"
@@ -37,3 +39,5 @@ struct augmentation_traits<interpolate> : detail::permuted_mix_traits<interpolat
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

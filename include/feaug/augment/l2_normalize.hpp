@@ -1,6 +1,8 @@
 // L2 row normalisation.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -72,3 +74,5 @@ void l2_normalize_backward(Context& ctx, const operand<T, 2, Context::space>& x,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,14 +2,17 @@
 // mean + exp(½·log_variance)·ε.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <limits>
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -71,7 +74,7 @@ struct latent_deviation {
     const bool below = log_variance < least;
     const bool above = log_variance > most;
     const C within = below ? least : above ? most : log_variance;  // keeps NaN
-    value = std::exp(C{0.5} * within);
+    value = feaug::detail::exp(C{0.5} * within);
     slope = below || above ? C{0} : C{0.5} * value;
   }
 };
@@ -96,8 +99,8 @@ struct augmentation_traits<latent_noise_policy<U, S>> : augmentation_defaults {
       check::has_shape(name, "epsilon", policy.epsilon, rows, cols, "x");
     const float least = policy.how.least_log_variance;
     const float most = policy.how.most_log_variance;
-    if (std::isnan(least)) check::fail(name, "least_log_variance", "nan", "a number");
-    if (!(most >= least)) {
+    if (detail::is_nan(least)) check::fail(name, "least_log_variance", "nan", "a number");
+    if (detail::is_nan(most) || most < least) {
       check::fail(name, "most_log_variance", check::text(most),
                   "at least least_log_variance = " + check::text(least));
     }
@@ -127,3 +130,5 @@ struct augmentation_traits<latent_noise_policy<U, S>> : augmentation_defaults {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

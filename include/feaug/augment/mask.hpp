@@ -1,6 +1,8 @@
 // Masks: set features to zero.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 #include <cstdint>
 #include <string_view>
@@ -141,3 +143,5 @@ void draw(Context& ctx, const P& policy, const random_key& key,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

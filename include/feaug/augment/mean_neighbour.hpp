@@ -2,6 +2,8 @@
 // against few outliers.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/augment/neighbour.hpp"
@@ -90,3 +92,5 @@ struct neighbour_rule<median_neighbour> : detail::mean_rule<median_neighbour> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // for every row.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <concepts>
 #include <string_view>
@@ -10,6 +12,7 @@
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
@@ -74,7 +77,7 @@ FEAUG_HD float draw_weight(const Mix& mix, random_key key, index_t row) {
   }
   switch (mix.distribution) {
     case weight_distribution::uniform:
-      return std::fma(mix.high - mix.low, draw_uniform(key, row, 0), mix.low);
+      return feaug::detail::fma(mix.high - mix.low, draw_uniform(key, row, 0), mix.low);
     case weight_distribution::beta:
       return Mix::from_beta(draw_beta(key, row, mix.alpha, mix.beta));
     case weight_distribution::fixed:
@@ -216,3 +219,5 @@ void draw(Context& ctx, const Mix& mix, const random_key& key,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Mutual neighbours: a row counts only if the query is also among the row's nearest queries.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/augment/neighbour.hpp"
@@ -44,3 +46,5 @@ struct neighbour_rule<mutual_neighbour_of<Of>> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

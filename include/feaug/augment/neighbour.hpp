@@ -2,6 +2,8 @@
 // neighbour policies.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -62,7 +64,7 @@ struct basic_neighbour_binding {
   /// N: receives the slot of each row's (nearest) neighbour, −1 for none.
   vector_view<index_t, Space> indices = {};
   /// N × k: receives all slots used for a row, nearest first, then −1.
-  matrix_view<index_t, Space> slots = {};
+  matrix_view<index_t, Space> rows_used = {};
 };
 using neighbour_binding = basic_neighbour_binding<memory_space::host>;
 
@@ -110,9 +112,10 @@ struct neighbour_checks : augmentation_defaults {
     check::writable(op, "indices", policy.binding.indices);
     if (!policy.binding.indices.empty())
       check::has_size(op, "indices", policy.binding.indices, rows, "one a row");
-    check::writable(op, "slots", policy.binding.slots);
-    if (!policy.binding.slots.empty())
-      check::has_shape(op, "slots", policy.binding.slots, rows, plan.k, "the rows and k ask for");
+    check::writable(op, "rows_used", policy.binding.rows_used);
+    if (!policy.binding.rows_used.empty())
+      check::has_shape(op, "rows_used", policy.binding.rows_used, rows, plan.k,
+                       "the rows and k ask for");
     if (!policy.choice.has_value()) return;
     check::readable(op, "choice", *policy.choice);
     check::has_size(op, "choice", *policy.choice, rows, "one a row");
@@ -156,3 +159,5 @@ struct augmentation_traits<neighbour_policy<U, S, How>>
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -3,6 +3,9 @@
 // backend executes.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
+#include "feaug/core/finite.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/queue/similarity_range.hpp"
@@ -76,12 +79,12 @@ FEAUG_HD double trimmed_mean(index_t count, index_t trim, const Value& value) {
   double sum = 0;
   for (index_t r = 0; r < count; ++r) {
     const double mine = value(r);
-    if (mine != mine) return mine;
+    if (!feaug::detail::is_equal(mine, mine)) return mine;
     if (trim > 0) {
       index_t smaller = 0;
       for (index_t other = 0; other < count; ++other) {
         const double theirs = value(other);
-        if (theirs < mine || (theirs == mine && other < r)) ++smaller;
+        if (theirs < mine || (feaug::detail::is_equal(theirs, mine) && other < r)) ++smaller;
       }
       if (smaller < trim || smaller >= count - trim) continue;
     }
@@ -92,3 +95,5 @@ FEAUG_HD double trimmed_mean(index_t count, index_t trim, const Value& value) {
 
 }  // namespace detail
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,7 +1,8 @@
 // Additive noise x + σ·ε: gaussian_noise, uniform_noise, noise_from.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 #include <string_view>
 #include <type_traits>
@@ -10,6 +11,7 @@
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
@@ -52,7 +54,7 @@ noise_from_policy<std::remove_const_t<T>, S> noise_from(
 namespace detail {
 
 inline void check_noise_scale(std::string_view op, float scale) {
-  if (scale >= 0.0F && std::isfinite(scale)) return;
+  if (scale >= 0.0F && feaug::detail::is_finite(scale)) return;
   check::fail(op, "scale", check::text(scale), "a finite number of at least 0");
 }
 
@@ -123,3 +125,5 @@ void draw(Context& ctx, const P& policy, const random_key& key,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // One of several augmentations for every row, chosen at random.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -16,6 +18,7 @@
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
@@ -68,7 +71,7 @@ struct part_probabilities {
     std::int32_t last = 0;
     float reached = 0;
     for (std::size_t part = 0; part < Count; ++part) {
-      if (probability[part] == 0.0F) continue;
+      if (feaug::detail::is_equal(probability[part], 0.0F)) continue;
       last = static_cast<std::int32_t>(part);
       reached += probability[part];
       if (drawn < reached) break;
@@ -259,3 +262,5 @@ void draw(Context& ctx, const one_of_policy<Ps...>& policy, const random_key& ke
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,13 +1,15 @@
 // A point between a feature and its neighbour, with noise: the pseudo-neighbour of pNNCLR.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/neighbour.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
@@ -69,7 +71,7 @@ struct augmentation_traits<neighbour_policy<U, S, pseudo_neighbour_of<Of>>>
 
   static void validate(const policy_type& policy, index_t rows, index_t cols) {
     check::within(name, "weight", static_cast<double>(policy.how.weight), 0.0, 1.0);
-    if (!(policy.how.noise >= 0.0F) || !std::isfinite(policy.how.noise)) {
+    if (!detail::is_finite(policy.how.noise) || policy.how.noise < 0.0F) {
       check::fail(name, "noise", check::text(policy.how.noise), "a finite number of at least 0");
     }
     rule::validate(name, policy.how.of);
@@ -106,3 +108,5 @@ struct augmentation_traits<neighbour_policy<U, S, pseudo_neighbour_of<Of>>>
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // A random one of the nearest neighbours as the augmented feature.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/augment/neighbour.hpp"
@@ -78,3 +80,5 @@ void draw(Context& ctx, const random_neighbour& /*policy*/, const random_key& ke
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,20 +1,26 @@
-// Two-row mixes whose coefficients depend on row sums (slerp, exchange_moments).
+// Mixes of a row x with a partner row p whose coefficients depend on sums over the rows (slerp,
+// exchange_moments).
 //
-// Each such mix, and its gradients, treats a row x and its partner p in three steps: a few sums
-// over the columns, a formula that computes coefficients from them, and a linear combination of x,
-// p (and g) with these coefficients. The mix is the formula; the rest is in this file, for host and
-// device. Sums and coefficients are doubles.
+// The output and the gradients are computed in three steps: sums over the columns, coefficients
+// computed from these sums, and a linear combination of x, p and, for gradients, the gradient g
+// with respect to the output. A mix type provides only the normalisation and the formulas of the
+// coefficients; the common code is here, for host and device. Sums and coefficients are doubles.
 #pragma once
+
+#include "feaug/header_begin.hpp"
 
 #include <cmath>
 #include <concepts>
+#include <cstddef>
 #include <string_view>
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/mix.hpp"
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/random.hpp"
@@ -27,8 +33,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 struct row_measure {
   double centre;
   double factor;
-  /// The factor of gradients with respect to the normalised row: `factor`, or 0 for a row without a
-  /// direction.
+  /// Multiplies the gradient with respect to the normalised row: `factor`, or 0 if the row has no
+  /// direction (its norm is at most eps).
   double slope;
 
   [[nodiscard]] FEAUG_HD double operator()(double v) const { return (v - centre) * factor; }
@@ -50,7 +56,7 @@ struct gradient_sums {
   double g_partner;
 };
 
-/// gradient·g + x·x + partner·p + one, with normalised rows.
+/// The combination gradient·g + x·(row x) + partner·(row p) + one, with normalised rows.
 struct row_combination {
   double gradient;
   double x;
@@ -113,7 +119,7 @@ namespace detail {
 
 template <int Count>
 struct sum_array {
-  double value[Count];
+  double value[std::size_t{Count}];
 };
 
 // `reduce` reduces over the columns of a row, with one thread or with a warp:
@@ -139,15 +145,15 @@ FEAUG_HD row_measure measure_row(const Reduce& reduce, const Mix& mix, const T* 
     const double deviation = static_cast<double>(load(row[j])) - centre;
     return sum_array<1>{{deviation * deviation}};
   });
-  double length = std::sqrt(squares.value[0]);
-  if (!is_finite(length)) {  // doubles above 1e154, or not finite: then gives NaN
+  double length = feaug::detail::sqrt(squares.value[0]);
+  if (!is_finite(length)) {  // an element above 1e154, or one that is not finite, which gives NaN
     const double largest = reduce.largest(
         cols, [&](index_t j) { return std::fabs(static_cast<double>(load(row[j])) - centre); });
     const auto scaled = reduce.template sums<1>(cols, [&](index_t j) {
       const double deviation = (static_cast<double>(load(row[j])) - centre) / largest;
       return sum_array<1>{{deviation * deviation}};
     });
-    length = largest * std::sqrt(scaled.value[0]);
+    length = largest * feaug::detail::sqrt(scaled.value[0]);
   }
   return mix.measure(length, centre, cols);
 }
@@ -199,7 +205,8 @@ FEAUG_HD gradient_plan plan_gradients(const Reduce& reduce, const Mix& mix, cons
           mix.gradients(pair, {sums.value[0], sums.value[1], sums.value[2]}, weight)};
 }
 
-/// The key from which a mix with a partner from the batch draws the permutation: after its weights.
+/// The key from which a mix with a partner from the batch draws the permutation: the stream after
+/// that of the weights, if weights are drawn.
 template <row_mix Mix>
 random_key permutation_key(const random_key& key) {
   return weighted_mix<Mix> ? key.streams_later(1) : key;
@@ -229,8 +236,8 @@ struct augmentation_traits<partnered<Mix, U, S>> : detail::partnered_mix_traits<
 };
 
 /// Writes the partners that a mix without weights draws from the key for a batch of N rows: row i
-/// is mixed with row permutation[i]. with_partner with the permuted rows then equals the mix. On a
-/// GPU the permutation must be contiguous.
+/// is mixed with row permutation[i]. with_partner with the permuted rows gives the same result as
+/// the mix. On a GPU the permutation must be contiguous.
 template <any_context Context, row_mix Mix>
 requires(!weighted_mix<Mix>) void draw(Context& ctx, const Mix& mix, const random_key& key,
                                        vector_view<index_t, Context::space> permutation) {
@@ -243,3 +250,5 @@ requires(!weighted_mix<Mix>) void draw(Context& ctx, const Mix& mix, const rando
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,7 +2,8 @@
 // Cholesky factor or the variance of each feature.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 #include <optional>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
@@ -68,13 +70,13 @@ struct batch_share {
 
   /// With weight 1 `old` is not read: it may be uninitialised.
   [[nodiscard]] FEAUG_HD double mean(const double& old, double batch) const {
-    return weight == 1 ? batch : old + weight * (batch - old);
+    return feaug::detail::is_equal(weight, 1) ? batch : old + weight * (batch - old);
   }
   /// An element of the covariance; the shifts are the differences of the batch's and the state's
   /// means.
   [[nodiscard]] FEAUG_HD double covariance(const double& old, double batch, double shift_i,
                                            double shift_j) const {
-    if (weight == 1) return batch;
+    if (feaug::detail::is_equal(weight, 1)) return batch;
     return (1 - weight) * (old + weight * shift_i * shift_j) + weight * batch;
   }
 };
@@ -146,7 +148,7 @@ void update_covariance_arguments(const State& state, const matrix_view<const T, 
   valid(op, state, x.cols());
   apart(op, "x", x, state);
   if (options.momentum.has_value()) within(op, "momentum", *options.momentum, 0.0, 1.0);
-  if (!(options.ridge >= 0) || !std::isfinite(options.ridge))
+  if (!detail::is_finite(options.ridge) || options.ridge < 0)
     fail(op, "ridge", text(options.ridge), "a finite number of at least 0");
 }
 
@@ -221,3 +223,5 @@ void update_covariance(Context& ctx, const State& state, const matrix_view<X, Co
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,10 +1,13 @@
 // Spherical interpolation between the directions of a feature and its partner.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/augment/row_mix.hpp"
+#include "feaug/core/elementary.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -38,18 +41,20 @@ FEAUG_HD inline sine_ratio sine_ratio_of(double t, double angle, double sine, do
     return {t * (1 + squares * (cubic / 6 + squares * quintic / 360)),
             t * (cubic / 3 + squares * quintic / 90) * (1 + squares / 6)};
   }
-  const double at = std::sin(t * angle);
-  return {at / sine, (t * std::cos(t * angle) * sine - at * cosine) / (sine * sine * sine)};
+  const double at = feaug::detail::sin(t * angle);
+  return {at / sine,
+          (t * feaug::detail::cos(t * angle) * sine - at * cosine) / (sine * sine * sine)};
 }
 
 /// If ‖unit(x) + unit(p)‖² is at most this, the rows count as opposite and have no unique arc.
 inline constexpr double opposite_rows = 1e-12;
 
 FEAUG_HD inline arc_coefficients arc_of(const row_pair& pair, double weight) {
-  if (pair.x.slope == 0 || pair.partner.slope == 0) {
+  if (feaug::detail::is_equal(pair.x.slope, 0) || feaug::detail::is_equal(pair.partner.slope, 0)) {
     // Without a direction there is no angle: use a right angle, with cosine 0.
     const double quarter = 1.5707963267948966;
-    return {std::sin(weight * quarter), std::sin((1 - weight) * quarter), 0, 0, 0};
+    return {feaug::detail::sin(weight * quarter), feaug::detail::sin((1 - weight) * quarter), 0, 0,
+            0};
   }
   if (pair.sum <= opposite_rows) {
     const bool x_is_nearer = weight >= 0.5;
@@ -58,8 +63,10 @@ FEAUG_HD inline arc_coefficients arc_of(const row_pair& pair, double weight) {
   // Uses half the angle, whose sine and cosine are ½‖x − p‖ and ½‖x + p‖. This is well-conditioned
   // at both ends, unlike the arc cosine of x·p.
   const double all = pair.difference + pair.sum;
-  const double angle = 2 * std::atan2(std::sqrt(pair.difference), std::sqrt(pair.sum));
-  const double sine = 2 * std::sqrt(pair.difference) * std::sqrt(pair.sum) / all;
+  const double angle =
+      2 * feaug::detail::atan2(feaug::detail::sqrt(pair.difference), feaug::detail::sqrt(pair.sum));
+  const double sine =
+      2 * feaug::detail::sqrt(pair.difference) * feaug::detail::sqrt(pair.sum) / all;
   const double cosine = (pair.sum - pair.difference) / all;
   const sine_ratio of_x = sine_ratio_of(weight, angle, sine, cosine);
   const sine_ratio of_partner = sine_ratio_of(1 - weight, angle, sine, cosine);
@@ -122,3 +129,5 @@ struct slerp {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

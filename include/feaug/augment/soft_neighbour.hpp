@@ -1,6 +1,8 @@
 // A softmax-weighted mean of the k nearest rows of a support as the augmented feature.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
@@ -117,3 +119,5 @@ struct augmentation_traits<soft_neighbour_policy<U, S>> : augmentation_defaults 
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -6,6 +6,8 @@
 // ```
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <string_view>
 #include <type_traits>
@@ -99,3 +101,5 @@ struct augmentation_traits<std::variant<Ps...>> : augmentation_defaults {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

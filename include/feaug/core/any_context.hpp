@@ -6,6 +6,8 @@
 // augmentations use augmentation_on.) The primary template only reports which header is missing.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 
 #include "feaug/core/tensor_view.hpp"
@@ -37,3 +39,5 @@ inline constexpr bool is_included = false;
 }  // namespace detail
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

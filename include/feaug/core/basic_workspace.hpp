@@ -2,6 +2,8 @@
 // further memory is allocated.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <memory>
@@ -134,3 +136,5 @@ class basic_workspace {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

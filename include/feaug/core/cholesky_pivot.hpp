@@ -2,8 +2,9 @@
 // that is zero up to rounding, as in a semi-definite matrix, becomes 0.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
 
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
@@ -22,7 +23,7 @@ struct cholesky_pivot {
 /// size · 2⁻⁵² · diagonal, are therefore treated as 0. NaN stays NaN.
 FEAUG_HD inline cholesky_pivot pivot_of(double residual, double diagonal, index_t size) {
   if (residual > diagonal * static_cast<double>(size) * 0x1p-52) {
-    const double root = std::sqrt(residual);
+    const double root = feaug::detail::sqrt(residual);
     return {root, 1.0 / root};
   }
   const double zero_or_nan = residual - residual;
@@ -30,3 +31,5 @@ FEAUG_HD inline cholesky_pivot pivot_of(double residual, double diagonal, index_
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // are shared by all backends.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/element.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -78,3 +80,5 @@ struct squared_deviation {
 
 }  // namespace detail
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

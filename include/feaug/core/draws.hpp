@@ -2,6 +2,8 @@
 // time.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 #include <cstdint>
 
@@ -45,3 +47,5 @@ FEAUG_HD void draw_four(const random_key& key, index_t row, std::uint32_t block,
 }  // namespace detail
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -5,6 +5,8 @@
 // PyTorch's types, so a caller only has to reinterpret the pointer.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 #include <cstdint>
 #include <type_traits>
@@ -46,7 +48,7 @@ using compute_t = std::conditional_t<std::same_as<T, double>, double, float>;
 namespace detail {
 
 FEAUG_HD constexpr float half_to_float(std::uint16_t bits) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000U) << 16;
+  const std::uint32_t sign = (bits & 0x8000U) << 16;
   const std::uint32_t magnitude = bits & 0x7FFFU;
   if (magnitude >= 0x7C00U) {  // infinity and NaN keep their payload
     return bit_cast<float>(sign | 0x7F800000U | ((magnitude & 0x03FFU) << 13));
@@ -113,3 +115,5 @@ FEAUG_HD constexpr T store(compute_t<T> value) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

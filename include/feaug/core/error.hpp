@@ -2,6 +2,8 @@
 // anything.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <concepts>
 #include <cstdint>
@@ -13,6 +15,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include "feaug/core/argument_name.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
@@ -138,18 +142,18 @@ void not_empty(std::string_view op, std::string_view argument, const matrix_view
 
 /// A finite number above zero, for temperatures and eps.
 inline void positive(std::string_view op, std::string_view argument, double value) {
-  if (std::isfinite(value) && value > 0) return;
+  if (detail::is_finite(value) && value > 0) return;
   fail(op, argument, text(value), "a finite number above 0");
 }
 
 inline void finite(std::string_view op, std::string_view argument, double value) {
-  if (std::isfinite(value)) return;
+  if (detail::is_finite(value)) return;
   fail(op, argument, text(value), "a finite number");
 }
 
 inline void within(std::string_view op, std::string_view argument, double value, double low,
                    double high) {
-  if (value >= low && value <= high) return;
+  if (!detail::is_nan(value) && value >= low && value <= high) return;
   fail(op, argument, text(value), "a number from " + text(low) + " to " + text(high));
 }
 
@@ -222,7 +226,7 @@ template <class T, std::size_t Rank, memory_space S>
 void valid(std::string_view op, std::string_view argument, const operand<T, Rank, S>& x) {
   readable(op, argument, x.value);
   if (!x.wants_gradient()) return;
-  const std::string name = "gradient of " + std::string(argument);
+  const argument_name name("gradient of ", argument);
   if constexpr (Rank == 2) {
     has_shape(op, name, x.gradient, x.value.rows(), x.value.cols(), argument);
     writable(op, name, x.gradient);
@@ -237,15 +241,14 @@ void valid(std::string_view op, std::string_view argument, const operand<T, Rank
 template <class T, memory_space S>
 void apart(std::string_view op, std::string_view argument, const operand<T, 2, S>& x,
            std::string_view other, const operand<T, 2, S>& y) {
-  if (x.wants_gradient())
-    apart(op, "gradient of " + std::string(argument), x.gradient, other, y.value);
-  if (y.wants_gradient())
-    apart(op, "gradient of " + std::string(other), y.gradient, argument, x.value);
-  if (x.wants_gradient() && y.wants_gradient()) {
-    apart(op, "gradient of " + std::string(argument), x.gradient,
-          "gradient of " + std::string(other), y.gradient);
-  }
+  const argument_name of_x("gradient of ", argument);
+  const argument_name of_y("gradient of ", other);
+  if (x.wants_gradient()) apart(op, of_x, x.gradient, other, y.value);
+  if (y.wants_gradient()) apart(op, of_y, y.gradient, argument, x.value);
+  if (x.wants_gradient() && y.wants_gradient()) apart(op, of_x, x.gradient, of_y, y.gradient);
 }
 
 }  // namespace check
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

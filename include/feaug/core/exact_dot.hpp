@@ -1,10 +1,13 @@
 // The multiply-add of every sum that must be bit-identical on CPU and GPU: norms and search scores.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <concepts>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/version.hpp"
 
@@ -16,10 +19,12 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 template <element T>
 FEAUG_HD inline double exact_multiply_add(double sum, T a, T b) {
   if constexpr (std::same_as<T, double>) {
-    return std::fma(a, b, sum);
+    return feaug::detail::fma(a, b, sum);
   } else {
     return sum + static_cast<double>(load(a)) * static_cast<double>(load(b));
   }
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -8,10 +8,13 @@
 // functions; losses do not, since they only have to agree within a tolerance.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <cstdint>
 
 #include "feaug/core/bit_cast.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/version.hpp"
 
@@ -27,12 +30,12 @@ FEAUG_HD inline float log(float x) {
   // ln m = 2·artanh(s), s = (m − 1) / (m + 1), |s| < 0.172.
   const float s = (m - 1.0F) / (m + 1.0F);
   const float s2 = s * s;
-  float series = std::fma(s2, 2.0F / 9.0F, 2.0F / 7.0F);
-  series = std::fma(series, s2, 2.0F / 5.0F);
-  series = std::fma(series, s2, 2.0F / 3.0F);
+  float series = feaug::detail::fma(s2, 2.0F / 9.0F, 2.0F / 7.0F);
+  series = feaug::detail::fma(series, s2, 2.0F / 5.0F);
+  series = feaug::detail::fma(series, s2, 2.0F / 3.0F);
   const float tail = series * s2;
-  const float ln_m = std::fma(s, tail, 2.0F * s);
-  return std::fma(exponent, 0.693147181F, ln_m);
+  const float ln_m = feaug::detail::fma(s, tail, 2.0F * s);
+  return feaug::detail::fma(exponent, 0.693147181F, ln_m);
 }
 
 /// eˣ; 0 below −87, infinity above 88.7.
@@ -42,15 +45,15 @@ FEAUG_HD inline float exp(float x) {
   // x = k·ln 2 + r, |r| ≤ ½ ln 2. ln 2 is split in two parts; the first is short enough that
   // k·ln2_high is exact.
   const float k = std::nearbyint(x * 1.44269504F);
-  float r = std::fma(k, -0.693359375F, x);
-  r = std::fma(k, 2.12194440e-4F, r);
-  float series = std::fma(r, 1.0F / 5040.0F, 1.0F / 720.0F);
-  series = std::fma(series, r, 1.0F / 120.0F);
-  series = std::fma(series, r, 1.0F / 24.0F);
-  series = std::fma(series, r, 1.0F / 6.0F);
-  series = std::fma(series, r, 0.5F);
-  series = std::fma(series, r, 1.0F);
-  series = std::fma(series, r, 1.0F);
+  float r = feaug::detail::fma(k, -0.693359375F, x);
+  r = feaug::detail::fma(k, 2.12194440e-4F, r);
+  float series = feaug::detail::fma(r, 1.0F / 5040.0F, 1.0F / 720.0F);
+  series = feaug::detail::fma(series, r, 1.0F / 120.0F);
+  series = feaug::detail::fma(series, r, 1.0F / 24.0F);
+  series = feaug::detail::fma(series, r, 1.0F / 6.0F);
+  series = feaug::detail::fma(series, r, 0.5F);
+  series = feaug::detail::fma(series, r, 1.0F);
+  series = feaug::detail::fma(series, r, 1.0F);
   // Two factors, since 2^128 is not a float.
   const auto exponent = static_cast<std::int32_t>(k);
   const std::int32_t half = exponent / 2;
@@ -73,16 +76,16 @@ FEAUG_HD inline sine_cosine of_turn(std::uint32_t word) {
       static_cast<std::int32_t>(word - (quadrant << 30));     // within an eighth of a turn
   const float x = static_cast<float>(rest) * 1.46291808e-9F;  // 2π · 2⁻³²
   const float x2 = x * x;
-  float s = std::fma(x2, 1.0F / 362880.0F, -1.0F / 5040.0F);
-  s = std::fma(s, x2, 1.0F / 120.0F);
-  s = std::fma(s, x2, -1.0F / 6.0F);
+  float s = feaug::detail::fma(x2, 1.0F / 362880.0F, -1.0F / 5040.0F);
+  s = feaug::detail::fma(s, x2, 1.0F / 120.0F);
+  s = feaug::detail::fma(s, x2, -1.0F / 6.0F);
   s = s * x2;
-  s = std::fma(s, x, x);
-  float c = std::fma(x2, -1.0F / 3628800.0F, 1.0F / 40320.0F);
-  c = std::fma(c, x2, -1.0F / 720.0F);
-  c = std::fma(c, x2, 1.0F / 24.0F);
-  c = std::fma(c, x2, -0.5F);
-  c = std::fma(c, x2, 1.0F);
+  s = feaug::detail::fma(s, x, x);
+  float c = feaug::detail::fma(x2, -1.0F / 3628800.0F, 1.0F / 40320.0F);
+  c = feaug::detail::fma(c, x2, -1.0F / 720.0F);
+  c = feaug::detail::fma(c, x2, 1.0F / 24.0F);
+  c = feaug::detail::fma(c, x2, -0.5F);
+  c = feaug::detail::fma(c, x2, 1.0F);
   switch (quadrant & 3U) {
     case 0:
       return {s, c};
@@ -96,3 +99,5 @@ FEAUG_HD inline sine_cosine of_turn(std::uint32_t word) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::exact
+
+#include "feaug/header_end.hpp"

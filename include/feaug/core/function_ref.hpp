@@ -2,6 +2,8 @@
 // function that takes one is compiled once; with a template parameter, once for each caller.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 #include <memory>
 #include <type_traits>
@@ -40,3 +42,5 @@ class function_ref<Result(Arguments...)> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail
+
+#include "feaug/header_end.hpp"

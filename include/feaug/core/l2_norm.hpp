@@ -1,10 +1,14 @@
 // The norm of a row, bit-identical on every backend.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/exact_dot.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
@@ -14,13 +18,6 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 /// Lower limit of the norm in divisions: unit(x) = x / max(‖x‖, 1e-12).
 inline constexpr double default_norm_eps = 1e-12;
 
-namespace detail {
-
-/// False for NaN and ±∞.
-FEAUG_HD constexpr bool is_finite(double x) { return x - x == 0; }
-
-}  // namespace detail
-
 /// ‖row‖₂ of a row that is not finite or whose sum of squares overflows double (possible only for
 /// doubles above 1e154): divides by the largest magnitude first.
 template <element T>
@@ -28,7 +25,7 @@ FEAUG_HD double scaled_row_norm(const T* row, index_t cols) {
   double largest = 0;
   for (index_t j = 0; j < cols; ++j) {
     const double magnitude = std::fabs(static_cast<double>(load(row[j])));
-    if (!(magnitude <= largest)) largest = magnitude;
+    if (magnitude > largest || detail::is_nan(magnitude)) largest = magnitude;
   }
   if (!detail::is_finite(largest)) return largest;  // NaN too
   double scaled = 0;
@@ -36,13 +33,14 @@ FEAUG_HD double scaled_row_norm(const T* row, index_t cols) {
     const double part = static_cast<double>(load(row[j])) / largest;
     scaled = exact_multiply_add(scaled, part, part);
   }
-  return largest * std::sqrt(scaled);
+  return largest * feaug::detail::sqrt(scaled);
 }
 
 /// ‖row‖₂ from Σ x², as exact_multiply_add summed it in index order.
 template <element T>
 FEAUG_HD double row_norm_of(double square_sum, const T* row, index_t cols) {
-  return detail::is_finite(square_sum) ? std::sqrt(square_sum) : scaled_row_norm(row, cols);
+  return detail::is_finite(square_sum) ? feaug::detail::sqrt(square_sum)
+                                       : scaled_row_norm(row, cols);
 }
 
 /// ‖row‖₂, summed in double in index order. Correct for every finite row; not finite if an element
@@ -75,3 +73,5 @@ FEAUG_HD constexpr double through_unit(double gradient, double unit, double alon
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // An operand: a value and the destination of its gradient. Stop-gradient means no destination.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
@@ -59,3 +61,5 @@ constexpr auto stop_gradient(const tensor_view<T, Rank, Space>& z) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -5,6 +5,8 @@
 // forward pass drew. Philox 4×32-10 (Salmon et al., SC 2011) from Random123.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <Random123/philox.h>
 
 #include <cstdint>
@@ -23,8 +25,8 @@ struct random_key {
   std::uint64_t step = 0;    ///< the training step; below 2³²
   std::uint16_t stream = 0;  ///< separates draws of one step; an augmentation uses
                              ///< `stream_count` streams from this one on
-  index_t row_offset = 0;    ///< the global index of the batch's first row: micro-batches and
-                             ///< ranks draw the numbers of the whole batch
+  index_t row_offset = 0;    ///< the global index of the batch's first row: with it,
+                             ///< micro-batches and ranks draw the numbers of the whole batch
   /// On a GPU: a counter in device memory that replaces `step` when the kernels run, so that every
   /// launch of a captured graph draws new numbers. Only its low 32 bits are used.
   const std::uint64_t* device_step = nullptr;
@@ -98,3 +100,5 @@ inline void usable(std::string_view op, const random_key& key, index_t rows, ind
 
 }  // namespace check
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

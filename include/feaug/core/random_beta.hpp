@@ -1,9 +1,12 @@
 // Beta draws, one number a row: mixing weights.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <cstdint>
 
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/exact_math.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/random.hpp"
@@ -36,23 +39,24 @@ class row_words {
 FEAUG_HD inline float log_gamma_draw(row_words& words, float shape) {
   const bool below_one = shape < 1.0F;
   const float d = (below_one ? shape + 1.0F : shape) - 1.0F / 3.0F;
-  const float c = 1.0F / std::sqrt(9.0F * d);
+  const float c = 1.0F / feaug::detail::sqrt(9.0F * d);
   for (;;) {
     const std::uint32_t radius_word = words.next();
     const float x = normal_from_words(radius_word, words.next()).even;
     const float log_u = words.next_logarithm();
-    const float base = std::fma(c, x, 1.0F);
+    const float base = feaug::detail::fma(c, x, 1.0F);
     if (!(base > 0.0F)) continue;
     // Products that are added to something are explicit fma, so that the result does not depend on
     // whether a compiler contracts them.
     const float log_base = exact::log(base);
     const float base2 = base * base;
-    const float v_and_log =
-        std::fma(3.0F, log_base, std::fma(-base2, base, 1.0F));  // 1 − v + ln v, v = base³
-    const float bound = std::fma(d, v_and_log, 0.5F * x * x);
+    const float v_and_log = feaug::detail::fma(
+        3.0F, log_base, feaug::detail::fma(-base2, base, 1.0F));  // 1 − v + ln v, v = base³
+    const float bound = feaug::detail::fma(d, v_and_log, 0.5F * x * x);
     if (!(log_u < bound)) continue;
-    const float log_gamma = std::fma(3.0F, log_base, exact::log(d));
-    return below_one ? std::fma(words.next_logarithm(), 1.0F / shape, log_gamma) : log_gamma;
+    const float log_gamma = feaug::detail::fma(3.0F, log_base, exact::log(d));
+    return below_one ? feaug::detail::fma(words.next_logarithm(), 1.0F / shape, log_gamma)
+                     : log_gamma;
   }
 }
 
@@ -68,3 +72,5 @@ FEAUG_HD inline float draw_beta(const random_key& key, index_t row, float a, flo
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,9 +1,11 @@
 // Normal draws by the Box-Muller transform (1958), from the words of Philox.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/exact_math.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/random.hpp"
@@ -23,7 +25,8 @@ struct normal_pair {
 
 /// Two independent standard normal numbers from two words. The largest possible value is 6.66.
 FEAUG_HD inline normal_pair normal_from_words(std::uint32_t radius_word, std::uint32_t angle_word) {
-  const float radius = std::sqrt(-2.0F * exact::log(positive_uniform_from_word(radius_word)));
+  const float radius =
+      feaug::detail::sqrt(-2.0F * exact::log(positive_uniform_from_word(radius_word)));
   const exact::sine_cosine angle = exact::of_turn(angle_word);
   return {radius * angle.cosine, radius * angle.sine};
 }
@@ -39,3 +42,5 @@ FEAUG_HD inline float draw_normal(const random_key& key, index_t row, index_t co
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

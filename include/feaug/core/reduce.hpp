@@ -1,6 +1,8 @@
 // How the losses of a batch's rows are reduced.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -12,3 +14,5 @@ enum class reduce {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // The rows of a batch that an augmentation treats: all rows, or those that one_of assigned to it.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 
 #include "feaug/core/macros.hpp"
@@ -21,3 +23,5 @@ struct row_selection {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // nothing.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -92,6 +94,18 @@ using matrix_view = tensor_view<T, 2, Space>;
 template <class T, memory_space Space = memory_space::host>
 using vector_view = tensor_view<T, 1, Space>;
 
+/// A vector parameter that cannot be `{}`. An operator that writes its result to a vector, and also
+/// exists without it and returns the number, is then not ambiguous when called with `{}` for default
+/// options.
+template <class T, memory_space Space = memory_space::host>
+struct required_vector : vector_view<T, Space> {
+  // NOLINTNEXTLINE(google-explicit-constructor): any vector view may be passed
+  FEAUG_HD constexpr required_vector(const vector_view<T, Space>& view)
+      : vector_view<T, Space>(view) {}
+  FEAUG_HD constexpr required_vector(T* pointer, index_t size)
+      : vector_view<T, Space>(pointer, size) {}
+};
+
 /// A variable as a view of one element: `info_nce(ctx, q, k, scalar(loss), {…})`.
 template <class T>
 constexpr vector_view<T> scalar(T& variable) {
@@ -99,3 +113,5 @@ constexpr vector_view<T> scalar(T& variable) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Alignment: the mean distance between the two views of a sample.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -38,12 +40,11 @@ struct alignment_on {
 /// a and b are N × D. unit(x) = x / max(‖x‖, 1e-12), so a zero row has distance 1 from every unit
 /// row. NaN or ∞ in a row makes the result NaN. No gradient: this is a diagnostic; for a loss see
 /// hypersphere. Scratch: 8 bytes a row.
-/// bytes a row.
 template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B>
 void alignment(Context& ctx, const matrix_view<A, Context::space>& a,
                const matrix_view<B, Context::space>& b,
-               const vector_view<double, Context::space>& to,
+               const required_vector<double, Context::space>& to,
                const alignment_options& options = {}) {
   constexpr std::string_view op = "alignment";
   check::batch(op, "a", a, 1);
@@ -68,3 +69,5 @@ double alignment(Context& ctx, const matrix_view<A>& a, const matrix_view<B>& b,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

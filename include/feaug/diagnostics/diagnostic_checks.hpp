@@ -1,6 +1,8 @@
 // Argument checks shared by all diagnostics.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/error.hpp"
@@ -28,3 +30,5 @@ void batch(std::string_view op, std::string_view argument, const matrix_view<T, 
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::check
+
+#include "feaug/header_end.hpp"

@@ -1,13 +1,16 @@
 // Effective rank: the number of directions in which features vary.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <limits>
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/diagnostics/diagnostic_checks.hpp"
@@ -27,19 +30,20 @@ inline double eigenvalue_rounding(index_t rows, index_t cols) {
 FEAUG_HD inline double rank_of_eigenvalues(const double* eigenvalues, index_t count,
                                            double smallest) {
   const double largest = eigenvalues[count - 1];
-  if (!(largest > 0)) return largest == largest ? 0.0 : largest;
+  if (is_nan(largest)) return largest;
+  if (largest <= 0) return 0;
   const auto singular_value = [&](index_t k) {
     const double relative = eigenvalues[k] / largest;
-    return relative > smallest ? std::sqrt(relative) : 0.0;
+    return relative > smallest ? feaug::detail::sqrt(relative) : 0.0;
   };
   double total = 0;
   for (index_t k = 0; k < count; ++k) total += singular_value(k);
   double entropy = 0;
   for (index_t k = 0; k < count; ++k) {
     const double share = singular_value(k) / total;
-    if (share > 0) entropy -= share * std::log(share);
+    if (share > 0) entropy -= share * feaug::detail::log(share);
   }
-  return std::exp(entropy);
+  return feaug::detail::exp(entropy);
 }
 
 /// A context's implementation: run, called with checked arguments.
@@ -66,7 +70,7 @@ struct effective_rank_on {
 template <any_context Context, class X, class T = std::remove_const_t<X>>
 requires element<T>
 void effective_rank(Context& ctx, const matrix_view<X, Context::space>& x,
-                    const vector_view<double, Context::space>& to) {
+                    const required_vector<double, Context::space>& to) {
   constexpr std::string_view op = "effective_rank";
   check::batch(op, "x", x, 1);
   check::diagnostic_output(op, to);
@@ -85,3 +89,5 @@ double effective_rank(Context& ctx, const matrix_view<X>& x) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

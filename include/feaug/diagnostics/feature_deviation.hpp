@@ -1,12 +1,14 @@
 // The standard deviation of every feature over the batch: an indicator of collapse.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -27,9 +29,9 @@ struct feature_deviation_of {
   double* scaled;
 
   FEAUG_HD void operator()(index_t j) const {
-    const double deviation = std::sqrt(squares[j] / static_cast<double>(rows - 1));
+    const double deviation = feaug::detail::sqrt(squares[j] / static_cast<double>(rows - 1));
     if (!deviations.empty()) deviations[j] = deviation;
-    scaled[j] = deviation * std::sqrt(static_cast<double>(features));
+    scaled[j] = deviation * feaug::detail::sqrt(static_cast<double>(features));
   }
 };
 
@@ -53,7 +55,7 @@ struct feature_deviation_on {
 template <any_context Context, class X, class T = std::remove_const_t<X>>
 requires element<T>
 void feature_deviation(Context& ctx, const matrix_view<X, Context::space>& x,
-                       const vector_view<double, Context::space>& to,
+                       const required_vector<double, Context::space>& to,
                        const vector_view<double, Context::space>& deviations = {}) {
   constexpr std::string_view op = "feature_deviation";
   check::batch(op, "x", x, 2);
@@ -77,3 +79,5 @@ double feature_deviation(Context& ctx, const matrix_view<X>& x) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Shares of neighbours that have the query's class, or that come from the query's own sample.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/any_context.hpp"
@@ -58,7 +60,7 @@ template <any_context Context>
 void neighbour_share(Context& ctx, std::string_view op, std::string_view queue_name,
                      std::string_view queries_name,
                      const neighbour_numbers<Context::space>& numbers,
-                     const vector_view<double, Context::space>& to) {
+                     const required_vector<double, Context::space>& to) {
   check::readable(op, "indices", numbers.indices);
   check::not_empty(op, "indices", numbers.indices);
   check::readable(op, queue_name, numbers.of_queue);
@@ -86,7 +88,7 @@ template <any_context Context>
 void neighbour_accuracy(Context& ctx, const matrix_view<const index_t, Context::space>& indices,
                         const vector_view<const index_t, Context::space>& queue_labels,
                         const vector_view<const index_t, Context::space>& labels,
-                        const vector_view<double, Context::space>& to) {
+                        const required_vector<double, Context::space>& to) {
   detail::neighbour_share(ctx, "neighbour_accuracy", "queue_labels", "labels",
                           {indices, queue_labels, labels}, to);
 }
@@ -108,7 +110,7 @@ template <any_context Context>
 void same_sample_share(Context& ctx, const matrix_view<const index_t, Context::space>& indices,
                        const vector_view<const index_t, Context::space>& queue_ids,
                        const vector_view<const index_t, Context::space>& ids,
-                       const vector_view<double, Context::space>& to) {
+                       const required_vector<double, Context::space>& to) {
   detail::neighbour_share(ctx, "same_sample_share", "queue_ids", "ids", {indices, queue_ids, ids},
                           to);
 }
@@ -124,3 +126,5 @@ double same_sample_share(Context& ctx, const matrix_view<const index_t>& indices
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Uniformity: how evenly features are spread over the sphere.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -42,7 +44,7 @@ struct uniformity_on {
 template <any_context Context, class X, class T = std::remove_const_t<X>>
 requires element<T>
 void uniformity(Context& ctx, const matrix_view<X, Context::space>& x,
-                const vector_view<double, Context::space>& to,
+                const required_vector<double, Context::space>& to,
                 const uniformity_options& options = {}) {
   constexpr std::string_view op = "uniformity";
   check::batch(op, "x", x, 2);
@@ -63,3 +65,5 @@ double uniformity(Context& ctx, const matrix_view<X>& x, const uniformity_option
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -6,6 +6,8 @@
 // https://dmlc.github.io/dlpack/latest/c_api.html.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -208,3 +210,5 @@ vector_view<T, Space> vector_from_dlpack(const Managed* managed) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Eigen matrices, maps and blocks as views, and views as Eigen maps. Nothing is copied.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <Eigen/Core>
 #include <concepts>
 #include <cstddef>
@@ -132,3 +134,5 @@ auto as_eigen(const vector_view<T>& view) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -3,6 +3,8 @@
 // The type is recognised by its members, so no mdspan header is included or needed.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 #include <cstddef>
 #include <type_traits>
@@ -43,3 +45,5 @@ auto view(const M& m) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // std::span as views, for contiguous data such as a std::vector. Nothing is copied.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstddef>
 #include <span>
 
@@ -31,3 +33,5 @@ matrix_view<T> view(std::span<T, Extent> span, index_t rows, index_t cols) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,10 +1,12 @@
 // Assignments from rows of scores: the log-sum-exp and exponents, shared by all backends.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <limits>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
@@ -46,7 +48,7 @@ struct log_sum_exp {
   }
 
   [[nodiscard]] FEAUG_HD double value() const {
-    return largest > largest_finite ? largest - largest : largest + std::log(sum);
+    return largest > largest_finite ? largest - largest : largest + feaug::detail::log(sum);
   }
 };
 
@@ -72,3 +74,5 @@ struct row_exponents {
 
 }  // namespace detail
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Cross-entropy of predictions against assignments: SwAV's loss for a pair of crops.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -135,3 +137,5 @@ compute_t<T> assignment_loss_with_gradients(
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,13 +2,15 @@
 // identity.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/columns.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
@@ -46,7 +48,7 @@ row_reduction<compute_t<T>, S> barlow_twins_arguments(
 
 /// 1 / σ of a column, from its sum of squared deviations; the variance is biased (divided by N).
 FEAUG_HD inline double inverse_deviation(double squares, index_t rows, double eps) {
-  return 1.0 / std::sqrt(squares / static_cast<double>(rows) + eps);
+  return 1.0 / feaug::detail::sqrt(squares / static_cast<double>(rows) + eps);
 }
 
 /// From row j of the correlations C: feature j's loss, and the values that its gradient needs.
@@ -154,3 +156,5 @@ compute_t<T> barlow_twins_with_gradients(Context& ctx, const operand<T>& a, cons
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // VICReg).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 
 #include "feaug/core/columns.hpp"
@@ -32,3 +34,5 @@ struct cross_moments_problem {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // (MoCHi and SynCo).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -11,7 +13,9 @@
 #include "feaug/augment/noise.hpp"
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
@@ -112,7 +116,8 @@ struct synthetic_recipe {
   /// Whether all required rows were found. `slots` are the slots of the query's hardest negatives.
   [[nodiscard]] FEAUG_HD bool can_be_made(const index_t* slots, index_t hardest) const {
     if (first < 0 || first >= hardest || slots[first] < 0) return false;
-    return of_second == 0 || (second >= 0 && second < hardest && slots[second] >= 0);
+    return feaug::detail::is_equal(of_second, 0) ||
+           (second >= 0 && second < hardest && slots[second] >= 0);
   }
 };
 
@@ -139,7 +144,8 @@ FEAUG_HD synthetic_recipe recipe_of(const synthetic_negatives<T, S>& how, const 
   if (!is_drawn) block = draw_block(key, i, static_cast<std::uint32_t>(s));
   const auto weight = [&](float low, float high) {
     if (is_drawn) return static_cast<double>(how.drawn.weights(i, s));
-    return static_cast<double>(std::fma(high - low, uniform_from_word(block.words[2]), low));
+    return static_cast<double>(
+        feaug::detail::fma(high - low, uniform_from_word(block.words[2]), low));
   };
   synthetic_recipe recipe;
   recipe.first = is_drawn ? how.drawn.first(i, s) : rank_from_word(block.words[0], how.hardest);
@@ -183,14 +189,14 @@ FEAUG_HD constexpr double sign_of(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 
 /// 1 / ‖h‖, or 0 for a mixture of norm ≤ 1e-12: it has no direction, and its cosine with everything
 /// is 0.
 FEAUG_HD inline double inverse_of_synthetic(double square_sum) {
-  const double norm = std::sqrt(square_sum);
+  const double norm = feaug::detail::sqrt(square_sum);
   return norm <= default_norm_eps ? 0.0 : 1.0 / norm;
 }
 
 /// log(eᵃ + eᵇ); −∞ stands for an empty sum.
 FEAUG_HD inline double log_of_both(double a, double b) {
-  if (b == -static_cast<double>(INFINITY)) return a;
-  if (a == -static_cast<double>(INFINITY)) return b;
+  if (feaug::detail::is_equal(b, -static_cast<double>(INFINITY))) return a;
+  if (feaug::detail::is_equal(a, -static_cast<double>(INFINITY))) return b;
   return a + softplus(b - a);
 }
 
@@ -260,10 +266,10 @@ void synthesis_numbers(std::string_view op, const synthetic_negatives<T, S>& how
   within(op, "counts.stepped", counts.stepped, 0, most);
   within(op, "counts.sign_stepped", counts.sign_stepped, 0, most);
   within(op, "interpolation_limit", static_cast<double>(how.interpolation_limit), 0.0, 1.0);
-  if (!std::isfinite(how.extrapolation_limit) || how.extrapolation_limit < 1.0F) {
+  if (!feaug::detail::is_finite(how.extrapolation_limit) || how.extrapolation_limit < 1.0F) {
     fail(op, "extrapolation_limit", text(how.extrapolation_limit), "a finite number of at least 1");
   }
-  if (!std::isfinite(how.noise_scale) || how.noise_scale < 0.0F)
+  if (!feaug::detail::is_finite(how.noise_scale) || how.noise_scale < 0.0F)
     fail(op, "noise_scale", text(how.noise_scale), "a finite number of at least 0");
   finite(op, "step", static_cast<double>(how.step));
   finite(op, "sign_step", static_cast<double>(how.sign_step));
@@ -393,7 +399,7 @@ void hard_negative_info_nce(
     const std::type_identity_t<synthetic_negatives<T, Context::space>>& synthesis,
     loss_destination<Context, T> loss,
     const std::type_identity_t<info_nce_options<T, Context::space>>& options = {},
-    loss_destination<Context, T> statistics = {}) {
+    statistics_destination<Context, T> statistics = {}) {
   constexpr std::string_view op = "hard_negative_info_nce";
   detail::hard_negative_info_nce_call<Context, T> call(ctx, op, stop_gradient(queries),
                                                        stop_gradient(keys), synthesis, options);
@@ -476,3 +482,5 @@ void draw(Context& ctx, const synthetic_negatives<T, Context::space>& synthesis,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

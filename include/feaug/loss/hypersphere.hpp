@@ -2,6 +2,8 @@
 // over the sphere (uniformity).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -114,3 +116,5 @@ compute_t<T> hypersphere_with_gradients(Context& ctx, const operand<T>& a, const
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // InfoNCE: classifies each query's own key among all keys and negatives.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -92,7 +94,7 @@ requires same_element<Q, K>
 void info_nce(Context& ctx, const matrix_view<Q, Context::space>& queries,
               const matrix_view<K, Context::space>& keys, loss_destination<Context, T> loss,
               const std::type_identity_t<info_nce_options<T, Context::space>>& options = {},
-              loss_destination<Context, T> statistics = {}) {
+              statistics_destination<Context, T> statistics = {}) {
   constexpr std::string_view op = "info_nce";
   detail::info_nce_call<Context, T> call(ctx, op, stop_gradient(queries), stop_gradient(keys),
                                          options);
@@ -146,3 +148,5 @@ compute_t<T> info_nce_with_gradients(
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

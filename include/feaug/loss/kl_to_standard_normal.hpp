@@ -2,12 +2,14 @@
 // variational auto-encoder.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
@@ -40,7 +42,7 @@ struct normal_divergence {
 
   /// exp(v) − 1 − v uses expm1, which is accurate near v = 0.
   FEAUG_HD normal_divergence(double mean, double log_variance) {
-    const double excess = std::expm1(log_variance);  // variance − 1
+    const double excess = feaug::detail::expm1(log_variance);  // variance − 1
     value = 0.5 * (mean * mean + (excess - log_variance));
     by_mean = mean;
     by_log_variance = 0.5 * excess;
@@ -132,3 +134,5 @@ compute_t<T> kl_to_standard_normal_with_gradients(
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,10 +1,12 @@
 // Argument checks shared by all losses.
 #pragma once
 
-#include <string>
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
+#include "feaug/core/argument_name.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
@@ -80,7 +82,7 @@ void number(std::string_view op, std::string_view name, double option,
     rule(op, name, option);
     return;
   }
-  const std::string learnable_name = "learnable_" + std::string(name);
+  const argument_name learnable_name("learnable_", name);
   valid(op, learnable_name, learnable);
   has_size(op, learnable_name, learnable.value, 1, "a scalar");
   if constexpr (S == memory_space::host)
@@ -95,3 +97,5 @@ void temperature(std::string_view op, double option, const operand<C, 1, S>& lea
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::check
+
+#include "feaug/header_end.hpp"

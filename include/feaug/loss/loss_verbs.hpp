@@ -21,6 +21,8 @@
 //     forward_and_backward(loss);
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -34,9 +36,12 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Destination of a loss or its statistics, in compute_t of the features' type T.
+/// Destination of a loss, in compute_t of the features' type T.
 template <class Context, element T>
-using loss_destination = std::type_identity_t<vector_view<compute_t<T>, Context::space>>;
+using loss_destination = std::type_identity_t<required_vector<compute_t<T>, Context::space>>;
+/// Destination of a loss's statistics; empty: they are not wanted.
+template <class Context, element T>
+using statistics_destination = std::type_identity_t<vector_view<compute_t<T>, Context::space>>;
 /// Source of a backward pass's statistics or cotangent.
 template <class Context, element T>
 using loss_source = std::type_identity_t<vector_view<const compute_t<T>, Context::space>>;
@@ -98,3 +103,5 @@ compute_t<T> returned(std::string_view op, reduce reduction, const Write& write)
 
 }  // namespace detail
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Masked prediction: a loss between prediction and target over the masked features only.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <concepts>
 #include <string>
@@ -12,6 +14,7 @@
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
@@ -75,7 +78,7 @@ row_reduction<compute_t<T>, S> masked_prediction_arguments(
     const masked_prediction_options<T, S>& options,
     const vector_view<const compute_t<T>, S>& cotangent) {
   check::two_views(op, "prediction", prediction, "target", target);
-  if (!(std::isfinite(options.beta) && options.beta >= 0))
+  if (!is_finite(options.beta) || options.beta < 0)
     check::fail(op, "beta", check::text(options.beta), "a finite number of at least 0");
   return reduction_of<T>(op, options, prediction.value.rows(), cotangent);
 }
@@ -179,3 +182,5 @@ requires mask_policy<P, T, Context::space> compute_t<T> masked_prediction_with_g
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Mean shift: pulls a prediction to the nearest neighbours of its target.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
@@ -196,3 +198,5 @@ compute_t<T> mean_shift_with_gradients(
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

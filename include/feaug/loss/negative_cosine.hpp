@@ -1,6 +1,8 @@
 // Negative cosine similarity between a prediction and its targets (BYOL, SimSiam).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <span>
@@ -42,8 +44,8 @@ struct negative_cosine_options {
 namespace detail {
 
 /// A target's name in error messages.
-inline std::string target_name(std::size_t which, std::size_t count) {
-  return count == 1 ? "target" : "targets[" + std::to_string(which) + "]";
+inline check::argument_name target_name(std::size_t which, std::size_t count) {
+  return count == 1 ? check::argument_name("target") : check::argument_name("targets[", which, "]");
 }
 
 /// Whether any target wants a gradient.
@@ -61,7 +63,7 @@ row_reduction<compute_t<T>, S> negative_cosine_arguments(
     const vector_view<const compute_t<T>, S>& cotangent) {
   if (targets.empty()) check::fail(op, "targets", "none", "at least one");
   for (std::size_t k = 0; k < targets.size(); ++k) {
-    const std::string name = target_name(k, targets.size());
+    const check::argument_name name = target_name(k, targets.size());
     check::two_views(op, "prediction", prediction, name, targets[k]);
     for (std::size_t before = 0; before < k; ++before)
       check::apart(op, target_name(before, targets.size()), targets[before], name, targets[k]);
@@ -170,3 +172,5 @@ compute_t<T> negative_cosine_with_gradients(
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // NT-Xent: classifies each row's other view among all rows of both views.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -74,7 +76,7 @@ requires same_element<A, B>
 void nt_xent(Context& ctx, const matrix_view<A, Context::space>& a,
              const matrix_view<B, Context::space>& b, loss_destination<Context, T> loss,
              const std::type_identity_t<nt_xent_options<T, Context::space>>& options = {},
-             loss_destination<Context, T> statistics = {}) {
+             statistics_destination<Context, T> statistics = {}) {
   constexpr std::string_view op = "nt_xent";
   detail::two_view_call<Context, T> call(
       ctx, op,
@@ -126,3 +128,5 @@ compute_t<T> nt_xent_with_gradients(Context& ctx, const operand<T>& a, const ope
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Which columns of the logit matrix are a row's positives, its own column, or excluded.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 
 #include "feaug/core/macros.hpp"
@@ -43,3 +45,5 @@ struct exclusion {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail
+
+#include "feaug/header_end.hpp"

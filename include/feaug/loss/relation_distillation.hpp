@@ -1,6 +1,8 @@
 // Relational distillation: matches a query's similarities to a support with those of its key.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
@@ -175,3 +177,5 @@ compute_t<T> relation_distillation_with_gradients(
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

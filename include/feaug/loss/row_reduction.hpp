@@ -1,10 +1,12 @@
 // Weights and reduction of row losses, and the factor of each row's gradient.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/reduce.hpp"
@@ -15,13 +17,14 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
 
 /// log(1 + eˣ), exact to rounding for every x.
 FEAUG_HD inline double softplus(double x) {
-  return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
+  return x > 0 ? x + feaug::detail::log1p(feaug::detail::exp(-x))
+               : feaug::detail::log1p(feaug::detail::exp(x));
 }
 
 /// 1 / (1 + e⁻ˣ)
 FEAUG_HD inline double sigmoid(double x) {
-  if (x >= 0) return 1.0 / (1.0 + std::exp(-x));
-  const double e = std::exp(x);
+  if (x >= 0) return 1.0 / (1.0 + feaug::detail::exp(-x));
+  const double e = feaug::detail::exp(x);
   return e / (1.0 + e);
 }
 
@@ -85,3 +88,5 @@ row_reduction<compute_t<T>, S> reduction_of(std::string_view op, const Options& 
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail
+
+#include "feaug/header_end.hpp"

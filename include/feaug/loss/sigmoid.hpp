@@ -1,6 +1,8 @@
 // The sigmoid loss (SigLIP): a binary classification of every pair of rows, matching or not.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -140,3 +142,5 @@ compute_t<T> sigmoid_with_gradients(Context& ctx, const operand<T>& a, const ope
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

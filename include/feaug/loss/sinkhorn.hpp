@@ -1,6 +1,8 @@
 // Sinkhorn: turns scores into assignments that use all prototypes equally.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -128,3 +130,5 @@ void sinkhorn_potentials(
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

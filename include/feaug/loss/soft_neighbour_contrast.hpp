@@ -2,6 +2,8 @@
 // by similarity, its neighbours.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -136,7 +138,7 @@ requires element<T> compute_t<T> soft_neighbour_contrast(
 }
 
 /// The gradients for a `cotangent` of one element or N (reduce::none). Needs no statistics: one
-/// pass gives the softmax and its mean column.
+/// pass gives the softmax and the mean of the columns weighted with it.
 template <any_context Context, element T>
 void soft_neighbour_contrast_backward(
     Context& ctx, const operand<T, 2, Context::space>& queries,
@@ -178,3 +180,5 @@ compute_t<T> soft_neighbour_contrast_with_gradients(
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

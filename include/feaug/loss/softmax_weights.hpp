@@ -1,6 +1,8 @@
 // From the softmax of a row of logits: the row's loss, and its weights in the gradients.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/loss/row_reduction.hpp"
@@ -60,3 +62,5 @@ struct softmax_weights {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // The supervised contrastive loss: a row's positives are all other rows with its label.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -78,7 +80,7 @@ void supervised_contrastive(
     const std::type_identity_t<vector_view<const index_t, Context::space>>& labels,
     loss_destination<Context, T> loss,
     const std::type_identity_t<supervised_contrastive_options<T, Context::space>>& options = {},
-    loss_destination<Context, T> statistics = {}) {
+    statistics_destination<Context, T> statistics = {}) {
   constexpr std::string_view op = "supervised_contrastive";
   detail::supervised_contrastive_call<Context, T> call(ctx, op, stop_gradient(z), labels, options);
   detail::run_forward(ctx, op, call, loss, statistics);
@@ -133,3 +135,5 @@ compute_t<T> supervised_contrastive_with_gradients(
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

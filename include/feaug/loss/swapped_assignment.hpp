@@ -1,6 +1,8 @@
 // Swapped assignment (SwAV): each view predicts the other view's balanced assignment to prototypes.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -167,3 +169,5 @@ compute_t<T> swapped_assignment_with_gradients(
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // InfoNCE in both directions: queries classify their keys, and keys their queries (CLIP).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -68,7 +70,7 @@ void symmetric_info_nce(
     Context& ctx, const matrix_view<A, Context::space>& queries,
     const matrix_view<B, Context::space>& keys, loss_destination<Context, T> loss,
     const std::type_identity_t<symmetric_info_nce_options<T, Context::space>>& options = {},
-    loss_destination<Context, T> statistics = {}) {
+    statistics_destination<Context, T> statistics = {}) {
   constexpr std::string_view op = "symmetric_info_nce";
   detail::two_view_call<Context, T> call(ctx, op,
                                          detail::symmetric_info_nce_problem<T, Context::space>(
@@ -125,3 +127,5 @@ compute_t<T> symmetric_info_nce_with_gradients(
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

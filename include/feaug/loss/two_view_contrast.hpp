@@ -2,11 +2,14 @@
 // view.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/row_reduction.hpp"
@@ -43,7 +46,7 @@ struct two_view_problem {
       check::fail(op, names[0], "1 row",
                   "at least 2, since decoupled leaves a single pair no denominator");
     }
-    if (positive_weighting != 0) {
+    if (!feaug::detail::is_equal(positive_weighting, 0)) {
       check::positive(op, "positive_weighting", positive_weighting);
       if (!decoupled) {
         check::fail(op, "positive_weighting", check::text(positive_weighting),
@@ -65,3 +68,5 @@ struct two_view_call {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail
+
+#include "feaug/header_end.hpp"

@@ -1,13 +1,15 @@
 // VICReg: invariance between views, a minimum variance per feature, decorrelated features.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/columns.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/operand.hpp"
@@ -77,7 +79,7 @@ struct vicreg_measure {
   FEAUG_HD void operator()(index_t j, double /*variance*/, double covariances) const {
     const double all = static_cast<double>(features);
     const double unbiased = static_cast<double>(rows - 1);
-    const double deviation = std::sqrt(squares[j] / unbiased + options.eps);
+    const double deviation = feaug::detail::sqrt(squares[j] / unbiased + options.eps);
     const bool spread = deviation >= 1.0;  // false for NaN, so that it reaches loss and gradient
     variance_slope[j] = spread ? 0.0 : -0.5 * options.variance / (all * unbiased * deviation);
     if (losses == nullptr) return;
@@ -174,3 +176,5 @@ compute_t<T> vicreg_with_gradients(Context& ctx, const operand<T>& a, const oper
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -8,6 +8,8 @@
 // (that quotient, in double) is outside options.similarity are skipped.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -81,7 +83,7 @@ void check_nearest(const matrix_view<const T, S>& support, std::string_view supp
                      "the queries, k and the support ask for");
     check::apart(op, name, view, "queries", queries);
     check::apart(op, name, view, support_name, support);
-    check::apart(op, name, view, "the ids of " + std::string(support_name), as_column(ids));
+    check::apart(op, name, view, check::argument_name("the ids of ", support_name), as_column(ids));
     check::apart(op, name, view, "exclude_ids", as_column(options.exclude_ids));
   };
   output("indices", outputs.indices, rows, options.k);
@@ -163,3 +165,5 @@ void nearest(Context& ctx, const matrix_view<S, Context::space>& support,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

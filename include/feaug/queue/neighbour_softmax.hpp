@@ -1,8 +1,11 @@
 // Softmax over the similarities of a query's neighbours, shared by all backends.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
 
+#include <limits>
+
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/version.hpp"
 
@@ -17,13 +20,13 @@ class neighbour_softmax {
 
   FEAUG_HD void take(double similarity) {
     if (similarity > largest_) {
-      total_ *= std::exp((largest_ - similarity) * inverse_temperature_);
+      total_ *= feaug::detail::exp((largest_ - similarity) * inverse_temperature_);
       largest_ = similarity;
     }
-    total_ += std::exp((similarity - largest_) * inverse_temperature_);
+    total_ += feaug::detail::exp((similarity - largest_) * inverse_temperature_);
   }
   [[nodiscard]] FEAUG_HD double weight(double similarity) const {
-    return std::exp((similarity - largest_) * inverse_temperature_) / total_;
+    return feaug::detail::exp((similarity - largest_) * inverse_temperature_) / total_;
   }
   /// The gradient with respect to a similarity, from the gradient with respect to its weight and
   /// the mean Σ weight · gradient.
@@ -33,8 +36,10 @@ class neighbour_softmax {
 
  private:
   double inverse_temperature_;
-  double largest_ = -INFINITY;
+  double largest_ = -std::numeric_limits<double>::infinity();
   double total_ = 0;
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

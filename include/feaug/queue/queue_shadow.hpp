@@ -2,6 +2,8 @@
 // error.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 #include <string_view>
 
@@ -70,3 +72,5 @@ inline void valid(std::string_view op, const queue_shadow& shadow, index_t capac
 
 }  // namespace check
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

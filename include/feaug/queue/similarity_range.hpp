@@ -2,10 +2,13 @@
 // a ceiling against copies.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <limits>
 #include <string_view>
 
 #include "feaug/core/error.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/version.hpp"
@@ -26,8 +29,8 @@ struct similarity_range {
   [[nodiscard]] FEAUG_HD constexpr bool contains(double score, double query_norm) const {
     if (!has_floor() && !has_ceiling()) return true;
     const double cosine = score / (query_norm > default_norm_eps ? query_norm : default_norm_eps);
-    if (has_floor() && !(cosine >= floor)) return false;
-    return !(cosine > ceiling);
+    if (detail::is_nan(cosine)) return !has_floor();
+    return cosine >= floor && cosine <= ceiling;
   }
 
  private:
@@ -38,9 +41,9 @@ namespace check {
 
 /// Checks that both bounds are numbers and floor ≤ ceiling.
 inline void valid(std::string_view op, const similarity_range& range) {
-  if (range.floor != range.floor)
+  if (detail::is_nan(range.floor))
     fail(op, "similarity.floor", text(range.floor), "a number, or -infinity for none");
-  if (!(range.ceiling >= range.floor)) {
+  if (detail::is_nan(range.ceiling) || range.ceiling < range.floor) {
     fail(op, "similarity.ceiling", text(range.ceiling),
          "a number of at least similarity.floor, " + text(range.floor));
   }
@@ -48,3 +51,5 @@ inline void valid(std::string_view op, const similarity_range& range) {
 
 }  // namespace check
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

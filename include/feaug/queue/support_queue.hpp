@@ -1,6 +1,8 @@
 // The support queue: the most recent features, in the caller's memory.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -71,7 +73,7 @@ template <element T, memory_space S>
 void valid(std::string_view op, const support_queue<T, S>& queue) {
   writable(op, "queue.storage", queue.storage);
   not_empty(op, "queue.storage", queue.storage);
-  const std::string wanted =
+  constexpr std::string_view wanted =
       S == memory_space::host ? "a counter in the host's memory" : "a counter in device memory";
   if (queue.cursor == nullptr) fail(op, "queue.cursor", "a null pointer", wanted);
   if (queue.size == nullptr) fail(op, "queue.size", "a null pointer", wanted);
@@ -112,7 +114,7 @@ void payload_matches(std::string_view op, std::string_view argument, const vecto
   if (column.empty())
     fail(op, argument, text(given.size()) + " elements", "none, since the queue keeps none");
   has_size(op, argument, given, rows, "one a row");
-  apart(op, argument, detail::as_column(given), "queue." + std::string(argument),
+  apart(op, argument, detail::as_column(given), argument_name("queue.", argument),
         detail::as_column(column));
 }
 
@@ -240,3 +242,5 @@ void gather(Context& ctx, const support_queue<T, Context::space>& queue,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,13 +1,15 @@
-// The rows in which an operator searches neighbours: a support queue or any matrix.
+// The rows in which an operator searches for neighbours: a support queue or any matrix.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -53,7 +55,7 @@ class support_rows {
 
 namespace check {
 
-/// Checks that a support has as many columns as `as`.
+/// Checks the support, and that it has `cols` columns as the argument named `as`.
 template <element T, memory_space S>
 void valid(std::string_view op, const support_rows<T, S>& support, index_t cols,
            std::string_view as) {
@@ -66,7 +68,7 @@ void valid(std::string_view op, const support_rows<T, S>& support, index_t cols,
   has_columns(op, support.rows_name(), support.rows(), cols, as);
 }
 
-/// Checks the ids to exclude: one a query, and the support must have ids.
+/// Checks the ids to exclude: one per query, and the support must have ids.
 template <element T, memory_space S>
 void exclusion(std::string_view op, const support_rows<T, S>& support,
                const vector_view<const std::int64_t, S>& exclude_ids, index_t queries,
@@ -93,7 +95,7 @@ void leaves_some(std::string_view op, const support_rows<T>& support,
   }
   for (index_t i = 0; i < queries.rows(); ++i) {
     if (exclude_ids[i] == id && selection.contains(i) &&
-        std::isfinite(row_norm(queries.row(i), queries.cols()))) {
+        feaug::detail::is_finite(row_norm(queries.row(i), queries.cols()))) {
       fail(op, "exclude_ids", "every filled row excluded for row " + text(i), wanted);
     }
   }
@@ -119,3 +121,5 @@ void found_slots(std::string_view op, const support_rows<T, S>& support,
 
 }  // namespace check
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // The structure of a training step: which features are compared, and by which loss.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -34,3 +36,5 @@ enum class sample_reduce {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

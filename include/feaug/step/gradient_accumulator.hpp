@@ -1,6 +1,8 @@
 // Collects the gradients with respect to one input from several parts of a step.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -38,3 +40,5 @@ class gradient_accumulator {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail
+
+#include "feaug/header_end.hpp"

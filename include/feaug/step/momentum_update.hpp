@@ -1,21 +1,23 @@
 // The momentum network: parameters that follow the online network as an exponential moving average.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <numbers>
 #include <ranges>
 #include <span>
-#include <string>
 #include <string_view>
 #include <type_traits>
-#include <vector>
 
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/argument_name.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
@@ -54,7 +56,7 @@ inline double momentum_at(index_t step, index_t steps, double base) {
   if (steps < 1) check::fail("momentum_at", "steps", check::text(steps), "at least 1");
   check::within("momentum_at", "step", step, 0, steps);
   const double done = static_cast<double>(step) / static_cast<double>(steps);
-  return 1.0 - (1.0 - base) * 0.5 * (1.0 + std::cos(std::numbers::pi * done));
+  return 1.0 - (1.0 - base) * 0.5 * (1.0 + feaug::detail::cos(std::numbers::pi * done));
 }
 
 namespace detail {
@@ -75,36 +77,41 @@ concept momentum_pairs = std::ranges::contiguous_range<Range> && std::ranges::si
 template <element T, element S>
 FEAUG_HD T followed(T target, S online, double momentum) {
   using C = compute_t<T>;
-  if (momentum == 1) return target;
+  if (feaug::detail::is_equal(momentum, 1)) return target;
   const auto to = static_cast<double>(load(online));
-  if (momentum == 0) return store<T>(static_cast<C>(to));
+  if (feaug::detail::is_equal(momentum, 0)) return store<T>(static_cast<C>(to));
   const auto from = static_cast<double>(load(target));
   return store<T>(static_cast<C>(from + (1.0 - momentum) * (to - from)));
 }
 
-/// Checks each pair, and that no target shares memory with another view.
+/// The addresses of a view of a pair.
+struct momentum_place {
+  std::uintptr_t begin;
+  std::uintptr_t end;
+  std::size_t pair;
+  bool is_target;
+};
+
+inline check::argument_name momentum_name(std::size_t pair, bool is_target) {
+  return check::argument_name("pairs[", pair, is_target ? "].target" : "].online");
+}
+
+/// Checks each pair, and that no target shares memory with another view. `places` has room for two
+/// a pair.
 template <element T, element S, memory_space Space>
-void momentum_arguments(std::string_view op, std::span<const momentum_pair<T, S, Space>> pairs) {
-  struct place {
-    std::uintptr_t begin;
-    std::uintptr_t end;
-    std::size_t pair;
-    bool is_target;
-  };
-  std::vector<place> places;
-  const auto note = [&places](const auto& view, std::size_t pair, bool is_target) {
+void momentum_arguments(std::string_view op, std::span<const momentum_pair<T, S, Space>> pairs,
+                        momentum_place* places) {
+  momentum_place* end = places;
+  const auto note = [&end](const auto& view, std::size_t pair, bool is_target) {
     if (view.empty()) return;
     const auto begin = reinterpret_cast<std::uintptr_t>(view.data);
     const auto elements = (view.rows() - 1) * view.row_stride() + view.cols();
-    places.push_back({begin, begin + static_cast<std::uintptr_t>(elements) * sizeof(*view.data),
-                      pair, is_target});
-  };
-  const auto name = [](std::size_t pair, bool is_target) {
-    return "pairs[" + std::to_string(pair) + "]." + (is_target ? "target" : "online");
+    *end++ = {begin, begin + static_cast<std::uintptr_t>(elements) * sizeof(*view.data), pair,
+              is_target};
   };
   for (std::size_t i = 0; i < pairs.size(); ++i) {
-    const std::string target = name(i, true);
-    const std::string online = name(i, false);
+    const check::argument_name target = momentum_name(i, true);
+    const check::argument_name online = momentum_name(i, false);
     check::writable(op, target, pairs[i].target);
     check::readable(op, online, pairs[i].online);
     check::has_shape(op, online, pairs[i].online, pairs[i].target.rows(), pairs[i].target.cols(),
@@ -113,24 +120,26 @@ void momentum_arguments(std::string_view op, std::span<const momentum_pair<T, S,
     note(pairs[i].online, i, false);
   }
   // Only views whose address ranges overlap can share elements.
-  std::sort(places.begin(), places.end(), [](const place& a, const place& b) {
+  std::sort(places, end, [](const momentum_place& a, const momentum_place& b) {
     return a.begin != b.begin ? a.begin < b.begin : a.pair < b.pair;
   });
-  const auto apart = [&](const place& a, const place& b) {
+  const auto apart = [&](const momentum_place& a, const momentum_place& b) {
     const auto from = [&](const auto& first) {
       return b.is_target ? check::overlap(first, pairs[b.pair].target)
                          : check::overlap(first, pairs[b.pair].online);
     };
     const bool meet = a.is_target ? from(pairs[a.pair].target) : from(pairs[a.pair].online);
     if (!meet) return;
-    const place& written = a.is_target ? a : b;
-    const place& other = a.is_target ? b : a;
-    check::fail(op, name(written.pair, true),
-                "memory that overlaps " + name(other.pair, other.is_target), "memory of its own");
+    const momentum_place& written = a.is_target ? a : b;
+    const momentum_place& other = a.is_target ? b : a;
+    check::fail(
+        op, momentum_name(written.pair, true),
+        check::argument_name("memory that overlaps ", momentum_name(other.pair, other.is_target)),
+        "memory of its own");
   };
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    for (std::size_t j = i + 1; j < places.size() && places[j].begin < places[i].end; ++j) {
-      if (places[i].is_target || places[j].is_target) apart(places[i], places[j]);
+  for (const momentum_place* a = places; a != end; ++a) {
+    for (const momentum_place* b = a + 1; b != end && b->begin < a->end; ++b) {
+      if (a->is_target || b->is_target) apart(*a, *b);
     }
   }
 }
@@ -147,27 +156,28 @@ momentum_pair<T, S, Space> without_gaps(const momentum_pair<T, S, Space>& pair) 
           matrix_view<const S, Space>(pair.online.data, 1, count)};
 }
 
-/// Checks the pairs and returns them as a span.
-template <any_context Context, momentum_pairs<Context::space> Pairs>
-auto checked_pairs(const Context& ctx, std::string_view op, const Pairs& pairs) {
-  using pair_type = std::ranges::range_value_t<Pairs>;
-  const std::span<const pair_type> all(std::ranges::data(pairs), std::ranges::size(pairs));
-  momentum_arguments(op, all);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    const std::string name = "pairs[" + std::to_string(i) + "].";
-    require_reachable(ctx, op, name + "target", all[i].target);
-    require_reachable(ctx, op, name + "online", all[i].online);
-  }
-  return all;
-}
-
-/// A context's implementation: run updates all targets of a span, called with checked arguments.
+/// A context's implementation. with_places calls check(places) with room for two places a pair; run
+/// updates all targets of a span, called with checked arguments.
 template <class Context>
 struct momentum_update_on {
   static_assert(
       is_included<Context>,
       "include feaug/cpu/step/momentum_update.hpp or feaug/cuda/step/momentum_update.cuh");
 };
+
+/// Checks the pairs and returns them as a span.
+template <any_context Context, momentum_pairs<Context::space> Pairs>
+auto checked_pairs(Context& ctx, std::string_view op, const Pairs& pairs) {
+  using pair_type = std::ranges::range_value_t<Pairs>;
+  const std::span<const pair_type> all(std::ranges::data(pairs), std::ranges::size(pairs));
+  momentum_update_on<Context>::with_places(
+      ctx, all.size(), [&](momentum_place* places) { momentum_arguments(op, all, places); });
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    require_reachable(ctx, op, momentum_name(i, true), all[i].target);
+    require_reachable(ctx, op, momentum_name(i, false), all[i].online);
+  }
+  return all;
+}
 
 }  // namespace detail
 
@@ -191,3 +201,5 @@ void momentum_update(Context& ctx, const Pairs& pairs, double momentum) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

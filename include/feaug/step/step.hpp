@@ -4,6 +4,8 @@
 // the implementations that step and step_direction call.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 #include <type_traits>
 
@@ -119,3 +121,5 @@ compute_t<T> step(Context& ctx, const std::type_identity_t<step_options<T>>& opt
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // all contexts.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
@@ -274,3 +276,5 @@ class step_direction_call {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail
+
+#include "feaug/header_end.hpp"

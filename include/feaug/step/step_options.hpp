@@ -1,6 +1,8 @@
 // Options and argument checks of a step, shared by all backends.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 #include <string_view>
 
@@ -80,3 +82,5 @@ void check_step(std::string_view op, const step_options<T, S>& options, std::str
 
 }  // namespace detail
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

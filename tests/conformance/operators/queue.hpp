@@ -1,4 +1,4 @@
-// nearest and enqueue.
+// Runs the conformance cases of nearest and enqueue.
 #pragma once
 
 #include <cstddef>
@@ -48,7 +48,7 @@ results run_nearest(arguments& given) {
   return got;
 }
 
-/// Runs all steps of the script on one queue.
+/// Runs all steps of the case on one queue.
 template <class Backend, class T>
 results run_enqueue(arguments& given) {
   const auto capacity = given.option<feaug::index_t>("capacity", 0);

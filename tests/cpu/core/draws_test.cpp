@@ -1,4 +1,5 @@
-// Vectorized draws: for every instruction set equal to single draws, and their distribution.
+// Vectorized draws equal single draws on every instruction set, and normal draws have the right
+// distribution.
 #include "feaug/cpu/core/draws.hpp"
 
 #include <algorithm>
@@ -48,14 +49,14 @@ std::vector<float> normals(instruction_set set, const random_key& with, index_t 
 
 double squared(double x) { return x * x; }
 
-/// Mean of of(x_i)·of(y_{i+from}): the correlation if of(x) and of(y) have mean 0 and variance 1.
-template <class Of>
+/// Mean of f(x_i)·f(y_{i+from}): the correlation if f(x) and f(y) have mean 0 and variance 1.
+template <class F>
 double correlation(const std::vector<float>& x, std::size_t from, const std::vector<float>& y,
-                   const Of& of) {
+                   const F& f) {
   double sum = 0;
   const std::size_t count = x.size() - from;
   for (std::size_t i = 0; i < count; ++i)
-    sum += of(static_cast<double>(x[i])) * of(static_cast<double>(y[i + from]));
+    sum += f(static_cast<double>(x[i])) * f(static_cast<double>(y[i + from]));
   return sum / static_cast<double>(count);
 }
 
@@ -240,7 +241,7 @@ TEST_CASE("drawn normals have the normal distribution, for every instruction set
     CHECK(std::abs(powers[3] / n - 3) < 4.5 * std::sqrt(96 / n));  // E x⁸ − 9 = 96
     // Tails. P(|x| > 4) = 6.334e-5: 132.8 of 2²¹ expected, with standard deviation 11.5.
     // P(|x| > 5) = 5.733e-7: 1.2 expected; 10 or more in one of four million samples.
-    // No number above 4.5 has probability e^−14.2.
+    // With probability e^−14.2 no number exceeds 4.5 in magnitude.
     const auto beyond = [&](float limit) {
       return std::count_if(sample.begin(), sample.end(),
                            [=](float x) { return std::abs(x) > limit; });
@@ -277,7 +278,7 @@ TEST_CASE("drawn normals are uncorrelated across columns, rows, streams, steps a
       // Products of independent numbers of variance 1 have variance 1; 4.5 deviations are allowed.
       const double allowed = 4.5 / std::sqrt(static_cast<double>(x.size() - from));
       CHECK(std::abs(correlation(x, from, y, itself)) < allowed);
-      CHECK(std::abs(correlation(x, from, y, centred_square)) < allowed);  // also the radii
+      CHECK(std::abs(correlation(x, from, y, centred_square)) < allowed);  // finds correlated radii
     };
     for (const std::size_t columns_apart : {1U, 2U, 3U, 4U, 8U, 16U, 32U, 64U})
       check(columns_apart, x);

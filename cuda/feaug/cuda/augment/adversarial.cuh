@@ -2,6 +2,8 @@
 // that increases a loss, within a ball around the originals.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 
 #include "feaug/augment/adversarial.hpp"
@@ -103,3 +105,5 @@ struct detail::adversarial_on<cuda_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

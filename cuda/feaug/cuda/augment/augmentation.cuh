@@ -2,6 +2,8 @@
 // augment_backward of feaug/augment/augmentation.hpp.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 
 #include "feaug/augment/augmentation.hpp"
@@ -55,3 +57,5 @@ void choose_parts(const operation& call, const Parts& parts, const random_key& k
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

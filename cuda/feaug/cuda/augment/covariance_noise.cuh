@@ -1,6 +1,8 @@
 // CUDA implementation of covariance_noise: noise with the running covariance of the features.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 
 #include "feaug/augment/covariance_noise.hpp"
@@ -222,3 +224,5 @@ struct detail::covariance_noise_on<cuda_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

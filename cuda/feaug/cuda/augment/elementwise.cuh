@@ -2,6 +2,8 @@
 // for_each_vec4.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <type_traits>
 
 #include "feaug/augment/elementwise.hpp"
@@ -88,3 +90,5 @@ struct augmentation_on<cuda_context, P> : augmentation_traits<P> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

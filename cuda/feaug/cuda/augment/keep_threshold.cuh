@@ -1,6 +1,8 @@
 // Which features fixed_count_mask keeps: those up to a threshold in the order of (word, column).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 
 #include "feaug/core/random.hpp"
@@ -101,3 +103,5 @@ inline void find_keep_thresholds(const operation& call, index_t keep_count, cons
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CUDA implementation of latent_noise: samples a learned Gaussian, mean + exp(½·log_variance)·ε.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/augment/latent_noise.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/augment/noise.cuh"
@@ -120,3 +122,5 @@ struct augmentation_on<cuda_context, latent_noise_policy<U, memory_space::device
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

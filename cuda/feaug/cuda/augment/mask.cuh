@@ -1,6 +1,8 @@
 // CUDA implementation of the masks: set random or given features to zero.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 #include <type_traits>
 
@@ -227,3 +229,5 @@ struct detail::mask_on<cuda_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

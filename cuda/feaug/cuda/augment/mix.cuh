@@ -2,6 +2,8 @@
 // partner for every row.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/augment/extrapolate.hpp"
 #include "feaug/augment/interpolate.hpp"
 #include "feaug/augment/mix.hpp"
@@ -221,3 +223,5 @@ struct detail::mix_on<cuda_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // augmented feature.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -113,8 +115,8 @@ __global__ void __launch_bounds__(256)
     feaug::detail::settle_neighbours(plan, u, mine);
     if (!selection.contains(i)) continue;
     if (!binding.indices.empty()) binding.indices[i] = mine[0];
-    if (binding.slots.empty()) continue;
-    for (index_t r = 0; r < plan.k; ++r) binding.slots(i, r) = mine[r];
+    if (binding.rows_used.empty()) continue;
+    for (index_t r = 0; r < plan.k; ++r) binding.rows_used(i, r) = mine[r];
   }
 }
 
@@ -187,7 +189,7 @@ void make_neighbour_rows(cuda_context& ctx, std::string_view op, const neighbour
                          const row_selection& selection, const device_neighbour_binding& binding,
                          const device_matrix<double>& made) {
   on_device(op, "indices", binding.indices);
-  on_device(op, "slots", binding.slots);
+  on_device(op, "rows_used", binding.rows_used);
   if (choice.has_value()) on_device(op, "choice", *choice);
   operation call(ctx, op);
   const index_t rows = x.rows();
@@ -267,3 +269,5 @@ struct augmentation_on<cuda_context, neighbour_policy<U, memory_space::device, H
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

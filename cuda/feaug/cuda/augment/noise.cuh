@@ -1,6 +1,8 @@
 // CUDA implementation of gaussian_noise and uniform_noise: x + σ·ε.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 #include <type_traits>
 
@@ -174,3 +176,5 @@ struct detail::noise_on<cuda_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

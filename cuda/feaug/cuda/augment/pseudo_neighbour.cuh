@@ -2,6 +2,8 @@
 // (pNNCLR).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/augment/pseudo_neighbour.hpp"
@@ -194,3 +196,5 @@ struct augmentation_on<cuda_context,
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -6,6 +6,8 @@
 // gradients element by element from the plans.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <type_traits>
 
 #include "feaug/augment/exchange_moments.hpp"
@@ -338,3 +340,5 @@ struct augmentation_on<cuda_context, partnered<Mix, U, memory_space::device>>
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

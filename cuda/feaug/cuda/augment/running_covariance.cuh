@@ -2,6 +2,8 @@
 // features.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 
 #include "feaug/augment/running_covariance.hpp"
@@ -210,3 +212,5 @@ struct detail::running_covariance_on<cuda_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

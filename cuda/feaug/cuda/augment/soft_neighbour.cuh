@@ -2,6 +2,8 @@
 // support as the augmented feature.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 
 #include "feaug/augment/soft_neighbour.hpp"
@@ -189,3 +191,5 @@ struct augmentation_on<cuda_context, soft_neighbour_policy<U, memory_space::devi
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Asynchronous copies from global to shared memory (cp.async, sm_80 and up).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 
 #include "feaug/cuda/core/platform.cuh"
@@ -43,3 +45,5 @@ __device__ void wait_for_copy_groups() {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CUDA implementation of the Cholesky factorisation of a covariance matrix.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/cholesky_pivot.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
@@ -107,3 +109,5 @@ void cholesky(const operation& call, const device_matrix<const double>& matrix, 
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Column sums over the rows of a batch, and column moments.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/columns.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -69,3 +71,5 @@ void column_moments(const operation& call, const row_elements<T, memory_space::d
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

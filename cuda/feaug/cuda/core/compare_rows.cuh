@@ -1,7 +1,10 @@
 // Norms and cosine of two rows, computed by one warp.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/element.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/platform.cuh"
@@ -54,3 +57,5 @@ __device__ compared_rows<T> compare_rows(const T* first, const T* second, index_
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

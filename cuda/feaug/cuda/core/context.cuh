@@ -1,6 +1,8 @@
 // Execution context of the CUDA operators.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/cublas.cuh"
 #include "feaug/cuda/core/device_memory.cuh"
@@ -49,3 +51,5 @@ template <class T>
 using device_vector = vector_view<T, memory_space::device>;
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

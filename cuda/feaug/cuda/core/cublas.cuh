@@ -1,6 +1,8 @@
 // cuBLAS, used if its header is found (then link with it, or define FEAUG_NO_CUBLAS).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstddef>
 #include <stdexcept>
 #include <string>
@@ -125,3 +127,5 @@ class cublas_handle {
 
 }  // namespace cuda
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

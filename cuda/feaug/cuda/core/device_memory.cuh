@@ -1,6 +1,8 @@
 // Allocation of a cuda_context's scratch memory.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstddef>
 #include <string_view>
 
@@ -83,3 +85,5 @@ using device_workspace = basic_workspace<device_memory>;
 
 }  // namespace cuda
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Exceptions for failed CUDA calls.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -36,3 +38,5 @@ inline bool is_capturing(std::string_view op, cudaStream_t stream) {
 
 }  // namespace cuda
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

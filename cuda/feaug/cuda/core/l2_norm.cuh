@@ -1,6 +1,8 @@
 // Row norms, bitwise equal to the CPU's: every sum is added in index order.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/element.hpp"
 #include "feaug/core/exact_dot.hpp"
 #include "feaug/core/l2_norm.hpp"
@@ -65,3 +67,5 @@ void row_norms(const operation& call, const device_matrix<const T>& x, norm_outp
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Random permutations of the rows of a batch, the same as the CPU's.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 
 #include "feaug/core/random.hpp"
@@ -56,3 +58,5 @@ inline void invert_permutation(const operation& call, const index_t* permutation
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

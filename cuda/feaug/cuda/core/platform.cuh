@@ -2,6 +2,8 @@
 // of CUDA (tests/simt) can run the same source on a CPU.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cuda_runtime.h>
 
 #if defined(__CUDACC__)
@@ -33,3 +35,5 @@
 #else
 #error "feaug's CUDA headers are compiled by nvcc: include them in a .cu file"
 #endif
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Checks that the GPU can use a view's pointer, by asking the driver.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -51,3 +53,5 @@ void require_reachable(const cuda_context& /*ctx*/, std::string_view op, std::st
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Matrix products: cuBLAS if its header is found, else feaug's own kernel.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstddef>
 #include <type_traits>
 
@@ -121,3 +123,5 @@ void multiply(const operation& call, const product_scratch& scratch, const produ
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // The step counter from which a captured graph draws.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 
 #include "feaug/core/error.hpp"
@@ -31,3 +33,5 @@ inline void advance_step(cuda_context& ctx, std::uint64_t* step) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

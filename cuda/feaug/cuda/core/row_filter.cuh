@@ -1,5 +1,8 @@
-// Which rows of a support a query, or a row of logits, leaves out.
+// Selects the rows of a support (a queue or a matrix) that a query may find or a row of logits may
+// use: filled rows that do not have the query's excluded id.
 #pragma once
+
+#include "feaug/header_begin.hpp"
 
 #include <cstdint>
 
@@ -11,7 +14,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
 
-/// Which of M rows a query may find.
+/// The rows, out of M, that a query may find or a row of logits may use.
 struct row_filter {
   index_t capacity = 0;             ///< M
   const index_t* filled = nullptr;  ///< how many of them exist; null: all
@@ -31,3 +34,5 @@ struct row_filter {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

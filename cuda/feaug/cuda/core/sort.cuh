@@ -2,6 +2,8 @@
 // (tests/simt).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -50,3 +52,5 @@ inline void sort_by_key(operation& call, const std::uint32_t* keys, std::uint32_
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -1,5 +1,8 @@
-// 32 × 32 tiles of D × D matrices in double.
+// Building blocks of kernels that compute a D × D matrix (covariance, Gram matrix, Cholesky factor)
+// in tiles of 32 × 32 elements, in double, with one block of 256 threads per tile.
 #pragma once
+
+#include "feaug/header_begin.hpp"
 
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/platform.cuh"
@@ -18,8 +21,8 @@ struct tile_of {
   C element[square_tile][square_tile + 1];
 };
 
-/// Calls visit(e, i, j) for this thread's elements of a tile: e counts them, (i, j) is the
-/// position.
+/// A thread has four of a tile's 32 × 32 elements. Calls visit(e, i, j) for each of them: e is 0 to
+/// 3, i and j are the element's row and column in the tile.
 template <class Visit>
 __device__ void for_each_of_tile(const Visit& visit) {
   const int j = static_cast<int>(threadIdx.x) % square_tile;
@@ -58,3 +61,5 @@ __device__ void add_gram_tile(const Vectors& vectors, index_t depth, index_t siz
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -3,6 +3,8 @@
 // and Van Loan, Matrix Computations, §8.3 and §8.4.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 
 #include "feaug/core/tensor_view.hpp"
@@ -149,3 +151,5 @@ inline void symmetric_eigenvalues(operation& call, const device_matrix<double>& 
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

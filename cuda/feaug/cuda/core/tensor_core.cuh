@@ -5,6 +5,8 @@
 // lower half.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <concepts>
 #include <cstdint>
@@ -132,3 +134,5 @@ __device__ inline float fast_exp2(float x) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // rows and goes through the columns 64 at a time; the next 64 are copied while it computes.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/async_copy.cuh"
 #include "feaug/cuda/core/platform.cuh"
@@ -161,3 +163,5 @@ __device__ C over_row_lanes(C value, const Combine& combine) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // From the gradient with respect to unit rows to the gradient with respect to the rows.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/element.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
@@ -78,3 +80,5 @@ void unit_backward(const operation& call, const operand<T, 2, memory_space::devi
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // one vector load.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 
 #include "feaug/core/element.hpp"
@@ -153,3 +155,5 @@ void for_each_vec4(const operation& call, index_t rows, index_t cols,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

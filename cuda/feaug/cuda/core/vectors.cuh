@@ -1,6 +1,8 @@
 // Copies of vectors with one number per row.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
@@ -29,3 +31,5 @@ void copy_vector(const operation& call, const device_vector<const From>& from,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Reductions over a warp.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/version.hpp"
 
@@ -30,3 +32,5 @@ __device__ C warp_max(C value) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CUDA implementation of alignment: the mean distance between the two views of a sample.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/element.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -59,3 +61,5 @@ struct detail::alignment_on<cuda_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

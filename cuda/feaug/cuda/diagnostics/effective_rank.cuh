@@ -1,10 +1,13 @@
 // CUDA implementation of effective_rank: the number of directions in which features vary.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <cmath>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
@@ -103,3 +106,5 @@ struct detail::effective_rank_on<cuda_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CUDA implementation of feature_deviation: the standard deviation of every feature over the batch.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/columns.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/l2_norm.hpp"
@@ -54,3 +56,5 @@ struct detail::feature_deviation_on<cuda_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // have the query's class, or come from its own sample.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <string_view>
 
@@ -64,3 +66,5 @@ struct detail::neighbour_share_on<cuda_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CUDA implementation of uniformity: how evenly features are spread over the sphere.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
@@ -28,3 +30,5 @@ struct detail::uniformity_on<cuda_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

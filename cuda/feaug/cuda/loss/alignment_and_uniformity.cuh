@@ -2,7 +2,7 @@
 // the diagnostics.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -57,3 +57,5 @@ inline void write_uniformity(const operation& call, const double* log_sum_exps, 
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

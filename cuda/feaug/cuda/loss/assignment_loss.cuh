@@ -2,6 +2,8 @@
 // loss for a pair of crops.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <string_view>
 
@@ -129,3 +131,5 @@ struct detail::assignment_loss_call<cuda_context, T> : cuda::assignment_loss_cal
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // features to the identity.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/columns.hpp"
@@ -114,3 +116,5 @@ struct detail::barlow_twins_call<cuda_context, T> : cuda::barlow_twins_call<T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

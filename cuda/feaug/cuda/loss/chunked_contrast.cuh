@@ -1,9 +1,13 @@
-// Chunked passes over the logits, for any precision and any number of features.
+// The softmax pass and the gradient pass over the logits in chunks, for any precision and any number
+// of features.
 //
-// The matrix of logits is split into tiles that fit the L2 cache. A product computes a tile, a
-// kernel turns it into weights in place, and a second product adds weights · columns. Tiles are
-// added in a fixed order without atomics, so every run gives the same bits.
+// The matrix of logits is split into tiles that fit the L2 cache. A matrix product computes a tile
+// of cosines, a kernel replaces them by weights, and a second product adds the weighted sums of the
+// columns (the features that the rows are compared with) to the rows' results. Tiles are added in a
+// fixed order without atomics, so every run gives the same bits.
 #pragma once
+
+#include "feaug/header_begin.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -75,11 +79,11 @@ __device__ C exponential(C x) {
 
 }  // namespace detail
 
-// The online-softmax step for a tile: cosines become exp(s − shift), and the row's running sums
-// (and mean, if not null) are rescaled and added to. One block per row of the tile. Limited by L2
-// cache bandwidth: reads each cosine twice, writes one weight; one exponential per logit. (Without
-// a minimum of 6 blocks, ptxas would use fewer registers on sm_90, and spill.) Registers: at most
-// 80.
+// The online-softmax step for a tile: cosines become exp(s − shift); the row's running sums are
+// rescaled and the tile's sums are added; the row's mean, if not null, is only rescaled. One block
+// per row of the tile. Limited by L2 cache bandwidth: reads each cosine twice, writes one weight;
+// one exponential per logit. Registers: at most 80. (The minimum of 6 blocks prevents spilling:
+// without it, ptxas uses fewer registers on sm_90.)
 template <element T>
 __global__ void __launch_bounds__(tile_threads, 6)
     softmax_tile_kernel(contrast_problem<T> problem, logit_tile<compute_t<T>> tile,
@@ -267,7 +271,7 @@ void chunked_softmax(operation& call, const contrast_problem<T>& problem,
 
 // Replaces each cosine of a tile by the weight of the column in the row's gradient. One block per
 // row of the tile. Limited by L2 cache bandwidth: reads one cosine, writes one weight; one
-// exponential per given side. Registers: at most 64.
+// exponential for each of of_rows and of_columns that is given. Registers: at most 64.
 template <element T>
 __global__ void __launch_bounds__(tile_threads)
     gradient_tile_kernel(contrast_problem<T> problem, logit_tile<compute_t<T>> tile,
@@ -315,3 +319,5 @@ void chunked_weighted_sums(operation& call, const contrast_problem<T>& problem,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // One or two matrices stacked, as the rows or columns of a contrastive loss, optionally normalised.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <type_traits>
 
 #include "feaug/core/element.hpp"
@@ -127,3 +129,5 @@ __device__ double warp_dot(const concatenated_rows<T>& a, index_t i, const conca
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -5,6 +5,8 @@
 // fused, one tensor-core kernel per pass.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/element.hpp"
@@ -57,3 +59,5 @@ void gradient_pass(cuda_context& ctx, std::string_view op, const contrast_proble
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

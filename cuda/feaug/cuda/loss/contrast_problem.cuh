@@ -1,6 +1,8 @@
 // Arguments and results of the two passes over logits: see loss/contrast.cuh.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <utility>
 
@@ -114,3 +116,5 @@ struct contrast_gradient {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

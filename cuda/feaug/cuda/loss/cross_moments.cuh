@@ -3,6 +3,8 @@
 // feaug/cpu/loss/cross_moments.hpp.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <string_view>
 
@@ -174,3 +176,5 @@ void cross_moments_pass(cuda_context& ctx, std::string_view op,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -8,6 +8,8 @@
 // atomics, so every run gives the same bits.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <type_traits>
@@ -459,3 +461,5 @@ void fused_weighted_sums(operation& call, const contrast_problem<T>& problem,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

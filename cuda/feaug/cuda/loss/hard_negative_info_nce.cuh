@@ -2,6 +2,8 @@
 // SynCo).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <limits>
 #include <string_view>
 
@@ -131,3 +133,5 @@ struct detail::synthesis_draws<cuda_context, T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

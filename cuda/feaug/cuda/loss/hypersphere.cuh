@@ -1,6 +1,8 @@
 // CUDA implementation of the hypersphere loss: alignment and uniformity of two views.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/element.hpp"
@@ -149,3 +151,5 @@ struct detail::hypersphere_call<cuda_context, T> : cuda::hypersphere_call<T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CUDA implementation of info_nce: classifies each query's own key among all keys and negatives.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 #include <string_view>
 #include <type_traits>
@@ -211,3 +213,5 @@ struct detail::info_nce_call<cuda_context, T> : cuda::info_nce_call<T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // standard normal distribution.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/element.hpp"
@@ -100,3 +102,5 @@ struct detail::kl_to_standard_normal_call<cuda_context, T> : cuda::kl_to_standar
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

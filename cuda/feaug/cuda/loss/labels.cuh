@@ -1,6 +1,8 @@
 // Number of positives of each row, from labels.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
@@ -68,3 +70,5 @@ inline feaug::detail::labelling take_labels(operation& call,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // loss/chunked_contrast.cuh; the same as feaug/cpu/loss/logistic.hpp.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <string_view>
 
@@ -167,3 +169,5 @@ struct logistic_gradient {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -2,11 +2,14 @@
 // features only.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
@@ -63,7 +66,7 @@ __global__ void __launch_bounds__(256)
 }
 
 // *total = the divisor of a mean: the number of masked features or, if of_rows, the number of rows
-// that have one. One block. Limited by latency: reads 8 bytes a row.
+// with at least one masked feature. One block. Limited by latency: reads 8 bytes a row.
 template <class Count>
 __global__ void __launch_bounds__(sum_threads)
     total_masked_kernel(const double* masked, index_t rows, bool of_rows, Count* total) {
@@ -126,7 +129,7 @@ struct masked_rows {
       finite = finite && feaug::detail::is_finite(squares[side]);
     }
     product = warp_sum(product);
-    // Squares are not finite only for doubles above 1e154 or features that are not finite.
+    // A sum of squares is infinite or NaN only if a feature is above 1e154 or not finite.
     FEAUG_UNROLL
     for (int side = 0; side < 2; ++side)
       factor[side] =
@@ -326,3 +329,5 @@ struct detail::masked_prediction_call<cuda_context, T, P> : cuda::masked_predict
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

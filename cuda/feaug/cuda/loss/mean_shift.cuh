@@ -1,6 +1,8 @@
 // CUDA implementation of mean_shift: pulls a prediction to the nearest neighbours of its target.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <string_view>
 
@@ -118,3 +120,5 @@ struct detail::mean_shift_call<cuda_context, T> : cuda::mean_shift_call<T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

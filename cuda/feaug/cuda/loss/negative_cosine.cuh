@@ -2,6 +2,8 @@
 // targets (BYOL, SimSiam).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstddef>
 #include <span>
 #include <string_view>
@@ -122,3 +124,5 @@ struct detail::negative_cosine_call<cuda_context, T> : cuda::negative_cosine_cal
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

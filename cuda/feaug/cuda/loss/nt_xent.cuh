@@ -1,6 +1,8 @@
 // CUDA implementation of nt_xent, with its declarations.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
@@ -14,3 +16,5 @@ template <element T>
 using device_nt_xent_options = nt_xent_options<T, memory_space::device>;
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

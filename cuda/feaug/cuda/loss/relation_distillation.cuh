@@ -2,6 +2,8 @@
 // those of its key.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <string_view>
 
@@ -168,3 +170,5 @@ struct detail::relation_distillation_call<cuda_context, T> : cuda::relation_dist
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

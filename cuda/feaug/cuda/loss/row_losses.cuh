@@ -2,6 +2,8 @@
 // reduced loss and the gradients of scalars.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <string_view>
 
@@ -237,3 +239,5 @@ void write_temperature_gradient(const operation& call, const double* scale_terms
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CUDA implementation of sigmoid: the SigLIP loss, a binary classification of every pair of rows.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/element.hpp"
@@ -133,3 +135,5 @@ struct detail::sigmoid_call<cuda_context, T> : cuda::sigmoid_call<T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

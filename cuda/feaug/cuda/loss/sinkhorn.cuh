@@ -1,6 +1,8 @@
 // CUDA implementation of sinkhorn: turns scores into assignments that use all prototypes equally.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <string_view>
 
@@ -260,3 +262,5 @@ struct detail::sinkhorn_call<cuda_context, T> : cuda::sinkhorn_call<T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

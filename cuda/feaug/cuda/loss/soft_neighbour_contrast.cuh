@@ -2,6 +2,8 @@
 // key and, weighted by similarity, its neighbours (SNCLR).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/element.hpp"
@@ -242,3 +244,5 @@ struct detail::soft_neighbour_contrast_call<cuda_context, T>
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // label.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/element.hpp"
@@ -179,3 +181,5 @@ struct detail::supervised_contrastive_call<cuda_context, T> : cuda::supervised_c
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // assignment to prototypes (SwAV).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/element.hpp"
@@ -116,3 +118,5 @@ struct detail::swapped_assignment_call<cuda_context, T> : cuda::swapped_assignme
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

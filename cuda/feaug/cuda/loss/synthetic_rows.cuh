@@ -2,9 +2,12 @@
 // it is needed, from the draws and the rows that it mixes; no synthetic row is stored.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
@@ -263,3 +266,5 @@ __global__ void __launch_bounds__(256)
 
 }  // namespace cuda
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Scalar parameters of a loss, such as the temperature: fixed, or learnable and in device memory.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 
 #include "feaug/core/operand.hpp"
@@ -42,3 +44,5 @@ temperature<C> temperature_of(double option, const operand<C, 1, memory_space::d
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

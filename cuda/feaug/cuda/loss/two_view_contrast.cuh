@@ -2,6 +2,8 @@
 // of each view.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <string_view>
 
@@ -204,3 +206,5 @@ struct detail::two_view_call<cuda_context, T> : cuda::two_view_call<T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CUDA implementation of vicreg: the VICReg loss of variance, invariance and covariance.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/columns.hpp"
@@ -101,3 +103,5 @@ struct detail::vicreg_call<cuda_context, T> : cuda::vicreg_call<T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Cosines of queries with their neighbours, and the gradient with respect to the queries.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <cstdint>
 #include <string_view>
@@ -179,3 +181,5 @@ struct neighbour_gradient_rows {
 
 }  // namespace cuda
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Types of a support queue in device memory, and the check of its pointers.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/element.hpp"
@@ -26,3 +28,5 @@ void on_device(std::string_view op, const device_support_queue<T>& queue) {
 
 }  // namespace cuda
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

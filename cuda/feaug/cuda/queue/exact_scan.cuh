@@ -1,11 +1,15 @@
-// Exhaustive search: scores every support row for every query, in double and in index order. These
-// scores define the ranking of every search.
+// Exhaustive nearest-neighbour search: the score of every query with every support row, in double.
+// Each score is a sum over the features in ascending order, so that it has the same bits as on the
+// CPU. Every other search must find the neighbours that these scores define.
 #pragma once
+
+#include "feaug/header_begin.hpp"
 
 #include <algorithm>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/exact_dot.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
@@ -21,8 +25,8 @@ inline constexpr int scan_tile = 64;      ///< queries and support rows per bloc
 inline constexpr int scan_features = 16;  ///< features per step
 inline constexpr int scan_threads = 256;  ///< 16 × 16 threads with 4 × 4 scores each
 
-// scores[query · M + row]. A block computes 64 × 64 scores; a thread adds each of its 16 in index
-// order. Limited by FLOP in double: 2·queries·rows·cols. A block reads its queries and rows once
+// scores[query · M + row]. A block computes 64 × 64 scores; each of its threads computes 16 of them
+// and sums over the features in ascending order. Limited by FLOP in double: 2·queries·rows·cols. A block reads its queries and rows once
 // per tile. Shared memory: 16.3 KiB. Registers: at most 128.
 template <element T>
 __global__ void __launch_bounds__(scan_threads, 2)
@@ -141,3 +145,5 @@ void exact_scan(operation& call, const search_space<T>& space,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+#include "feaug/header_end.hpp"

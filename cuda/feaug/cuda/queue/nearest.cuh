@@ -1,6 +1,8 @@
 // CUDA implementation of nearest: exact nearest neighbours by cosine similarity.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <limits>
 
 #include "feaug/core/element.hpp"
@@ -93,3 +95,5 @@ struct detail::nearest_on<cuda_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CUDA implementation of enqueue and gather: store rows in a support queue, copy rows out of it.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <limits>
 
@@ -133,3 +135,5 @@ struct detail::support_queue_on<cuda_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

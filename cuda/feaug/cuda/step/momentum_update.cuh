@@ -2,11 +2,14 @@
 // network); the momentum can be in device memory.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cmath>
 #include <concepts>
 #include <span>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
@@ -122,6 +125,12 @@ void follow(const operation& call, std::span<const device_momentum_pair<T, S>> p
 /// One launch per 64 tensors. No scratch.
 template <>
 struct detail::momentum_update_on<cuda_context> {
+  template <class Check>
+  static void with_places(cuda_context& /*ctx*/, std::size_t pairs, const Check& check) {
+    std::vector<momentum_place> places(2 * pairs);
+    check(places.data());
+  }
+
   template <element T, element S>
   static void run(cuda_context& ctx, std::span<const device_momentum_pair<T, S>> pairs,
                   double momentum) {
@@ -150,3 +159,5 @@ void momentum_update(cuda_context& ctx, const Pairs& pairs, const device_vector<
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

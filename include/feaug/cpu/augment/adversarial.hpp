@@ -1,12 +1,14 @@
 // CPU implementation of adversarial_step and adversarial_backward: move features in the direction
 // that increases a loss, within a ball around the originals. A step makes four passes over each
-// row, five with renormalize; offsets are recomputed in each instead of stored.
+// row, five with renormalize. Offsets are not stored; every pass that needs them computes them
+// again.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
 
 #include "feaug/augment/adversarial.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -36,7 +38,7 @@ struct detail::adversarial_on<cpu_context> {
       };
       double squares = 0;
       for (index_t j = 0; j < cols; ++j) squares += offset(j) * offset(j);
-      const double share = row.within_ball(std::sqrt(squares));
+      const double share = row.within_ball(feaug::detail::sqrt(squares));
       const auto moved = [&](index_t j) {
         return static_cast<double>(load(from[j])) + share * offset(j);
       };
@@ -44,7 +46,7 @@ struct detail::adversarial_on<cpu_context> {
       if (options.renormalize) {
         squares = 0;
         for (index_t j = 0; j < cols; ++j) squares += moved(j) * moved(j);
-        factor = inverse_norm(std::sqrt(squares), default_norm_eps);
+        factor = inverse_norm(feaug::detail::sqrt(squares), default_norm_eps);
       }
       for (index_t j = 0; j < cols; ++j)
         out(i, j) = store<T>(static_cast<compute_t<T>>(factor * moved(j)));
@@ -64,3 +66,5 @@ struct detail::adversarial_on<cpu_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -3,6 +3,8 @@
 // The functions augment and augment_backward are in feaug/augment/augmentation.hpp.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
@@ -38,3 +40,5 @@ void choose_parts(operation& /*call*/, const Parts& parts, const random_key& key
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CPU implementation of covariance_noise: noise with the running covariance of the features.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 
 #include "feaug/augment/covariance_noise.hpp"
@@ -117,3 +119,5 @@ struct detail::covariance_noise_on<cpu_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

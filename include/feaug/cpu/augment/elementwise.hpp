@@ -2,6 +2,8 @@
 // all. An element costs one read and one write, and a draw if the functor has one.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <concepts>
 
@@ -94,3 +96,5 @@ struct augmentation_on<cpu_context, P> : augmentation_traits<P> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CPU implementation of l2_normalize: divides every row by its L2 norm, forward and backward.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/augment/l2_normalize.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/l2_norm.hpp"
@@ -52,3 +54,5 @@ struct detail::l2_normalize_on<cpu_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CPU implementation of latent_noise: samples a learned Gaussian, mean + exp(½·log_variance)·ε.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 
 #include "feaug/augment/latent_noise.hpp"
@@ -83,3 +85,5 @@ struct augmentation_on<cpu_context, latent_noise_policy<U>>
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,11 +1,12 @@
 // CPU implementation of the masks: set random or given features to zero.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "feaug/augment/mask.hpp"
 #include "feaug/core/draws.hpp"
@@ -35,22 +36,22 @@ inline void keep_row(const cpu_context& ctx, const mask& policy, const random_ke
   for (index_t j = 0; j < cols; ++j) keep[j] = keep[j] < policy.keep_probability ? 1.0F : 0.0F;
 }
 
-inline void keep_row(const cpu_context& /*ctx*/, const fixed_count_mask& policy,
-                     const random_key& key, index_t row, index_t cols, float* keep) {
-  struct drawn {
-    std::uint32_t word;
-    index_t column;
-    bool operator<(const drawn& other) const {
-      return word != other.word ? word < other.word : column < other.column;
-    }
-  };
-  std::vector<drawn> order;
-  order.reserve(static_cast<std::size_t>(cols));
-  for (index_t j = 0; j < cols; ++j) order.push_back({draw_word(key, row, j), j});
-  const auto kept = order.begin() + policy.keep_count;
-  std::nth_element(order.begin(), kept, order.end());
+/// A column and its draw: fixed_count_mask keeps the columns with the smallest draws.
+struct drawn_column {
+  std::uint32_t word;
+  index_t column;
+  bool operator<(const drawn_column& other) const {
+    return word != other.word ? word < other.word : column < other.column;
+  }
+};
+
+/// `order` has room for `cols` elements.
+inline void keep_row(const fixed_count_mask& policy, const random_key& key, index_t row,
+                     index_t cols, drawn_column* order, float* keep) {
+  for (index_t j = 0; j < cols; ++j) order[j] = {draw_word(key, row, j), j};
+  std::nth_element(order, order + policy.keep_count, order + cols);
   std::fill_n(keep, cols, 0.0F);
-  for (auto it = order.begin(); it != kept; ++it) keep[it->column] = 1.0F;
+  for (index_t n = 0; n < policy.keep_count; ++n) keep[order[n].column] = 1.0F;
 }
 
 inline void keep_row(const cpu_context& /*ctx*/, const block_mask& policy, const random_key& key,
@@ -67,7 +68,41 @@ void keep_row(const cpu_context& /*ctx*/, const mask_from_policy<T>& policy,
   for (index_t j = 0; j < cols; ++j) keep[j] = static_cast<float>(load(policy.keep(row, j)));
 }
 
-/// The loops of all masks, given keep_row. An element costs one read, one write and one draw
+/// The rows of a mask, each in its worker's buffer. Scratch: 4 bytes a column for every thread, with
+/// fixed_count_mask 20.
+template <class P>
+class mask_rows {
+ public:
+  mask_rows(const cpu_context& ctx, workspace::scope& scratch, const P& policy,
+            const random_key& key, index_t cols)
+      : ctx_(ctx),
+        policy_(policy),
+        key_(key),
+        cols_(cols),
+        keep_(ctx, scratch, cols),
+        order_(ctx, scratch, std::same_as<P, fixed_count_mask> ? cols : 0) {}
+
+  /// 1 for each kept column of the row, 0 for the others.
+  [[nodiscard]] const float* draw(index_t row, int worker) const {
+    float* const keep = keep_.of(worker);
+    if constexpr (std::same_as<P, fixed_count_mask>) {
+      keep_row(policy_, key_, row, cols_, order_.of(worker), keep);
+    } else {
+      keep_row(ctx_, policy_, key_, row, cols_, keep);
+    }
+    return keep;
+  }
+
+ private:
+  const cpu_context& ctx_;
+  const P& policy_;
+  const random_key& key_;
+  index_t cols_;
+  row_buffers<float> keep_;
+  row_buffers<drawn_column> order_;
+};
+
+/// The loops of all masks, given mask_rows. An element costs one read, one write and one draw
 /// (block_mask: one draw a row; mask_from: a read of keep instead).
 template <class P>
 struct mask_on_host : augmentation_traits<P> {
@@ -117,10 +152,9 @@ struct mask_on_host : augmentation_traits<P> {
                         index_t cols, const row_selection& selection, const Row& row) {
     using C = compute_t<T>;
     workspace::scope scope(ctx.workspace);
-    const row_buffers<float> keeps(ctx, scope, cols);
+    const mask_rows<P> keeps(ctx, scope, policy, key, cols);
     for_each_row(ctx, rows, cols, selection, [&](index_t i, int worker) {
-      float* keep = keeps.of(worker);
-      keep_row(ctx, policy, key, i, cols, keep);
+      const float* const keep = keeps.draw(i, worker);
       C factor{1};
       if (policy.rescale == rescale::row) {
         const auto kept = static_cast<C>(sum_of(keep, cols));
@@ -149,10 +183,9 @@ struct detail::mask_on<cpu_context> {
   static void draw(cpu_context& ctx, const P& policy, const random_key& key,
                    const matrix_view<T>& keep) {
     workspace::scope scope(ctx.workspace);
-    const cpu::row_buffers<float> rows(ctx, scope, keep.cols());
+    const cpu::mask_rows<P> rows(ctx, scope, policy, key, keep.cols());
     cpu::for_each_row(ctx, keep.rows(), keep.cols(), {}, [&](index_t i, int worker) {
-      float* row = rows.of(worker);
-      cpu::keep_row(ctx, policy, key, i, keep.cols(), row);
+      const float* const row = rows.draw(i, worker);
       cpu::write_elements(keep.row(i), keep.cols(), false,
                           [row](index_t j) { return static_cast<compute_t<T>>(row[j]); });
     });
@@ -160,3 +193,5 @@ struct detail::mask_on<cpu_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

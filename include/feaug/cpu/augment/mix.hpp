@@ -2,8 +2,9 @@
 // partner for every row.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstddef>
-#include <vector>
 
 #include "feaug/augment/extrapolate.hpp"
 #include "feaug/augment/interpolate.hpp"
@@ -11,7 +12,6 @@
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
-#include "feaug/core/random_permutation.hpp"
 #include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/augment/augmentation.hpp"
@@ -19,6 +19,7 @@
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/non_temporal.hpp"
+#include "feaug/cpu/core/permutation.hpp"
 #include "feaug/cpu/core/put_gradient.hpp"
 #include "feaug/cpu/core/rows.hpp"
 #include "feaug/cpu/core/workspace.hpp"
@@ -42,8 +43,7 @@ struct permuted_mix_on_host : augmentation_traits<Mix> {
   static void forward(cpu_context& ctx, const Mix& mix, matrix_view<const T> x,
                       const random_key& key, const row_selection& selection, matrix_view<T> out) {
     workspace::scope scope(ctx.workspace);
-    auto* permutation = scope.take<index_t>(x.rows());
-    draw_permutation(key.streams_later(1), permutation, x.rows());
+    const index_t* const permutation = drawn_permutation(scope, key.streams_later(1), x.rows());
     const bool non_temporal = worth_non_temporal(out, x);
     const instruction_set instructions = usable(ctx.instructions);
     for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
@@ -65,9 +65,8 @@ struct permuted_mix_on_host : augmentation_traits<Mix> {
     using C = compute_t<T>;
     const index_t rows = x.value.rows();
     workspace::scope scope(ctx.workspace);
-    auto* permutation = scope.take<index_t>(rows);
+    const index_t* const permutation = drawn_permutation(scope, key.streams_later(1), rows);
     auto* partner_of = scope.take<index_t>(rows);
-    draw_permutation(key.streams_later(1), permutation, rows);
     for (index_t i = 0; i < rows; ++i) partner_of[permutation[i]] = i;
     const auto weight = [&](index_t i) {
       return static_cast<C>(feaug::detail::draw_weight(mix, key, i));
@@ -161,13 +160,14 @@ struct detail::mix_on<cpu_context> {
       weights[i] = static_cast<C>(draw_weight(mix, key, i));
   }
 
-  static void draw_partners(cpu_context& /*ctx*/, const random_key& key,
+  static void draw_partners(cpu_context& ctx, const random_key& key,
                             const vector_view<index_t>& permutation) {
-    std::vector<index_t> order(static_cast<std::size_t>(permutation.size()));
-    draw_permutation(key, order.data(), permutation.size());
-    for (index_t i = 0; i < permutation.size(); ++i)
-      permutation[i] = order[static_cast<std::size_t>(i)];
+    workspace::scope scratch(ctx.workspace);
+    const index_t* const order = cpu::drawn_permutation(scratch, key, permutation.size());
+    for (index_t i = 0; i < permutation.size(); ++i) permutation[i] = order[i];
   }
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

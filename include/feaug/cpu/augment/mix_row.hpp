@@ -1,6 +1,8 @@
 // Weighted sums of two rows. Limited by memory bandwidth: two reads and one write an element.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <concepts>
 
@@ -91,3 +93,5 @@ void mix_row([[maybe_unused]] instruction_set instructions, const mixed_rows<T>&
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // feature.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/augment/mean_neighbour.hpp"
 #include "feaug/augment/mutual_neighbour.hpp"
 #include "feaug/augment/neighbour.hpp"
@@ -26,9 +28,9 @@ namespace cpu {
 /// Writes the slots used for row i to the outputs of the binding.
 inline void tell_slots(const neighbour_binding& binding, index_t i, const used_slots& used) {
   if (!binding.indices.empty()) binding.indices[i] = used.count > 0 ? used.slots[0] : -1;
-  if (binding.slots.empty()) return;
-  for (index_t r = 0; r < binding.slots.cols(); ++r)
-    binding.slots(i, r) = r < used.count ? used.slots[r] : -1;
+  if (binding.rows_used.empty()) return;
+  for (index_t r = 0; r < binding.rows_used.cols(); ++r)
+    binding.rows_used(i, r) = r < used.count ? used.slots[r] : -1;
 }
 
 }  // namespace cpu
@@ -75,3 +77,5 @@ struct augmentation_on<cpu_context, neighbour_policy<U, memory_space::host, How>
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,8 +1,9 @@
 // Finds the neighbours of a batch in a queue and computes a row from them.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "feaug/augment/neighbour_plan.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/row_selection.hpp"
@@ -114,7 +116,7 @@ void refuse_missing(const neighbour_source<T>& from, const matrix_view<const T>&
                     const index_t* found) {
   for (index_t i = begin; i < begin + count; ++i) {
     const bool missing = found[(i - begin) * from.plan.k] < 0 && selection.contains(i);
-    if (!missing || !std::isfinite(row_norm(x.row(i), x.cols()))) continue;
+    if (!missing || !feaug::detail::is_finite(row_norm(x.row(i), x.cols()))) continue;
     const std::string row = " for row " + check::text(i);
     const std::string_view wanted = "a neighbour for every row, or neighbour_fallback::query";
     const auto& range = from.plan.similarity;
@@ -177,7 +179,7 @@ void for_each_neighbour(cpu_context& ctx, const neighbour_source<T>& from,
       for (index_t i = begin + first; i < begin + first + here; ++i) {
         if (!selection.contains(i)) continue;
         const index_t* slots = found + (i - begin) * k;
-        const auto used = static_cast<index_t>(std::find(slots, slots + k, index_t{-1}) - slots);
+        const index_t used = std::find(slots, slots + k, index_t{-1}) - slots;
         double* row = made.of(worker);
         if (used > 0) {
           make_row(from, {slots, used}, inverses.of(worker), row);
@@ -192,3 +194,5 @@ void for_each_neighbour(cpu_context& ctx, const neighbour_source<T>& from,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CPU implementation of gaussian_noise and uniform_noise: x + σ·ε.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 
 #include "feaug/augment/noise.hpp"
@@ -132,3 +134,5 @@ struct detail::noise_on<cpu_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

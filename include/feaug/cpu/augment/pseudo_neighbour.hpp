@@ -2,10 +2,13 @@
 // (pNNCLR).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/augment/neighbour.hpp"
 #include "feaug/augment/noise.hpp"
 #include "feaug/augment/pseudo_neighbour.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
@@ -48,8 +51,10 @@ void pseudo_neighbour_backward_row(const operand<T>& x, index_t i, const T* grad
   const double factor = has_no_direction(inverse, default_norm_eps) ? 0.0 : weight * inverse;
   put_gradient(x, i, [&](index_t j) {
     const double unit = static_cast<double>(load(row[j])) * inverse;
-    const double own = factor == 0.0 ? 0.0 : factor * (gradient[j] - unit * along);
-    return static_cast<compute_t<T>>(own + (through == 0.0 ? 0.0 : through * gradient[j]));
+    const double own =
+        feaug::detail::is_equal(factor, 0.0) ? 0.0 : factor * (gradient[j] - unit * along);
+    return static_cast<compute_t<T>>(
+        own + (feaug::detail::is_equal(through, 0.0) ? 0.0 : through * gradient[j]));
   });
 }
 
@@ -140,3 +145,5 @@ struct augmentation_on<cpu_context,
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

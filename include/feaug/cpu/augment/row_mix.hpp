@@ -3,6 +3,10 @@
 // over both rows of a pair, the gradients four; computed in double.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
+#include <cstddef>
+
 #include "feaug/augment/exchange_moments.hpp"
 #include "feaug/augment/mix.hpp"
 #include "feaug/augment/row_mix.hpp"
@@ -10,13 +14,13 @@
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
-#include "feaug/core/random_permutation.hpp"
 #include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/augment/augmentation.hpp"
 #include "feaug/cpu/augment/mix.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/lanes.hpp"
+#include "feaug/cpu/core/permutation.hpp"
 #include "feaug/cpu/core/put_gradient.hpp"
 #include "feaug/cpu/core/rows.hpp"
 #include "feaug/cpu/core/workspace.hpp"
@@ -30,7 +34,7 @@ namespace cpu {
 struct lane_reduce {
   template <int Count, class Term>
   feaug::detail::sum_array<Count> sums(index_t cols, const Term& term) const {
-    double lanes[Count][lane_count] = {};
+    double lanes[std::size_t{Count}][lane_count] = {};
     const index_t full = in_full_lanes(cols);
     for (index_t j = 0; j < full; j += lane_count) {
       for (index_t lane = 0; lane < lane_count; ++lane) {
@@ -84,8 +88,8 @@ struct augmentation_on<cpu_context, Mix> : augmentation_traits<Mix> {
   static void forward(cpu_context& ctx, const Mix& mix, matrix_view<const T> x,
                       const random_key& key, const row_selection& selection, matrix_view<T> out) {
     workspace::scope scope(ctx.workspace);
-    auto* permutation = scope.take<index_t>(x.rows());
-    draw_permutation(detail::permutation_key<Mix>(key), permutation, x.rows());
+    const index_t* const permutation =
+        cpu::drawn_permutation(scope, detail::permutation_key<Mix>(key), x.rows());
     cpu::for_each_row(ctx, x.rows(), x.cols(), selection, [&](index_t i, int) {
       detail::row_mix_output(mix, x.row(i), x.row(permutation[i]), x.cols(), weight<T>(mix, key, i),
                              out.row(i));
@@ -101,10 +105,10 @@ struct augmentation_on<cpu_context, Mix> : augmentation_traits<Mix> {
     const index_t rows = x.value.rows();
     const index_t cols = x.value.cols();
     workspace::scope scope(ctx.workspace);
-    auto* permutation = scope.take<index_t>(rows);
+    const index_t* const permutation =
+        cpu::drawn_permutation(scope, detail::permutation_key<Mix>(key), rows);
     auto* partner_of = scope.take<index_t>(rows);
     auto* plans = scope.take<gradient_plan>(rows);
-    draw_permutation(detail::permutation_key<Mix>(key), permutation, rows);
     for (index_t i = 0; i < rows; ++i) partner_of[permutation[i]] = i;
     cpu::for_each_row(ctx, rows, cols, selection, [&](index_t i, int) {
       plans[i] = detail::plan_gradients(cpu::lane_reduce{}, mix, x.value.row(i),
@@ -134,7 +138,7 @@ struct augmentation_on<cpu_context, Mix> : augmentation_traits<Mix> {
   template <element T>
   static double weight(const Mix& mix, const random_key& key, index_t i) {
     if constexpr (weighted_mix<Mix>)
-      return static_cast<compute_t<T>>(detail::draw_weight(mix, key, i));
+      return static_cast<double>(static_cast<compute_t<T>>(detail::draw_weight(mix, key, i)));
     return 0;
   }
 };
@@ -183,9 +187,11 @@ struct augmentation_on<cpu_context, partnered<Mix, U>> : augmentation_traits<par
 
  private:
   static double weight(const policy_type& policy, const random_key& key, index_t i) {
-    if constexpr (weighted_mix<Mix>) return cpu::weight_of(policy, key, i);
+    if constexpr (weighted_mix<Mix>) return static_cast<double>(cpu::weight_of(policy, key, i));
     return 0;
   }
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

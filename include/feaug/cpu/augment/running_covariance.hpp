@@ -2,11 +2,14 @@
 // features.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
-#include <cmath>
 
 #include "feaug/augment/running_covariance.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/cholesky.hpp"
 #include "feaug/cpu/core/context.hpp"
@@ -74,7 +77,8 @@ struct detail::running_covariance_on<cpu_context> {
     auto* means = scope.take<double>(cols);
     auto* shift = scope.take<double>(cols);
     cpu::column_means(ctx, x, means);
-    for (index_t j = 0; j < cols; ++j) shift[j] = share.weight == 1 ? 0 : means[j] - state.mean[j];
+    for (index_t j = 0; j < cols; ++j)
+      shift[j] = feaug::detail::is_equal(share.weight, 1) ? 0 : means[j] - state.mean[j];
 
     // Rows are centred in chunks of at most 4 MiB; then each block of rows of Σ adds its products,
     // only in the lower half.
@@ -131,7 +135,7 @@ struct detail::running_covariance_on<cpu_context> {
         [means](double value, index_t j) { return (value - means[j]) * (value - means[j]); },
         squares);
     for (index_t j = 0; j < cols; ++j) {
-      const double shift = share.weight == 1 ? 0 : means[j] - state.mean[j];
+      const double shift = feaug::detail::is_equal(share.weight, 1) ? 0 : means[j] - state.mean[j];
       state.variance[j] =
           share.covariance(state.variance[j], squares[j] / static_cast<double>(rows), shift, shift);
       state.mean[j] = share.mean(state.mean[j], means[j]);
@@ -139,8 +143,11 @@ struct detail::running_covariance_on<cpu_context> {
     *state.count += rows;
     const double ridge =
         options.ridge * cpu::mean_of(state.variance.data, state.variance.strides[0], cols);
-    for (index_t j = 0; j < cols; ++j) state.deviation[j] = std::sqrt(state.variance[j] + ridge);
+    for (index_t j = 0; j < cols; ++j)
+      state.deviation[j] = feaug::detail::sqrt(state.variance[j] + ridge);
   }
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -3,6 +3,8 @@
 // neighbours, backward one more.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 
 #include "feaug/augment/soft_neighbour.hpp"
@@ -152,3 +154,5 @@ struct augmentation_on<cpu_context, soft_neighbour_policy<U>>
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

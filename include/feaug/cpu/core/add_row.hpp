@@ -1,6 +1,8 @@
 // Addition of one row to another.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 
 #include "feaug/core/tensor_view.hpp"
@@ -46,3 +48,5 @@ void add_row([[maybe_unused]] instruction_set instructions, const C* from, index
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CPU implementation of the Cholesky factorisation of a covariance matrix.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 
 #include "feaug/core/cholesky_pivot.hpp"
@@ -75,3 +77,5 @@ inline void cholesky(cpu_context& ctx, const matrix_view<double>& matrix, double
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Sums over the rows of a batch, one sum a feature.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 
 #include "feaug/core/columns.hpp"
@@ -38,3 +40,5 @@ void column_moments(cpu_context& ctx, const row_elements<T>& of, double* mean, d
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

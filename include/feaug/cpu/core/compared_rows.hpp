@@ -1,6 +1,8 @@
 // The cosine of two rows, forward and backward.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/element.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -43,3 +45,5 @@ class compared_rows {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

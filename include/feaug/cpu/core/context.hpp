@@ -1,6 +1,8 @@
 // The CPU context: threads, instruction set and scratch memory of operators.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <string_view>
 #include <thread>
@@ -49,3 +51,5 @@ void require_reachable(const cpu_context& /*ctx*/, std::string_view /*op*/,
                        std::string_view /*argument*/, const View& /*view*/) {}
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

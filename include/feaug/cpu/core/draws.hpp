@@ -8,6 +8,8 @@
 // two normal draws: a logarithm, a square root, a sine and a cosine.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <concepts>
@@ -322,3 +324,5 @@ inline void keep_some_row(const cpu_context& ctx, const random_key& key, index_t
 
 }  // namespace cpu
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

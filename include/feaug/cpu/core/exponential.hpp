@@ -1,6 +1,8 @@
 // eˣ over arrays: besides matrix products, most of the time of a softmax.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <bit>
 #include <cstdint>
 
@@ -67,3 +69,5 @@ void exponentials(C* x, index_t count, C scale, const Shift& shift) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -6,6 +6,8 @@
 // mark.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 
 #include "feaug/version.hpp"
@@ -78,3 +80,5 @@ inline instruction_set usable(instruction_set allowed) {
 }  // namespace cpu
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // L2 row normalisation, forward and backward.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 
 #include "feaug/core/element.hpp"
@@ -69,3 +71,5 @@ void unit_backward_row(const T* row, index_t cols, double inverse, double eps,
 
 }  // namespace cpu
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -6,6 +6,8 @@
 // lanes gets the mask of the first eight.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <limits>
 
 #include "feaug/core/tensor_view.hpp"
@@ -65,3 +67,5 @@ double sum_of(const C* x, index_t count) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

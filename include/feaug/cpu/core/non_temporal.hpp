@@ -2,6 +2,8 @@
 // from memory before they are overwritten.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -70,7 +72,7 @@ template <element T, class Value>
 void write_elements(T* to, index_t count, bool non_temporal, const Value& value) {
   constexpr index_t line = cache_line / static_cast<index_t>(sizeof(T));
   constexpr index_t run = 16 * line;
-  alignas(cache_line) T made[run];
+  alignas(cache_line) T made[std::size_t{run}];
   index_t j = non_temporal ? std::min(until_cache_line(to), count) : 0;
   for (index_t k = 0; k < j; ++k) to[k] = store<T>(value(k));
   for (; j + run <= count; j += run) {
@@ -87,3 +89,5 @@ void write_elements(T* to, index_t count, bool non_temporal, const Value& value)
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

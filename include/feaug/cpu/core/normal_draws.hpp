@@ -2,6 +2,8 @@
 // Limited by arithmetic.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/random_normal.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/philox.hpp"
@@ -19,6 +21,26 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu::detail {
 inline constexpr int root_half_bits = 0x3F3504F3;
 inline constexpr int scaled_root_half_bits = root_half_bits + (32 << 23);
 inline constexpr float quarter_word_angle = 1.46291808e-9F / 4;
+
+// Exact under any flags. Division is written as an operator, which follows the pragma of
+// header_begin.hpp; clang++ 14 approximates it, and the intrinsic of the square root, if the user's
+// flags allow it.
+#if defined(__clang__) && !defined(__CUDACC__)
+FEAUG_AVX2 FEAUG_INLINE __m256 square_root(__m256 x) {
+  __asm__("vsqrtps %0, %0" : "+x"(x));
+  return x;
+}
+FEAUG_AVX512 FEAUG_INLINE __m512 square_root(__m512 x) {
+  __asm__("vsqrtps %0, %0" : "+v"(x));
+  return x;
+}
+#else
+FEAUG_AVX2 FEAUG_INLINE __m256 square_root(__m256 x) { return _mm256_sqrt_ps(x); }
+FEAUG_AVX512 FEAUG_INLINE __m512 square_root(__m512 x) {
+  constexpr __mmask16 all_lanes = 0xFFFF;  // g++ 12 warns about the intrinsic without a mask
+  return _mm512_maskz_sqrt_ps(all_lanes, x);
+}
+#endif
 
 /// word + 1 as a float, rounded once: its 16-bit halves are exact, and so is high · 2¹⁶.
 FEAUG_AVX2 FEAUG_INLINE __m256 word_plus_one(__m256i word) {
@@ -38,14 +60,14 @@ FEAUG_AVX2 FEAUG_INLINE void normals_from_words(__m256i radius_word, __m256i ang
   const __m256 exponent = _mm256_cvtepi32_ps(_mm256_srai_epi32(offset, 23));
   const __m256 m = _mm256_castsi256_ps(_mm256_add_epi32(
       _mm256_and_si256(offset, _mm256_set1_epi32(0x007FFFFF)), _mm256_set1_epi32(root_half_bits)));
-  const __m256 s = _mm256_div_ps(_mm256_sub_ps(m, one), _mm256_add_ps(m, one));
+  const __m256 s = (m - one) / (m + one);
   const __m256 s2 = _mm256_mul_ps(s, s);
   __m256 series = _mm256_fmadd_ps(s2, _mm256_set1_ps(2.0F / 9.0F), _mm256_set1_ps(2.0F / 7.0F));
   series = _mm256_fmadd_ps(series, s2, _mm256_set1_ps(2.0F / 5.0F));
   series = _mm256_fmadd_ps(series, s2, _mm256_set1_ps(2.0F / 3.0F));
   const __m256 ln_m = _mm256_fmadd_ps(s, _mm256_mul_ps(series, s2), _mm256_add_ps(s, s));
   const __m256 log = _mm256_fmadd_ps(exponent, _mm256_set1_ps(0.693147181F), ln_m);
-  const __m256 radius = _mm256_sqrt_ps(_mm256_mul_ps(_mm256_set1_ps(-2.0F), log));
+  const __m256 radius = square_root(_mm256_mul_ps(_mm256_set1_ps(-2.0F), log));
 
   const __m256 x = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_slli_epi32(angle_word, 2)),
                                  _mm256_set1_ps(quarter_word_angle));
@@ -90,14 +112,14 @@ FEAUG_AVX512 FEAUG_INLINE void normals_from_words(__m512i radius_word, __m512i a
   const __m512 exponent = to_float(_mm512_maskz_srai_epi32(all_32, offset, 23));
   const __m512 m = _mm512_castsi512_ps(_mm512_add_epi32(
       _mm512_and_si512(offset, _mm512_set1_epi32(0x007FFFFF)), _mm512_set1_epi32(root_half_bits)));
-  const __m512 s = _mm512_div_ps(_mm512_sub_ps(m, one), _mm512_add_ps(m, one));
+  const __m512 s = (m - one) / (m + one);
   const __m512 s2 = _mm512_mul_ps(s, s);
   __m512 series = _mm512_fmadd_ps(s2, _mm512_set1_ps(2.0F / 9.0F), _mm512_set1_ps(2.0F / 7.0F));
   series = _mm512_fmadd_ps(series, s2, _mm512_set1_ps(2.0F / 5.0F));
   series = _mm512_fmadd_ps(series, s2, _mm512_set1_ps(2.0F / 3.0F));
   const __m512 ln_m = _mm512_fmadd_ps(s, _mm512_mul_ps(series, s2), _mm512_add_ps(s, s));
   const __m512 log = _mm512_fmadd_ps(exponent, _mm512_set1_ps(0.693147181F), ln_m);
-  const __m512 radius = _mm512_maskz_sqrt_ps(all_32, _mm512_mul_ps(_mm512_set1_ps(-2.0F), log));
+  const __m512 radius = square_root(_mm512_mul_ps(_mm512_set1_ps(-2.0F), log));
 
   const __m512 x = _mm512_mul_ps(to_float(_mm512_maskz_slli_epi32(all_32, angle_word, 2)),
                                  _mm512_set1_ps(quarter_word_angle));
@@ -131,3 +153,5 @@ FEAUG_AVX512 FEAUG_INLINE void normals_from_words(__m512i radius_word, __m512i a
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu::detail
 
 #endif
+
+#include "feaug/header_end.hpp"

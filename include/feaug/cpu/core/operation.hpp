@@ -1,6 +1,8 @@
 // The scratch memory of one operator call on the CPU. The counterpart of cuda::operation.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstddef>
 #include <cstring>
 #include <string_view>
@@ -37,3 +39,5 @@ class operation {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

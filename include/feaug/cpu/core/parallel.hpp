@@ -1,11 +1,10 @@
 // Distribution of work over a context's threads; results do not depend on the number of threads.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <atomic>
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
 
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
@@ -18,23 +17,6 @@ inline int worker_count(const cpu_context& ctx, index_t blocks) {
   return static_cast<int>(std::clamp<index_t>(blocks, 1, ctx.thread_count()));
 }
 
-/// Limits OpenMP to one thread for the current thread during its lifetime. In a program compiled
-/// with OpenMP, Eigen would otherwise split every small product over an OpenMP team inside each of
-/// our threads, which is many times slower and changes the rounding. OpenMP keeps this setting for
-/// each thread separately, so other threads are not affected.
-class one_openmp_thread {
-#if defined(_OPENMP)
- public:
-  one_openmp_thread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
-  one_openmp_thread(const one_openmp_thread&) = delete;
-  one_openmp_thread& operator=(const one_openmp_thread&) = delete;
-  ~one_openmp_thread() { omp_set_num_threads(before_); }
-
- private:
-  int before_;
-#endif
-};
-
 /// Calls work(block, worker) exactly once for every block, in any order. Blocks depend only on the
 /// shape and write disjoint memory, so results do not depend on which worker runs which block.
 /// `worker` (0 … worker_count − 1) selects scratch memory.
@@ -42,13 +24,11 @@ template <class Work>
 void for_each_block(cpu_context& ctx, index_t blocks, const Work& work) {
   const int workers = worker_count(ctx, blocks);
   if (workers == 1) {
-    [[maybe_unused]] one_openmp_thread alone;
     for (index_t block = 0; block < blocks; ++block) work(block, 0);
     return;
   }
   std::atomic<index_t> next = 0;
   ctx.pool.run(workers, [&](int worker) {
-    [[maybe_unused]] one_openmp_thread alone;
     for (index_t block = next++; block < blocks; block = next++) work(block, worker);
   });
 }
@@ -68,3 +48,5 @@ void for_each_row_block(cpu_context& ctx, index_t rows, index_t cols, const Work
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

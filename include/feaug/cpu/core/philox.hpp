@@ -7,6 +7,8 @@
 // multiplications for each block of four words; counters stay in registers.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 
 #include "feaug/core/random.hpp"
@@ -169,3 +171,5 @@ FEAUG_AVX512 FEAUG_INLINE void in_column_order(__m512i (&words)[4]) {
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
 
 #endif
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Writes rows of a gradient to an operand's destination.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -39,3 +41,5 @@ void put_gradient(const operand<T>& x, index_t i, const Gradient& gradient,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

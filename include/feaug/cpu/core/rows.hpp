@@ -1,6 +1,8 @@
 // Loops over the rows that an augmentation treats, and scratch memory for them.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
@@ -38,3 +40,5 @@ class row_buffers {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

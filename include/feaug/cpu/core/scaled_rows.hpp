@@ -2,6 +2,8 @@
 // grouped.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
@@ -36,3 +38,5 @@ void add_scaled_rows(C* y, index_t count, const C* factor, index_t factor_stride
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -1,7 +1,10 @@
 // Products of packed tiles, the hot loop of losses and searches.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
+#include <cstddef>
 
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
@@ -75,7 +78,7 @@ void multiply_portable(const tile_product<C>& p) {
   template <class C, int Rows, int Vectors>                                                   \
   MARK inline void multiply_block_##ISA(const tile_product<C>& p, index_t i, index_t j) {     \
     using v = ISA<C>;                                                                         \
-    typename v::vector sums[Rows][Vectors];                                                   \
+    typename v::vector sums[std::size_t{Rows}][std::size_t{Vectors}];                         \
     C* const c = p.c + i * p.c_row + j;                                                       \
     FEAUG_UNROLL_REGISTERS                                                                    \
     for (int r = 0; r < Rows; ++r) {                                                          \
@@ -87,7 +90,7 @@ void multiply_portable(const tile_product<C>& p) {
     const C* b = p.b_at(j);                                                                   \
     const index_t a_row = p.a_row;                                                            \
     for (index_t k = 0; k < p.depth; ++k, a += p.a_depth, b += p.b_depth) {                   \
-      typename v::vector row[Vectors];                                                        \
+      typename v::vector row[std::size_t{Vectors}];                                           \
       FEAUG_UNROLL_REGISTERS                                                                  \
       for (int n = 0; n < Vectors; ++n) row[n] = v::load(b + n * v::lanes);                   \
       FEAUG_UNROLL_REGISTERS                                                                  \
@@ -154,3 +157,5 @@ void multiply(instruction_set instructions, const tile_product<C>& product) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Vectors of floats and doubles for each instruction set, used to write the CPU kernels.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/version.hpp"
 
@@ -142,3 +144,5 @@ struct avx512<double> {
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
 #endif
+
+#include "feaug/header_end.hpp"

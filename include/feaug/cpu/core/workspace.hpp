@@ -1,6 +1,8 @@
 // Scratch memory of the CPU.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstddef>
 #include <new>
 
@@ -30,3 +32,5 @@ struct host_memory {
 using workspace = basic_workspace<host_memory>;
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CPU implementation of alignment: the mean distance between the two views of a sample.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/element.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -35,3 +37,5 @@ struct detail::alignment_on<cpu_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,19 +1,22 @@
 // CPU implementation of effective_rank: the number of directions in which features vary.
 #pragma once
 
-#include <Eigen/Core>
-#include <Eigen/Eigenvalues>
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
-#include <cstddef>
+#include <cmath>
 #include <limits>
-#include <vector>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/parallel.hpp"
-#include "feaug/cpu/core/tile_map.hpp"
+#include "feaug/cpu/core/scratch_array.hpp"
+#include "feaug/cpu/core/symmetric_eigenvalues.hpp"
+#include "feaug/cpu/core/tile_product.hpp"
 #include "feaug/cpu/core/workspace.hpp"
 #include "feaug/diagnostics/effective_rank.hpp"
 #include "feaug/version.hpp"
@@ -33,17 +36,24 @@ void small_gram(cpu_context& ctx, const matrix_view<const T>& x, double* gram) {
   const index_t depth = std::max(x.rows(), x.cols());
   const index_t across = (side + tile - 1) / tile;
   workspace::scope scratch(ctx.workspace);
-  const int workers = worker_count(ctx, across * across);
-  std::vector<double*> packed;
-  packed.reserve(static_cast<std::size_t>(workers));
-  for (int worker = 0; worker < workers; ++worker)
-    packed.push_back(scratch.take<double>(2 * chunk * tile));
+  struct worker_scratch {
+    double* a;
+    double* b;
+    double* product;
+  };
+  const scratch_array<worker_scratch> all(scratch, worker_count(ctx, across * across),
+                                          [&]() -> worker_scratch {
+                                            return {.a = scratch.take<double>(chunk * tile),
+                                                    .b = scratch.take<double>(chunk * tile),
+                                                    .product = scratch.take<double>(tile * tile)};
+                                          });
   // Packs vectors first … first + count − 1 of the side, elements begin … begin + length − 1 of
-  // each.
+  // each; zeros follow up to the tile's size.
   const auto pack = [&](index_t first, index_t count, index_t begin, index_t length, double* to) {
-    for (index_t d = begin; d < begin + length; ++d) {
-      for (index_t v = first; v < first + count; ++v)
-        *to++ = static_cast<double>(load(of_columns ? x(d, v) : x(v, d)));
+    for (index_t d = begin; d < begin + length; ++d, to += tile) {
+      for (index_t v = 0; v < count; ++v)
+        to[v] = static_cast<double>(load(of_columns ? x(d, first + v) : x(first + v, d)));
+      std::fill(to + count, to + tile, 0.0);
     }
   };
   for_each_block(ctx, across * across, [&](index_t block, int worker) {
@@ -52,25 +62,32 @@ void small_gram(cpu_context& ctx, const matrix_view<const T>& x, double* gram) {
     if (left > top) return;
     const index_t height = std::min(tile, side - top);
     const index_t width = std::min(tile, side - left);
-    double* const a = packed[static_cast<std::size_t>(worker)];
-    double* const b = a + chunk * tile;
-    Eigen::Map<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>, 0,
-               Eigen::OuterStride<>>
-        to(gram + top * side + left, height, width, Eigen::OuterStride<>(side));
-    to.setZero();
+    const worker_scratch& my = all[worker];
     for (index_t begin = 0; begin < depth; begin += chunk) {
       const index_t length = std::min(chunk, depth - begin);
-      pack(top, height, begin, length, a);
-      pack(left, width, begin, length, b);
-      to.noalias() += detail::tile_map<double>(a, length, height).transpose() *
-                      detail::tile_map<double>(b, length, width);
+      pack(top, height, begin, length, my.a);
+      pack(left, width, begin, length, my.b);
+      multiply<double>(usable(ctx.instructions), {.a = my.a,
+                                                  .a_row = 1,
+                                                  .a_depth = tile,
+                                                  .b = my.b,
+                                                  .b_panel = panel_width,
+                                                  .b_depth = tile,
+                                                  .c = my.product,
+                                                  .c_row = tile,
+                                                  .rows = height,
+                                                  .cols = tile,
+                                                  .depth = length,
+                                                  .accumulate = begin > 0});
     }
+    for (index_t i = 0; i < height; ++i)
+      std::copy_n(my.product + i * tile, width, gram + (top + i) * side + left);
   });
 }
 
 }  // namespace cpu
 
-/// Scratch: 8·min(N, D)² bytes and 256 KiB a thread; Eigen allocates as much again on the heap.
+/// Scratch: 8·min(N, D)² bytes, and 288 KiB a thread.
 template <>
 struct detail::effective_rank_on<cpu_context> {
   template <element T>
@@ -79,20 +96,29 @@ struct detail::effective_rank_on<cpu_context> {
     workspace::scope scratch(ctx.workspace);
     auto* const gram = scratch.take<double>(side * side);
     cpu::small_gram<T>(ctx, x, gram);
-    [[maybe_unused]] const cpu::one_openmp_thread alone;
-    const cpu::detail::tile_map<double> matrix(gram, side, side);
-    double largest = 0;
+    bool finite = true;
+    double largest = 0;  // of all elements: it is on the diagonal
     for (index_t k = 0; k < side; ++k) {
-      if (!(gram[k * side + k] <= largest)) largest = gram[k * side + k];
+      finite = finite && is_finite(gram[k * side + k]);
+      largest = std::max(largest, gram[k * side + k]);
     }
-    if (!is_finite(largest)) {  // the solver needs finite input
+    if (!finite) {  // the solver needs finite input
       to[0] = std::numeric_limits<double>::quiet_NaN();
       return;
     }
-    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(matrix, Eigen::EigenvaluesOnly);
-    to[0] = rank_of_eigenvalues(solver.eigenvalues().data(), side,
-                                eigenvalue_rounding(x.rows(), x.cols()));
+    // The rank does not depend on the scale. A power of two changes no bit.
+    const double scale = largest > 0 ? std::ldexp(1.0, -std::ilogb(largest)) : 1.0;
+    for (index_t i = 0; i < side; ++i) {
+      for (index_t j = 0; j <= i; ++j) gram[i * side + j] *= scale;
+    }
+    auto* const values = scratch.take<double>(side);
+    cpu::symmetric_eigenvalues(cpu::usable(ctx.instructions), {gram, side, side}, values,
+                               scratch.take<double>(5 * side));
+    std::sort(values, values + side);
+    to[0] = rank_of_eigenvalues(values, side, eigenvalue_rounding(x.rows(), x.cols()));
   }
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CPU implementation of feature_deviation: the standard deviation of every feature over the batch.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/element.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -38,3 +40,5 @@ struct detail::feature_deviation_on<cpu_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // have the query's class, or come from its own sample.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <limits>
 #include <string_view>
 
@@ -36,3 +38,5 @@ struct detail::neighbour_share_on<cpu_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

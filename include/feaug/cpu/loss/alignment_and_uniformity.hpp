@@ -2,11 +2,13 @@
 // the diagnostics.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/loss/concatenated_rows.hpp"
@@ -53,8 +55,10 @@ feaug::detail::pair_sum sum_over_pairs(cpu_context& ctx, const concatenated_rows
                   });
   feaug::detail::pair_sum all = {.largest = -std::numeric_limits<double>::infinity(), .sum = 0};
   for (index_t i = 0; i < rows; ++i) all.largest = std::max(all.largest, log_sum_exps[i]);
-  for (index_t i = 0; i < rows; ++i) all.sum += std::exp(log_sum_exps[i] - all.largest);
+  for (index_t i = 0; i < rows; ++i) all.sum += feaug::detail::exp(log_sum_exps[i] - all.largest);
   return all;
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

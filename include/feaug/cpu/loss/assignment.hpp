@@ -2,10 +2,13 @@
 // one exponential per score and reads the scores from memory once.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
-#include <cmath>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
@@ -45,12 +48,12 @@ struct row_softmax {
         cols, [this](index_t j) { weights[j] = exp_of_difference<C>(exponents[j] - shift); });
     sum = sum_of(weights, cols);
   }
-  [[nodiscard]] double log_sum_exp() const { return shift + std::log(sum); }
+  [[nodiscard]] double log_sum_exp() const { return shift + feaug::detail::log(sum); }
   /// The factor that turns weights into assignments: so that they sum to 1 (0 if the sum is 0), or
   /// exp(shift) if no iteration has normalised the rows.
   [[nodiscard]] double factor(bool rows_sum_to_one) const {
-    if (!rows_sum_to_one) return std::exp(shift);
-    return sum == 0 ? 0.0 : 1.0 / sum;
+    if (!rows_sum_to_one) return feaug::detail::exp(shift);
+    return feaug::detail::is_equal(sum, 0) ? 0.0 : 1.0 / sum;
   }
 };
 
@@ -132,8 +135,8 @@ void sinkhorn_iterations(cpu_context& ctx, const concatenated_rows<T>& scores, i
   row_log_sum_exps(ctx, scores, cols, scale, {}, log_sum_exps);
   feaug::detail::log_sum_exp total;
   for (index_t i = 0; i < scores.rows(); ++i)
-    total.add(log_sum_exps[i], [](double x) { return std::exp(x); });
-  const double shift = std::log(static_cast<double>(scores.rows()));
+    total.add(log_sum_exps[i], [](double x) { return feaug::detail::exp(x); });
+  const double shift = feaug::detail::log(static_cast<double>(scores.rows()));
   std::fill_n(potentials, cols, shift + feaug::detail::lowering(total.value()));
 }
 
@@ -175,19 +178,23 @@ struct assignment_direction {
     if (scores.wants_gradient()) {
       const double weight = factor * reduction.gradient_weight(i) / temperature;
       // A row without assignments has loss 0 and gradient 0, whatever its scores are.
-      const auto of_p = static_cast<C>(total == 0 ? 0.0 : weight * total / p.sum);
-      const auto of_q = static_cast<C>(total == 0 ? 0.0 : weight * to_assignment);
+      const auto of_p =
+          static_cast<C>(feaug::detail::is_equal(total, 0) ? 0.0 : weight * total / p.sum);
+      const auto of_q =
+          static_cast<C>(feaug::detail::is_equal(total, 0) ? 0.0 : weight * to_assignment);
       put_gradient(scores, i, [&](index_t j) { return of_p * p.weights[j] - of_q * q.weights[j]; });
     }
-    if (total == 0) return 0;
+    if (feaug::detail::is_equal(total, 0)) return 0;
     // Both terms are ≥ 0, so nothing cancels: −log p_ij = (largest exponent − exponent_ij) + log Σ.
     const double below = sum_of_terms<double>(cols, [&](index_t j) {
       const auto weight = static_cast<double>(q.weights[j]);
       const double term = weight * (p.shift - p.exponents[j]);
-      return weight == 0 ? 0.0 : term;
+      return feaug::detail::is_equal(weight, 0) ? 0.0 : term;
     });
-    return to_assignment * below + total * std::log(p.sum);
+    return to_assignment * below + total * feaug::detail::log(p.sum);
   }
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // loss for a pair of crops.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/element.hpp"
@@ -59,3 +61,5 @@ struct detail::assignment_loss_call<cpu_context, T> : cpu::assignment_loss_call<
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

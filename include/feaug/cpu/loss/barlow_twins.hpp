@@ -2,6 +2,8 @@
 // features to the identity.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/columns.hpp"
@@ -98,3 +100,5 @@ struct detail::barlow_twins_call<cpu_context, T> : cpu::barlow_twins_call<T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

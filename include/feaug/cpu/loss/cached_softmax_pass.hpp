@@ -3,8 +3,9 @@
 // of the four of two passes.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
-#include <vector>
 
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
@@ -80,23 +81,9 @@ void cached_softmax_pass(cpu_context& ctx, const contrast_problem<C>& problem, b
   C* const column_sums = scratch.take<C>(size.column_numbers);
   C* const weighted_rows = scratch.take<C>(packed_size(tiles.block_rows, problem.cols));
   std::fill_n(column_sums, size.column_numbers, C{0});
-  std::vector<detail::part_sums<C>> of_parts;
-  for (index_t part = 0; part < size.parts; ++part) {
-    of_parts.push_back(
-        {.sums = scratch.take<detail::exponential_sums>(tiles.block_rows),
-         .means = with_mean ? scratch.take<C>(tiles.block_rows * size.stride) : nullptr});
-  }
-  struct worker_scratch {
-    detail::logit_tile<C> tile;
-    C* cosines;  ///< null: not wanted
-  };
-  std::vector<worker_scratch> of_workers;
-  for (int worker = 0; worker < worker_count(ctx, size.parts); ++worker) {
-    C* const cosines =
-        with_mean_cosine ? scratch.take<C>(padded_columns(tiles.chunk_cols)) : nullptr;
-    of_workers.push_back(
-        {.tile = detail::logit_tile<C>(ctx, scratch, problem, tiles), .cosines = cosines});
-  }
+  const auto of_parts = detail::part_sums_of<C>(scratch, size.parts, tiles, size.stride, with_mean);
+  const auto of_workers =
+      detail::softmax_workers(ctx, scratch, problem, tiles, size.parts, with_mean_cosine);
   const auto width_of = [&](index_t chunk) {
     return std::min(tiles.chunk_cols, columns - chunk * tiles.chunk_cols);
   };
@@ -105,9 +92,9 @@ void cached_softmax_pass(cpu_context& ctx, const contrast_problem<C>& problem, b
     const index_t count = std::min(tiles.block_rows, rows - begin);
     // Exponentials, their sums and the rows' weighted sums of columns.
     for_each_block(ctx, size.parts, [&](index_t part, int worker) {
-      auto& [tile, cosines] = of_workers[static_cast<std::size_t>(worker)];
+      auto& [tile, cosines] = of_workers[worker];
       if (tile.row_count() == 0 || tile.first_row() != begin) tile.load_rows(begin, count);
-      const detail::part_sums<C>& my = of_parts[static_cast<std::size_t>(part)];
+      const detail::part_sums<C>& my = of_parts[part];
       std::fill_n(my.sums, count, detail::exponential_sums{});
       if (with_mean) std::fill_n(my.means, count * size.stride, C{0});
       for (index_t chunk = part * size.chunks / size.parts;
@@ -156,3 +143,5 @@ void cached_softmax_pass(cpu_context& ctx, const contrast_problem<C>& problem, b
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

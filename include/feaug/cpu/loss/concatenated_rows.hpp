@@ -1,6 +1,8 @@
 // One or two matrices read as one sequence of rows, either normalised or as stored.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 
 #include "feaug/core/element.hpp"
@@ -74,3 +76,5 @@ concatenated_rows<T> concatenate_rows(cpu_context& ctx, workspace::scope& scratc
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

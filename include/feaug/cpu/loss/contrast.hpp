@@ -10,11 +10,14 @@
 // all digits there.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/exponential.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
@@ -47,10 +50,10 @@ struct running_sum {
     const C before = shift;
     shift = std::max(shift, row.scale * largest_of(row.x, row.count));
     // Only −∞ (all excluded) or NaN so far: any finite shift gives the correct 0 or NaN.
-    const C used = std::isfinite(shift) ? shift : C{0};
+    const C used = feaug::detail::is_finite(shift) ? shift : C{0};
     if (copy != nullptr) std::copy_n(row.x, row.count, copy);
     row.shift = used;
-    const C rescale = std::isfinite(before) ? std::exp(before - used) : C{1};
+    const C rescale = feaug::detail::is_finite(before) ? feaug::detail::exp(before - used) : C{1};
     sum = sum * static_cast<double>(rescale) + exponentials_of<C>(instructions, row);
     if (copy != nullptr) {
       // Excluded columns have weight 0 and cosine −∞.
@@ -61,8 +64,9 @@ struct running_sum {
   }
 
   [[nodiscard]] double log_sum_exp() const {
-    if (sum == 0) return -std::numeric_limits<double>::infinity();
-    return (std::isfinite(shift) ? static_cast<double>(shift) : 0.0) + std::log(sum);
+    if (feaug::detail::is_equal(sum, 0)) return -std::numeric_limits<double>::infinity();
+    return (feaug::detail::is_finite(shift) ? static_cast<double>(shift) : 0.0) +
+           feaug::detail::log(sum);
   }
 };
 
@@ -109,7 +113,7 @@ void softmax_pass(cpu_context& ctx, const contrast_problem<C>& problem, bool wit
             }
             const C rescale = my.sums[i].take(my.tile.instructions(),
                                               my.tile.row_to_weigh(i, scale, C{0}), my.cosines);
-            if (with_mean && rescale != C{1}) {
+            if (with_mean && !feaug::detail::is_equal(rescale, C{1})) {
               for (index_t d = 0; d < problem.cols; ++d) my.means[i * stride + d] *= rescale;
             }
           }
@@ -117,7 +121,7 @@ void softmax_pass(cpu_context& ctx, const contrast_problem<C>& problem, bool wit
         });
         for (index_t i = 0; i < count; ++i) {
           const detail::running_sum<C>& sum = my.sums[i];
-          const double share = sum.sum == 0 ? 0.0 : 1.0 / sum.sum;
+          const double share = feaug::detail::is_equal(sum.sum, 0) ? 0.0 : 1.0 / sum.sum;
           C* mean = with_mean ? my.means + i * stride : nullptr;
           for (index_t d = 0; with_mean && d < problem.cols; ++d) mean[d] *= static_cast<C>(share);
           const index_t row = begin + i;
@@ -141,7 +145,7 @@ namespace detail {
 /// For a row whose sum was empty (log_sum_exp −∞) the shift is +∞, which makes every weight 0.
 template <class C>
 C finite_or_infinite_shift(double log_sum_exp) {
-  return log_sum_exp == -std::numeric_limits<double>::infinity()
+  return feaug::detail::is_equal(log_sum_exp, -std::numeric_limits<double>::infinity())
              ? std::numeric_limits<C>::infinity()
              : static_cast<C>(log_sum_exp);
 }
@@ -269,3 +273,5 @@ void normalize_backward_and_store(const operand<T>& x, const concatenated_rows<T
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -1,12 +1,15 @@
 // Inputs and outputs of the two passes over logits; see contrast.hpp.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 #include <limits>
 #include <type_traits>
 #include <utility>
 
+#include "feaug/core/elementary.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/function_ref.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/loss/row_reader.hpp"
@@ -64,9 +67,12 @@ using feaug::detail::softmax_weights;
 /// Row i's factor of exp(s − shift); 0 if its sum was empty.
 template <class C>
 C weight_with_shift(const softmax_weights& weights, index_t i, C shift) {
-  if (weights.log_sum_exp[i] == -std::numeric_limits<double>::infinity()) return C{0};
+  if (feaug::detail::is_equal(weights.log_sum_exp[i], -std::numeric_limits<double>::infinity()))
+    return C{0};
   return static_cast<C>(weights.coefficient[i] *
-                        std::exp(static_cast<double>(shift) - weights.log_sum_exp[i]));
+                        feaug::detail::exp(static_cast<double>(shift) - weights.log_sum_exp[i]));
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -6,19 +6,21 @@
 // with the batch for the gradient.
 #pragma once
 
-#include <Eigen/Core>
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
-#include <vector>
 
 #include "feaug/core/columns.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/l2_norm.hpp"
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"
-#include "feaug/cpu/core/tile_map.hpp"
+#include "feaug/cpu/core/scratch_array.hpp"
+#include "feaug/cpu/core/tile_product.hpp"
 #include "feaug/loss/cross_moments.hpp"
 #include "feaug/version.hpp"
 
@@ -34,13 +36,27 @@ inline constexpr index_t moment_strip_elements = static_cast<index_t>((std::size
 
 namespace detail {
 
-/// Copies rows begin … begin + count − 1 of columns first … first + width − 1 to a contiguous
-/// array.
+/// Copies rows begin … begin + count − 1 of columns first … first + width − 1 to rows that are
+/// padded with zeros to a multiple of 16.
 template <element T>
 void pack_columns(const scaled_columns<T>& from, index_t begin, index_t count, index_t first,
                   index_t width, compute_t<T>* to) {
-  for (index_t i = begin; i < begin + count; ++i, to += width) {
+  const index_t stride = padded_columns(width);
+  for (index_t i = begin; i < begin + count; ++i, to += stride) {
     for (index_t j = 0; j < width; ++j) to[j] = static_cast<compute_t<T>>(from(i, first + j));
+    std::fill(to + width, to + stride, compute_t<T>{0});
+  }
+}
+
+/// The same, transposed: a row of `to` has one feature of all rows.
+template <element T>
+void pack_transposed(const scaled_columns<T>& from, index_t begin, index_t count, index_t first,
+                     index_t width, compute_t<T>* to) {
+  const index_t stride = padded_columns(count);
+  for (index_t i = 0; i < stride; ++i) {
+    for (index_t j = 0; j < width; ++j)
+      to[j * stride + i] =
+          i < count ? static_cast<compute_t<T>>(from(begin + i, first + j)) : compute_t<T>{0};
   }
 }
 
@@ -64,16 +80,16 @@ void make_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, index
     C* product;
     double* total;
   };
-  std::vector<worker_scratch> all;
-  all.reserve(static_cast<std::size_t>(worker_count(ctx, tiles)));
-  for (int worker = 0; worker < worker_count(ctx, tiles); ++worker) {
-    all.push_back({.x = scratch.take<C>(chunk_rows * side),
-                   .y = scratch.take<C>(chunk_rows * side),
-                   .product = scratch.take<C>(side * side),
-                   .total = scratch.take<double>(side * side)});
-  }
+  const index_t stride = padded_columns(side);
+  const scratch_array<worker_scratch> all(scratch, worker_count(ctx, tiles),
+                                          [&]() -> worker_scratch {
+                                            return {.x = scratch.take<C>(chunk_rows * stride),
+                                                    .y = scratch.take<C>(chunk_rows * stride),
+                                                    .product = scratch.take<C>(side * stride),
+                                                    .total = scratch.take<double>(side * side)};
+                                          });
   for_each_block(ctx, tiles, [&](index_t tile, int worker) {
-    const worker_scratch& my = all[static_cast<std::size_t>(worker)];
+    const worker_scratch& my = all[worker];
     const index_t top = tile / across * side;
     const index_t left = tile % across * side;
     const index_t height = std::min(side, count - top);
@@ -83,10 +99,23 @@ void make_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, index
       const index_t taken = std::min(chunk_rows, rows - begin);
       pack_columns(problem.x, begin, taken, first + top, height, my.x);
       pack_columns(problem.y, begin, taken, left, width, my.y);
-      tile_map<C>(my.product, height, width).noalias() =
-          tile_map<C>(my.x, taken, height).transpose() * tile_map<C>(my.y, taken, width);
-      for (index_t at = 0; at < height * width; ++at)
-        my.total[at] += static_cast<double>(my.product[at]);
+      const index_t across_tile = padded_columns(width);
+      multiply<C>(usable(ctx.instructions), {.a = my.x,
+                                             .a_row = 1,
+                                             .a_depth = padded_columns(height),
+                                             .b = my.y,
+                                             .b_panel = panel_width,
+                                             .b_depth = across_tile,
+                                             .c = my.product,
+                                             .c_row = across_tile,
+                                             .rows = height,
+                                             .cols = across_tile,
+                                             .depth = taken});
+      for (index_t r = 0; r < height; ++r) {
+        const C* const from = my.product + r * across_tile;
+        double* const to = my.total + r * width;
+        for_each_in_lanes(width, [=](index_t k) { to[k] += static_cast<double>(from[k]); });
+      }
     }
     for (index_t r = 0; r < height; ++r) {
       C* const to = strip + (top + r) * features + left;
@@ -102,9 +131,6 @@ template <element T, class Finish>
 void multiply_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, index_t count,
                     const compute_t<T>* strip, const Finish& finish) {
   using C = compute_t<T>;
-  using strip_map =
-      Eigen::Map<const Eigen::Matrix<C, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>, 0,
-                 Eigen::OuterStride<>>;
   constexpr index_t chunk_cols = 256;
   const index_t rows = problem.y.x.rows();
   const index_t features = problem.features();
@@ -112,28 +138,42 @@ void multiply_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, i
   const index_t blocks = (rows + block_rows - 1) / block_rows;
   workspace::scope scratch(ctx.workspace);
   struct worker_scratch {
-    C* y;
-    C* sums;
+    C* y;     // chunk_cols rows of features
+    C* sums;  // transposed: `count` rows
+    C* row;
   };
-  std::vector<worker_scratch> all;
-  all.reserve(static_cast<std::size_t>(worker_count(ctx, blocks)));
-  for (int worker = 0; worker < worker_count(ctx, blocks); ++worker) {
-    all.push_back({.y = scratch.take<C>(block_rows * chunk_cols),
-                   .sums = scratch.take<C>(block_rows * count)});
-  }
+  const index_t most_columns = padded_columns(block_rows);
+  const scratch_array<worker_scratch> all(scratch, worker_count(ctx, blocks),
+                                          [&]() -> worker_scratch {
+                                            return {.y = scratch.take<C>(chunk_cols * most_columns),
+                                                    .sums = scratch.take<C>(count * most_columns),
+                                                    .row = scratch.take<C>(count)};
+                                          });
   for_each_block(ctx, blocks, [&](index_t block, int worker) {
-    const worker_scratch& my = all[static_cast<std::size_t>(worker)];
+    const worker_scratch& my = all[worker];
     const index_t begin = block * block_rows;
     const index_t height = std::min(block_rows, rows - begin);
-    std::fill_n(my.sums, height * count, C{0});
+    const index_t stride = padded_columns(height);
     for (index_t left = 0; left < features; left += chunk_cols) {
       const index_t width = std::min(chunk_cols, features - left);
-      pack_columns(problem.y, begin, height, left, width, my.y);
-      tile_map<C>(my.sums, height, count).noalias() +=
-          tile_map<C>(my.y, height, width) *
-          strip_map(strip + left, count, width, Eigen::OuterStride<>(features)).transpose();
+      pack_transposed(problem.y, begin, height, left, width, my.y);
+      multiply<C>(usable(ctx.instructions), {.a = strip + left,
+                                             .a_row = features,
+                                             .a_depth = 1,
+                                             .b = my.y,
+                                             .b_panel = panel_width,
+                                             .b_depth = stride,
+                                             .c = my.sums,
+                                             .c_row = stride,
+                                             .rows = count,
+                                             .cols = stride,
+                                             .depth = width,
+                                             .accumulate = left > 0});
     }
-    for (index_t i = 0; i < height; ++i) finish(begin + i, my.sums + i * count);
+    for (index_t i = 0; i < height; ++i) {
+      for (index_t j = 0; j < count; ++j) my.row[j] = my.sums[j * stride + i];
+      finish(begin + i, my.row);
+    }
   });
 }
 
@@ -179,3 +219,5 @@ void cross_moments_pass(cpu_context& ctx, const cross_moments_problem<T>& proble
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -2,14 +2,17 @@
 // partial sums are simply added.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
-#include <limits>
-#include <vector>
+#include "feaug/header_begin.hpp"
 
+#include <algorithm>
+#include <limits>
+
+#include "feaug/core/elementary.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/scratch_array.hpp"
 #include "feaug/cpu/loss/contrast_problem.hpp"
 #include "feaug/cpu/loss/logit_tile.hpp"
 #include "feaug/cpu/loss/logit_weights.hpp"
@@ -20,7 +23,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu::detail {
 
 /// log Σ exp s from Σ exp(s − shift); −∞ for an empty sum.
 inline double log_of_sum(double sum, double shift) {
-  return sum == 0 ? -std::numeric_limits<double>::infinity() : shift + std::log(sum);
+  return feaug::detail::is_equal(sum, 0) ? -std::numeric_limits<double>::infinity()
+                                         : shift + feaug::detail::log(sum);
 }
 
 /// Whether all logits are cosines times a scale that is small enough for a common shift.
@@ -64,6 +68,35 @@ struct part_sums {
   C* means;  ///< Σ exp(s_ij − shift) column_j, packed_stride apart; null: not wanted
 };
 
+/// `count` of them, for a block's rows each.
+template <class C>
+scratch_array<part_sums<C>> part_sums_of(workspace::scope& scratch, index_t count,
+                                         const tiling& tiles, index_t stride, bool with_mean) {
+  return {scratch, count, [&]() -> part_sums<C> {
+            return {.sums = scratch.take<exponential_sums>(tiles.block_rows),
+                    .means = with_mean ? scratch.take<C>(tiles.block_rows * stride) : nullptr};
+          }};
+}
+
+/// A worker's tile, and its cosines if they are wanted.
+template <class C>
+struct softmax_worker {
+  logit_tile<C> tile;
+  C* cosines;  ///< null: not wanted
+};
+
+template <class C>
+scratch_array<softmax_worker<C>> softmax_workers(cpu_context& ctx, workspace::scope& scratch,
+                                                 const contrast_problem<C>& problem,
+                                                 const tiling& tiles, index_t tasks,
+                                                 bool with_cosines) {
+  return {scratch, worker_count(ctx, tasks), [&]() -> softmax_worker<C> {
+            C* const cosines =
+                with_cosines ? scratch.take<C>(padded_columns(tiles.chunk_cols)) : nullptr;
+            return {.tile = logit_tile<C>(ctx, scratch, problem, tiles), .cosines = cosines};
+          }};
+}
+
 /// Adds the parts of a block, whose rows begin at `begin`, in order, and finishes row begin + i as
 /// softmax_pass does.
 template <class C>
@@ -79,7 +112,7 @@ void finish_fixed_row(const contrast_problem<C>& problem, index_t begin, index_t
     const C* const other = of[part].means + i * stride;
     for (index_t d = 0; d < problem.cols; ++d) mean[d] += other[d];
   }
-  const double share = all.sum == 0 ? 0.0 : 1.0 / all.sum;
+  const double share = feaug::detail::is_equal(all.sum, 0) ? 0.0 : 1.0 / all.sum;
   for (index_t d = 0; mean != nullptr && d < problem.cols; ++d) mean[d] *= static_cast<C>(share);
   const index_t row = begin + i;
   row_statistics found = {
@@ -106,23 +139,11 @@ void fixed_max_softmax(cpu_context& ctx, const contrast_problem<C>& problem, boo
       stride * static_cast<index_t>(sizeof(C)) + static_cast<index_t>(sizeof(exponential_sums));
   const parts_of_columns split(tiles, blocks, problem.columns.rows(), tiles.block_rows * row_bytes);
   workspace::scope scratch(ctx.workspace);
-  struct worker_scratch {
-    logit_tile<C> tile;
-    C* cosines;  ///< null: not wanted
-  };
-  const int workers = worker_count(ctx, blocks * split.parts);
-  std::vector<worker_scratch> of_workers;
-  for (int worker = 0; worker < workers; ++worker) {
-    C* const cosines =
-        with_mean_cosine ? scratch.take<C>(padded_columns(tiles.chunk_cols)) : nullptr;
-    of_workers.push_back({.tile = logit_tile<C>(ctx, scratch, problem, tiles), .cosines = cosines});
-  }
+  const auto of_workers =
+      softmax_workers(ctx, scratch, problem, tiles, blocks * split.parts, with_mean_cosine);
   // With one part, a block is finished immediately, so only one set of sums per worker is needed.
-  std::vector<part_sums<C>> of_parts;
-  for (index_t n = split.parts == 1 ? workers : blocks * split.parts; n > 0; --n) {
-    of_parts.push_back({.sums = scratch.take<exponential_sums>(tiles.block_rows),
-                        .means = with_mean ? scratch.take<C>(tiles.block_rows * stride) : nullptr});
-  }
+  const index_t sets = split.parts == 1 ? of_workers.size() : blocks * split.parts;
+  const auto of_parts = part_sums_of<C>(scratch, sets, tiles, stride, with_mean);
 
   for_each_block(ctx, blocks * split.parts, [&](index_t task, int worker) {
     const index_t block = task / split.parts;
@@ -130,8 +151,8 @@ void fixed_max_softmax(cpu_context& ctx, const contrast_problem<C>& problem, boo
     const index_t count = std::min(tiles.block_rows, rows - begin);
     const index_t first = task % split.parts * split.columns;
     const index_t last = std::min(problem.columns.rows(), first + split.columns);
-    auto& [tile, cosines] = of_workers[static_cast<std::size_t>(worker)];
-    const part_sums<C>& my = of_parts[static_cast<std::size_t>(split.parts == 1 ? worker : task)];
+    auto& [tile, cosines] = of_workers[worker];
+    const part_sums<C>& my = of_parts[split.parts == 1 ? worker : task];
     std::fill_n(my.sums, count, exponential_sums{});
     if (with_mean) std::fill_n(my.means, count * stride, C{0});
     tile.load_rows(begin, count);
@@ -157,3 +178,5 @@ void fixed_max_softmax(cpu_context& ctx, const contrast_problem<C>& problem, boo
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu::detail
+
+#include "feaug/header_end.hpp"

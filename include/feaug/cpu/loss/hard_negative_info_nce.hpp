@@ -2,12 +2,14 @@
 // SynCo).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <string_view>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/augment/noise.hpp"
@@ -110,8 +112,8 @@ class hard_negative_info_nce_call {
             joined.log_sum_exp = statistics.empty()
                                      ? feaug::detail::log_of_both(row.log_sum_exp, made.log_sum_exp)
                                      : static_cast<double>(statistics[i]);
-            const double found_share = std::exp(row.log_sum_exp - joined.log_sum_exp);
-            const double made_share = std::exp(made.log_sum_exp - joined.log_sum_exp);
+            const double found_share = feaug::detail::exp(row.log_sum_exp - joined.log_sum_exp);
+            const double made_share = feaug::detail::exp(made.log_sum_exp - joined.log_sum_exp);
             joined.mean_cosine = found_share * row.mean_cosine + made_share * made.mean_cosine;
             if (mean == nullptr) return joined;
             const C* const made_mean = means + (i - begin) * cols;
@@ -173,3 +175,5 @@ struct detail::synthesis_draws<cpu_context, T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CPU implementation of the hypersphere loss: alignment and uniformity of two views.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/element.hpp"
@@ -126,3 +128,5 @@ struct detail::hypersphere_call<cpu_context, T> : cpu::hypersphere_call<T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

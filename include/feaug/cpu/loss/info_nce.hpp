@@ -1,6 +1,8 @@
 // CPU implementation of info_nce: classifies each query's own key among all keys and negatives.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <type_traits>
 
 #include "feaug/core/error.hpp"
@@ -267,3 +269,5 @@ struct detail::info_nce_call<cpu_context, T> : cpu::info_nce_call<T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // normal distribution.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/element.hpp"
@@ -82,3 +84,5 @@ struct detail::kl_to_standard_normal_call<cpu_context, T> : cpu::kl_to_standard_
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

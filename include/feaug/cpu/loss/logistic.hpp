@@ -1,6 +1,8 @@
 // The pass over logits for pairwise sigmoid losses: every pair has its own binary cross-entropy.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <concepts>
 #include <type_traits>
@@ -123,3 +125,5 @@ void logistic_pass(cpu_context& ctx, const contrast_problem<C>& problem, double 
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

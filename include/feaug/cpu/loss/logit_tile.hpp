@@ -1,15 +1,18 @@
 // A tile of logits: packed rows times packed columns.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <limits>
-#include <vector>
 
+#include "feaug/core/finite.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/scratch_array.hpp"
 #include "feaug/cpu/core/tile_product.hpp"
 #include "feaug/cpu/loss/contrast_problem.hpp"
 #include "feaug/cpu/loss/logit_weights.hpp"
@@ -51,7 +54,7 @@ template <class C>
 double sum_of_weighted(const C* weights, const C* cosines, index_t count) {
   return sum_of_terms<double>(count, [weights, cosines](index_t j) {
     const double term = static_cast<double>(weights[j]) * static_cast<double>(cosines[j]);
-    return weights[j] == C{0} ? 0.0 : term;
+    return feaug::detail::is_equal(weights[j], C{0}) ? 0.0 : term;
   });
 }
 
@@ -225,16 +228,16 @@ void for_each_tile_row(cpu_context& ctx, index_t rows, const tiling& tiles, cons
                        const Body& body) {
   const index_t blocks = (rows + tiles.block_rows - 1) / tiles.block_rows;
   using worker_scratch = decltype(make());
-  std::vector<worker_scratch> scratch;
-  scratch.reserve(static_cast<std::size_t>(worker_count(ctx, blocks)));
-  for (int worker = 0; worker < worker_count(ctx, blocks); ++worker) scratch.push_back(make());
+  workspace::scope scope(ctx.workspace);
+  const scratch_array<worker_scratch> scratch(scope, worker_count(ctx, blocks), make);
   for_each_block(ctx, blocks, [&](index_t block, int worker) {
     const index_t begin = block * tiles.block_rows;
-    body(begin, std::min(tiles.block_rows, rows - begin),
-         scratch[static_cast<std::size_t>(worker)]);
+    body(begin, std::min(tiles.block_rows, rows - begin), scratch[worker]);
   });
 }
 
 }  // namespace detail
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

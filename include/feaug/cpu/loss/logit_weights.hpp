@@ -2,6 +2,8 @@
 // which has weight 0.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 
 #include "feaug/core/tensor_view.hpp"
@@ -152,3 +154,5 @@ void weigh([[maybe_unused]] instruction_set instructions, const logit_row<C>& ro
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

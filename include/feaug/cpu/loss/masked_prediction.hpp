@@ -2,9 +2,12 @@
 // features only.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/reduce.hpp"
@@ -54,7 +57,7 @@ class masked_prediction_call {
     const index_t cols = prediction_.value.cols();
     workspace::scope scratch(ctx_.workspace);
     auto* const row_losses = scratch.take<double>(rows);
-    const row_buffers<float> keeps(ctx_, scratch, cols);
+    const mask_rows<P> keeps(ctx_, scratch, policy_, key_, cols);
     const row_buffers<T> packed(ctx_, scratch, 2 * cols);
     const row_buffers<C> gradients(ctx_, scratch, 2 * cols);
     index_t counted = 0;
@@ -63,8 +66,7 @@ class masked_prediction_call {
       reduction_.counted = &counted;
     }
     for_each_row(ctx_, rows, cols, {}, [&](index_t i, int worker) {
-      float* const keep = keeps.of(worker);
-      keep_row(ctx_, policy_, key_, i, cols, keep);
+      const float* const keep = keeps.draw(i, worker);
       row_losses[i] = options_.form == prediction_form::cosine
                           ? cosine_row(i, keep, packed.of(worker), gradients.of(worker))
                           : difference_row(i, keep, gradients.of(worker));
@@ -75,14 +77,13 @@ class masked_prediction_call {
  private:
   /// The divisor of a mean. It needs its own pass over the mask, because gradients are scaled when
   /// they are written.
-  index_t count(const row_buffers<float>& keeps, index_t* masked) const {
+  index_t count(const mask_rows<P>& keeps, index_t* masked) const {
     const index_t rows = reduction_.rows;
     const index_t cols = prediction_.value.cols();
     for_each_row(ctx_, rows, cols, {}, [&](index_t i, int worker) {
-      float* const keep = keeps.of(worker);
-      keep_row(ctx_, policy_, key_, i, cols, keep);
+      const float* const keep = keeps.draw(i, worker);
       masked[i] = 0;
-      for (index_t j = 0; j < cols; ++j) masked[i] += keep[j] == 0 ? 1 : 0;
+      for (index_t j = 0; j < cols; ++j) masked[i] += feaug::detail::is_equal(keep[j], 0) ? 1 : 0;
     });
     index_t total = 0;
     for (index_t i = 0; i < rows; ++i)
@@ -97,7 +98,7 @@ class masked_prediction_call {
     const double weight = reduction_.gradient_weight(i);
     double loss = 0;
     for (index_t j = 0; j < cols; ++j) {
-      const bool masked = keep[j] == 0;
+      const bool masked = feaug::detail::is_equal(keep[j], 0);
       const feaug::detail::difference_loss at = feaug::detail::loss_of_difference(
           options_.form, options_.beta,
           masked ? static_cast<double>(load(p[j])) - static_cast<double>(load(t[j])) : 0.0);
@@ -114,7 +115,7 @@ class masked_prediction_call {
     const index_t cols = prediction_.value.cols();
     index_t masked = 0;
     for (index_t j = 0; j < cols; ++j) {
-      if (keep[j] != 0) continue;
+      if (!feaug::detail::is_equal(keep[j], 0)) continue;
       packed[masked] = prediction_.value(i, j);
       packed[cols + masked] = target_.value(i, j);
       ++masked;
@@ -126,7 +127,8 @@ class masked_prediction_call {
       C* const found = gradient + cols;
       pair.gradient(side, weight, found);
       index_t next = 0;
-      for (index_t j = 0; j < cols; ++j) gradient[j] = keep[j] == 0 ? found[next++] : C{0};
+      for (index_t j = 0; j < cols; ++j)
+        gradient[j] = feaug::detail::is_equal(keep[j], 0) ? found[next++] : C{0};
       write_gradient(x, i, gradient);
     };
     side_gradient(prediction_, 0);
@@ -151,3 +153,5 @@ struct detail::masked_prediction_call<cpu_context, T, P> : cpu::masked_predictio
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CPU implementation of mean_shift: pulls a prediction to the nearest neighbours of its target.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <limits>
 #include <string_view>
@@ -107,3 +109,5 @@ struct detail::mean_shift_call<cpu_context, T> : cpu::mean_shift_call<T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,17 +2,20 @@
 // targets (BYOL, SimSiam).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <span>
 #include <string_view>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
-#include "feaug/cpu/core/row_kernels.hpp"
+#include "feaug/cpu/core/row_products.hpp"
 #include "feaug/cpu/core/rows.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/negative_cosine.hpp"
@@ -158,3 +161,5 @@ struct detail::negative_cosine_call<cpu_context, T> : cpu::negative_cosine_call<
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // those of its key.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <cstdint>
 #include <string_view>
@@ -134,3 +136,5 @@ struct detail::relation_distillation_call<cpu_context, T> : cpu::relation_distil
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

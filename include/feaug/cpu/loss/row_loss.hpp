@@ -1,6 +1,8 @@
 // CPU code shared by the losses: reduction of row losses, scalar gradients and scalar options.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -39,11 +41,13 @@ inline double sum_in_order(const double* terms, index_t count) {
   return sum;
 }
 
-/// A scalar parameter of a loss, such as a temperature, after the arguments are checked: the
-/// option, or the learnable value that replaces it.
+/// The value of a scalar parameter such as a temperature: the learnable value if there is one, else
+/// the option. Requires checked arguments.
 template <class C>
 double number_of(double option, const operand<C, 1>& learnable) {
   return learnable.value.data == nullptr ? option : static_cast<double>(learnable.value[0]);
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

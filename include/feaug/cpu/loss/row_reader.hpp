@@ -1,6 +1,8 @@
 // Type-erased rows: reads rows of any storage type as numbers of type C.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 
 #include "feaug/core/element.hpp"
@@ -89,3 +91,5 @@ class row_reader {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CPU implementation of sigmoid: the SigLIP loss, a binary classification of every pair of rows.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/element.hpp"
@@ -145,3 +147,5 @@ struct detail::sigmoid_call<cpu_context, T> : cpu::sigmoid_call<T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

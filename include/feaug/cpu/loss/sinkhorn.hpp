@@ -1,6 +1,8 @@
 // CPU implementation of sinkhorn: turns scores into assignments that use all prototypes equally.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/element.hpp"
@@ -74,3 +76,5 @@ struct detail::sinkhorn_call<cpu_context, T> : cpu::sinkhorn_call<T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

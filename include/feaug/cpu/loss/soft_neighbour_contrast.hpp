@@ -2,6 +2,8 @@
 // key and, weighted by similarity, its neighbours (SNCLR).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <string_view>
 
@@ -168,3 +170,5 @@ struct detail::soft_neighbour_contrast_call<cpu_context, T> : cpu::soft_neighbou
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

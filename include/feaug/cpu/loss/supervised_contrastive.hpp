@@ -2,6 +2,8 @@
 // label.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <string_view>
 
@@ -171,3 +173,5 @@ struct detail::supervised_contrastive_call<cpu_context, T> : cpu::supervised_con
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // to prototypes (SwAV).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/element.hpp"
@@ -109,3 +111,5 @@ struct detail::swapped_assignment_call<cpu_context, T> : cpu::swapped_assignment
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

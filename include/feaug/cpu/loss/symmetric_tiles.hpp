@@ -8,11 +8,13 @@
 // The order of additions is the order of the rounds, for any number of threads.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <limits>
 #include <type_traits>
-#include <vector>
 
+#include "feaug/core/finite.hpp"
 #include "feaug/core/function_ref.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/add_row.hpp"
@@ -20,6 +22,7 @@
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/scratch_array.hpp"
 #include "feaug/cpu/core/tile_product.hpp"
 #include "feaug/cpu/loss/logit_tile.hpp"
 #include "feaug/cpu/loss/logit_weights.hpp"
@@ -40,37 +43,35 @@ struct meeting {
 
 /// The pairs of one round of the round-robin schedule of `blocks` blocks, by the circle method: the
 /// last block stays, the others rotate. Each pair occurs once in blocks − 1 rounds (in `blocks`
-/// rounds if their number is odd).
-inline void round_robin_round(index_t blocks, index_t round, std::vector<meeting>& meetings) {
-  meetings.clear();
+/// rounds if their number is odd). Returns their number, at most blocks / 2.
+inline index_t round_robin_round(index_t blocks, index_t round, meeting* meetings) {
+  index_t count = 0;
   const index_t seats = blocks + blocks % 2;  // an odd number leaves one block idle
   const index_t circle = seats - 1;
   const auto meet = [&](index_t a, index_t b) {
     if (a < blocks && b < blocks)
-      meetings.push_back({.first = std::min(a, b), .second = std::max(a, b)});
+      meetings[count++] = {.first = std::min(a, b), .second = std::max(a, b)};
   };
   meet(circle, round);
   for (index_t i = 1; i < seats / 2; ++i) meet((round + i) % circle, (round + circle - i) % circle);
+  return count;
 }
 
 /// Calls act(meeting, worker) for all pairs of blocks: of one side with itself (each pair once, and
-/// each block with itself), or of two sides.
+/// each block with itself), or of two sides. Scratch: 24 bytes a block.
 template <class Act>
 void for_each_meeting(cpu_context& ctx, index_t blocks, bool is_one_side, const Act& act) {
-  std::vector<meeting> meetings;
-  const auto run = [&] {
-    for_each_block(ctx, static_cast<index_t>(meetings.size()), [&](index_t at, int worker) {
-      act(meetings[static_cast<std::size_t>(at)], worker);
-    });
+  workspace::scope scratch(ctx.workspace);
+  auto* const meetings = scratch.take<meeting>(blocks);
+  const auto run = [&](index_t count) {
+    for_each_block(ctx, count, [&](index_t at, int worker) { act(meetings[at], worker); });
   };
   if (is_one_side) {
     for (index_t block = 0; block < blocks; ++block)
-      meetings.push_back({.first = block, .second = block});
-    run();
-    for (index_t round = 0; round + 1 < blocks + blocks % 2; ++round) {
-      round_robin_round(blocks, round, meetings);
-      run();
-    }
+      meetings[block] = {.first = block, .second = block};
+    run(blocks);
+    for (index_t round = 0; round + 1 < blocks + blocks % 2; ++round)
+      run(round_robin_round(blocks, round, meetings));
     return;
   }
   // If there are many blocks, each is paired with several adjacent blocks of the other side at
@@ -78,14 +79,13 @@ void for_each_meeting(cpu_context& ctx, index_t blocks, bool is_one_side, const 
   const index_t seconds = std::clamp<index_t>(blocks / 16, 1, 4);
   const index_t groups = (blocks + seconds - 1) / seconds;
   for (index_t round = 0; round < blocks; ++round) {
-    meetings.clear();
     for (index_t group = 0; group < groups; ++group) {
       const index_t second = group * seconds;
-      meetings.push_back({.first = (group + round) % blocks,
-                          .second = second,
-                          .seconds = std::min(seconds, blocks - second)});
+      meetings[group] = {.first = (group + round) % blocks,
+                         .second = second,
+                         .seconds = std::min(seconds, blocks - second)};
     }
-    run();
+    run(groups);
   }
 }
 
@@ -245,25 +245,25 @@ class meeting_tile {
   index_t column_count_ = 0;
 };
 
-/// For each worker, a tile and two scratch arrays.
+/// A worker's tile and two scratch arrays.
 template <class C>
-struct meeting_workers {
-  struct one {
-    meeting_tile<C> tile;
-    C* of_rows;
-    C* of_columns;
-  };
-  std::vector<one> all;
-
-  /// `numbers` for a block's rows, and as many for its columns.
-  meeting_workers(cpu_context& ctx, workspace::scope& scratch, const paired_contrast<C>& problem,
-                  index_t blocks, index_t numbers) {
-    for (int worker = 0; worker < worker_count(ctx, blocks); ++worker)
-      all.push_back({.tile = meeting_tile<C>(ctx, scratch, problem),
-                     .of_rows = scratch.take<C>(numbers),
-                     .of_columns = scratch.take<C>(numbers)});
-  }
+struct meeting_worker {
+  meeting_tile<C> tile;
+  C* of_rows;
+  C* of_columns;
 };
+
+/// One for each worker, with `numbers` for a block's rows, and as many for its columns.
+template <class C>
+scratch_array<meeting_worker<C>> meeting_workers(cpu_context& ctx, workspace::scope& scratch,
+                                                 const paired_contrast<C>& problem, index_t blocks,
+                                                 index_t numbers) {
+  return {scratch, worker_count(ctx, blocks), [&]() -> meeting_worker<C> {
+            return {.tile = meeting_tile<C>(ctx, scratch, problem),
+                    .of_rows = scratch.take<C>(numbers),
+                    .of_columns = scratch.take<C>(numbers)};
+          }};
+}
 
 /// Σ exp(s − shift) of every row over the columns that it does not exclude, and of every column
 /// over the rows.
@@ -284,7 +284,7 @@ void paired_sums(cpu_context& ctx, const paired_contrast<C>& problem, bool with_
   const index_t blocks = (problem.rows() + size - 1) / size;
   const index_t width = padded_columns(size);
   workspace::scope scratch(ctx.workspace);
-  detail::meeting_workers<C> workers(ctx, scratch, problem, blocks, 2 * width);
+  const auto workers = detail::meeting_workers(ctx, scratch, problem, blocks, 2 * width);
   std::fill_n(sums.of_a, problem.rows(), detail::exponential_sums{});
   std::fill_n(sums.of_b, problem.rows(), detail::exponential_sums{});
   const auto add_with_cosines = [&](const logit_row<C>& row, instruction_set instructions, C* copy,
@@ -294,13 +294,13 @@ void paired_sums(cpu_context& ctx, const paired_contrast<C>& problem, bool with_
     for_each_in_lanes(row.count, [x = row.x, copy, of_columns, width](index_t j) {
       const C of_cosine = x[j] * copy[j];
       of_columns[j] += x[j];
-      of_columns[width + j] += x[j] == C{0} ? C{0} : of_cosine;
+      of_columns[width + j] += feaug::detail::is_equal(x[j], C{0}) ? C{0} : of_cosine;
     });
     return detail::exponential_sums{sum, detail::sum_of_weighted(row.x, copy, row.count)};
   };
   detail::for_each_meeting(
       ctx, blocks, problem.is_one_side, [&](const detail::meeting& pair, int worker) {
-        auto& my = workers.all[static_cast<std::size_t>(worker)];
+        auto& my = workers[worker];
         detail::meeting_tile<C>& tile = my.tile;
         const instruction_set instructions = tile.instructions();
         C* const of_columns = my.of_columns;
@@ -356,18 +356,17 @@ void paired_gradients(cpu_context& ctx, const paired_contrast<C>& problem,
   const index_t stride = packed_stride(problem.cols);
   const instruction_set instructions = usable(ctx.instructions);
   workspace::scope scratch(ctx.workspace);
-  detail::meeting_workers<C> workers(ctx, scratch, problem, blocks, size * stride);
-  std::vector<C*> others;
-  for (std::size_t worker = 0; worker < workers.all.size(); ++worker)
-    others.push_back(scratch.take<C>(padded_columns(size)));
+  const auto workers = detail::meeting_workers(ctx, scratch, problem, blocks, size * stride);
+  const scratch_array<C*> others(scratch, workers.size(),
+                                 [&] { return scratch.take<C>(padded_columns(size)); });
   const auto add = [&](const C* from, index_t count, const auto& row_at) {
     for (index_t i = 0; i < count; ++i)
       add_row<C>(instructions, from + i * stride, problem.cols, row_at(i));
   };
   detail::for_each_meeting(
       ctx, blocks, problem.is_one_side, [&](const detail::meeting& pair, int worker) {
-        auto& my = workers.all[static_cast<std::size_t>(worker)];
-        C* const of_columns = others[static_cast<std::size_t>(worker)];
+        auto& my = workers[worker];
+        C* const of_columns = others[worker];
         detail::meeting_tile<C>& tile = my.tile;
         tile.load_rows(pair.first);
         std::fill_n(my.of_rows, tile.row_count() * stride, C{0});
@@ -394,3 +393,5 @@ void paired_gradients(cpu_context& ctx, const paired_contrast<C>& problem,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

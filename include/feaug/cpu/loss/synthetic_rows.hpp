@@ -2,11 +2,14 @@
 // row, used, and overwritten; none is stored.
 #pragma once
 
-#include <cmath>
+#include "feaug/header_begin.hpp"
+
 #include <limits>
 
 #include "feaug/core/draws.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/augment/elementwise.hpp"
 #include "feaug/cpu/core/context.hpp"
@@ -51,8 +54,8 @@ void make_synthetic(const cpu_context& ctx, const synthesis_problem<T>& problem,
   const double of_query = recipe.of_query;
   for_each_in_lanes(problem.cols, [=](index_t d) { made[d] = of_query * query[d]; });
   add(recipe.first, recipe.of_first);
-  if (recipe.of_second != 0) add(recipe.second, recipe.of_second);
-  if (recipe.of_signs != 0) {
+  if (!feaug::detail::is_equal(recipe.of_second, 0)) add(recipe.second, recipe.of_second);
+  if (!feaug::detail::is_equal(recipe.of_signs, 0)) {
     const double of_signs = recipe.of_signs;
     for_each_in_lanes(problem.cols,
                       [=](index_t d) { made[d] += of_signs * feaug::detail::sign_of(query[d]); });
@@ -98,23 +101,23 @@ synthetic_sums synthetic_softmax(const cpu_context& ctx, const synthesis_problem
         inverse * sum_of_terms<double>(cols, [=](index_t d) { return query[d] * made[d]; });
     const double logit = problem.scale * cosine;
     if (logit > shift) {
-      const double rescale = std::exp(shift - logit);
+      const double rescale = feaug::detail::exp(shift - logit);
       sum *= rescale;
       cosine_sum *= rescale;
       for (index_t d = 0; mean != nullptr && d < cols; ++d) mean[d] *= static_cast<C>(rescale);
       shift = logit;
     }
-    const double weight = std::exp(logit - shift);
+    const double weight = feaug::detail::exp(logit - shift);
     sum += weight;
     cosine_sum += weight * cosine;
     if (mean == nullptr) continue;
     const double of_made = weight * inverse;
     for_each_in_lanes(cols, [=](index_t d) { mean[d] += static_cast<C>(of_made * made[d]); });
   }
-  if (sum == 0) return {};
+  if (feaug::detail::is_equal(sum, 0)) return {};
   const double share = 1 / sum;
   for (index_t d = 0; mean != nullptr && d < cols; ++d) mean[d] *= static_cast<C>(share);
-  return {.log_sum_exp = shift + std::log(sum), .mean_cosine = cosine_sum * share};
+  return {.log_sum_exp = shift + feaug::detail::log(sum), .mean_cosine = cosine_sum * share};
 }
 
 }  // namespace detail
@@ -137,3 +140,5 @@ void synthetic_pass(cpu_context& ctx, const synthesis_problem<T>& problem, index
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Packing of rows for tile products: row-major, and transposed into panels.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <concepts>
 
@@ -164,3 +166,5 @@ void turn_into_panels(instruction_set instructions, const C* packed, index_t cou
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -2,13 +2,16 @@
 // of each view.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
-#include <cmath>
 #include <concepts>
 #include <limits>
 #include <string_view>
 
+#include "feaug/core/elementary.hpp"
 #include "feaug/core/error.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/lanes.hpp"
@@ -69,7 +72,7 @@ class two_view_call {
     log_sum_exps_ = scratch_.template take<double>(2 * rows_);
     row_losses_ = scratch_.template take<double>(2 * rows_);
     scale_terms_ = scratch_.template take_filled<double>(2 * rows_, 0.0);
-    if (problem_.positive_weighting != 0) weigh_positives();
+    if (!feaug::detail::is_equal(problem_.positive_weighting, 0)) weigh_positives();
   }
 
   void row_losses(bool gradients) {
@@ -185,7 +188,9 @@ class two_view_call {
           finish(side, i,
                  row_statistics{.log_sum_exp = detail::log_of_sum(sum.sum, shift),
                                 .positive_cosine = positive_cosine,
-                                .mean_cosine = sum.sum == 0 ? 0.0 : sum.cosine_sum / sum.sum});
+                                .mean_cosine = feaug::detail::is_equal(sum.sum, 0)
+                                                   ? 0.0
+                                                   : sum.cosine_sum / sum.sum});
         }
       }
     });
@@ -251,7 +256,7 @@ class two_view_call {
     const double largest = largest_of(positive_weights_, rows_);
     double sum = 0;
     for (index_t i = 0; i < rows_; ++i)
-      sum += positive_weights_[i] = std::exp(positive_weights_[i] - largest);
+      sum += positive_weights_[i] = feaug::detail::exp(positive_weights_[i] - largest);
     for (index_t i = 0; i < rows_; ++i) {
       positive_weights_[i] = feaug::detail::positive_weight(rows_, positive_weights_[i], sum);
       positive_weights_[rows_ + i] = positive_weights_[i];
@@ -303,3 +308,5 @@ struct detail::two_view_call<cpu_context, T> : cpu::two_view_call<T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // CPU implementation of vicreg: the VICReg loss of variance, invariance and covariance.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <string_view>
 
 #include "feaug/core/columns.hpp"
@@ -98,3 +100,5 @@ struct detail::vicreg_call<cpu_context, T> : cpu::vicreg_call<T> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Cosines of a query and the neighbours that a search found for it.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/element.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -47,3 +49,5 @@ double neighbour_sum(const matrix_view<const T>& rows, const compared_neighbour*
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -1,13 +1,15 @@
 // Exact search: scores every support row for every query. N·M·D multiply-adds in double.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
@@ -96,7 +98,7 @@ void offer_rows(const search_space<T>& space, const matrix_view<const T>& querie
       const double inverse = inverse_norm_of(space, slot);
       for (index_t lane = 0; lane < count; ++lane) {
         scanned_query& query = scanned[lane];
-        if (!std::isfinite(query.norm)) continue;  // finds nothing
+        if (!feaug::detail::is_finite(query.norm)) continue;  // finds nothing
         if (!exclude_ids.empty() && space.ids[slot] == exclude_ids[begin + lane]) continue;
         const double score =
             space.unit ? unit_ranking_score(dots[lane]) : ranking_score(dots[lane], inverse);
@@ -151,3 +153,5 @@ void exact_scan(cpu_context& ctx, const search_space<T>& space, const matrix_vie
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

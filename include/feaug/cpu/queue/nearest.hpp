@@ -1,6 +1,8 @@
 // CPU implementation of nearest: exact nearest neighbours by cosine similarity.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -124,3 +126,5 @@ struct detail::nearest_on<cpu_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

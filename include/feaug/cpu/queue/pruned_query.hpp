@@ -2,12 +2,15 @@
 // scored.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/queue/exact_scan.hpp"
@@ -40,7 +43,7 @@ struct waiting_row {
 
 /// A float that is below `x` (or equal for 0) by more than any rounding error.
 inline float below(double x) {
-  constexpr double largest = std::numeric_limits<float>::max();
+  constexpr auto largest = static_cast<double>(std::numeric_limits<float>::max());
   return static_cast<float>(std::clamp(x - std::fabs(x) * 0x1p-20, -largest, largest));
 }
 
@@ -80,7 +83,7 @@ class pruned_query {
     return coded.sum;
   }
 
-  [[nodiscard]] bool is_finite() const { return std::isfinite(scanned_.norm); }
+  [[nodiscard]] bool is_finite() const { return feaug::detail::is_finite(scanned_.norm); }
   [[nodiscard]] float bar() const { return bar_; }
   [[nodiscard]] float length_factor() const { return length_factor_; }
   [[nodiscard]] float error_factor() const { return error_factor_; }
@@ -126,7 +129,7 @@ class pruned_query {
     }
     const index_t scored = waiting_count_;
     waiting_count_ = 0;
-    if (scanned_.best.is_full() && !std::isnan(scanned_.best.last().score))
+    if (scanned_.best.is_full() && !feaug::detail::is_nan(scanned_.best.last().score))
       bar_ = std::max(bar_, below(scanned_.best.last().score / step_));
     return scored;
   }
@@ -175,3 +178,5 @@ class pruned_query {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // the ranking requires.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
 
 #include "feaug/core/element.hpp"
@@ -50,3 +52,5 @@ void add_dots(const double* packed, const T* row, index_t features, double* dots
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

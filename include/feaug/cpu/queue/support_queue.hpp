@@ -2,6 +2,8 @@
 // Also rebuild_shadow, which only the CPU has, because shadows are in host memory.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <limits>
 #include <string_view>
@@ -103,3 +105,5 @@ void rebuild_shadow(cpu_context& ctx, const support_queue<T>& queue) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // The slots that an operator's queries find in its support.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <cstdint>
 
@@ -69,3 +71,5 @@ void for_each_found(cpu_context& ctx, const support_rows<T>& support,
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // The k first-ranked of any number of candidates.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <span>
@@ -47,3 +49,5 @@ class top_k {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -2,6 +2,8 @@
 // network).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <span>
@@ -17,9 +19,15 @@
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 /// All pairs in one parallel loop: threads share blocks of elements, not tensors. Limited by memory
-/// bandwidth: two reads and one write an element. Scratch: 8 bytes a pair.
+/// bandwidth: two reads and one write an element. Scratch: 64 bytes a pair.
 template <>
 struct detail::momentum_update_on<cpu_context> {
+  template <class Check>
+  static void with_places(cpu_context& ctx, std::size_t pairs, const Check& check) {
+    workspace::scope scratch(ctx.workspace);
+    check(scratch.take<momentum_place>(2 * static_cast<index_t>(pairs)));
+  }
+
   template <element T, element S>
   static void run(cpu_context& ctx, std::span<const momentum_pair<T, S>> pairs, double momentum) {
     constexpr index_t block_elements = 1 << 15;
@@ -52,3 +60,5 @@ struct detail::momentum_update_on<cpu_context> {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // The sums of a step that no operator does, on the CPU. The counterpart is in cuda/step/step.cuh.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -33,3 +35,5 @@ void write_total(operation& /*call*/, const double* total, const vector_view<C>&
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Pruning with AVX2: 32 products of 8 bits in three instructions.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 #include <cstring>
 
@@ -77,3 +79,5 @@ FEAUG_AVX2 inline void pruning_hits_avx2(const std::int32_t* products, const flo
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
 #endif
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,8 @@
 // Pruning with AVX-512 VNNI: 64 products of 8 bits an instruction.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 #include <cstring>
 
@@ -65,3 +67,5 @@ FEAUG_AVX512 inline void pruning_hits_avx512(const std::int32_t* products, const
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
 #endif
+
+#include "feaug/header_end.hpp"

@@ -2,8 +2,11 @@
 // exclude.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 
+#include "feaug/core/finite.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/queue/pruning/pruning_products_avx2.hpp"
@@ -41,7 +44,9 @@ inline void pruning_hits_portable(const std::int32_t* products, const float* sca
     hits[i] = 0;
     for (index_t r = 0; r < shadow_block_rows; ++r) {
       const float score = static_cast<float>(products[i * shadow_block_rows + r]) * scales[r];
-      hits[i] |= static_cast<std::uint32_t>(!(score < thresholds[i])) << r;
+      const bool is_hit = score >= thresholds[i] || feaug::detail::is_nan(score) ||
+                          feaug::detail::is_nan(thresholds[i]);
+      hits[i] |= static_cast<std::uint32_t>(is_hit) << r;
     }
   }
 }
@@ -69,3 +74,5 @@ inline void prune_tile(instruction_set instructions, const pruning_operands& til
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

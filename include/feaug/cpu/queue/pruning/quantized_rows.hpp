@@ -11,6 +11,8 @@
 // row or query is never pruned. A zero vector is represented exactly.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -18,6 +20,8 @@
 #include <limits>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/elementary.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/queue/pruning/tile_shape.hpp"
@@ -56,7 +60,7 @@ quantized_row quantize_row(const T* x, index_t cols, const Write& write) {
     const C magnitude = std::fabs(load(x[j]));
     magnitudes[0] = magnitude > magnitudes[0] ? magnitude : magnitudes[0];
   }
-  const double largest = largest_of(magnitudes, lane_count);
+  const auto largest = static_cast<double>(largest_of(magnitudes, lane_count));
   const bool in_range = largest >= 1e-30 && largest <= 1e30;
   const double step = in_range ? largest / 127.0 : 0.0;
   const C inverse = in_range ? static_cast<C>(127.0 / largest) : C{1};
@@ -90,19 +94,19 @@ quantized_row quantize_row(const T* x, index_t cols, const Write& write) {
   }
   quantized_row row = {.step = step};
   for (const std::int32_t part : sums) row.sum += part;
-  const double whole = std::sqrt(sum_of(squares, lane_count));
-  const double rest = std::sqrt(sum_of(rests, lane_count));
+  const double whole = feaug::detail::sqrt(sum_of(squares, lane_count));
+  const double rest = feaug::detail::sqrt(sum_of(rests, lane_count));
   // A sum of up to 1024 floats has a relative error of at most 2⁻¹⁴. An element in units of step
   // has two rounding errors, at most 127 · 3 · 2⁻²⁴ < 2⁻¹⁵.
   row.length = whole * (1.0 + 0x1p-12);
-  row.left_over = rest * (1.0 + 0x1p-12) + std::sqrt(static_cast<double>(cols)) * 0x1p-15;
+  row.left_over = rest * (1.0 + 0x1p-12) + feaug::detail::sqrt(static_cast<double>(cols)) * 0x1p-15;
   if (!in_range) {
     // NaN does not affect `largest`, but makes `rest` NaN.
-    const bool is_zero = largest == 0 && rest == 0;
+    const bool is_zero = feaug::detail::is_equal(largest, 0) && feaug::detail::is_equal(rest, 0);
     row.length = 0;
     row.left_over = is_zero ? 0 : std::numeric_limits<double>::infinity();
   }
-  if (!(rest < std::numeric_limits<double>::infinity())) {
+  if (!feaug::detail::is_finite(rest)) {
     row.length = 0;
     row.left_over = std::numeric_limits<double>::infinity();
   }
@@ -146,7 +150,8 @@ void write_shadow_row(const queue_shadow& shadow, index_t slot, const T* row, in
         std::memcpy(codes + group * shadow_block_rows * shadow_group, four, shadow_group);
       });
   const double step = coded.step * inverse_norm;
-  const double error = coded.left_over == 0 ? 0.0 : coded.left_over + coded.length * 0x1p-22;
+  const double error =
+      feaug::detail::is_equal(coded.left_over, 0) ? 0.0 : coded.left_over + coded.length * 0x1p-22;
   const bool is_known = error < std::numeric_limits<double>::infinity() && step <= 1e30;
   // Rounding to float has a relative error of at most 2⁻²⁴; the 2⁻²² of the length above is for the
   // step's rounding.
@@ -158,3 +163,5 @@ void write_shadow_row(const queue_shadow& shadow, index_t slot, const T* row, in
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

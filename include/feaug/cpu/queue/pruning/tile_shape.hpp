@@ -1,6 +1,8 @@
 // The operands of a pruning kernel.
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <cstdint>
 
 #include "feaug/core/tensor_view.hpp"
@@ -21,3 +23,5 @@ struct pruning_operands {
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -1,6 +1,6 @@
 // Inner products and weighted sums of rows for every instruction set, compared with double. The
 // results for several rows at once must have the same bits as for each row alone.
-#include "feaug/cpu/core/row_kernels.hpp"
+#include "feaug/cpu/core/row_products.hpp"
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -9,7 +9,7 @@
 #include "support/instruction_sets.hpp"
 #include "support/test_matrix.hpp"
 
-namespace row_kernels_test {
+namespace row_products_test {
 
 using feaug::cpu_context;
 using feaug::index_t;
@@ -37,7 +37,7 @@ struct rows_of {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("multiply_rows multiplies a row with several rows", "[row_kernels]", float,
+TEMPLATE_TEST_CASE("multiply_rows multiplies a row with several rows", "[row_products]", float,
                    double, feaug::half) {
   using T = TestType;
   for_each_instruction_set([](feaug::instruction_set set) {
@@ -70,7 +70,7 @@ TEMPLATE_TEST_CASE("multiply_rows multiplies a row with several rows", "[row_ker
   });
 }
 
-TEMPLATE_TEST_CASE("write_weighted is a weighted sum of rows", "[row_kernels]", float, double,
+TEMPLATE_TEST_CASE("write_weighted is a weighted sum of rows", "[row_products]", float, double,
                    feaug::half) {
   using T = TestType;
   for_each_instruction_set([](feaug::instruction_set set) {
@@ -107,4 +107,4 @@ TEMPLATE_TEST_CASE("write_weighted is a weighted sum of rows", "[row_kernels]", 
   });
 }
 
-}  // namespace row_kernels_test
+}  // namespace row_products_test

@@ -18,7 +18,7 @@
 #include "feaug/cpu/loss/symmetric_info_nce.hpp"
 #include "support/test_matrix.hpp"
 
-namespace loss_memory_test {
+namespace peak_memory_test {
 namespace {
 
 /// Returns the field `name` of /proc/self/status, in KiB.
@@ -137,4 +137,4 @@ TEST_CASE("barlow_twins of 3000 features takes less than 16 MiB of scratch", "[m
   CHECK(ctx.workspace.peak() < (16U << 20U));
 }
 
-}  // namespace loss_memory_test
+}  // namespace peak_memory_test

@@ -1,9 +1,12 @@
-// Inner products of a row x with other rows, and weighted sums of them, accumulated in double: used
-// by negative_cosine. Each element of each other row costs one load, one conversion to double, and
-// two fma (inner products) or one (weighted sums).
+// multiply_rows: inner products of a row x with other rows y, ⟨x, y⟩ and ‖y‖². write_weighted: the
+// weighted sum of x and other rows, a·x + Σ b_k·y_k. Both accumulate in double. An element of y
+// costs one load, one conversion to double, and two fma (inner products) or one (weighted sum).
 #pragma once
 
+#include "feaug/header_begin.hpp"
+
 #include <concepts>
+#include <cstddef>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -26,7 +29,7 @@ struct row_pointer {
   const T* data;
 };
 
-/// scale · (own · x + Σ_k factors[k] · others[k])
+/// The row scale · (own · x + Σ_k factors[k] · others[k]), which is not stored.
 template <element T>
 struct weighted_rows {
   const T* x;
@@ -139,8 +142,8 @@ FEAUG_AVX512 inline double multiply_several_avx512(const float* x, const row_poi
                                                    index_t cols, row_products* sums) {
   const __m512d zero = _mm512_setzero_pd();
   __m512d own[2] = {zero, zero};
-  __m512d square[Count][2];
-  __m512d product[Count][2];
+  __m512d square[std::size_t{Count}][2];
+  __m512d product[std::size_t{Count}][2];
   FEAUG_UNROLL_REGISTERS
   for (int k = 0; k < Count; ++k)
     square[k][0] = square[k][1] = product[k][0] = product[k][1] = zero;
@@ -272,3 +275,5 @@ void write_weighted(const cpu_context& ctx, const weighted_rows<T>& rows, index_
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"

@@ -1,0 +1,107 @@
+// The end of every header of feaug, see header_begin.hpp. (No #pragma once: this file is included
+// many times.)
+
+#pragma pop_macro("FEAUG_DETAIL_IN_HEADER")
+#if !defined(FEAUG_DETAIL_IN_HEADER)
+
+// C library and compilers in their GNU dialect.
+#pragma pop_macro("I")
+#pragma pop_macro("B0")
+#pragma pop_macro("B1")
+#pragma pop_macro("ECHO")
+#pragma pop_macro("DOMAIN")
+#pragma pop_macro("OVERFLOW")
+#pragma pop_macro("major")
+#pragma pop_macro("minor")
+#pragma pop_macro("linux")
+#pragma pop_macro("unix")
+
+// Qt.
+#pragma pop_macro("slots")
+#pragma pop_macro("signals")
+#pragma pop_macro("emit")
+#pragma pop_macro("foreach")
+#pragma pop_macro("forever")
+
+// Windows.
+#pragma pop_macro("min")
+#pragma pop_macro("max")
+#pragma pop_macro("small")
+#pragma pop_macro("near")
+#pragma pop_macro("far")
+#pragma pop_macro("huge")
+#pragma pop_macro("hyper")
+#pragma pop_macro("interface")
+#pragma pop_macro("pascal")
+#pragma pop_macro("cdecl")
+#pragma pop_macro("rad1")
+#pragma pop_macro("rad2")
+#pragma pop_macro("IN")
+#pragma pop_macro("OUT")
+#pragma pop_macro("OPTIONAL")
+#pragma pop_macro("VOID")
+#pragma pop_macro("ERROR")
+#pragma pop_macro("DELETE")
+#pragma pop_macro("DIFFERENCE")
+#pragma pop_macro("TRUE")
+#pragma pop_macro("FALSE")
+
+// X11.
+#pragma pop_macro("None")
+#pragma pop_macro("True")
+#pragma pop_macro("False")
+#pragma pop_macro("Bool")
+#pragma pop_macro("Status")
+#pragma pop_macro("Success")
+#pragma pop_macro("Always")
+#pragma pop_macro("Above")
+#pragma pop_macro("Below")
+
+// Test frameworks, loggers, <AssertMacros.h>, numerical programs.
+#pragma pop_macro("CHECK")
+#pragma pop_macro("REQUIRE")
+#pragma pop_macro("ASSERT")
+#pragma pop_macro("THROW")
+#pragma pop_macro("LOG")
+#pragma pop_macro("check")
+#pragma pop_macro("verify")
+#pragma pop_macro("require")
+#pragma pop_macro("DEBUG")
+#pragma pop_macro("EPS")
+#pragma pop_macro("PI")
+#pragma pop_macro("WARP_SIZE")
+
+// Single letters, which templates use for types.
+#pragma pop_macro("A")
+#pragma pop_macro("B")
+#pragma pop_macro("C")
+#pragma pop_macro("D")
+#pragma pop_macro("E")
+#pragma pop_macro("F")
+#pragma pop_macro("G")
+#pragma pop_macro("H")
+#pragma pop_macro("K")
+#pragma pop_macro("L")
+#pragma pop_macro("M")
+#pragma pop_macro("N")
+#pragma pop_macro("O")
+#pragma pop_macro("P")
+#pragma pop_macro("Q")
+#pragma pop_macro("R")
+#pragma pop_macro("S")
+#pragma pop_macro("T")
+#pragma pop_macro("U")
+#pragma pop_macro("V")
+#pragma pop_macro("W")
+#pragma pop_macro("X")
+#pragma pop_macro("Y")
+#pragma pop_macro("Z")
+
+#if defined(__clang__)
+#pragma float_control(pop)
+#elif defined(FEAUG_DETAIL_OPTIONS_PUSHED)
+#undef FEAUG_DETAIL_OPTIONS_PUSHED
+#pragma GCC pop_options
+#endif
+
+#endif
