@@ -2,18 +2,18 @@
 //   * macros of other headers whose names feaug, Eigen or the standard library use are undefined, so
 //     that feaug can be included after them; header_end.hpp restores them;
 //   * floating-point arithmetic follows IEEE 754, whatever the user's flags are (-Ofast,
-//     -ffast-math and their parts). Otherwise searches would find wrong neighbours, and NaN would
-//     go unnoticed.
+//     -ffast-math and their parts; clang++: on x86 only). Otherwise searches would find wrong
+//     neighbours, and NaN would go unnoticed.
 // Headers nest; the outermost one does the work. (No #pragma once: this file is included many times.)
 
 #if !defined(FEAUG_DETAIL_IN_HEADER)
 
 // g++ needs the pragma only if the flags ask for other arithmetic: it puts an attribute on every
 // function, which then is not inlined into functions without it.
-#if defined(__clang__)
+#if defined(__clang__) && (defined(__x86_64__) || defined(__i386__))
 #pragma float_control(push)
 #pragma float_control(precise, on)
-#elif defined(__GNUC__) &&                                                                      \
+#elif defined(__GNUC__) && !defined(__clang__) &&                                               \
     (defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || \
      defined(__NO_SIGNED_ZEROS__) || __FINITE_MATH_ONLY__)
 #define FEAUG_DETAIL_OPTIONS_PUSHED

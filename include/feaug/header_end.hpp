@@ -97,7 +97,7 @@
 #pragma pop_macro("Y")
 #pragma pop_macro("Z")
 
-#if defined(__clang__)
+#if defined(__clang__) && (defined(__x86_64__) || defined(__i386__))
 #pragma float_control(pop)
 #elif defined(FEAUG_DETAIL_OPTIONS_PUSHED)
 #undef FEAUG_DETAIL_OPTIONS_PUSHED

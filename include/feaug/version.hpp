@@ -14,8 +14,7 @@
 #undef FEAUG_DETAIL_LANGUAGE
 
 #if !defined(__cpp_exceptions) && !defined(__CUDA_ARCH__)
-#error \
-    "feaug needs exceptions, since it reports bad arguments by them: compile without -fno-exceptions"
+#error "feaug needs exceptions: it reports bad arguments by them. Compile without -fno-exceptions"
 #endif
 
 #define FEAUG_VERSION_MAJOR 0

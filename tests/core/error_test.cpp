@@ -171,6 +171,11 @@ TEST_CASE("overlaps", "[error]") {
   CHECK(apart(block, m.at(20, 0, 3, 10)).empty());      // an empty view
   CHECK(apart(block, m.at(23, 5, 2, 4)) == overlaps);   // other row stride: reported
   CHECK(apart(block, m.at(52, 30, 1, 0)) == overlaps);  // row stride 0
+  CHECK(apart(block, m.at(24, 1, 6, 6)).empty());       // a run in a gap
+  CHECK(apart(block, m.at(24, 2, 3, 3)).empty());       // two rows without gaps in a gap
+  CHECK(apart(block, m.at(24, 1, 7, 7)) == overlaps);   // a run from a gap into the next row
+  CHECK(apart(block, m.at(14, 1, 6, 6)).empty());       // a run that ends before its first row
+  CHECK(apart(block, m.at(14, 1, 7, 7)) == overlaps);   // … in its first row
 
   const vector_view<float> vector(m.numbers.data() + 20, 4);
   const vector_view<float> next(m.numbers.data() + 24, 4);

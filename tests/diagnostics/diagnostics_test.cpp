@@ -205,6 +205,22 @@ TEST_CASE("effective_rank of matrices whose singular values are known", "[diagno
   CHECK(feaug::effective_rank(ctx, transposed.view()) == Approx(rank).epsilon(1e-10));
 }
 
+TEST_CASE("effective_rank does not depend on the scale", "[diagnostics]") {
+  feaug::cpu_context ctx;
+  const std::vector<double> rows = {1, 0.5, -0.25, 0.125, 2, 1, 0.75, -1, 0.5, 3, 0, 0.25};
+  const double rank =
+      feaug::effective_rank(ctx, feaug::matrix_view<const double>(rows.data(), 4, 3));
+  CHECK(rank > 2);
+  for (const double scale : {1e-310, 1e-300, 1e-160, 1e160, 1e300}) {
+    CAPTURE(scale);
+    std::vector<double> scaled = rows;
+    for (double& x : scaled) x *= scale;
+    const double got =
+        feaug::effective_rank(ctx, feaug::matrix_view<const double>(scaled.data(), 4, 3));
+    CHECK(std::abs(got - rank) < 1e-12);
+  }
+}
+
 TEST_CASE("edge cases of effective_rank", "[diagnostics]") {
   feaug::cpu_context ctx{.threads = 1};
   test_matrix<float> x(4, 3);

@@ -1,6 +1,7 @@
 // After warm-up no CPU operator allocates memory: counts calls of operator new.
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <cstddef>
 #include <cstdlib>
 #include <new>
 
@@ -53,8 +54,9 @@ void operator delete(void* memory, std::size_t /*bytes*/, std::align_val_t /*ali
 namespace allocation_test {
 
 TEST_CASE("no operator allocates after warm-up", "[allocations]") {
-  // The wide batch has more than 1024 columns of logits, for which exponentials are kept.
-  const auto [rows, cols] = GENERATE(table<feaug::index_t, feaug::index_t>({{40, 33}, {1100, 8}}));
+  // The long batch has more than 1024 columns of logits, for which exponentials are kept, and a queue
+  // that is searched with pruning.
+  const auto [rows, cols] = GENERATE(table<feaug::index_t, feaug::index_t>({{40, 33}, {1100, 20}}));
   const int threads = GENERATE(1, 3);
   every_call::host_call_arrays memory(rows, cols);
   for (const auto& call : every_call::all_calls<feaug::cpu_context>()) {

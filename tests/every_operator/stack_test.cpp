@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <vector>
 
@@ -45,7 +46,7 @@ std::size_t stack_used(const std::function<void()>& work) {
 TEST_CASE("no operator needs more than 32 KiB of stack", "[stack]") {
   // Many rows for the tiles of products, many columns for the matrices of features.
   const auto [rows, cols] =
-      GENERATE(table<feaug::index_t, feaug::index_t>({{1100, 8}, {130, 130}}));
+      GENERATE(table<feaug::index_t, feaug::index_t>({{1100, 20}, {130, 130}}));
   const std::size_t of_a_thread = stack_used([] {});
   every_call::host_call_arrays memory(rows, cols);
   for (const auto& call : every_call::all_calls<feaug::cpu_context>()) {

@@ -432,7 +432,7 @@ TEST_CASE("error messages of nearest", "[nearest]") {
   CHECK(message({.values = queries.view()}) ==
         "nearest: values: got memory that overlaps queries, wanted memory of its own");
   CHECK(message({.values = queue.storage.view().rows_from(1, 2)}) ==
-        "nearest: values: got memory that overlaps queue, wanted memory of its own");
+        "nearest: values: got memory that overlaps queue.storage, wanted memory of its own");
   CHECK(message({.similarities = {values.view().data, 2, 1}, .values = values.view()}) ==
         "nearest: values: got memory that overlaps similarities, wanted memory of its own");
   CHECK(message({.indices = index_view}, {.exclude_ids = {own.data(), 2}}) ==
@@ -441,7 +441,7 @@ TEST_CASE("error messages of nearest", "[nearest]") {
   CHECK(message({.indices = index_view}, {.exclude_ids = {own.data(), 3}}) ==
         "nearest: exclude_ids: got 3 elements, wanted 2 (one a query)");
   CHECK(message({.indices = {queue.ids.data() + 3, 2, 1}}) ==
-        "nearest: indices: got memory that overlaps the ids of queue, wanted memory of its own");
+        "nearest: indices: got memory that overlaps queue.ids, wanted memory of its own");
   CHECK(message({.indices = index_view}, {.exclude_ids = {indices.data(), 2}}) ==
         "nearest: indices: got memory that overlaps exclude_ids, wanted memory of its own");
 

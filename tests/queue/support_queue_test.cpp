@@ -339,7 +339,7 @@ TEST_CASE("error messages of enqueue, which then writes nothing", "[queue]") {
           "enqueue: ids: got 2 elements, wanted none, since the queue keeps none");
     CHECK(message(queue.view(), batch.view(),
                   {.ids = {queue.ids.data() + 1, 2}, .labels = {numbers.data(), 2}}) ==
-          "enqueue: ids: got memory that overlaps queue.ids, wanted memory of its own");
+          "enqueue: queue.ids: got memory that overlaps ids, wanted memory of its own");
   }
   CHECK(queue.cursor == 0);
   CHECK(queue.size == 0);

@@ -1,5 +1,5 @@
-// A call of every operator, for tests that ask the same of all of them: whether it can be captured
-// in a CUDA graph, allocates, needs little stack, or has the same bits under other compiler flags.
+// A call of every operator, for tests of a property that every operator must have: it can be captured
+// in a CUDA graph, does not allocate, needs little stack, has the same bits under other compiler flags.
 //
 // Include feaug/feaug.hpp or feaug/feaug.cuh first.
 #pragma once

@@ -65,6 +65,9 @@ struct augmentation_defaults {
   template <class P, class T, memory_space S>
   static void check_forward(const P& /*policy*/, const matrix_view<T, S>& /*out*/, bool /*alone*/) {
   }
+  /// Checks that destinations held by the policy do not overlap x, which it reads.
+  template <class P, class T, memory_space S>
+  static void check_input(const P& /*policy*/, const matrix_view<T, S>& /*x*/) {}
   /// Checks that destinations held by the policy have the right shape and do not overlap anything
   /// that the backward pass reads or writes.
   template <class P, class T, memory_space S>
@@ -138,6 +141,7 @@ void augment(Context& ctx, const P& policy,
   check::usable(op, key, x.rows(), x.cols(), traits::streams, Context::space);
   traits::validate(policy, x.rows(), x.cols());
   traits::check_forward(policy, out, true);
+  traits::check_input(policy, x);
   if (x.empty()) return;
   require_reachable(ctx, op, "x", x);
   require_reachable(ctx, op, "out", out);

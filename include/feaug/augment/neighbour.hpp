@@ -10,6 +10,7 @@
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/neighbour_plan.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -130,9 +131,22 @@ struct neighbour_checks : augmentation_defaults {
   template <class T>
   static void check_neighbours_apart(std::string_view op, const Policy& policy,
                                      std::string_view output, const matrix_view<T, S>& out) {
-    check::apart(op, output, out, "queue.storage", policy.queue.storage);
-    if (policy.choice.has_value())
-      check::apart(op, output, out, "choice", as_column(*policy.choice));
+    check::call_memory memory(op);
+    memory.writes(output, out).writes("indices", policy.binding.indices);
+    memory.writes("rows_used", policy.binding.rows_used);
+    memory.reads("exclude_ids", policy.binding.exclude_ids);
+    if (policy.choice.has_value()) memory.reads("choice", *policy.choice);
+    if (policy.epsilon.has_value()) memory.reads("epsilon", *policy.epsilon);
+    check::add_queue(memory, policy.queue, false).require_apart();
+  }
+
+  template <class T>
+  static void check_input(const Policy& policy, const matrix_view<T, S>& x) {
+    check::call_memory(Rule::name)
+        .writes("indices", policy.binding.indices)
+        .writes("rows_used", policy.binding.rows_used)
+        .reads("x", x)
+        .require_apart();
   }
 };
 

@@ -103,7 +103,6 @@ struct augmentation_traits<neighbour_policy<U, S, pseudo_neighbour_of<Of>>>
   static void check_apart(const policy_type& policy, std::string_view output,
                           const matrix_view<T, S>& out) {
     augmentation_traits::check_neighbours_apart(name, policy, output, out);
-    if (policy.epsilon.has_value()) check::apart(name, output, out, "epsilon", *policy.epsilon);
   }
 };
 

@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/finite.hpp"
@@ -102,6 +103,8 @@ void apart(std::string_view op, std::string_view argument, const matrix_view<T, 
   apart(op, argument, view, "state.mean", detail::as_column(state.mean));
   apart(op, argument, view, "state.covariance", state.covariance);
   apart(op, argument, view, "state.factor", state.factor);
+  apart(op, argument, view, "state.count",
+        detail::as_column(vector_view<index_t, S>(state.count, 1)));
 }
 template <class T, memory_space S>
 void apart(std::string_view op, std::string_view argument, const matrix_view<T, S>& view,
@@ -109,6 +112,8 @@ void apart(std::string_view op, std::string_view argument, const matrix_view<T, 
   apart(op, argument, view, "state.mean", detail::as_column(state.mean));
   apart(op, argument, view, "state.variance", detail::as_column(state.variance));
   apart(op, argument, view, "state.deviation", detail::as_column(state.deviation));
+  apart(op, argument, view, "state.count",
+        detail::as_column(vector_view<index_t, S>(state.count, 1)));
 }
 
 /// Checks a state for x's number of columns. A count in device memory is not read.
@@ -120,10 +125,13 @@ void valid(std::string_view op, const running_covariance<S>& state, index_t cols
   has_size(op, "state.mean", state.mean, cols, "the columns of x");
   has_shape(op, "state.covariance", state.covariance, cols, cols, "the columns of x");
   has_shape(op, "state.factor", state.factor, cols, cols, "the columns of x");
-  apart(op, "state.covariance", state.covariance, "state.mean", detail::as_column(state.mean));
-  apart(op, "state.factor", state.factor, "state.mean", detail::as_column(state.mean));
-  apart(op, "state.factor", state.factor, "state.covariance", state.covariance);
   rows_counted(op, state.count, S);
+  call_memory(op)
+      .writes("state.factor", state.factor)
+      .writes("state.covariance", state.covariance)
+      .writes("state.mean", state.mean)
+      .writes("state.count", vector_view<index_t, S>(state.count, 1))
+      .require_apart();
 }
 template <memory_space S>
 void valid(std::string_view op, const running_variance<S>& state, index_t cols) {
@@ -133,10 +141,13 @@ void valid(std::string_view op, const running_variance<S>& state, index_t cols) 
   has_size(op, "state.mean", state.mean, cols, "the columns of x");
   has_size(op, "state.variance", state.variance, cols, "the columns of x");
   has_size(op, "state.deviation", state.deviation, cols, "the columns of x");
-  apart(op, "state.variance", state.variance, "state.mean", state.mean);
-  apart(op, "state.deviation", state.deviation, "state.mean", state.mean);
-  apart(op, "state.deviation", state.deviation, "state.variance", state.variance);
   rows_counted(op, state.count, S);
+  call_memory(op)
+      .writes("state.deviation", state.deviation)
+      .writes("state.variance", state.variance)
+      .writes("state.mean", state.mean)
+      .writes("state.count", vector_view<index_t, S>(state.count, 1))
+      .require_apart();
 }
 
 /// Checks the arguments of update_covariance.

@@ -9,6 +9,7 @@
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/neighbour.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
@@ -105,7 +106,18 @@ struct augmentation_traits<soft_neighbour_policy<U, S>> : augmentation_defaults 
   template <class T>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out,
                             bool /*alone*/) {
-    check::apart(name, "out", out, policy.support.rows_name(), policy.support.rows());
+    check::call_memory memory(name);
+    memory.writes("out", out).writes("indices", policy.binding.indices);
+    memory.reads("exclude_ids", policy.binding.exclude_ids);
+    check::add_support(memory, policy.support).require_apart();
+  }
+
+  template <class T>
+  static void check_input(const policy_type& policy, const matrix_view<T, S>& x) {
+    check::call_memory(name)
+        .writes("indices", policy.binding.indices)
+        .reads("x", x)
+        .require_apart();
   }
 
   template <class T>

@@ -1,6 +1,6 @@
 // sqrt, exp, log, … of the C library. feaug calls them by these functions only, so that they give
 // the same bits under any compiler flags. A pragma around feaug's headers sets the arithmetic of
-// feaug's own functions; two things escape it:
+// feaug's own functions. It does not cover two things:
 //   * Calls of mathematical functions: std::sqrt and its relatives are inline functions of <cmath>,
 //     which has the user's flags, and clang++ 14 gives those flags to calls of built-in functions,
 //     too. It then approximates square roots and splits fused multiply-adds.
@@ -18,7 +18,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
 
-/// x; in such a program, the compiler does not see where it comes from.
+/// Returns x. With -ffast-math and g++ the value passes through an empty assembly statement, so that
+/// the vectoriser leaves the call alone.
 template <class C>
 FEAUG_HD C one_at_a_time(C x) {
 #if defined(FEAUG_DETAIL_OPTIONS_PUSHED) && defined(__x86_64__) && !defined(__CUDA_ARCH__)
@@ -57,7 +58,7 @@ FEAUG_DETAIL_OF_TWO(pow)
 FEAUG_DETAIL_OF_TWO(atan2)
 FEAUG_DETAIL_OF_TWO(hypot)
 
-// Exact, so loops with these functions may be vectorised.
+// These functions are exact. Loops with them may be vectorised.
 #if defined(__clang__) && __FINITE_MATH_ONLY__ && defined(__x86_64__) && !defined(__CUDACC__)
 // Whether clang++ 14 approximates square roots depends on the flags alone, not on the pragma.
 inline float sqrt(float x) {
@@ -76,8 +77,8 @@ FEAUG_HD inline double sqrt(double x) { return FEAUG_DETAIL_DOUBLE(sqrt)(x); }
 /// x·y + z, rounded once.
 #if defined(__clang__) && !defined(__FMA__) && !defined(__ARM_FEATURE_FMA) && !defined(__CUDACC__)
 // Without an instruction for it, clang++ replaces a call of fma that it recognises by a product and
-// a sum, which round twice, if flags such as -fassociative-math allow it; no macro tells of them.
-// It does not recognise a call by a volatile pointer.
+// a sum, which round twice, if flags such as -fassociative-math allow it, and no macro shows whether
+// they are set. It does not recognise a call by a volatile pointer.
 inline float fma(float x, float y, float z) {
   float (*volatile library)(float, float, float) = &::fmaf;
   return library(x, y, z);

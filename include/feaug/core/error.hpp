@@ -4,11 +4,9 @@
 
 #include "feaug/header_begin.hpp"
 
-#include <cmath>
-#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <limits>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -163,7 +161,8 @@ inline void within(std::string_view op, std::string_view argument, index_t value
   fail(op, argument, text(value), "a number from " + text(low) + " to " + text(high));
 }
 
-/// Whether two matrices share an element. Disjoint column ranges of one matrix do not overlap.
+/// Whether two matrices share an element. Disjoint column ranges of one matrix do not overlap, nor
+/// does a vector in the gaps between rows.
 template <class A, class B, memory_space S>
 bool overlap(const matrix_view<A, S>& a, const matrix_view<B, S>& b) {
   if (a.empty() || b.empty()) return false;
@@ -182,13 +181,20 @@ bool overlap(const matrix_view<A, S>& a, const matrix_view<B, S>& b) {
   };
   const auto last = [&](const auto& v) { return first(v) + length(v) + width(v); };
   if (last(a) <= first(b) || last(b) <= first(a)) return false;
-  if (pitch(a) != pitch(b) || pitch(a) == 0) return true;
-  // Equal pitch: b starts `shift` bytes into a row of a. They are disjoint if b fits between the
-  // end of a's columns and the next row.
-  const std::uintptr_t shift = first(b) >= first(a)
-                                   ? (first(b) - first(a)) % pitch(a)
-                                   : pitch(a) - 1 - (first(a) - first(b) - 1) % pitch(a);
-  return !(shift >= width(a) && shift + width(b) <= pitch(a));
+  const auto has_gaps = [&](const auto& v) { return v.rows() > 1 && pitch(v) > width(v); };
+  // Whether `inner`, of rows that are `bytes` long, lies in the gaps between the rows of `outer`.
+  const auto is_in_gaps = [&](const auto& outer, const auto& inner, std::uintptr_t bytes) {
+    // `inner` starts `shift` bytes into a row of `outer`.
+    const std::uintptr_t shift =
+        first(inner) >= first(outer)
+            ? (first(inner) - first(outer)) % pitch(outer)
+            : pitch(outer) - 1 - (first(outer) - first(inner) - 1) % pitch(outer);
+    return shift >= width(outer) && shift + bytes <= pitch(outer);
+  };
+  if (has_gaps(a) && has_gaps(b)) return pitch(a) != pitch(b) || !is_in_gaps(a, b, width(b));
+  if (has_gaps(a)) return !is_in_gaps(a, b, last(b) - first(b));
+  if (has_gaps(b)) return !is_in_gaps(b, a, last(a) - first(a));
+  return true;
 }
 
 /// An output that must not overlap an input.

@@ -1,8 +1,8 @@
 // Comparisons of floating-point numbers: equality, and whether a number is finite, or NaN.
 //
-// Use these functions and == where NaN matters, not the outcome of < or <= with NaN: if a program
-// is compiled with -ffinite-math-only, g++ compares scalars by instructions for which NaN < x is
-// true, in spite of the pragma in header_begin.hpp. Equality is right.
+// Where NaN matters, call these functions. Do not rely on the result of < or <= with NaN: if a program
+// is compiled with -ffinite-math-only, g++ uses instructions for which NaN < x is true, in spite of
+// the pragma in header_begin.hpp.
 #pragma once
 
 #include "feaug/header_begin.hpp"
@@ -15,7 +15,8 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
 
-// The only place where == is applied to floating-point numbers: users may compile with -Wfloat-equal.
+// The headers of the CPU apply == to floating-point numbers only here, because users may compile with
+// -Wfloat-equal.
 #if defined(__GNUC__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wfloat-equal"

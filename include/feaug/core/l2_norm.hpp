@@ -55,15 +55,15 @@ FEAUG_HD double row_norm(const T* row, index_t cols) {
 /// 1 / max(norm, eps), the factor that makes a row a unit row. NaN for a norm that is NaN or
 /// infinite.
 FEAUG_HD inline double inverse_norm(double norm, double eps) {
-  if (norm <= eps) return 1.0 / eps;
-  return detail::is_finite(norm) ? 1.0 / norm : norm - norm;
+  if (!detail::is_finite(norm)) return norm - norm;
+  return norm <= eps ? 1.0 / eps : 1.0 / norm;
 }
 
 /// Whether a row counts as zero (norm ≤ eps), from its inverse norm. The gradient with respect to x
 /// is then 0 (other libraries return g/eps, about 1e12·g). False for NaN, so that NaN reaches the
 /// gradient.
 FEAUG_HD constexpr bool has_no_direction(double inverse, double eps) {
-  return inverse >= 1.0 / eps;
+  return !detail::is_nan(inverse) && inverse >= 1.0 / eps;
 }
 
 /// One element of the gradient with respect to x, given the gradient g with respect to u = unit(x):

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -43,8 +44,7 @@ struct alignment_on {
 template <any_context Context, class A, class B, class T = std::remove_const_t<A>>
 requires same_element<A, B>
 void alignment(Context& ctx, const matrix_view<A, Context::space>& a,
-               const matrix_view<B, Context::space>& b,
-               const required_vector<double, Context::space>& to,
+               const matrix_view<B, Context::space>& b, diagnostic_destination<Context> to,
                const alignment_options& options = {}) {
   constexpr std::string_view op = "alignment";
   check::batch(op, "a", a, 1);
@@ -52,6 +52,7 @@ void alignment(Context& ctx, const matrix_view<A, Context::space>& a,
   check::has_shape(op, "b", b, a.rows(), a.cols(), "a");
   check::positive(op, "alpha", options.alpha);
   check::diagnostic_output(op, to);
+  check::call_memory(op).writes("to", to).reads("a", a).reads("b", b).require_apart();
   require_reachable(ctx, op, "a", a);
   require_reachable(ctx, op, "b", b);
   require_reachable(ctx, op, "to", to);

@@ -4,12 +4,19 @@
 #include "feaug/header_begin.hpp"
 
 #include <string_view>
+#include <type_traits>
 
 #include "feaug/core/error.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::check {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// Destination of a diagnostic: one element.
+template <class Context>
+using diagnostic_destination = std::type_identity_t<required_vector<double, Context::space>>;
+
+namespace check {
 
 /// Checks the output of a diagnostic: one number.
 template <memory_space S>
@@ -29,6 +36,7 @@ void batch(std::string_view op, std::string_view argument, const matrix_view<T, 
          "at least " + text(rows));
 }
 
-}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::check
+}  // namespace check
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
 
 #include "feaug/header_end.hpp"

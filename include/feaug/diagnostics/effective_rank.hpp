@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/elementary.hpp"
 #include "feaug/core/finite.hpp"
@@ -61,19 +62,20 @@ struct effective_rank_on {
 /// every p). The result is 1 if all rows are multiples of one row, and min(N, D) if all singular
 /// values are equal. A zero matrix has 0.
 ///
-/// x is N × D and is used as it is, neither centred nor normalised; its scale does not matter.
-/// Singular values are square roots of the eigenvalues of the smaller Gram matrix, XᵀX or XXᵀ, in
-/// double. Those below about 1e-8·√max(N, D) times the largest count as 0. NaN or ∞ in x makes the
-/// result NaN. No gradient: this is a diagnostic. Time grows with min(N, D)³; for more than some
-/// thousand features pass a sample of the rows.
+/// x is N × D and is used as it is, neither centred nor normalised; its scale does not matter (on a
+/// GPU, squares of doubles must stay within range). Singular values are square roots of the
+/// eigenvalues of the smaller Gram matrix, XᵀX or XXᵀ, in double. Those below about 1e-8·√max(N, D)
+/// times the largest count as 0. NaN or ∞ in x makes the result NaN. No gradient: this is a
+/// diagnostic. Time grows with min(N, D)³; for more than some thousand features pass a sample of the
 /// rows.
 template <any_context Context, class X, class T = std::remove_const_t<X>>
 requires element<T>
 void effective_rank(Context& ctx, const matrix_view<X, Context::space>& x,
-                    const required_vector<double, Context::space>& to) {
+                    diagnostic_destination<Context> to) {
   constexpr std::string_view op = "effective_rank";
   check::batch(op, "x", x, 1);
   check::diagnostic_output(op, to);
+  check::call_memory(op).writes("to", to).reads("x", x).require_apart();
   require_reachable(ctx, op, "x", x);
   require_reachable(ctx, op, "to", to);
   detail::effective_rank_on<Context>::template run<T>(ctx, x, to);

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/elementary.hpp"
 #include "feaug/core/error.hpp"
@@ -55,14 +56,18 @@ struct feature_deviation_on {
 template <any_context Context, class X, class T = std::remove_const_t<X>>
 requires element<T>
 void feature_deviation(Context& ctx, const matrix_view<X, Context::space>& x,
-                       const required_vector<double, Context::space>& to,
+                       diagnostic_destination<Context> to,
                        const vector_view<double, Context::space>& deviations = {}) {
   constexpr std::string_view op = "feature_deviation";
   check::batch(op, "x", x, 2);
   check::diagnostic_output(op, to);
   check::writable(op, "deviations", deviations);
   if (!deviations.empty()) check::has_size(op, "deviations", deviations, x.cols(), "one a feature");
-  check::apart(op, "deviations", deviations, "to", to);
+  check::call_memory(op)
+      .writes("deviations", deviations)
+      .writes("to", to)
+      .reads("x", x)
+      .require_apart();
   require_reachable(ctx, op, "x", x);
   require_reachable(ctx, op, "to", to);
   require_reachable(ctx, op, "deviations", deviations);

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -60,13 +61,19 @@ template <any_context Context>
 void neighbour_share(Context& ctx, std::string_view op, std::string_view queue_name,
                      std::string_view queries_name,
                      const neighbour_numbers<Context::space>& numbers,
-                     const required_vector<double, Context::space>& to) {
+                     diagnostic_destination<Context> to) {
   check::readable(op, "indices", numbers.indices);
   check::not_empty(op, "indices", numbers.indices);
   check::readable(op, queue_name, numbers.of_queue);
   check::readable(op, queries_name, numbers.of_queries);
   check::has_size(op, queries_name, numbers.of_queries, numbers.indices.rows(), "one a query");
   check::diagnostic_output(op, to);
+  check::call_memory(op)
+      .writes("to", to)
+      .reads("indices", numbers.indices)
+      .reads(queue_name, numbers.of_queue)
+      .reads(queries_name, numbers.of_queries)
+      .require_apart();
   require_reachable(ctx, op, "indices", numbers.indices);
   require_reachable(ctx, op, queue_name, numbers.of_queue);
   require_reachable(ctx, op, queries_name, numbers.of_queries);
@@ -88,7 +95,7 @@ template <any_context Context>
 void neighbour_accuracy(Context& ctx, const matrix_view<const index_t, Context::space>& indices,
                         const vector_view<const index_t, Context::space>& queue_labels,
                         const vector_view<const index_t, Context::space>& labels,
-                        const required_vector<double, Context::space>& to) {
+                        diagnostic_destination<Context> to) {
   detail::neighbour_share(ctx, "neighbour_accuracy", "queue_labels", "labels",
                           {indices, queue_labels, labels}, to);
 }
@@ -110,7 +117,7 @@ template <any_context Context>
 void same_sample_share(Context& ctx, const matrix_view<const index_t, Context::space>& indices,
                        const vector_view<const index_t, Context::space>& queue_ids,
                        const vector_view<const index_t, Context::space>& ids,
-                       const required_vector<double, Context::space>& to) {
+                       diagnostic_destination<Context> to) {
   detail::neighbour_share(ctx, "same_sample_share", "queue_ids", "ids", {indices, queue_ids, ids},
                           to);
 }

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -44,12 +45,12 @@ struct uniformity_on {
 template <any_context Context, class X, class T = std::remove_const_t<X>>
 requires element<T>
 void uniformity(Context& ctx, const matrix_view<X, Context::space>& x,
-                const required_vector<double, Context::space>& to,
-                const uniformity_options& options = {}) {
+                diagnostic_destination<Context> to, const uniformity_options& options = {}) {
   constexpr std::string_view op = "uniformity";
   check::batch(op, "x", x, 2);
   check::positive(op, "t", options.t);
   check::diagnostic_output(op, to);
+  check::call_memory(op).writes("to", to).reads("x", x).require_apart();
   require_reachable(ctx, op, "x", x);
   require_reachable(ctx, op, "to", to);
   detail::uniformity_on<Context>::template run<T>(ctx, x, to, options);

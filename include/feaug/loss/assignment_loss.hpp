@@ -13,6 +13,7 @@
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/loss/assignment.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
@@ -38,8 +39,7 @@ namespace detail {
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> assignment_loss_arguments(
     std::string_view op, const operand<T, 2, S>& scores, const assignment_target<T, S>& target,
-    const assignment_loss_options<T, S>& options,
-    const vector_view<const compute_t<T>, S>& cotangent) {
+    const assignment_loss_options<T, S>& options, const loss_vectors<compute_t<T>, S>& vectors) {
   check::valid(op, "scores", scores);
   check::not_empty(op, "scores", scores.value);
   check::readable(op, "target.scores", target.scores);
@@ -48,16 +48,16 @@ row_reduction<compute_t<T>, S> assignment_loss_arguments(
   check::readable(op, "target.potentials", target.potentials);
   check::has_size(op, "target.potentials", target.potentials, scores.value.cols(),
                   "a number a prototype");
-  if (scores.wants_gradient()) {
-    check::apart(op, "gradient of scores", scores.gradient, "target.scores", target.scores);
-    check::apart(op, "gradient of scores", scores.gradient, "target.potentials",
-                 as_column(target.potentials));
-  }
   check::positive(op, "target.epsilon", target.epsilon);
   if (target.iterations < 0)
     check::fail(op, "target.iterations", check::text(target.iterations), "at least 0");
   check::positive(op, "temperature", options.temperature);
-  return reduction_of<T>(op, options, scores.value.rows(), cotangent);
+  check::loss_memory(op, options, vectors)
+      .uses("scores", scores)
+      .reads("target.scores", target.scores)
+      .reads("target.potentials", target.potentials)
+      .require_apart();
+  return reduction_of<T>(op, options, scores.value.rows(), vectors);
 }
 
 /// One call of the loss, see loss_verbs.hpp.
@@ -85,7 +85,8 @@ void assignment_loss(
     loss_destination<Context, T> loss,
     const std::type_identity_t<assignment_loss_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "assignment_loss";
-  detail::assignment_loss_call<Context, T> call(ctx, op, stop_gradient(scores), target, options);
+  detail::assignment_loss_call<Context, T> call(ctx, op, stop_gradient(scores), target, options,
+                                                {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 
@@ -109,7 +110,8 @@ void assignment_loss_backward(
     loss_source<Context, T> cotangent,
     const std::type_identity_t<assignment_loss_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "assignment_loss_backward";
-  detail::assignment_loss_call<Context, T> call(ctx, op, scores, target, options, cotangent);
+  detail::assignment_loss_call<Context, T> call(ctx, op, scores, target, options,
+                                                {.cotangent = cotangent});
   detail::run_backward(op, call, cotangent);
 }
 
@@ -121,7 +123,7 @@ void assignment_loss_with_gradients(
     loss_destination<Context, T> loss,
     const std::type_identity_t<assignment_loss_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "assignment_loss_with_gradients";
-  detail::assignment_loss_call<Context, T> call(ctx, op, scores, target, options);
+  detail::assignment_loss_call<Context, T> call(ctx, op, scores, target, options, {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 

@@ -39,11 +39,12 @@ namespace detail {
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> barlow_twins_arguments(
     std::string_view op, const operand<T, 2, S>& a, const operand<T, 2, S>& b,
-    const barlow_twins_options& options, const vector_view<const compute_t<T>, S>& cotangent) {
+    const barlow_twins_options& options, const loss_vectors<compute_t<T>, S>& vectors) {
   check::two_batches(op, "a", a, "b", b);
   check::finite(op, "lambda", options.lambda);
   check::positive(op, "eps", options.eps);
-  return reduction_of<T>(op, options, a.value.cols(), cotangent);
+  check::loss_memory(op, options, vectors).uses("a", a).uses("b", b).require_apart();
+  return reduction_of<T>(op, options, a.value.cols(), vectors);
 }
 
 /// 1 / σ of a column, from its sum of squared deviations; the variance is biased (divided by N).
@@ -109,7 +110,8 @@ void barlow_twins(Context& ctx, const matrix_view<A, Context::space>& a,
                   const matrix_view<B, Context::space>& b, loss_destination<Context, T> loss,
                   const barlow_twins_options& options = {}) {
   constexpr std::string_view op = "barlow_twins";
-  detail::barlow_twins_call<Context, T> call(ctx, op, stop_gradient(a), stop_gradient(b), options);
+  detail::barlow_twins_call<Context, T> call(ctx, op, stop_gradient(a), stop_gradient(b), options,
+                                             {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 
@@ -129,7 +131,7 @@ void barlow_twins_backward(Context& ctx, const operand<T, 2, Context::space>& a,
                            loss_source<Context, T> cotangent,
                            const barlow_twins_options& options = {}) {
   constexpr std::string_view op = "barlow_twins_backward";
-  detail::barlow_twins_call<Context, T> call(ctx, op, a, b, options, cotangent);
+  detail::barlow_twins_call<Context, T> call(ctx, op, a, b, options, {.cotangent = cotangent});
   check::has_size(op, "cotangent", cotangent, 1, "the elements of the loss");
   call.run({});
 }
@@ -142,7 +144,7 @@ void barlow_twins_with_gradients(Context& ctx, const operand<T, 2, Context::spac
                                  loss_destination<Context, T> loss,
                                  const barlow_twins_options& options = {}) {
   constexpr std::string_view op = "barlow_twins_with_gradients";
-  detail::barlow_twins_call<Context, T> call(ctx, op, a, b, options);
+  detail::barlow_twins_call<Context, T> call(ctx, op, a, b, options, {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 

@@ -6,7 +6,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -23,6 +22,7 @@
 #include "feaug/core/random_normal.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/loss/info_nce.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
@@ -190,7 +190,7 @@ FEAUG_HD constexpr double sign_of(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 
 /// is 0.
 FEAUG_HD inline double inverse_of_synthetic(double square_sum) {
   const double norm = feaug::detail::sqrt(square_sum);
-  return norm <= default_norm_eps ? 0.0 : 1.0 / norm;
+  return !is_nan(norm) && norm <= default_norm_eps ? 0.0 : 1.0 / norm;
 }
 
 /// log(eᵃ + eᵇ); −∞ stands for an empty sum.
@@ -308,11 +308,13 @@ void synthesis_draws(std::string_view op, const synthetic_negatives<T, S>& how, 
   }
 }
 
-/// Checks a synthesis for these queries and negatives. Gradients must not overlap its inputs.
+/// Checks a synthesis for these queries and negatives, and that nothing that the call writes overlaps
+/// its inputs.
 template <element T, memory_space S>
 void synthesis(std::string_view op, const synthetic_negatives<T, S>& how,
                const operand<T, 2, S>& queries, const operand<T, 2, S>& keys,
-               const operand<T, 2, S>& negatives) {
+               const operand<T, 2, S>& negatives,
+               const feaug::detail::loss_vectors<compute_t<T>, S>& vectors) {
   const index_t rows = queries.value.rows();
   const index_t count = negatives.value.rows();
   synthesis_numbers(op, how, rows);
@@ -334,18 +336,17 @@ void synthesis(std::string_view op, const synthetic_negatives<T, S>& how,
     fail(op, "drawn.first", "none", "all that is drawn, since part of it is given");
   }
   if (how.drawn.given()) synthesis_draws(op, how, rows, queries.value.cols());
-  const auto is_apart = [&](std::string_view name, const operand<T, 2, S>& x) {
-    if (!x.wants_gradient()) return;
-    apart(op, name, x.gradient, "ids", feaug::detail::as_column(how.ids));
-    apart(op, name, x.gradient, "exclude_ids", feaug::detail::as_column(how.exclude_ids));
-    apart(op, name, x.gradient, "drawn.first", how.drawn.first);
-    apart(op, name, x.gradient, "drawn.second", how.drawn.second);
-    apart(op, name, x.gradient, "drawn.weights", how.drawn.weights);
-    apart(op, name, x.gradient, "drawn.noise", how.drawn.noise);
-  };
-  is_apart("gradient of queries", queries);
-  is_apart("gradient of keys", keys);
-  is_apart("gradient of negatives", negatives);
+  loss_memory(op, how, vectors)
+      .uses("queries", queries)
+      .uses("keys", keys)
+      .uses("negatives", negatives)
+      .reads("ids", how.ids)
+      .reads("exclude_ids", how.exclude_ids)
+      .reads("drawn.first", how.drawn.first)
+      .reads("drawn.second", how.drawn.second)
+      .reads("drawn.weights", how.drawn.weights)
+      .reads("drawn.noise", how.drawn.noise)
+      .require_apart();
 }
 
 /// Checks the destinations of `draw`.
@@ -402,7 +403,8 @@ void hard_negative_info_nce(
     statistics_destination<Context, T> statistics = {}) {
   constexpr std::string_view op = "hard_negative_info_nce";
   detail::hard_negative_info_nce_call<Context, T> call(ctx, op, stop_gradient(queries),
-                                                       stop_gradient(keys), synthesis, options);
+                                                       stop_gradient(keys), synthesis, options,
+                                                       {.statistics = statistics, .loss = loss});
   detail::run_forward(ctx, op, call, loss, statistics);
 }
 
@@ -429,8 +431,9 @@ void hard_negative_info_nce_backward(
     loss_source<Context, T> statistics, loss_source<Context, T> cotangent,
     const std::type_identity_t<info_nce_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "hard_negative_info_nce_backward";
-  detail::hard_negative_info_nce_call<Context, T> call(ctx, op, queries, keys, synthesis, options,
-                                                       cotangent);
+  detail::hard_negative_info_nce_call<Context, T> call(
+      ctx, op, queries, keys, synthesis, options,
+      {.cotangent = cotangent, .kept_statistics = statistics});
   detail::run_backward(ctx, op, call, statistics, cotangent);
 }
 
@@ -444,7 +447,8 @@ void hard_negative_info_nce_with_gradients(
     loss_destination<Context, T> loss,
     const std::type_identity_t<info_nce_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "hard_negative_info_nce_with_gradients";
-  detail::hard_negative_info_nce_call<Context, T> call(ctx, op, queries, keys, synthesis, options);
+  detail::hard_negative_info_nce_call<Context, T> call(ctx, op, queries, keys, synthesis, options,
+                                                       {.loss = loss});
   detail::run_with_gradients(ctx, op, call, loss);
 }
 

@@ -37,14 +37,16 @@ namespace detail {
 /// Checks a call's arguments. Returns the reduction: a sum of N alignment terms and two uniformity
 /// terms.
 template <element T, memory_space S>
-row_reduction<compute_t<T>, S> hypersphere_arguments(
-    std::string_view op, const operand<T, 2, S>& a, const operand<T, 2, S>& b,
-    const hypersphere_options& options, const vector_view<const compute_t<T>, S>& cotangent) {
+row_reduction<compute_t<T>, S> hypersphere_arguments(std::string_view op, const operand<T, 2, S>& a,
+                                                     const operand<T, 2, S>& b,
+                                                     const hypersphere_options& options,
+                                                     const loss_vectors<compute_t<T>, S>& vectors) {
   check::two_batches(op, "a", a, "b", b);
   check::positive(op, "t", options.t);
   check::finite(op, "lam", options.lam);
   check::positive(op, "alpha", options.alpha);
-  return reduction_of<T>(op, options, a.value.rows() + 2, cotangent);
+  check::loss_memory(op, options, vectors).uses("a", a).uses("b", b).require_apart();
+  return reduction_of<T>(op, options, a.value.rows() + 2, vectors);
 }
 
 /// One call of the loss, see loss_verbs.hpp.
@@ -69,7 +71,8 @@ void hypersphere(Context& ctx, const matrix_view<A, Context::space>& a,
                  const matrix_view<B, Context::space>& b, loss_destination<Context, T> loss,
                  const hypersphere_options& options = {}) {
   constexpr std::string_view op = "hypersphere";
-  detail::hypersphere_call<Context, T> call(ctx, op, stop_gradient(a), stop_gradient(b), options);
+  detail::hypersphere_call<Context, T> call(ctx, op, stop_gradient(a), stop_gradient(b), options,
+                                            {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 
@@ -88,7 +91,7 @@ void hypersphere_backward(Context& ctx, const operand<T, 2, Context::space>& a,
                           const operand<T, 2, Context::space>& b, loss_source<Context, T> cotangent,
                           const hypersphere_options& options = {}) {
   constexpr std::string_view op = "hypersphere_backward";
-  detail::hypersphere_call<Context, T> call(ctx, op, a, b, options, cotangent);
+  detail::hypersphere_call<Context, T> call(ctx, op, a, b, options, {.cotangent = cotangent});
   check::has_size(op, "cotangent", cotangent, 1, "the elements of the loss");
   call.run({});
 }
@@ -102,7 +105,7 @@ void hypersphere_with_gradients(Context& ctx, const operand<T, 2, Context::space
                                 loss_destination<Context, T> loss,
                                 const hypersphere_options& options = {}) {
   constexpr std::string_view op = "hypersphere_with_gradients";
-  detail::hypersphere_call<Context, T> call(ctx, op, a, b, options);
+  detail::hypersphere_call<Context, T> call(ctx, op, a, b, options, {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 

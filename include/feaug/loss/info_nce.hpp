@@ -48,9 +48,11 @@ namespace detail {
 
 /// Checks a call's arguments. Returns how its row losses are reduced.
 template <element T, memory_space S>
-row_reduction<compute_t<T>, S> info_nce_arguments(
-    std::string_view op, const operand<T, 2, S>& queries, const operand<T, 2, S>& keys,
-    const info_nce_options<T, S>& options, const vector_view<const compute_t<T>, S>& cotangent) {
+row_reduction<compute_t<T>, S> info_nce_arguments(std::string_view op,
+                                                  const operand<T, 2, S>& queries,
+                                                  const operand<T, 2, S>& keys,
+                                                  const info_nce_options<T, S>& options,
+                                                  const loss_vectors<compute_t<T>, S>& vectors) {
   check::valid(op, "queries", queries);
   check::valid(op, "keys", keys);
   check::valid(op, "negatives", options.negatives);
@@ -60,16 +62,18 @@ row_reduction<compute_t<T>, S> info_nce_arguments(
   check::has_columns(op, "keys", keys.value, cols, "queries");
   if (!options.negatives.value.empty())
     check::has_columns(op, "negatives", options.negatives.value, cols, "queries");
-  check::apart(op, "queries", queries, "keys", keys);
-  check::apart(op, "queries", queries, "negatives", options.negatives);
-  check::apart(op, "keys", keys, "negatives", options.negatives);
   if (options.positive_offset < 0 || options.positive_offset + rows > keys.value.rows()) {
     check::fail(op, "keys", check::text(keys.value.rows()) + " rows",
                 "at least " + check::text(rows) + " queries + positive_offset " +
                     check::text(options.positive_offset) + " (an offset of at least 0)");
   }
   check::temperature(op, options.temperature, options.learnable_temperature);
-  return reduction_of<T>(op, options, rows, cotangent);
+  check::loss_memory(op, options, vectors)
+      .uses("queries", queries)
+      .uses("keys", keys)
+      .uses("negatives", options.negatives)
+      .require_apart();
+  return reduction_of<T>(op, options, rows, vectors);
 }
 
 /// One call of the loss, see loss_verbs.hpp.
@@ -97,7 +101,7 @@ void info_nce(Context& ctx, const matrix_view<Q, Context::space>& queries,
               statistics_destination<Context, T> statistics = {}) {
   constexpr std::string_view op = "info_nce";
   detail::info_nce_call<Context, T> call(ctx, op, stop_gradient(queries), stop_gradient(keys),
-                                         options);
+                                         options, {.statistics = statistics, .loss = loss});
   detail::run_forward(ctx, op, call, loss, statistics);
 }
 
@@ -120,7 +124,8 @@ void info_nce_backward(
     loss_source<Context, T> cotangent,
     const std::type_identity_t<info_nce_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "info_nce_backward";
-  detail::info_nce_call<Context, T> call(ctx, op, queries, keys, options, cotangent);
+  detail::info_nce_call<Context, T> call(ctx, op, queries, keys, options,
+                                         {.cotangent = cotangent, .kept_statistics = statistics});
   detail::run_backward(ctx, op, call, statistics, cotangent);
 }
 
@@ -133,7 +138,7 @@ void info_nce_with_gradients(
     const operand<T, 2, Context::space>& keys, loss_destination<Context, T> loss,
     const std::type_identity_t<info_nce_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "info_nce_with_gradients";
-  detail::info_nce_call<Context, T> call(ctx, op, queries, keys, options);
+  detail::info_nce_call<Context, T> call(ctx, op, queries, keys, options, {.loss = loss});
   detail::run_with_gradients(ctx, op, call, loss);
 }
 

@@ -54,9 +54,13 @@ template <element T, memory_space S>
 row_reduction<compute_t<T>, S> kl_to_standard_normal_arguments(
     std::string_view op, const operand<T, 2, S>& mean, const operand<T, 2, S>& log_variance,
     const kl_to_standard_normal_options<T, S>& options,
-    const vector_view<const compute_t<T>, S>& cotangent) {
+    const loss_vectors<compute_t<T>, S>& vectors) {
   check::two_views(op, "mean", mean, "log_variance", log_variance);
-  return reduction_of<T>(op, options, mean.value.rows(), cotangent);
+  check::loss_memory(op, options, vectors)
+      .uses("mean", mean)
+      .uses("log_variance", log_variance)
+      .require_apart();
+  return reduction_of<T>(op, options, mean.value.rows(), vectors);
 }
 
 /// One call of the loss, see loss_verbs.hpp.
@@ -84,8 +88,8 @@ void kl_to_standard_normal(
     const matrix_view<Q, Context::space>& log_variance, loss_destination<Context, T> loss,
     const std::type_identity_t<kl_to_standard_normal_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "kl_to_standard_normal";
-  detail::kl_to_standard_normal_call<Context, T> call(ctx, op, stop_gradient(mean),
-                                                      stop_gradient(log_variance), options);
+  detail::kl_to_standard_normal_call<Context, T> call(
+      ctx, op, stop_gradient(mean), stop_gradient(log_variance), options, {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 
@@ -107,7 +111,7 @@ void kl_to_standard_normal_backward(
     const std::type_identity_t<kl_to_standard_normal_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "kl_to_standard_normal_backward";
   detail::kl_to_standard_normal_call<Context, T> call(ctx, op, mean, log_variance, options,
-                                                      cotangent);
+                                                      {.cotangent = cotangent});
   detail::run_backward(op, call, cotangent);
 }
 
@@ -118,7 +122,8 @@ void kl_to_standard_normal_with_gradients(
     const operand<T, 2, Context::space>& log_variance, loss_destination<Context, T> loss,
     const std::type_identity_t<kl_to_standard_normal_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "kl_to_standard_normal_with_gradients";
-  detail::kl_to_standard_normal_call<Context, T> call(ctx, op, mean, log_variance, options);
+  detail::kl_to_standard_normal_call<Context, T> call(ctx, op, mean, log_variance, options,
+                                                      {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 

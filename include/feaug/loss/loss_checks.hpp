@@ -7,16 +7,50 @@
 #include <type_traits>
 
 #include "feaug/core/argument_name.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::check {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Checks the two views of a batch: not empty, of the same shape, and no gradient overlaps the
-/// other view or its gradient. Row i of one corresponds to row i of the other.
+namespace detail {
+
+/// The vectors of a call of a loss; empty: none. C is compute_t of the features' type.
+template <class C, memory_space S = memory_space::host>
+struct loss_vectors {
+  vector_view<C, S> statistics = {};             ///< written
+  vector_view<C, S> loss = {};                   ///< written
+  vector_view<const C, S> cotangent = {};        ///< read
+  vector_view<const C, S> kept_statistics = {};  ///< read: those of the forward pass
+};
+
+}  // namespace detail
+
+namespace check {
+
+/// The arguments that losses have in common: the vectors of the call, and what its options have of
+/// row weights and learnable numbers. Add the others, then call require_apart.
+template <class Options, class C, memory_space S>
+call_memory loss_memory(std::string_view op, const Options& options,
+                        const feaug::detail::loss_vectors<C, S>& vectors) {
+  call_memory memory(op);
+  memory.writes("statistics", vectors.statistics).writes("loss", vectors.loss);
+  memory.reads("cotangent", vectors.cotangent).reads("statistics", vectors.kept_statistics);
+  if constexpr (requires { options.row_weights; }) memory.reads("row_weights", options.row_weights);
+  if constexpr (requires { options.learnable_temperature; })
+    memory.uses("learnable_temperature", options.learnable_temperature);
+  if constexpr (requires { options.learnable_scale; })
+    memory.uses("learnable_scale", options.learnable_scale);
+  if constexpr (requires { options.learnable_bias; })
+    memory.uses("learnable_bias", options.learnable_bias);
+  return memory;
+}
+
+/// Checks the two views of a batch: not empty, of the same shape. Row i of one corresponds to row i
+/// of the other.
 template <class T, memory_space S>
 void two_views(std::string_view op, std::string_view first, const operand<T, 2, S>& a,
                std::string_view second, const operand<T, 2, S>& b) {
@@ -24,7 +58,6 @@ void two_views(std::string_view op, std::string_view first, const operand<T, 2, 
   valid(op, second, b);
   not_empty(op, first, a.value);
   has_shape(op, second, b.value, a.value.rows(), a.value.cols(), first);
-  apart(op, first, a, second, b);
 }
 
 /// Two views for a loss that takes statistics over the batch: at least two rows.
@@ -47,7 +80,6 @@ void loss_outputs(std::string_view op, const vector_view<C, S>& loss, index_t ou
   writable(op, "statistics", statistics);
   if (!statistics.empty())
     has_size(op, "statistics", statistics, statistics_size, "a number a row of the loss");
-  apart(op, "statistics", statistics, "loss", loss);
 }
 
 /// A backward pass needs a non-empty cotangent.
@@ -96,6 +128,7 @@ void temperature(std::string_view op, double option, const operand<C, 1, S>& lea
   number(op, "temperature", option, learnable, positive);
 }
 
-}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::check
+}  // namespace check
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
 
 #include "feaug/header_end.hpp"

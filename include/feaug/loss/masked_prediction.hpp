@@ -5,7 +5,6 @@
 
 #include <cmath>
 #include <concepts>
-#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -75,12 +74,15 @@ FEAUG_HD inline difference_loss loss_of_difference(prediction_form form, double 
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> masked_prediction_arguments(
     std::string_view op, const operand<T, 2, S>& prediction, const operand<T, 2, S>& target,
-    const masked_prediction_options<T, S>& options,
-    const vector_view<const compute_t<T>, S>& cotangent) {
+    const masked_prediction_options<T, S>& options, const loss_vectors<compute_t<T>, S>& vectors) {
   check::two_views(op, "prediction", prediction, "target", target);
   if (!is_finite(options.beta) || options.beta < 0)
     check::fail(op, "beta", check::text(options.beta), "a finite number of at least 0");
-  return reduction_of<T>(op, options, prediction.value.rows(), cotangent);
+  check::loss_memory(op, options, vectors)
+      .uses("prediction", prediction)
+      .uses("target", target)
+      .require_apart();
+  return reduction_of<T>(op, options, prediction.value.rows(), vectors);
 }
 
 /// Checks that the mask fits and, if it is precomputed, that it does not overlap the gradients. The
@@ -129,7 +131,8 @@ void masked_prediction(
     const std::type_identity_t<masked_prediction_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "masked_prediction";
   detail::masked_prediction_call<Context, T, P> call(ctx, op, stop_gradient(prediction),
-                                                     stop_gradient(target), policy, key, options);
+                                                     stop_gradient(target), policy, key, options,
+                                                     {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 
@@ -153,7 +156,7 @@ void masked_prediction_backward(
     const std::type_identity_t<masked_prediction_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "masked_prediction_backward";
   detail::masked_prediction_call<Context, T, P> call(ctx, op, prediction, target, policy, key,
-                                                     options, cotangent);
+                                                     options, {.cotangent = cotangent});
   detail::run_backward(op, call, cotangent);
 }
 
@@ -167,7 +170,7 @@ void masked_prediction_with_gradients(
     const std::type_identity_t<masked_prediction_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "masked_prediction_with_gradients";
   detail::masked_prediction_call<Context, T, P> call(ctx, op, prediction, target, policy, key,
-                                                     options);
+                                                     options, {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 

@@ -13,6 +13,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/queue/support_rows.hpp"
@@ -58,8 +59,6 @@ void mean_shift_search_arguments(std::string_view op, const operand<T, 2, S>& pr
   const matrix_view<const T, S>& p = prediction.value;
   check::readable(op, "targets", targets);
   check::has_shape(op, "targets", targets, p.rows(), p.cols(), "prediction");
-  if (prediction.wants_gradient())
-    check::apart(op, "gradient of prediction", prediction.gradient, "targets", targets);
   check::exclusion(op, support, options.exclude_ids, p.rows(), "one a row");
   if constexpr (S == memory_space::host) {
     check::leaves_some<T>(op, support, options.exclude_ids, targets, {},
@@ -72,10 +71,12 @@ void mean_shift_search_arguments(std::string_view op, const operand<T, 2, S>& pr
 
 /// Checks a call's arguments. Returns how its row losses are reduced.
 template <element T, memory_space S>
-row_reduction<compute_t<T>, S> mean_shift_arguments(
-    std::string_view op, const operand<T, 2, S>& prediction, const support_rows<T, S>& support,
-    const mean_shift_neighbours<T, S>& neighbours, const mean_shift_options<T, S>& options,
-    const vector_view<const compute_t<T>, S>& cotangent) {
+row_reduction<compute_t<T>, S> mean_shift_arguments(std::string_view op,
+                                                    const operand<T, 2, S>& prediction,
+                                                    const support_rows<T, S>& support,
+                                                    const mean_shift_neighbours<T, S>& neighbours,
+                                                    const mean_shift_options<T, S>& options,
+                                                    const loss_vectors<compute_t<T>, S>& vectors) {
   check::valid(op, "prediction", prediction);
   check::not_empty(op, "prediction", prediction.value);
   check::valid(op, support, prediction.value.cols(), "prediction");
@@ -85,11 +86,12 @@ row_reduction<compute_t<T>, S> mean_shift_arguments(
   } else {
     check::within(op, "k", options.k, 1, support.rows().rows());
   }
-  if (prediction.wants_gradient()) {
-    check::apart(op, "gradient of prediction", prediction.gradient, support.rows_name(),
-                 support.rows());
-  }
-  const auto reduction = reduction_of<T>(op, options, prediction.value.rows(), cotangent);
+  check::call_memory memory = check::loss_memory(op, options, vectors);
+  memory.writes("indices", neighbours.indices).uses("prediction", prediction);
+  memory.reads("targets", neighbours.targets).reads("indices", neighbours.found);
+  memory.reads("exclude_ids", options.exclude_ids);
+  check::add_support(memory, support).require_apart();
+  const auto reduction = reduction_of<T>(op, options, prediction.value.rows(), vectors);
   if (neighbours.are_found) {
     check::readable(op, "indices", neighbours.found);
     check::has_shape(op, "indices", neighbours.found, prediction.value.rows(), options.k,
@@ -137,7 +139,8 @@ void mean_shift(Context& ctx, const matrix_view<P, Context::space>& prediction,
                 const std::type_identity_t<matrix_view<index_t, Context::space>>& indices = {}) {
   constexpr std::string_view op = "mean_shift";
   detail::mean_shift_call<Context, T> call(ctx, op, stop_gradient(prediction), support,
-                                           {.targets = targets, .indices = indices}, options);
+                                           {.targets = targets, .indices = indices}, options,
+                                           {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 
@@ -165,8 +168,9 @@ void mean_shift_backward(
     loss_source<Context, T> cotangent,
     const std::type_identity_t<mean_shift_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "mean_shift_backward";
-  detail::mean_shift_call<Context, T> call(
-      ctx, op, prediction, support, {.are_found = true, .found = indices}, options, cotangent);
+  detail::mean_shift_call<Context, T> call(ctx, op, prediction, support,
+                                           {.are_found = true, .found = indices}, options,
+                                           {.cotangent = cotangent});
   detail::run_backward(op, call, cotangent);
 }
 
@@ -181,7 +185,7 @@ void mean_shift_with_gradients(
     const std::type_identity_t<mean_shift_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "mean_shift_with_gradients";
   detail::mean_shift_call<Context, T> call(ctx, op, prediction, support, {.targets = targets},
-                                           options);
+                                           options, {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 

@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <span>
-#include <string>
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/argument_name.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
@@ -60,15 +60,19 @@ template <element T, memory_space S>
 row_reduction<compute_t<T>, S> negative_cosine_arguments(
     std::string_view op, const operand<T, 2, S>& prediction,
     std::span<const operand<T, 2, S>> targets, const negative_cosine_options<T, S>& options,
-    const vector_view<const compute_t<T>, S>& cotangent) {
+    const loss_vectors<compute_t<T>, S>& vectors) {
   if (targets.empty()) check::fail(op, "targets", "none", "at least one");
   for (std::size_t k = 0; k < targets.size(); ++k) {
     const check::argument_name name = target_name(k, targets.size());
     check::two_views(op, "prediction", prediction, name, targets[k]);
+    check::loss_memory(op, options, vectors)
+        .uses("prediction", prediction)
+        .uses(name, targets[k])
+        .require_apart();
     for (std::size_t before = 0; before < k; ++before)
       check::apart(op, target_name(before, targets.size()), targets[before], name, targets[k]);
   }
-  return reduction_of<T>(op, options, prediction.value.rows(), cotangent);
+  return reduction_of<T>(op, options, prediction.value.rows(), vectors);
 }
 
 /// One call of the loss, see loss_verbs.hpp.
@@ -95,7 +99,7 @@ void negative_cosine(
   constexpr std::string_view op = "negative_cosine";
   const operand<T, 2, Context::space> stopped = stop_gradient(target);
   detail::negative_cosine_call<Context, T> call(ctx, op, stop_gradient(prediction), {&stopped, 1},
-                                                options);
+                                                options, {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 
@@ -123,7 +127,8 @@ void negative_cosine_with_gradients(
     loss_destination<Context, T> loss,
     const std::type_identity_t<negative_cosine_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "negative_cosine_with_gradients";
-  detail::negative_cosine_call<Context, T> call(ctx, op, prediction, targets, options);
+  detail::negative_cosine_call<Context, T> call(ctx, op, prediction, targets, options,
+                                                {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 
@@ -135,7 +140,8 @@ void negative_cosine_backward(
     loss_source<Context, T> cotangent,
     const std::type_identity_t<negative_cosine_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "negative_cosine_backward";
-  detail::negative_cosine_call<Context, T> call(ctx, op, prediction, targets, options, cotangent);
+  detail::negative_cosine_call<Context, T> call(ctx, op, prediction, targets, options,
+                                                {.cotangent = cotangent});
   detail::run_backward(op, call, cotangent);
 }
 

@@ -11,6 +11,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/two_view_contrast.hpp"
 #include "feaug/version.hpp"
@@ -45,7 +46,7 @@ namespace detail {
 template <element T, memory_space S>
 two_view_problem<T, S> nt_xent_problem(const operand<T, 2, S>& a, const operand<T, 2, S>& b,
                                        const nt_xent_options<T, S>& options,
-                                       const vector_view<const compute_t<T>, S>& cotangent = {}) {
+                                       const loss_vectors<compute_t<T>, S>& vectors) {
   return {.views = {a, b},
           .names = {"a", "b"},
           .columns = two_view_columns::both_views,
@@ -58,7 +59,8 @@ two_view_problem<T, S> nt_xent_problem(const operand<T, 2, S>& a, const operand<
                         .rows = 0,
                         .weights = options.row_weights,
                         .gradient_scale = options.gradient_scale,
-                        .cotangent = cotangent}};
+                        .cotangent = vectors.cotangent},
+          .vectors = vectors};
 }
 
 }  // namespace detail
@@ -80,7 +82,8 @@ void nt_xent(Context& ctx, const matrix_view<A, Context::space>& a,
   constexpr std::string_view op = "nt_xent";
   detail::two_view_call<Context, T> call(
       ctx, op,
-      detail::nt_xent_problem<T, Context::space>(stop_gradient(a), stop_gradient(b), options));
+      detail::nt_xent_problem<T, Context::space>(stop_gradient(a), stop_gradient(b), options,
+                                                 {.statistics = statistics, .loss = loss}));
   detail::run_forward(ctx, op, call, loss, statistics);
 }
 
@@ -102,7 +105,9 @@ void nt_xent_backward(
     const std::type_identity_t<nt_xent_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "nt_xent_backward";
   detail::two_view_call<Context, T> call(
-      ctx, op, detail::nt_xent_problem<T, Context::space>(a, b, options, cotangent));
+      ctx, op,
+      detail::nt_xent_problem<T, Context::space>(
+          a, b, options, {.cotangent = cotangent, .kept_statistics = statistics}));
   detail::run_backward(ctx, op, call, statistics, cotangent);
 }
 
@@ -114,8 +119,8 @@ void nt_xent_with_gradients(
     loss_destination<Context, T> loss,
     const std::type_identity_t<nt_xent_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "nt_xent_with_gradients";
-  detail::two_view_call<Context, T> call(ctx, op,
-                                         detail::nt_xent_problem<T, Context::space>(a, b, options));
+  detail::two_view_call<Context, T> call(
+      ctx, op, detail::nt_xent_problem<T, Context::space>(a, b, options, {.loss = loss}));
   detail::run_with_gradients(ctx, op, call, loss);
 }
 

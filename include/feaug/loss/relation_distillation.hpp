@@ -14,6 +14,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/queue/support_rows.hpp"
@@ -49,7 +50,7 @@ template <element T, memory_space S>
 row_reduction<compute_t<T>, S> relation_distillation_arguments(
     std::string_view op, const operand<T, 2, S>& queries, const matrix_view<const T, S>& keys,
     const support_rows<T, S>& support, const relation_distillation_options<T, S>& options,
-    const vector_view<const compute_t<T>, S>& cotangent) {
+    const loss_vectors<compute_t<T>, S>& vectors) {
   const index_t rows = queries.value.rows();
   const index_t cols = queries.value.cols();
   check::valid(op, "queries", queries);
@@ -63,13 +64,13 @@ row_reduction<compute_t<T>, S> relation_distillation_arguments(
     check::leaves_some<T>(op, support, options.exclude_ids, queries.value, {},
                           "one that is left for every query");
   }
-  if (queries.wants_gradient()) {
-    check::apart(op, "gradient of queries", queries.gradient, "keys", keys);
-    check::apart(op, "gradient of queries", queries.gradient, support.rows_name(), support.rows());
-  }
   check::positive(op, "temperature", options.temperature);
   check::positive(op, "teacher_temperature", options.teacher_temperature);
-  return reduction_of<T>(op, options, rows, cotangent);
+  check::call_memory memory = check::loss_memory(op, options, vectors);
+  memory.uses("queries", queries).reads("keys", keys);
+  memory.reads("exclude_ids", options.exclude_ids);
+  check::add_support(memory, support).require_apart();
+  return reduction_of<T>(op, options, rows, vectors);
 }
 
 /// A row's loss and gradient. With m_P and m_T the mean support rows of the query's and the key's
@@ -118,7 +119,7 @@ void relation_distillation(
     const std::type_identity_t<relation_distillation_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "relation_distillation";
   detail::relation_distillation_call<Context, T> call(ctx, op, stop_gradient(queries), keys,
-                                                      support, options);
+                                                      support, options, {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 
@@ -146,7 +147,7 @@ void relation_distillation_backward(
     const std::type_identity_t<relation_distillation_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "relation_distillation_backward";
   detail::relation_distillation_call<Context, T> call(ctx, op, queries, keys, support, options,
-                                                      cotangent);
+                                                      {.cotangent = cotangent});
   detail::run_backward(op, call, cotangent);
 }
 
@@ -160,7 +161,8 @@ void relation_distillation_with_gradients(
     loss_destination<Context, T> loss,
     const std::type_identity_t<relation_distillation_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "relation_distillation_with_gradients";
-  detail::relation_distillation_call<Context, T> call(ctx, op, queries, keys, support, options);
+  detail::relation_distillation_call<Context, T> call(ctx, op, queries, keys, support, options,
+                                                      {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 

@@ -11,6 +11,7 @@
 #include "feaug/core/macros.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::detail {
@@ -76,11 +77,11 @@ struct row_reduction {
 template <element T, memory_space S, class Options>
 row_reduction<compute_t<T>, S> reduction_of(std::string_view op, const Options& options,
                                             index_t rows,
-                                            const vector_view<const compute_t<T>, S>& cotangent) {
+                                            const loss_vectors<compute_t<T>, S>& vectors) {
   row_reduction<compute_t<T>, S> reduction = {.reduction = reduce::sum,
                                               .rows = rows,
                                               .gradient_scale = options.gradient_scale,
-                                              .cotangent = cotangent};
+                                              .cotangent = vectors.cotangent};
   if constexpr (requires { options.reduction; }) reduction.reduction = options.reduction;
   if constexpr (requires { options.row_weights; }) reduction.weights = options.row_weights;
   reduction.validate(op);

@@ -46,13 +46,15 @@ namespace detail {
 
 /// Checks a call's arguments. Returns how its row losses are reduced.
 template <element T, memory_space S>
-row_reduction<compute_t<T>, S> sigmoid_arguments(
-    std::string_view op, const operand<T, 2, S>& a, const operand<T, 2, S>& b,
-    const sigmoid_options<T, S>& options, const vector_view<const compute_t<T>, S>& cotangent) {
+row_reduction<compute_t<T>, S> sigmoid_arguments(std::string_view op, const operand<T, 2, S>& a,
+                                                 const operand<T, 2, S>& b,
+                                                 const sigmoid_options<T, S>& options,
+                                                 const loss_vectors<compute_t<T>, S>& vectors) {
   check::two_views(op, "a", a, "b", b);
   check::number(op, "scale", options.scale, options.learnable_scale, check::finite);
   check::number(op, "bias", options.bias, options.learnable_bias, check::finite);
-  return reduction_of<T>(op, options, a.value.rows(), cotangent);
+  check::loss_memory(op, options, vectors).uses("a", a).uses("b", b).require_apart();
+  return reduction_of<T>(op, options, a.value.rows(), vectors);
 }
 
 /// A matching pair with logit s = scale · cosine + bias: its loss −log σ(s), and the strength
@@ -95,7 +97,8 @@ void sigmoid(Context& ctx, const matrix_view<A, Context::space>& a,
              const matrix_view<B, Context::space>& b, loss_destination<Context, T> loss,
              const std::type_identity_t<sigmoid_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "sigmoid";
-  detail::sigmoid_call<Context, T> call(ctx, op, stop_gradient(a), stop_gradient(b), options);
+  detail::sigmoid_call<Context, T> call(ctx, op, stop_gradient(a), stop_gradient(b), options,
+                                        {.loss = loss});
   call.stop_gradients();
   detail::run_loss(ctx, op, call, loss);
 }
@@ -117,7 +120,7 @@ void sigmoid_backward(
     loss_source<Context, T> cotangent,
     const std::type_identity_t<sigmoid_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "sigmoid_backward";
-  detail::sigmoid_call<Context, T> call(ctx, op, a, b, options, cotangent);
+  detail::sigmoid_call<Context, T> call(ctx, op, a, b, options, {.cotangent = cotangent});
   detail::run_backward(op, call, cotangent);
 }
 
@@ -129,7 +132,7 @@ void sigmoid_with_gradients(
     loss_destination<Context, T> loss,
     const std::type_identity_t<sigmoid_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "sigmoid_with_gradients";
-  detail::sigmoid_call<Context, T> call(ctx, op, a, b, options);
+  detail::sigmoid_call<Context, T> call(ctx, op, a, b, options, {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 

@@ -13,6 +13,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
@@ -50,7 +51,7 @@ template <element T, memory_space S>
 row_reduction<compute_t<T>, S> soft_neighbour_contrast_arguments(
     std::string_view op, const operand<T, 2, S>& queries, const matrix_view<const T, S>& keys,
     const matrix_view<const T, S>& neighbours, const soft_neighbour_contrast_options<T, S>& options,
-    const vector_view<const compute_t<T>, S>& cotangent) {
+    const loss_vectors<compute_t<T>, S>& vectors) {
   const index_t rows = queries.value.rows();
   const index_t cols = queries.value.cols();
   check::valid(op, "queries", queries);
@@ -67,21 +68,19 @@ row_reduction<compute_t<T>, S> soft_neighbour_contrast_arguments(
   if (attends) {
     check::valid(op, "attention", options.attention);
     check::has_shape(op, "attention", options.attention.value, rows, cols, "queries");
-    check::apart(op, "queries", queries, "attention", options.attention);
   }
-  const auto written = [&](std::string_view name, const operand<T, 2, S>& x) {
-    if (!x.wants_gradient()) return;
-    check::apart(op, name, x.gradient, "keys", keys);
-    check::apart(op, name, x.gradient, "neighbours", neighbours);
-  };
-  written("gradient of queries", queries);
-  written("gradient of attention", options.attention);
   check::positive(op, "temperature", options.temperature);
   check::positive(op, "label_temperature", options.label_temperature);
   check::finite(op, "neighbour_weight", options.neighbour_weight);
   if (options.neighbour_weight < 0)
     check::fail(op, "neighbour_weight", check::text(options.neighbour_weight), "at least 0");
-  return reduction_of<T>(op, options, rows, cotangent);
+  check::loss_memory(op, options, vectors)
+      .uses("queries", queries)
+      .reads("keys", keys)
+      .reads("neighbours", neighbours)
+      .uses("attention", options.attention)
+      .require_apart();
+  return reduction_of<T>(op, options, rows, vectors);
 }
 
 /// One call of the loss, see loss_verbs.hpp.
@@ -121,7 +120,7 @@ void soft_neighbour_contrast(
   soft_neighbour_contrast_options<T, Context::space> constant = options;
   constant.attention = stop_gradient(options.attention.value);
   detail::soft_neighbour_contrast_call<Context, T> call(ctx, op, stop_gradient(queries), keys,
-                                                        neighbours, constant);
+                                                        neighbours, constant, {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 
@@ -148,7 +147,7 @@ void soft_neighbour_contrast_backward(
     const std::type_identity_t<soft_neighbour_contrast_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "soft_neighbour_contrast_backward";
   detail::soft_neighbour_contrast_call<Context, T> call(ctx, op, queries, keys, neighbours, options,
-                                                        cotangent);
+                                                        {.cotangent = cotangent});
   detail::run_backward(op, call, cotangent);
 }
 
@@ -162,8 +161,8 @@ void soft_neighbour_contrast_with_gradients(
     loss_destination<Context, T> loss,
     const std::type_identity_t<soft_neighbour_contrast_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "soft_neighbour_contrast_with_gradients";
-  detail::soft_neighbour_contrast_call<Context, T> call(ctx, op, queries, keys, neighbours,
-                                                        options);
+  detail::soft_neighbour_contrast_call<Context, T> call(ctx, op, queries, keys, neighbours, options,
+                                                        {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 

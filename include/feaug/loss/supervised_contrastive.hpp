@@ -45,13 +45,14 @@ template <element T, memory_space S>
 row_reduction<compute_t<T>, S> supervised_contrastive_arguments(
     std::string_view op, const operand<T, 2, S>& z, const vector_view<const index_t, S>& labels,
     const supervised_contrastive_options<T, S>& options,
-    const vector_view<const compute_t<T>, S>& cotangent) {
+    const loss_vectors<compute_t<T>, S>& vectors) {
   check::valid(op, "z", z);
   check::not_empty(op, "z", z.value);
   check::readable(op, "labels", labels);
   check::has_size(op, "labels", labels, z.value.rows(), "a label a row of z");
   check::temperature(op, options.temperature, options.learnable_temperature);
-  return reduction_of<T>(op, options, z.value.rows(), cotangent);
+  check::loss_memory(op, options, vectors).uses("z", z).reads("labels", labels).require_apart();
+  return reduction_of<T>(op, options, z.value.rows(), vectors);
 }
 
 /// One call of the loss, see loss_verbs.hpp.
@@ -82,7 +83,8 @@ void supervised_contrastive(
     const std::type_identity_t<supervised_contrastive_options<T, Context::space>>& options = {},
     statistics_destination<Context, T> statistics = {}) {
   constexpr std::string_view op = "supervised_contrastive";
-  detail::supervised_contrastive_call<Context, T> call(ctx, op, stop_gradient(z), labels, options);
+  detail::supervised_contrastive_call<Context, T> call(ctx, op, stop_gradient(z), labels, options,
+                                                       {.statistics = statistics, .loss = loss});
   detail::run_forward(ctx, op, call, loss, statistics);
 }
 
@@ -106,7 +108,8 @@ void supervised_contrastive_backward(
     loss_source<Context, T> statistics, loss_source<Context, T> cotangent,
     const std::type_identity_t<supervised_contrastive_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "supervised_contrastive_backward";
-  detail::supervised_contrastive_call<Context, T> call(ctx, op, z, labels, options, cotangent);
+  detail::supervised_contrastive_call<Context, T> call(
+      ctx, op, z, labels, options, {.cotangent = cotangent, .kept_statistics = statistics});
   detail::run_backward(ctx, op, call, statistics, cotangent);
 }
 
@@ -119,7 +122,7 @@ void supervised_contrastive_with_gradients(
     loss_destination<Context, T> loss,
     const std::type_identity_t<supervised_contrastive_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "supervised_contrastive_with_gradients";
-  detail::supervised_contrastive_call<Context, T> call(ctx, op, z, labels, options);
+  detail::supervised_contrastive_call<Context, T> call(ctx, op, z, labels, options, {.loss = loss});
   detail::run_with_gradients(ctx, op, call, loss);
 }
 

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
@@ -46,19 +47,22 @@ namespace detail {
 template <element T, memory_space S>
 row_reduction<compute_t<T>, S> swapped_assignment_arguments(
     std::string_view op, const operand<T, 2, S>& a, const operand<T, 2, S>& b,
-    const swapped_assignment_options<T, S>& options,
-    const vector_view<const compute_t<T>, S>& cotangent) {
+    const swapped_assignment_options<T, S>& options, const loss_vectors<compute_t<T>, S>& vectors) {
   check::two_views(op, "scores_a", a, "scores_b", b);
   check::positive(op, "temperature", options.temperature);
   check::sinkhorn_numbers(op, options.epsilon, options.iterations);
   const auto extra = [&](std::string_view name, const matrix_view<const T, S>& x) {
     check::extra_scores<T>(op, name, x, a.value.cols(), "scores_a");
-    if (a.wants_gradient()) check::apart(op, "gradient of scores_a", a.gradient, name, x);
-    if (b.wants_gradient()) check::apart(op, "gradient of scores_b", b.gradient, name, x);
   };
   extra("extra_scores_a", options.extra_scores_a);
   extra("extra_scores_b", options.extra_scores_b);
-  return reduction_of<T>(op, options, a.value.rows(), cotangent);
+  check::loss_memory(op, options, vectors)
+      .uses("scores_a", a)
+      .uses("scores_b", b)
+      .reads("extra_scores_a", options.extra_scores_a)
+      .reads("extra_scores_b", options.extra_scores_b)
+      .require_apart();
+  return reduction_of<T>(op, options, a.value.rows(), vectors);
 }
 
 /// One call of the loss, see loss_verbs.hpp. Its statistics are double for every T:
@@ -110,10 +114,19 @@ void swapped_assignment(
     const std::type_identity_t<swapped_assignment_options<T, Context::space>>& options = {},
     std::type_identity_t<vector_view<double, Context::space>> statistics = {}) {
   constexpr std::string_view op = "swapped_assignment";
-  detail::swapped_assignment_call<Context, T> call(ctx, op, stop_gradient(scores_a),
-                                                   stop_gradient(scores_b), options);
+  detail::swapped_assignment_call<Context, T> call(
+      ctx, op, stop_gradient(scores_a), stop_gradient(scores_b), options, {.loss = loss});
   check::loss_outputs(op, loss, call.outputs(), {}, 0);
   check::swapped_statistics(op, statistics, call.prototypes(), "the potentials of both views");
+  check::call_memory(op)
+      .writes("statistics", statistics)
+      .writes("loss", loss)
+      .reads("scores_a", scores_a)
+      .reads("scores_b", scores_b)
+      .reads("extra_scores_a", options.extra_scores_a)
+      .reads("extra_scores_b", options.extra_scores_b)
+      .reads("row_weights", options.row_weights)
+      .require_apart();
   require_reachable(ctx, op, "loss", loss);
   require_reachable(ctx, op, "statistics", statistics);
   call.forward(loss, statistics);
@@ -139,8 +152,14 @@ void swapped_assignment_backward(
     loss_source<Context, T> cotangent,
     const std::type_identity_t<swapped_assignment_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "swapped_assignment_backward";
-  detail::swapped_assignment_call<Context, T> call(ctx, op, scores_a, scores_b, options, cotangent);
+  detail::swapped_assignment_call<Context, T> call(ctx, op, scores_a, scores_b, options,
+                                                   {.cotangent = cotangent});
   check::swapped_statistics(op, statistics, call.prototypes(), "as the forward pass wrote them");
+  check::call_memory(op)
+      .uses("scores_a", scores_a)
+      .uses("scores_b", scores_b)
+      .reads("statistics", statistics)
+      .require_apart();
   check::has_cotangent(op, cotangent);
   require_reachable(ctx, op, "statistics", statistics);
   call.backward(statistics);
@@ -153,7 +172,8 @@ void swapped_assignment_with_gradients(
     const operand<T, 2, Context::space>& scores_b, loss_destination<Context, T> loss,
     const std::type_identity_t<swapped_assignment_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "swapped_assignment_with_gradients";
-  detail::swapped_assignment_call<Context, T> call(ctx, op, scores_a, scores_b, options);
+  detail::swapped_assignment_call<Context, T> call(ctx, op, scores_a, scores_b, options,
+                                                   {.loss = loss});
   detail::run_with_gradients(ctx, op, call, loss);
 }
 

@@ -11,6 +11,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/loss_verbs.hpp"
 #include "feaug/loss/two_view_contrast.hpp"
 #include "feaug/version.hpp"
@@ -37,10 +38,10 @@ struct symmetric_info_nce_options {
 namespace detail {
 
 template <element T, memory_space S>
-two_view_problem<T, S> symmetric_info_nce_problem(
-    const operand<T, 2, S>& queries, const operand<T, 2, S>& keys,
-    const symmetric_info_nce_options<T, S>& options,
-    const vector_view<const compute_t<T>, S>& cotangent = {}) {
+two_view_problem<T, S> symmetric_info_nce_problem(const operand<T, 2, S>& queries,
+                                                  const operand<T, 2, S>& keys,
+                                                  const symmetric_info_nce_options<T, S>& options,
+                                                  const loss_vectors<compute_t<T>, S>& vectors) {
   return {.views = {queries, keys},
           .names = {"queries", "keys"},
           .columns = two_view_columns::other_view,
@@ -52,7 +53,8 @@ two_view_problem<T, S> symmetric_info_nce_problem(
                         .rows = 0,
                         .weights = options.row_weights,
                         .gradient_scale = options.gradient_scale,
-                        .cotangent = cotangent}};
+                        .cotangent = vectors.cotangent},
+          .vectors = vectors};
 }
 
 }  // namespace detail
@@ -74,7 +76,8 @@ void symmetric_info_nce(
   constexpr std::string_view op = "symmetric_info_nce";
   detail::two_view_call<Context, T> call(ctx, op,
                                          detail::symmetric_info_nce_problem<T, Context::space>(
-                                             stop_gradient(queries), stop_gradient(keys), options));
+                                             stop_gradient(queries), stop_gradient(keys), options,
+                                             {.statistics = statistics, .loss = loss}));
   detail::run_forward(ctx, op, call, loss, statistics);
 }
 
@@ -99,7 +102,8 @@ void symmetric_info_nce_backward(
   constexpr std::string_view op = "symmetric_info_nce_backward";
   detail::two_view_call<Context, T> call(
       ctx, op,
-      detail::symmetric_info_nce_problem<T, Context::space>(queries, keys, options, cotangent));
+      detail::symmetric_info_nce_problem<T, Context::space>(
+          queries, keys, options, {.cotangent = cotangent, .kept_statistics = statistics}));
   detail::run_backward(ctx, op, call, statistics, cotangent);
 }
 
@@ -111,8 +115,9 @@ void symmetric_info_nce_with_gradients(
     const operand<T, 2, Context::space>& keys, loss_destination<Context, T> loss,
     const std::type_identity_t<symmetric_info_nce_options<T, Context::space>>& options = {}) {
   constexpr std::string_view op = "symmetric_info_nce_with_gradients";
-  detail::two_view_call<Context, T> call(
-      ctx, op, detail::symmetric_info_nce_problem<T, Context::space>(queries, keys, options));
+  detail::two_view_call<Context, T> call(ctx, op,
+                                         detail::symmetric_info_nce_problem<T, Context::space>(
+                                             queries, keys, options, {.loss = loss}));
   detail::run_with_gradients(ctx, op, call, loss);
 }
 

@@ -34,6 +34,7 @@ struct two_view_problem {
   double temperature = 1;
   operand<compute_t<T>, 1, Space> learnable_temperature = {};
   row_reduction<compute_t<T>, Space> reduction = {};  ///< validate() sets its rows
+  loss_vectors<compute_t<T>, Space> vectors = {};
 
   [[nodiscard]] index_t rows() const { return views[0].value.rows(); }
   [[nodiscard]] index_t cols() const { return views[0].value.cols(); }
@@ -42,6 +43,11 @@ struct two_view_problem {
   /// Checks a call's arguments.
   void validate(std::string_view op) {
     check::two_views(op, names[0], views[0], names[1], views[1]);
+    check::loss_memory(op, *this, vectors)
+        .uses(names[0], views[0])
+        .uses(names[1], views[1])
+        .reads("row_weights", reduction.weights)
+        .require_apart();
     if (decoupled && rows() < 2) {
       check::fail(op, names[0], "1 row",
                   "at least 2, since decoupled leaves a single pair no denominator");

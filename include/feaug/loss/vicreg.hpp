@@ -37,15 +37,17 @@ namespace detail {
 
 /// Checks a call's arguments. Returns the reduction: the sum of D losses, one per feature.
 template <element T, memory_space S>
-row_reduction<compute_t<T>, S> vicreg_arguments(
-    std::string_view op, const operand<T, 2, S>& a, const operand<T, 2, S>& b,
-    const vicreg_options& options, const vector_view<const compute_t<T>, S>& cotangent) {
+row_reduction<compute_t<T>, S> vicreg_arguments(std::string_view op, const operand<T, 2, S>& a,
+                                                const operand<T, 2, S>& b,
+                                                const vicreg_options& options,
+                                                const loss_vectors<compute_t<T>, S>& vectors) {
   check::two_batches(op, "a", a, "b", b);
   check::finite(op, "invariance", options.invariance);
   check::finite(op, "variance", options.variance);
   check::finite(op, "covariance", options.covariance);
   check::positive(op, "eps", options.eps);
-  return reduction_of<T>(op, options, a.value.cols(), cotangent);
+  check::loss_memory(op, options, vectors).uses("a", a).uses("b", b).require_apart();
+  return reduction_of<T>(op, options, a.value.cols(), vectors);
 }
 
 /// Initialises feature j's loss with its share of the views' mean squared difference.
@@ -132,7 +134,8 @@ void vicreg(Context& ctx, const matrix_view<A, Context::space>& a,
             const matrix_view<B, Context::space>& b, loss_destination<Context, T> loss,
             const vicreg_options& options = {}) {
   constexpr std::string_view op = "vicreg";
-  detail::vicreg_call<Context, T> call(ctx, op, stop_gradient(a), stop_gradient(b), options);
+  detail::vicreg_call<Context, T> call(ctx, op, stop_gradient(a), stop_gradient(b), options,
+                                       {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 
@@ -151,7 +154,7 @@ void vicreg_backward(Context& ctx, const operand<T, 2, Context::space>& a,
                      const operand<T, 2, Context::space>& b, loss_source<Context, T> cotangent,
                      const vicreg_options& options = {}) {
   constexpr std::string_view op = "vicreg_backward";
-  detail::vicreg_call<Context, T> call(ctx, op, a, b, options, cotangent);
+  detail::vicreg_call<Context, T> call(ctx, op, a, b, options, {.cotangent = cotangent});
   check::has_size(op, "cotangent", cotangent, 1, "the elements of the loss");
   call.run({});
 }
@@ -163,7 +166,7 @@ void vicreg_with_gradients(Context& ctx, const operand<T, 2, Context::space>& a,
                            const operand<T, 2, Context::space>& b,
                            loss_destination<Context, T> loss, const vicreg_options& options = {}) {
   constexpr std::string_view op = "vicreg_with_gradients";
-  detail::vicreg_call<Context, T> call(ctx, op, a, b, options);
+  detail::vicreg_call<Context, T> call(ctx, op, a, b, options, {.loss = loss});
   detail::run_loss(ctx, op, call, loss);
 }
 

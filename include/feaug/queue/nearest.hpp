@@ -11,11 +11,11 @@
 #include "feaug/header_begin.hpp"
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -48,13 +48,14 @@ using nearest_options = basic_nearest_options<memory_space::host>;
 
 namespace detail {
 
-/// Checks the arguments of a call.
+/// Checks the arguments of a call. `support` is the filled rows of `queue`, or a matrix if that is
+/// null.
 template <element T, memory_space S>
-void check_nearest(const matrix_view<const T, S>& support, std::string_view support_name,
-                   const vector_view<const std::int64_t, S>& ids,
+void check_nearest(const matrix_view<const T, S>& support, const support_queue<T, S>* queue,
                    const matrix_view<const T, S>& queries, const nearest_outputs<T, S>& outputs,
                    const basic_nearest_options<S>& options) {
   constexpr std::string_view op = "nearest";
+  const std::string_view support_name = queue == nullptr ? "support" : "queue";
   check::readable(op, "queries", queries);
   if (support.rows() == 0)
     check::fail(op, support_name, "no filled rows", "at least one row to find");
@@ -66,7 +67,7 @@ void check_nearest(const matrix_view<const T, S>& support, std::string_view supp
   check::readable(op, "exclude_ids", options.exclude_ids);
   if (!options.exclude_ids.empty()) {
     check::has_size(op, "exclude_ids", options.exclude_ids, rows, "one a query");
-    if (ids.empty()) {
+    if (queue == nullptr || queue->ids.empty()) {
       check::fail(op, "exclude_ids", check::text(rows) + " ids",
                   "none, since the rows carry no ids");
     }
@@ -81,17 +82,22 @@ void check_nearest(const matrix_view<const T, S>& support, std::string_view supp
     if (view.data == nullptr) return;
     check::has_shape(op, name, view, wanted_rows, wanted_cols,
                      "the queries, k and the support ask for");
-    check::apart(op, name, view, "queries", queries);
-    check::apart(op, name, view, support_name, support);
-    check::apart(op, name, view, check::argument_name("the ids of ", support_name), as_column(ids));
-    check::apart(op, name, view, "exclude_ids", as_column(options.exclude_ids));
   };
   output("indices", outputs.indices, rows, options.k);
   output("similarities", outputs.similarities, rows, options.k);
   output("values", outputs.values, rows * options.k, support.cols());
-  check::apart(op, "similarities", outputs.similarities, "indices", outputs.indices);
-  check::apart(op, "values", outputs.values, "indices", outputs.indices);
-  check::apart(op, "values", outputs.values, "similarities", outputs.similarities);
+  check::call_memory memory(op);
+  memory.writes("values", outputs.values).writes("similarities", outputs.similarities);
+  memory.writes("indices", outputs.indices).reads("queries", queries);
+  memory.reads("exclude_ids", options.exclude_ids);
+  if (queue != nullptr) {
+    support_queue<T, S> searched = *queue;
+    searched.storage.extents[0] = support.rows();  // outputs may be in rows that are not filled
+    check::add_queue(memory, searched, false);
+  } else {
+    memory.reads("support", support);
+  }
+  memory.require_apart();
 }
 
 /// Checks that the context's processor can access everything except the rows to search.
@@ -139,7 +145,7 @@ void nearest(Context& ctx, const support_queue<T, Context::space>& queue,
   check::valid(op, queue);
   matrix_view<const T, Context::space> rows = queue.storage;
   if constexpr (Context::space == memory_space::host) rows = rows.rows_from(0, *queue.size);
-  detail::check_nearest<T, Context::space>(rows, "queue", queue.ids, queries, outputs, options);
+  detail::check_nearest<T, Context::space>(rows, &queue, queries, outputs, options);
   detail::require_queue_reachable(ctx, op, queue);
   detail::require_nearest_reachable(ctx, queries, outputs, options);
   if (queries.rows() == 0) return;
@@ -157,7 +163,7 @@ void nearest(Context& ctx, const matrix_view<S, Context::space>& support,
   constexpr std::string_view op = "nearest";
   const matrix_view<const T, Context::space> rows = support;
   check::readable(op, "support", rows);
-  detail::check_nearest<T, Context::space>(rows, "support", {}, queries, outputs, options);
+  detail::check_nearest<T, Context::space>(rows, nullptr, queries, outputs, options);
   require_reachable(ctx, op, "support", rows);
   detail::require_nearest_reachable(ctx, queries, outputs, options);
   if (queries.rows() == 0) return;

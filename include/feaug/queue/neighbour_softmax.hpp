@@ -36,7 +36,9 @@ class neighbour_softmax {
 
  private:
   double inverse_temperature_;
-  double largest_ = -std::numeric_limits<double>::infinity();
+  // A constant, since device code must not call functions of numeric_limits.
+  static constexpr double nothing = -std::numeric_limits<double>::infinity();
+  double largest_ = nothing;
   double total_ = 0;
 };
 

@@ -4,11 +4,11 @@
 #include "feaug/header_begin.hpp"
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <type_traits>
 
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/tensor_view.hpp"
@@ -55,6 +55,28 @@ struct gather_outputs {
 
 namespace check {
 
+/// Adds the parts of a queue to the arguments of a call that writes all of them or none.
+template <element T, memory_space S>
+call_memory& add_queue(call_memory& memory, const support_queue<T, S>& queue, bool is_written) {
+  const auto add = [&](std::string_view name, const auto& view) {
+    if (is_written) {
+      memory.writes(name, view);
+    } else {
+      memory.reads(name, view);
+    }
+  };
+  add("queue.storage", queue.storage);
+  add("queue.cursor", vector_view<index_t, S>(queue.cursor, 1));
+  add("queue.size", vector_view<index_t, S>(queue.size, 1));
+  add("queue.ids", queue.ids);
+  add("queue.labels", queue.labels);
+  if constexpr (S == memory_space::host) {
+    add("queue.shadow.codes", queue.shadow.codes);
+    add("queue.shadow.bounds", queue.shadow.bounds);
+  }
+  return memory;
+}
+
 /// Checks host counters against the queue's capacity.
 template <element T>
 void valid_counters(std::string_view op, const support_queue<T>& queue) {
@@ -93,13 +115,6 @@ void valid(std::string_view op, const support_queue<T, S>& queue) {
   }
 }
 
-/// Checks that the batch does not overlap the shadow, which enqueue writes.
-template <element T>
-void apart_from_shadow(const queue_shadow& shadow, const matrix_view<const T>& batch) {
-  apart("enqueue", "queue.shadow.codes", detail::as_column(shadow.codes), "batch", batch);
-  apart("enqueue", "queue.shadow.bounds", detail::as_column(shadow.bounds), "batch", batch);
-}
-
 /// Checks ids or labels against the queue's column: one a row, and the queue must have the column.
 template <class A, memory_space S>
 void payload_matches(std::string_view op, std::string_view argument, const vector_view<A, S>& given,
@@ -114,8 +129,6 @@ void payload_matches(std::string_view op, std::string_view argument, const vecto
   if (column.empty())
     fail(op, argument, text(given.size()) + " elements", "none, since the queue keeps none");
   has_size(op, argument, given, rows, "one a row");
-  apart(op, argument, detail::as_column(given), argument_name("queue.", argument),
-        detail::as_column(column));
 }
 
 /// Checks the arguments of enqueue.
@@ -126,10 +139,14 @@ void enqueue_arguments(const support_queue<T, S>& queue, const matrix_view<const
   readable("enqueue", "batch", batch);
   const index_t rows = batch.rows();
   if (rows > 0) has_columns("enqueue", "batch", batch, queue.storage.cols(), "queue.storage");
-  apart("enqueue", "queue.storage", queue.storage, "batch", batch);
-  if constexpr (S == memory_space::host) apart_from_shadow(queue.shadow, batch);
   payload_matches("enqueue", "ids", payload.ids, queue.ids, rows, true);
   payload_matches("enqueue", "labels", payload.labels, queue.labels, rows, true);
+  call_memory memory("enqueue");
+  add_queue(memory, queue, true)
+      .reads("batch", batch)
+      .reads("ids", payload.ids)
+      .reads("labels", payload.labels)
+      .require_apart();
 }
 
 /// Checks the arguments of gather; the slots themselves only if they are in host memory.
@@ -147,18 +164,19 @@ void gather_arguments(const support_queue<T, S>& queue,
   if (outputs.values.data != nullptr) {
     has_shape("gather", "values", outputs.values, rows, queue.storage.cols(),
               "indices and queue.storage");
-    apart("gather", "values", outputs.values, "queue.storage", queue.storage);
-    apart("gather", "values", outputs.values, "indices", detail::as_column(indices));
   }
   using payload_view = vector_view<std::int64_t, S>;
   const auto payload = [&](std::string_view name, const payload_view& output,
                            const payload_view& column) {
     writable("gather", name, output);
     payload_matches("gather", name, output, column, rows, false);
-    apart("gather", name, detail::as_column(output), "indices", detail::as_column(indices));
   };
   payload("ids", outputs.ids, queue.ids);
   payload("labels", outputs.labels, queue.labels);
+  call_memory memory("gather");
+  memory.writes("values", outputs.values).writes("ids", outputs.ids);
+  memory.writes("labels", outputs.labels).reads("indices", indices);
+  add_queue(memory, queue, false).require_apart();
 }
 
 }  // namespace check

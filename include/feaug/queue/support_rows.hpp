@@ -4,9 +4,9 @@
 #include "feaug/header_begin.hpp"
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/finite.hpp"
@@ -54,6 +54,13 @@ class support_rows {
 };
 
 namespace check {
+
+/// Adds a support to the arguments that a call reads.
+template <element T, memory_space S>
+call_memory& add_support(call_memory& memory, const support_rows<T, S>& support) {
+  if (support.in_queue()) return add_queue(memory, support.queue(), false);
+  return memory.reads("support", support.rows());
+}
 
 /// Checks the support, and that it has `cols` columns as the argument named `as`.
 template <element T, memory_space S>

@@ -42,13 +42,11 @@ requires(S == Context::space) void step_direction(
     const Augmentation& augmentation, const random_key& key,
     std::type_identity_t<vector_view<compute_t<T>, S>> loss, int direction = 0) {
   constexpr std::string_view op = "step_direction";
-  detail::check_step<Predictor>(op, options, "a", a, "b", b);
+  detail::check_step<Predictor>(op, options, "a", a, "b", b, loss);
   check::within(op, "direction", index_t{direction}, 0, 1);
   check::usable(op, key, a.value.rows(), a.value.cols(),
                 (direction + 1) * options.samples * stream_count<detail::policy_type<Augmentation>>,
                 S);
-  check::writable(op, "loss", loss);
-  check::has_size(op, "loss", loss, 1, "a scalar");
   detail::gradient_accumulator<T, S> sink_a(a);
   detail::gradient_accumulator<T, S> sink_b(b);
   typename Context::operation call(ctx, op);
@@ -85,11 +83,9 @@ requires(S == Context::space) void step(Context& ctx,
                                         std::type_identity_t<vector_view<compute_t<T>, S>> loss,
                                         target_gradient targets = target_gradient::stopped) {
   constexpr std::string_view op = "step";
-  detail::check_step<Predictor>(op, options, "z1", z1, "z2", z2);
+  detail::check_step<Predictor>(op, options, "z1", z1, "z2", z2, loss);
   check::usable(op, key, z1.value.rows(), z1.value.cols(),
                 2 * options.samples * stream_count<detail::policy_type<Augmentation>>, S);
-  check::writable(op, "loss", loss);
-  check::has_size(op, "loss", loss, 1, "a scalar");
   using sink = detail::gradient_accumulator<T, S>;
   sink sinks[2] = {sink(z1), sink(z2)};
   const int directions = options.symmetric ? 2 : 1;

@@ -6,6 +6,7 @@
 #include <concepts>
 #include <string_view>
 
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
@@ -53,17 +54,25 @@ namespace detail {
 
 template <class Predictor, element T, memory_space S>
 void check_step(std::string_view op, const step_options<T, S>& options, std::string_view first,
-                const operand<T, 2, S>& a, std::string_view second, const operand<T, 2, S>& b) {
+                const operand<T, 2, S>& a, std::string_view second, const operand<T, 2, S>& b,
+                const vector_view<compute_t<T>, S>& loss) {
   check::valid(op, first, a);
   check::valid(op, second, b);
   check::not_empty(op, first, a.value);
   check::has_shape(op, second, b.value, a.value.rows(), a.value.cols(), first);
-  check::apart(op, first, a, second, b);
   check::positive(op, "temperature", options.temperature);
   check::within(op, "samples", index_t{options.samples}, 1, 1 << 15);
   check::positive(op, "share", options.share);
   check::finite(op, "gradient_scale", options.gradient_scale);
   check::valid(op, "negatives", options.negatives);
+  check::writable(op, "loss", loss);
+  check::has_size(op, "loss", loss, 1, "a scalar");
+  check::call_memory(op)
+      .writes("loss", loss)
+      .uses(first, a)
+      .uses(second, b)
+      .uses("negatives", options.negatives)
+      .require_apart();
   if (options.negatives.wants_gradient()) {
     check::fail(op, "negatives", "a gradient destination",
                 "stop_gradient(negatives), since several losses read them");

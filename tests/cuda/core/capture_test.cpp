@@ -32,7 +32,7 @@ class memory {
   const device_copy<float> dx{test_matrix<float>(rows, cols)};
   const device_copy<float> dy{test_matrix<float>(rows, cols)};
   const device_array<float> numbers{std::vector<float>(2 * rows)};
-  const device_array<float> statistics{std::vector<float>(2 * rows, 1)};      // input and output
+  const device_array<float> statistics{std::vector<float>(2 * rows, 1)};      // input
   const device_array<double> potentials{std::vector<double>(2 * cols, 0.5)};  // input and output
   const device_array<double> diagnostics{std::vector<double>(5)};
   const device_array<float> one{std::vector<float>{1}};
@@ -76,6 +76,9 @@ class memory {
     nan(diagnostics.data(), diagnostics.size() * sizeof(double));
     nan(slots.data(), slots.size() * sizeof(index_t));
     nan(moments.data(), moments.size() * sizeof(double));
+    const std::vector<double> halves(2 * cols, 0.5);
+    succeed(cudaMemcpy(potentials.data(), halves.data(), 2 * cols * sizeof(double),
+                       cudaMemcpyHostToDevice));
     const index_t none = 0;
     succeed(cudaMemcpy(seen.data(), &none, sizeof none, cudaMemcpyHostToDevice));
     const index_t filled[2] = {2, 7};
@@ -98,6 +101,7 @@ class memory {
     add(storage.host().memory());
     add(numbers.to_host());
     add(diagnostics.to_host());
+    add(potentials.to_host());
     add(slots.to_host());
     add(counters.to_host());
     add(moments.to_host());

@@ -18,6 +18,7 @@
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/sinkhorn.cuh"
 #include "feaug/loss/assignment_loss.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -96,13 +97,13 @@ class assignment_loss_call {
   assignment_loss_call(cuda_context& ctx, std::string_view op, const operand_type& scores,
                        const device_assignment_target<T>& target,
                        const device_assignment_loss_options<T>& options,
-                       const device_vector<const C>& cotangent = {})
+                       const feaug::detail::loss_vectors<C, memory_space::device>& vectors)
       : call_(ctx, op),
         direction_{.scores = scores,
                    .target = target,
                    .temperature = options.temperature,
                    .reduction = feaug::detail::assignment_loss_arguments<T, memory_space::device>(
-                       op, scores, target, options, cotangent)} {
+                       op, scores, target, options, vectors)} {
     on_device(op, "scores", scores);
     on_device(op, "target.scores", target.scores);
     on_device(op, "target.potentials", target.potentials);

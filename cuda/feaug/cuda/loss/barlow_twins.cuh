@@ -18,6 +18,7 @@
 #include "feaug/cuda/loss/cross_moments.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/loss/barlow_twins.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -45,9 +46,9 @@ class barlow_twins_call {
 
   barlow_twins_call(cuda_context& ctx, std::string_view op, const operand_type& a,
                     const operand_type& b, const barlow_twins_options& options,
-                    const device_vector<const C>& cotangent = {})
+                    const feaug::detail::loss_vectors<C, memory_space::device>& vectors)
       : call_(ctx, op), a_(a), b_(b), options_(options) {
-    reduction_ = feaug::detail::barlow_twins_arguments(op, a, b, options, cotangent);
+    reduction_ = feaug::detail::barlow_twins_arguments(op, a, b, options, vectors);
     on_device(op, "a", a);
     on_device(op, "b", b);
     on_device(op, reduction_);

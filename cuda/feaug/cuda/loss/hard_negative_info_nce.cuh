@@ -18,6 +18,7 @@
 #include "feaug/cuda/loss/synthetic_rows.cuh"
 #include "feaug/cuda/queue/nearest.cuh"
 #include "feaug/loss/hard_negative_info_nce.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -37,12 +38,12 @@ class hard_negative_info_nce_call {
   hard_negative_info_nce_call(cuda_context& ctx, std::string_view op, const operand_type& queries,
                               const operand_type& keys, const device_synthetic_negatives<T>& how,
                               const device_info_nce_options<T>& options,
-                              const device_vector<const C>& cotangent = {})
+                              const feaug::detail::loss_vectors<C, memory_space::device>& vectors)
       : how_(how),
         queries_(queries.value),
         negatives_(options.negatives.value),
-        base_(ctx, op, queries, keys, options, cotangent) {
-    check::synthesis(op, how, queries, keys, options.negatives);
+        base_(ctx, op, queries, keys, options, vectors) {
+    check::synthesis(op, how, queries, keys, options.negatives, vectors);
     on_device(op, "ids", how.ids);
     on_device(op, "exclude_ids", how.exclude_ids);
     on_device(op, "drawn.first", how.drawn.first);

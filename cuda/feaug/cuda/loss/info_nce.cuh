@@ -3,9 +3,7 @@
 
 #include "feaug/header_begin.hpp"
 
-#include <concepts>
 #include <string_view>
-#include <type_traits>
 
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/operation.cuh"
@@ -51,10 +49,10 @@ class info_nce_call {
 
   info_nce_call(cuda_context& ctx, std::string_view op, const operand_type& queries,
                 const operand_type& keys, const device_info_nce_options<T>& options,
-                const device_vector<const C>& cotangent = {})
+                const feaug::detail::loss_vectors<C, memory_space::device>& vectors)
       : call_(ctx, op), queries_(queries), keys_(keys), options_(options) {
     reduction_ = feaug::detail::info_nce_arguments<T, memory_space::device>(op, queries, keys,
-                                                                            options, cotangent);
+                                                                            options, vectors);
     on_device(op, "queries", queries);
     on_device(op, "keys", keys);
     on_device(op, "negatives", options.negatives);

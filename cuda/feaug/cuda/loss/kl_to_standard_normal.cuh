@@ -17,6 +17,7 @@
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/loss/kl_to_standard_normal.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -65,10 +66,10 @@ class kl_to_standard_normal_call {
   kl_to_standard_normal_call(cuda_context& ctx, std::string_view op, const operand_type& mean,
                              const operand_type& log_variance,
                              const device_kl_to_standard_normal_options<T>& options,
-                             const device_vector<const C>& cotangent = {})
+                             const feaug::detail::loss_vectors<C, memory_space::device>& vectors)
       : call_(ctx, op), mean_(mean), log_variance_(log_variance) {
     reduction_ = feaug::detail::kl_to_standard_normal_arguments<T, memory_space::device>(
-        op, mean, log_variance, options, cotangent);
+        op, mean, log_variance, options, vectors);
     on_device(op, "mean", mean);
     on_device(op, "log_variance", log_variance);
     on_device(op, reduction_);

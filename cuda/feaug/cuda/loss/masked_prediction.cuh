@@ -22,6 +22,7 @@
 #include "feaug/cuda/core/vec4.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/masked_prediction.hpp"
 #include "feaug/version.hpp"
 
@@ -275,14 +276,14 @@ class masked_prediction_call {
   masked_prediction_call(cuda_context& ctx, std::string_view op, const operand_type& prediction,
                          const operand_type& target, const P& policy, const random_key& key,
                          const device_masked_prediction_options<T>& options,
-                         const device_vector<const C>& cotangent = {})
+                         const feaug::detail::loss_vectors<C, memory_space::device>& vectors)
       : call_(ctx, op), policy_(policy), key_(key) {
     problem_ = {.prediction = prediction,
                 .target = target,
                 .form = options.form,
                 .beta = options.beta,
                 .reduction = feaug::detail::masked_prediction_arguments<T, memory_space::device>(
-                    op, prediction, target, options, cotangent)};
+                    op, prediction, target, options, vectors)};
     feaug::detail::mask_arguments(op, policy, key, prediction, target);
     on_device(op, "prediction", prediction);
     on_device(op, "target", target);

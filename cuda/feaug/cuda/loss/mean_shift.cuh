@@ -16,6 +16,7 @@
 #include "feaug/cuda/core/vec4.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/queue/compare_neighbours.cuh"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/mean_shift.hpp"
 #include "feaug/version.hpp"
 
@@ -62,14 +63,14 @@ class mean_shift_call {
   mean_shift_call(cuda_context& ctx, std::string_view op, const operand_type& prediction,
                   const device_support_rows<T>& support, const neighbours_type& neighbours,
                   const device_mean_shift_options<T>& options,
-                  const device_vector<const C>& cotangent = {})
+                  const feaug::detail::loss_vectors<C, memory_space::device>& vectors)
       : call_(ctx, op),
         prediction_(prediction),
         support_(support),
         neighbours_(neighbours),
         options_(options) {
     reduction_ = feaug::detail::mean_shift_arguments<T, memory_space::device>(
-        op, prediction, support, neighbours, options, cotangent);
+        op, prediction, support, neighbours, options, vectors);
     on_device(op, "prediction", prediction);
     on_device(op, support);
     on_device(op, reduction_);

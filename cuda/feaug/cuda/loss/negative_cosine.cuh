@@ -20,6 +20,7 @@
 #include "feaug/cuda/core/unit_backward.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/negative_cosine.hpp"
 #include "feaug/version.hpp"
 
@@ -77,10 +78,10 @@ class negative_cosine_call {
   negative_cosine_call(cuda_context& ctx, std::string_view op, const operand_type& prediction,
                        std::span<const operand_type> targets,
                        const device_negative_cosine_options<T>& options,
-                       const device_vector<const C>& cotangent = {})
+                       const feaug::detail::loss_vectors<C, memory_space::device>& vectors)
       : call_(ctx, op), prediction_(prediction), targets_(targets), form_(options.form) {
     reduction_ = feaug::detail::negative_cosine_arguments<T, memory_space::device>(
-        op, prediction, targets, options, cotangent);
+        op, prediction, targets, options, vectors);
     on_device(op, "prediction", prediction);
     for (std::size_t k = 0; k < targets.size(); ++k)
       on_device(op, feaug::detail::target_name(k, targets.size()), targets[k]);

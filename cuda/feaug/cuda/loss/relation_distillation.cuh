@@ -22,6 +22,7 @@
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
 #include "feaug/cuda/queue/compare_neighbours.cuh"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/relation_distillation.hpp"
 #include "feaug/version.hpp"
 
@@ -93,10 +94,10 @@ class relation_distillation_call {
   relation_distillation_call(cuda_context& ctx, std::string_view op, const operand_type& queries,
                              const device_matrix<const T>& keys,
                              const device_support_rows<T>& support, const options_type& options,
-                             const device_vector<const C>& cotangent = {})
+                             const feaug::detail::loss_vectors<C, memory_space::device>& vectors)
       : call_(ctx, op), queries_(queries), keys_(keys), support_(support), options_(options) {
     reduction_ = feaug::detail::relation_distillation_arguments<T, memory_space::device>(
-        op, queries, keys, support, options, cotangent);
+        op, queries, keys, support, options, vectors);
     on_device(op, "queries", queries);
     on_device(op, "keys", keys);
     on_device(op, support);

@@ -17,6 +17,7 @@
 #include "feaug/cuda/loss/logistic.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/sigmoid.hpp"
 #include "feaug/version.hpp"
 
@@ -37,10 +38,10 @@ class sigmoid_call {
 
   sigmoid_call(cuda_context& ctx, std::string_view op, const operand_type& a, const operand_type& b,
                const device_sigmoid_options<T>& options,
-               const device_vector<const C>& cotangent = {})
+               const feaug::detail::loss_vectors<C, memory_space::device>& vectors)
       : call_(ctx, op), a_(a), b_(b), options_(options) {
     reduction_ =
-        feaug::detail::sigmoid_arguments<T, memory_space::device>(op, a, b, options, cotangent);
+        feaug::detail::sigmoid_arguments<T, memory_space::device>(op, a, b, options, vectors);
     on_device(op, "a", a);
     on_device(op, "b", b);
     on_device(op, "learnable_scale", options.learnable_scale);

@@ -21,6 +21,7 @@
 #include "feaug/cuda/loss/contrast.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/soft_neighbour_contrast.hpp"
 #include "feaug/queue/neighbour_softmax.hpp"
 #include "feaug/version.hpp"
@@ -159,10 +160,10 @@ class soft_neighbour_contrast_call {
                                const device_matrix<const T>& keys,
                                const device_matrix<const T>& neighbours,
                                const options_type& options,
-                               const device_vector<const C>& cotangent = {})
+                               const feaug::detail::loss_vectors<C, memory_space::device>& vectors)
       : call_(ctx, op), queries_(queries), keys_(keys), neighbours_(neighbours), options_(options) {
     reduction_ = feaug::detail::soft_neighbour_contrast_arguments<T, memory_space::device>(
-        op, queries, keys, neighbours, options, cotangent);
+        op, queries, keys, neighbours, options, vectors);
     on_device(op, "queries", queries);
     on_device(op, "keys", keys);
     on_device(op, "neighbours", neighbours);

@@ -19,6 +19,7 @@
 #include "feaug/cuda/loss/labels.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/temperature.cuh"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/pairing.hpp"
 #include "feaug/loss/supervised_contrastive.hpp"
 #include "feaug/version.hpp"
@@ -67,10 +68,10 @@ class supervised_contrastive_call {
   supervised_contrastive_call(cuda_context& ctx, std::string_view op, const operand_type& z,
                               const device_vector<const index_t>& labels,
                               const options_type& options,
-                              const device_vector<const C>& cotangent = {})
+                              const feaug::detail::loss_vectors<C, memory_space::device>& vectors)
       : call_(ctx, op), z_(z), labels_(labels), options_(options) {
     reduction_ = feaug::detail::supervised_contrastive_arguments<T, memory_space::device>(
-        op, z, labels, options, cotangent);
+        op, z, labels, options, vectors);
     on_device(op, "z", z);
     on_device(op, "labels", labels);
     on_device(op, "learnable_temperature", options.learnable_temperature);

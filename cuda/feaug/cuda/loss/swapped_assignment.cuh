@@ -16,6 +16,7 @@
 #include "feaug/cuda/loss/assignment_loss.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
 #include "feaug/cuda/loss/sinkhorn.cuh"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/swapped_assignment.hpp"
 #include "feaug/version.hpp"
 
@@ -37,10 +38,10 @@ class swapped_assignment_call {
   swapped_assignment_call(cuda_context& ctx, std::string_view op, const operand_type& scores_a,
                           const operand_type& scores_b,
                           const device_swapped_assignment_options<T>& options,
-                          const device_vector<const C>& cotangent = {})
+                          const feaug::detail::loss_vectors<C, memory_space::device>& vectors)
       : call_(ctx, op), views_{scores_a, scores_b}, options_(options) {
     reduction_ = feaug::detail::swapped_assignment_arguments<T, memory_space::device>(
-        op, scores_a, scores_b, options, cotangent);
+        op, scores_a, scores_b, options, vectors);
     on_device(op, "scores_a", scores_a);
     on_device(op, "scores_b", scores_b);
     on_device(op, "extra_scores_a", options.extra_scores_a);

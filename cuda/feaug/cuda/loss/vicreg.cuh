@@ -15,6 +15,7 @@
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/loss/cross_moments.cuh"
 #include "feaug/cuda/loss/row_losses.cuh"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/vicreg.hpp"
 #include "feaug/version.hpp"
 
@@ -31,9 +32,10 @@ class vicreg_call {
   using operand_type = operand<T, 2, memory_space::device>;
 
   vicreg_call(cuda_context& ctx, std::string_view op, const operand_type& a, const operand_type& b,
-              const vicreg_options& options, const device_vector<const C>& cotangent = {})
+              const vicreg_options& options,
+              const feaug::detail::loss_vectors<C, memory_space::device>& vectors)
       : call_(ctx, op), a_(a), b_(b), options_(options) {
-    reduction_ = feaug::detail::vicreg_arguments(op, a, b, options, cotangent);
+    reduction_ = feaug::detail::vicreg_arguments(op, a, b, options, vectors);
     on_device(op, "a", a);
     on_device(op, "b", b);
     on_device(op, reduction_);

@@ -26,8 +26,8 @@ inline constexpr int scan_features = 16;  ///< features per step
 inline constexpr int scan_threads = 256;  ///< 16 × 16 threads with 4 × 4 scores each
 
 // scores[query · M + row]. A block computes 64 × 64 scores; each of its threads computes 16 of them
-// and sums over the features in ascending order. Limited by FLOP in double: 2·queries·rows·cols. A block reads its queries and rows once
-// per tile. Shared memory: 16.3 KiB. Registers: at most 128.
+// and sums over the features in ascending order. Limited by FLOP in double: 2·queries·rows·cols. A
+// block reads its queries and rows once per tile. Shared memory: 16.3 KiB. Registers: at most 128.
 template <element T>
 __global__ void __launch_bounds__(scan_threads, 2)
     score_rows_kernel(search_space<T> space, device_matrix<const T> queries, double* scores) {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <concepts>
-#include <cstddef>
 #include <cstdint>
 
 #include "feaug/augment/mask.hpp"

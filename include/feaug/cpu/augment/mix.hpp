@@ -4,8 +4,6 @@
 
 #include "feaug/header_begin.hpp"
 
-#include <cstddef>
-
 #include "feaug/augment/extrapolate.hpp"
 #include "feaug/augment/interpolate.hpp"
 #include "feaug/augment/mix.hpp"

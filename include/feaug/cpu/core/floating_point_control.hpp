@@ -2,7 +2,8 @@
 //
 // A program may set them for its own thread, after the threads of a context have started. Each call
 // therefore gives its worker threads the caller's bits; otherwise results would depend on which
-// thread computes them. The status flags (inexact, invalid, …) of each thread are left alone.
+// thread computes them. The status flags (inexact, invalid, …) of each thread are left
+// alone, and so is the x87 unit, which feaug does not use.
 #pragma once
 
 #include "feaug/header_begin.hpp"

@@ -2,8 +2,7 @@
 //
 // A kernel has one free function for each instruction set, and a portable one, which is always
 // available and is the reference in tests. Functions for an instruction set are marked FEAUG_AVX2
-// or FEAUG_AVX512. They must not use Eigen or lambdas, since called functions do not inherit the
-// mark.
+// or FEAUG_AVX512. They must not use lambdas, since called functions do not inherit the mark.
 #pragma once
 
 #include "feaug/header_begin.hpp"

@@ -54,12 +54,12 @@ inline double reflect_row_portable(const reflected_row& r, index_t begin) {
 }
 
 #if FEAUG_X86
-FEAUG_AVX2 inline double reflect_row_avx2(const reflected_row& r) {
+/// Of the first `whole` elements, a multiple of 8.
+FEAUG_AVX2 inline double reflect_row_avx2(const reflected_row& r, index_t whole) {
   const __m256d of_u = _mm256_set1_pd(r.of_u);
   const __m256d of_q = _mm256_set1_pd(r.of_q);
   const __m256d factor = _mm256_set1_pd(r.factor);
   __m256d sums[2] = {_mm256_setzero_pd(), _mm256_setzero_pd()};
-  const index_t whole = r.count / 8 * 8;
   for (index_t k = 0; k < whole; k += 8) {
     FEAUG_UNROLL_REGISTERS
     for (int half = 0; half < 2; ++half) {
@@ -74,13 +74,17 @@ FEAUG_AVX2 inline double reflect_row_avx2(const reflected_row& r) {
   }
   double lanes[4];
   _mm256_storeu_pd(lanes, _mm256_add_pd(sums[0], sums[1]));
-  return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]) + reflect_row_portable(r, whole);
+  return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
 }
 #endif
 
 inline double reflect_row([[maybe_unused]] instruction_set instructions, const reflected_row& r) {
 #if FEAUG_X86
-  if (instructions >= instruction_set::avx2) return reflect_row_avx2(r);
+  if (instructions >= instruction_set::avx2) {
+    // The rest is not part of that function: there, compilers may contract a·b + c.
+    const index_t whole = r.count / 8 * 8;
+    return reflect_row_avx2(r, whole) + reflect_row_portable(r, whole);
+  }
 #endif
   return reflect_row_portable(r, 0);
 }
@@ -88,10 +92,12 @@ inline double reflect_row([[maybe_unused]] instruction_set instructions, const r
 /// Reduces a symmetric matrix, of which only the lower triangle is read and overwritten, to a
 /// tridiagonal one with the same eigenvalues by Householder reflections (Golub and Van Loan, Matrix
 /// Computations, 8.3.1): its diagonal, and the elements below[0 … size − 2] beside it. `scratch`: 4
-/// · size numbers. About 4/3·size³ FLOP. Each step reads and writes the rest of the matrix once: it
-/// is limited by memory bandwidth if that exceeds the caches.
+/// · size numbers. About 4/3·size³ FLOP. Each step reads and writes the rest of the matrix once. If
+/// the matrix exceeds the caches, memory bandwidth is the limit.
 inline void tridiagonalize(instruction_set instructions, const matrix_view<double>& a,
                            double* diagonal, double* below, double* scratch) {
+  // Squares of elements far below the rounding of a matrix of size 1; smaller ones could underflow.
+  constexpr double negligible = 1e-60;
   const index_t size = a.rows();
   double* u = scratch;
   double* q = scratch + size;
@@ -108,8 +114,8 @@ inline void tridiagonalize(instruction_set instructions, const matrix_view<doubl
     diagonal[i] = row[i];
     below[i - 1] = corner;
     double half_square = 1;  // ‖u‖² / 2
-    if (feaug::detail::is_equal(rest, 0)) {
-      std::fill_n(u, i, 0.0);  // already tridiagonal: no reflection
+    if (rest < negligible) {
+      std::fill_n(u, i, 0.0);  // tridiagonal, up to rounding: no reflection
     } else {
       const double length = feaug::detail::sqrt(corner * corner + rest);
       below[i - 1] = corner > 0 ? -length : length;
@@ -132,7 +138,7 @@ inline void tridiagonalize(instruction_set instructions, const matrix_view<doubl
                                                            .factor = u[j]});
     }
     const double along = sum_of_terms<double>(i, [q, u](index_t k) { return q[k] * u[k]; });
-    const double share = along / (2 * half_square * half_square);
+    const double share = along / half_square / half_square / 2;
     for_each_in_lanes(i, [=](index_t k) { q[k] = q[k] / half_square - share * u[k]; });
     std::swap(u, last_u);
     std::swap(q, last_q);

@@ -25,10 +25,28 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
-/// The Gram matrix of x's columns, or of its rows if there are fewer rows: the lower triangle of
-/// `side` × `side`, in double. Limited by FLOP: about side² · depth, in tiles of 64 × 64.
+/// The largest finite |x_ij|; 0 if there is none.
 template <element T>
-void small_gram(cpu_context& ctx, const matrix_view<const T>& x, double* gram) {
+double largest_magnitude(const matrix_view<const T>& x) {
+  double largest = 0;
+  for (index_t i = 0; i < x.rows(); ++i) {
+    for (index_t j = 0; j < x.cols(); ++j) {
+      const double magnitude = std::fabs(static_cast<double>(load(x(i, j))));
+      if (feaug::detail::is_finite(magnitude)) largest = std::max(largest, magnitude);
+    }
+  }
+  return largest;
+}
+
+/// A power of two, 2^±1000 at most, near 1 / x for x > 0; 1 for 0.
+inline double power_of_two_over(double x) {
+  return x > 0 ? std::ldexp(1.0, std::clamp(-std::ilogb(x), -1000, 1000)) : 1.0;
+}
+
+/// The Gram matrix of the columns of scale·x, or of its rows if there are fewer rows: the lower
+/// triangle of `side` × `side`, in double. Limited by FLOP: about side² · depth, in tiles of 64 × 64.
+template <element T>
+void small_gram(cpu_context& ctx, const matrix_view<const T>& x, double scale, double* gram) {
   constexpr index_t tile = 64;
   constexpr index_t chunk = 256;
   const bool of_columns = x.cols() <= x.rows();
@@ -52,7 +70,7 @@ void small_gram(cpu_context& ctx, const matrix_view<const T>& x, double* gram) {
   const auto pack = [&](index_t first, index_t count, index_t begin, index_t length, double* to) {
     for (index_t d = begin; d < begin + length; ++d, to += tile) {
       for (index_t v = 0; v < count; ++v)
-        to[v] = static_cast<double>(load(of_columns ? x(d, first + v) : x(first + v, d)));
+        to[v] = scale * static_cast<double>(load(of_columns ? x(d, first + v) : x(first + v, d)));
       std::fill(to + count, to + tile, 0.0);
     }
   };
@@ -87,7 +105,7 @@ void small_gram(cpu_context& ctx, const matrix_view<const T>& x, double* gram) {
 
 }  // namespace cpu
 
-/// Scratch: 8·min(N, D)² bytes, and 288 KiB a thread.
+/// Scratch: 8·min(N, D)² + 48·min(N, D) bytes, and 288 KiB a thread.
 template <>
 struct detail::effective_rank_on<cpu_context> {
   template <element T>
@@ -95,7 +113,9 @@ struct detail::effective_rank_on<cpu_context> {
     const index_t side = std::min(x.rows(), x.cols());
     workspace::scope scratch(ctx.workspace);
     auto* const gram = scratch.take<double>(side * side);
-    cpu::small_gram<T>(ctx, x, gram);
+    // The rank does not depend on the scale. A power of two changes no bit, and keeps the squares of
+    // doubles within range.
+    cpu::small_gram<T>(ctx, x, cpu::power_of_two_over(cpu::largest_magnitude(x)), gram);
     bool finite = true;
     double largest = 0;  // of all elements: it is on the diagonal
     for (index_t k = 0; k < side; ++k) {
@@ -106,8 +126,7 @@ struct detail::effective_rank_on<cpu_context> {
       to[0] = std::numeric_limits<double>::quiet_NaN();
       return;
     }
-    // The rank does not depend on the scale. A power of two changes no bit.
-    const double scale = largest > 0 ? std::ldexp(1.0, -std::ilogb(largest)) : 1.0;
+    const double scale = cpu::power_of_two_over(largest);
     for (index_t i = 0; i < side; ++i) {
       for (index_t j = 0; j <= i; ++j) gram[i * side + j] *= scale;
     }

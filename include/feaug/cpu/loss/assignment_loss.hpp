@@ -14,6 +14,7 @@
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/assignment.hpp"
 #include "feaug/loss/assignment_loss.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -30,13 +31,13 @@ class assignment_loss_call {
   assignment_loss_call(cpu_context& ctx, std::string_view op, const operand<T>& scores,
                        const assignment_target<T>& target,
                        const assignment_loss_options<T>& options,
-                       vector_view<const C> cotangent = {})
+                       const feaug::detail::loss_vectors<C>& vectors)
       : ctx_(ctx),
         direction_{.scores = scores,
                    .target = target,
                    .temperature = options.temperature,
                    .reduction = feaug::detail::assignment_loss_arguments(op, scores, target,
-                                                                         options, cotangent)} {}
+                                                                         options, vectors)} {}
 
   [[nodiscard]] index_t outputs() const { return direction_.reduction.outputs(); }
 

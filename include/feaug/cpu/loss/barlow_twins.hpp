@@ -15,6 +15,7 @@
 #include "feaug/cpu/loss/cross_moments.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/barlow_twins.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
 
@@ -31,9 +32,10 @@ class barlow_twins_call {
   using C = compute_t<T>;
 
   barlow_twins_call(cpu_context& ctx, std::string_view op, const operand<T>& a, const operand<T>& b,
-                    const barlow_twins_options& options, vector_view<const C> cotangent = {})
+                    const barlow_twins_options& options,
+                    const feaug::detail::loss_vectors<C>& vectors)
       : ctx_(ctx), scratch_(ctx.workspace), a_(a), b_(b), options_(options) {
-    reduction_ = feaug::detail::barlow_twins_arguments(op, a, b, options, cotangent);
+    reduction_ = feaug::detail::barlow_twins_arguments(op, a, b, options, vectors);
   }
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }

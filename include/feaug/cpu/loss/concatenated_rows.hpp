@@ -3,8 +3,6 @@
 
 #include "feaug/header_begin.hpp"
 
-#include <algorithm>
-
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/l2_norm.hpp"

@@ -23,6 +23,7 @@
 #include "feaug/cpu/queue/score_rows.hpp"
 #include "feaug/loss/hard_negative_info_nce.hpp"
 #include "feaug/loss/info_nce.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/queue/nearest.hpp"
 #include "feaug/version.hpp"
 
@@ -41,13 +42,13 @@ class hard_negative_info_nce_call {
   hard_negative_info_nce_call(cpu_context& ctx, std::string_view op, const operand<T>& queries,
                               const operand<T>& keys, const synthetic_negatives<T>& how,
                               const info_nce_options<T>& options,
-                              vector_view<const C> cotangent = {})
+                              const feaug::detail::loss_vectors<C>& vectors)
       : ctx_(ctx),
         how_(how),
         queries_(queries),
         negatives_(options.negatives.value),
-        base_(ctx, op, queries, keys, options, cotangent) {
-    check::synthesis(op, how, queries, keys, options.negatives);
+        base_(ctx, op, queries, keys, options, vectors) {
+    check::synthesis(op, how, queries, keys, options.negatives, vectors);
   }
 
   [[nodiscard]] index_t outputs() const { return base_.outputs(); }

@@ -17,6 +17,7 @@
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/alignment_and_uniformity.hpp"
 #include "feaug/loss/hypersphere.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
 
@@ -33,9 +34,10 @@ class hypersphere_call {
   using C = compute_t<T>;
 
   hypersphere_call(cpu_context& ctx, std::string_view op, const operand<T>& a, const operand<T>& b,
-                   const hypersphere_options& options, vector_view<const C> cotangent = {})
+                   const hypersphere_options& options,
+                   const feaug::detail::loss_vectors<C>& vectors)
       : ctx_(ctx), scratch_(ctx.workspace), a_(a), b_(b), options_(options) {
-    reduction_ = feaug::detail::hypersphere_arguments(op, a, b, options, cotangent);
+    reduction_ = feaug::detail::hypersphere_arguments(op, a, b, options, vectors);
   }
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }

@@ -3,8 +3,6 @@
 
 #include "feaug/header_begin.hpp"
 
-#include <type_traits>
-
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/reduce.hpp"
@@ -29,9 +27,9 @@ class info_nce_call {
 
   info_nce_call(cpu_context& ctx, std::string_view op, const operand<T>& queries,
                 const operand<T>& keys, const info_nce_options<T>& options,
-                vector_view<const C> cotangent = {})
+                const feaug::detail::loss_vectors<C>& vectors)
       : ctx_(ctx), scratch_(ctx.workspace), queries_(queries), keys_(keys), options_(options) {
-    reduction_ = feaug::detail::info_nce_arguments(op, queries, keys, options, cotangent);
+    reduction_ = feaug::detail::info_nce_arguments(op, queries, keys, options, vectors);
     temperature_ = number_of(options.temperature, options.learnable_temperature);
   }
 

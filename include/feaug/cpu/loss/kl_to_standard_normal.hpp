@@ -14,6 +14,7 @@
 #include "feaug/cpu/core/rows.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/kl_to_standard_normal.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
 
@@ -31,10 +32,10 @@ class kl_to_standard_normal_call {
   kl_to_standard_normal_call(cpu_context& ctx, std::string_view op, const operand<T>& mean,
                              const operand<T>& log_variance,
                              const kl_to_standard_normal_options<T>& options,
-                             vector_view<const C> cotangent = {})
+                             const feaug::detail::loss_vectors<C>& vectors)
       : ctx_(ctx), mean_(mean), log_variance_(log_variance) {
     reduction_ =
-        feaug::detail::kl_to_standard_normal_arguments(op, mean, log_variance, options, cotangent);
+        feaug::detail::kl_to_standard_normal_arguments(op, mean, log_variance, options, vectors);
   }
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }

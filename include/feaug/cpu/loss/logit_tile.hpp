@@ -222,7 +222,7 @@ class logit_tile {
 };
 
 /// Calls body(first row, row count, scratch) for all blocks of rows; `make` creates each worker's
-/// scratch.
+/// scratch. What it takes from a scope of the caller is released when this function returns.
 template <class Make, class Body>
 void for_each_tile_row(cpu_context& ctx, index_t rows, const tiling& tiles, const Make& make,
                        const Body& body) {

@@ -19,6 +19,7 @@
 #include "feaug/cpu/core/put_gradient.hpp"
 #include "feaug/cpu/core/rows.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/masked_prediction.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
@@ -37,7 +38,7 @@ class masked_prediction_call {
   masked_prediction_call(cpu_context& ctx, std::string_view op, const operand<T>& prediction,
                          const operand<T>& target, const P& policy, const random_key& key,
                          const masked_prediction_options<T>& options,
-                         vector_view<const C> cotangent = {})
+                         const feaug::detail::loss_vectors<C>& vectors)
       : ctx_(ctx),
         prediction_(prediction),
         target_(target),
@@ -45,7 +46,7 @@ class masked_prediction_call {
         key_(key),
         options_(options) {
     reduction_ =
-        feaug::detail::masked_prediction_arguments(op, prediction, target, options, cotangent);
+        feaug::detail::masked_prediction_arguments(op, prediction, target, options, vectors);
     feaug::detail::mask_arguments(op, policy, key, prediction, target);
   }
 

@@ -17,6 +17,7 @@
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/cpu/queue/compare_neighbours.hpp"
 #include "feaug/cpu/queue/support_rows.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/mean_shift.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/queue/support_rows.hpp"
@@ -36,14 +37,15 @@ class mean_shift_call {
 
   mean_shift_call(cpu_context& ctx, std::string_view op, const operand<T>& prediction,
                   const support_rows<T>& support, const neighbours_type& neighbours,
-                  const mean_shift_options<T>& options, vector_view<const C> cotangent = {})
+                  const mean_shift_options<T>& options,
+                  const feaug::detail::loss_vectors<C>& vectors)
       : ctx_(ctx),
         prediction_(prediction),
         support_(support),
         neighbours_(neighbours),
         options_(options) {
-    reduction_ = feaug::detail::mean_shift_arguments(op, prediction, support, neighbours, options,
-                                                     cotangent);
+    reduction_ =
+        feaug::detail::mean_shift_arguments(op, prediction, support, neighbours, options, vectors);
   }
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }

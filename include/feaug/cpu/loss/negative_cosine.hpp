@@ -18,6 +18,7 @@
 #include "feaug/cpu/core/row_products.hpp"
 #include "feaug/cpu/core/rows.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/negative_cosine.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/version.hpp"
@@ -43,10 +44,10 @@ class negative_cosine_call {
   negative_cosine_call(cpu_context& ctx, std::string_view op, const operand<T>& prediction,
                        std::span<const operand<T>> targets,
                        const negative_cosine_options<T>& options,
-                       vector_view<const C> cotangent = {})
+                       const feaug::detail::loss_vectors<C>& vectors)
       : ctx_(ctx), prediction_(prediction), targets_(targets), form_(options.form) {
     reduction_ = feaug::detail::negative_cosine_arguments<T, memory_space::host>(
-        op, prediction, targets, options, cotangent);
+        op, prediction, targets, options, vectors);
   }
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }

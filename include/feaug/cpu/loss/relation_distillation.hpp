@@ -15,6 +15,7 @@
 #include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/cpu/loss/contrast.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/relation_distillation.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/queue/support_rows.hpp"
@@ -38,10 +39,10 @@ class relation_distillation_call {
   relation_distillation_call(cpu_context& ctx, std::string_view op, const operand<T>& queries,
                              const matrix_view<const T>& keys, const support_rows<T>& support,
                              const relation_distillation_options<T>& options,
-                             vector_view<const C> cotangent = {})
+                             const feaug::detail::loss_vectors<C>& vectors)
       : ctx_(ctx), queries_(queries), keys_(keys), support_(support), options_(options) {
     reduction_ = feaug::detail::relation_distillation_arguments(op, queries, keys, support, options,
-                                                                cotangent);
+                                                                vectors);
   }
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }

@@ -15,6 +15,7 @@
 #include "feaug/cpu/loss/contrast_problem.hpp"
 #include "feaug/cpu/loss/logistic.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/loss/sigmoid.hpp"
 #include "feaug/version.hpp"
@@ -31,9 +32,9 @@ class sigmoid_call {
   using C = compute_t<T>;
 
   sigmoid_call(cpu_context& ctx, std::string_view op, const operand<T>& a, const operand<T>& b,
-               const sigmoid_options<T>& options, vector_view<const C> cotangent = {})
+               const sigmoid_options<T>& options, const feaug::detail::loss_vectors<C>& vectors)
       : ctx_(ctx), scratch_(ctx.workspace), a_(a), b_(b), options_(options) {
-    reduction_ = feaug::detail::sigmoid_arguments(op, a, b, options, cotangent);
+    reduction_ = feaug::detail::sigmoid_arguments(op, a, b, options, vectors);
     scale_ = number_of(options.scale, options.learnable_scale);
     bias_ = number_of(options.bias, options.learnable_bias);
   }

@@ -15,6 +15,7 @@
 #include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/cpu/loss/contrast.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/loss/soft_neighbour_contrast.hpp"
 #include "feaug/queue/neighbour_softmax.hpp"
@@ -37,10 +38,10 @@ class soft_neighbour_contrast_call {
                                const matrix_view<const T>& keys,
                                const matrix_view<const T>& neighbours,
                                const soft_neighbour_contrast_options<T>& options,
-                               vector_view<const C> cotangent = {})
+                               const feaug::detail::loss_vectors<C>& vectors)
       : ctx_(ctx), queries_(queries), keys_(keys), neighbours_(neighbours), options_(options) {
     reduction_ = feaug::detail::soft_neighbour_contrast_arguments(op, queries, keys, neighbours,
-                                                                  options, cotangent);
+                                                                  options, vectors);
     k_ = neighbours.rows() / reduction_.rows;
   }
 

@@ -13,6 +13,7 @@
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/loss/contrast.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/loss/softmax_weights.hpp"
 #include "feaug/loss/supervised_contrastive.hpp"
@@ -32,9 +33,9 @@ class supervised_contrastive_call {
   supervised_contrastive_call(cpu_context& ctx, std::string_view op, const operand<T>& z,
                               const vector_view<const index_t>& labels,
                               const supervised_contrastive_options<T>& options,
-                              vector_view<const C> cotangent = {})
+                              const feaug::detail::loss_vectors<C>& vectors)
       : ctx_(ctx), scratch_(ctx.workspace), z_(z), labels_(labels), options_(options) {
-    reduction_ = feaug::detail::supervised_contrastive_arguments(op, z, labels, options, cotangent);
+    reduction_ = feaug::detail::supervised_contrastive_arguments(op, z, labels, options, vectors);
     temperature_ = number_of(options.temperature, options.learnable_temperature);
   }
 

@@ -13,6 +13,7 @@
 #include "feaug/cpu/loss/assignment.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/loss/assignment.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/loss/swapped_assignment.hpp"
 #include "feaug/version.hpp"
@@ -30,10 +31,10 @@ class swapped_assignment_call {
 
   swapped_assignment_call(cpu_context& ctx, std::string_view op, const operand<T>& scores_a,
                           const operand<T>& scores_b, const swapped_assignment_options<T>& options,
-                          vector_view<const C> cotangent = {})
+                          const feaug::detail::loss_vectors<C>& vectors)
       : ctx_(ctx), scratch_(ctx.workspace), views_{scores_a, scores_b}, options_(options) {
     reduction_ =
-        feaug::detail::swapped_assignment_arguments(op, scores_a, scores_b, options, cotangent);
+        feaug::detail::swapped_assignment_arguments(op, scores_a, scores_b, options, vectors);
   }
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <concepts>
-#include <limits>
 #include <string_view>
 
 #include "feaug/core/elementary.hpp"

@@ -13,6 +13,7 @@
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/loss/cross_moments.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
+#include "feaug/loss/loss_checks.hpp"
 #include "feaug/loss/row_reduction.hpp"
 #include "feaug/loss/vicreg.hpp"
 #include "feaug/version.hpp"
@@ -30,9 +31,9 @@ class vicreg_call {
   using C = compute_t<T>;
 
   vicreg_call(cpu_context& ctx, std::string_view op, const operand<T>& a, const operand<T>& b,
-              const vicreg_options& options, vector_view<const C> cotangent = {})
+              const vicreg_options& options, const feaug::detail::loss_vectors<C>& vectors)
       : ctx_(ctx), scratch_(ctx.workspace), a_(a), b_(b), options_(options) {
-    reduction_ = feaug::detail::vicreg_arguments(op, a, b, options, cotangent);
+    reduction_ = feaug::detail::vicreg_arguments(op, a, b, options, vectors);
   }
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
