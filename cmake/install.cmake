@@ -10,6 +10,7 @@ set(feaug_package_dir ${CMAKE_INSTALL_DATADIR}/cmake/feaug)
 install(DIRECTORY include/feaug TYPE INCLUDE FILES_MATCHING PATTERN "*.hpp")
 install(DIRECTORY cuda/feaug TYPE INCLUDE FILES_MATCHING PATTERN "*.cuh")
 install(FILES LICENSE TYPE DOC)
+install(FILES src/instances.cpp DESTINATION ${feaug_package_dir})
 set_target_properties(feaug_cuda PROPERTIES EXPORT_NAME cuda)
 install(TARGETS feaug feaug_cuda EXPORT feaugTargets
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
@@ -28,6 +29,7 @@ install(
     ${CMAKE_CURRENT_BINARY_DIR}/feaugConfig.cmake
     ${CMAKE_CURRENT_BINARY_DIR}/feaugConfigVersion.cmake
     cmake/FindRandom123.cmake
+    cmake/instances.cmake
   DESTINATION ${feaug_package_dir})
 
 configure_file(cmake/feaug.pc.in feaug.pc @ONLY)

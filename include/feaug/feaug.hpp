@@ -52,6 +52,7 @@
 #include "feaug/cpu/queue/support_queue.hpp"
 #include "feaug/cpu/step/momentum_update.hpp"
 #include "feaug/cpu/step/step.hpp"
+#include "feaug/instances.hpp"
 #include "feaug/interop/dlpack.hpp"
 #include "feaug/interop/eigen.hpp"
 #include "feaug/interop/mdspan.hpp"

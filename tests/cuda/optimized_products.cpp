@@ -1,5 +1,5 @@
 // Products of matrices, in which tests of kernels spend most of their time without optimisation
-// (feaug_optimized_products in tests/CMakeLists.txt).
+// (feaug_link_first in tests/CMakeLists.txt).
 #include "feaug/cuda/core/products.cuh"
 
 template __global__ void feaug::cuda::product_kernel<float>(feaug::cuda::product<float>,

@@ -1,6 +1,6 @@
 // Writes a hash of the results of a call of every operator, for each instruction set. It is compiled
-// with several compiler flags, as a function RESULTS; the hashes must always be the same.
-#include <cstdio>
+// with several compiler flags, as a function RESULTS; the hashes must always be the same. TYPE is the
+// type of the features.
 #include <limits>
 #include <string>
 
@@ -10,7 +10,7 @@
 
 namespace {
 
-using every_call::host_call_arrays;
+using host_call_arrays = every_call::basic_host_call_arrays<TYPE>;
 
 /// Normal rows; rows that differ little, so that rounding decides which is nearest; rows that are not
 /// finite.
@@ -27,7 +27,7 @@ std::string inputs(host_call_arrays& memory, int kind) {
 
 }  // namespace
 
-void RESULTS(std::string& text);  // declared, for -Wmissing-declarations
+extern "C" void RESULTS(std::string& text);  // declared, for -Wmissing-declarations
 
 void RESULTS(std::string& text) {
   for (const auto set : {feaug::instruction_set::portable, feaug::instruction_set::avx2,
@@ -38,7 +38,7 @@ void RESULTS(std::string& text) {
       const std::string name = inputs(memory, kind);
       const auto arrays = memory.arrays();
       feaug::cpu_context ctx{.threads = 2, .instructions = set};
-      for (const auto& call : every_call::all_calls<feaug::cpu_context>()) {
+      for (const auto& call : every_call::all_calls<feaug::cpu_context, TYPE>()) {
         memory.reset();
         try {
           call.run(ctx, arrays);

@@ -1,6 +1,6 @@
 // Compares the results of objects that were compiled with different flags and are linked into this
 // program, and with those of another program. The linker keeps one copy of each inline function, of
-// whichever object comes first.
+// whichever object comes first. With plug_ins.cpp in place of the objects, this program loads them.
 //
 //     write FILE     also writes the results of the plain object to FILE
 //     compare FILE   also compares them with FILE
@@ -9,8 +9,8 @@
 #include <iterator>
 #include <string>
 
-void results_of_plain_object(std::string& text);
-void results_of_fast_object(std::string& text);
+extern "C" void results_of_plain_object(std::string& text);
+extern "C" void results_of_fast_object(std::string& text);
 
 namespace {
 

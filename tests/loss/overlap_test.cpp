@@ -1,10 +1,12 @@
 // What a call writes may overlap nothing else that it reads or writes: not only matrices, but also
 // vectors and scalars. The error names both arguments, and nothing is written.
+#include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
 #include <cstdint>
 #include <string>
 #include <tuple>
+#include <variant>
 #include <vector>
 
 #include "feaug/feaug.hpp"
@@ -191,6 +193,13 @@ TEST_CASE("neighbour policies refuse outputs that overlap", "[augment][misuse][o
                    feaug::neighbour_from(f.queue(), feaug::neighbour{}, {.indices = {slots, rows}}),
                    f.of(f.x), feaug::random_key{}, f.of(f.dx));
   });
+  refuses(f, overlap("compose: indices", "x"), [&](auto& ctx) {
+    feaug::augment(
+        ctx,
+        feaug::compose(feaug::mask{}, feaug::neighbour_from(f.queue(), feaug::neighbour{},
+                                                            {.indices = {slots, rows}})),
+        f.of(f.x), feaug::random_key{}, f.of(f.dx));
+  });
   refuses(f, overlap("soft_neighbour: out", "indices"), [&](auto& ctx) {
     feaug::augment(
         ctx,
@@ -198,6 +207,58 @@ TEST_CASE("neighbour policies refuse outputs that overlap", "[augment][misuse][o
                                    {.indices = {reinterpret_cast<index_t*>(f.dx.data()), rows, 1}}),
         f.of(f.x), feaug::random_key{}, f.of(f.dx));
   });
+}
+
+TEST_CASE("given draws of a policy do not overlap outputs", "[augment][misuse][overlap]") {
+  fixture f;
+  const feaug::random_key key;
+  std::fill(f.dx.begin(), f.dx.end(), 0.5F);
+  const auto weighted = feaug::with_weights(feaug::interpolate{}, f.b(), {f.dx.data() + 1, rows});
+  refuses(f, overlap("interpolate: out", "weights"),
+          [&](auto& ctx) { feaug::augment(ctx, weighted, f.of(f.x), key, f.of(f.dx)); });
+  refuses(f, overlap("interpolate: gradient of x", "weights"),
+          [&](auto& ctx) { feaug::augment_backward(ctx, weighted, f.a(), key, f.of(f.x)); });
+  const vector_view<const index_t> choice(reinterpret_cast<index_t*>(f.dx.data()), rows);
+  for (index_t i = 0; i < rows; ++i) reinterpret_cast<index_t*>(f.dx.data())[i] = i % 2;
+  const auto chosen = feaug::one_of_from(choice, feaug::mask{}, feaug::gaussian_noise{});
+  refuses(f, overlap("one_of_from: out", "choice"),
+          [&](auto& ctx) { feaug::augment(ctx, chosen, f.of(f.x), key, f.of(f.dx)); });
+  refuses(f, overlap("one_of_from: gradient of x", "choice"),
+          [&](auto& ctx) { feaug::augment_backward(ctx, chosen, f.a(), key, f.of(f.y)); });
+}
+
+TEST_CASE("the memory of a policy does not overlap a step's or a loss's",
+          "[step][misuse][overlap]") {
+  fixture f;
+  feaug::no_predictor none;
+  const feaug::step_options<float> options = {.architecture = feaug::architecture::basic};
+  const auto step = [&](auto& ctx, const auto& policy, vector_view<float> loss) {
+    feaug::step(ctx, options, f.a(), stop_gradient(f.of(f.y)), none, policy, feaug::random_key{},
+                loss);
+  };
+  const auto neighbour = feaug::neighbour_from(
+      f.queue(), feaug::neighbour{}, {.indices = {reinterpret_cast<index_t*>(f.y.data()), rows}});
+  refuses(f, overlap("step: indices", "z2"),
+          [&](auto& ctx) { step(ctx, neighbour, scalar(f.loss)); });
+  refuses(f, overlap("step: gradient of z1", "keep"),
+          [&](auto& ctx) { step(ctx, feaug::mask_from(f.of(f.dx)), scalar(f.loss)); });
+  refuses(f, overlap("step: loss", "partner"), [&](auto& ctx) {
+    step(ctx, feaug::with_partner(feaug::interpolate{}, f.of(f.dy)), {f.dy.data(), 1});
+  });
+  refuses(f, overlap("step: loss", "queue.storage"), [&](auto& ctx) {
+    step(ctx,
+         std::variant<feaug::mask, decltype(feaug::neighbour_from(f.queue()))>(
+             feaug::neighbour_from(f.queue())),
+         {f.storage.data(), 1});
+  });
+  refuses(f, overlap("masked_prediction_with_gradients: loss", "keep"), [&](auto& ctx) {
+    feaug::masked_prediction_with_gradients(ctx, f.a(), stop_gradient(f.of(f.y)),
+                                            feaug::mask_from(f.of(f.dy)), {}, {f.dy.data(), 1});
+  });
+  // Matrices that are only read may be one.
+  feaug::cpu_context ctx;
+  step(ctx, feaug::with_partner(feaug::interpolate{}, f.of(f.y)), scalar(f.loss));
+  CHECK(f.loss != -7);
 }
 
 TEST_CASE("searches, queues and diagnostics refuse what overlaps", "[queue][misuse][overlap]") {

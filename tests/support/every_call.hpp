@@ -25,36 +25,37 @@ namespace every_call {
 
 using feaug::index_t;
 
-/// The operators' inputs and outputs, owned by the test. N rows of D columns.
-template <feaug::memory_space S>
+/// The operators' inputs and outputs, owned by the test. N rows of D columns of T.
+template <feaug::memory_space S, feaug::element T = float>
 struct call_arrays {
-  template <class T>
-  using vector = feaug::vector_view<T, S>;
+  using C = feaug::compute_t<T>;
+  template <class E>
+  using vector = feaug::vector_view<E, S>;
 
-  feaug::matrix_view<const float, S> x;  ///< N × D
-  feaug::matrix_view<const float, S> y;  ///< N × D
-  feaug::matrix_view<float, S> out;      ///< N × D
-  feaug::matrix_view<float, S> dx;       ///< N × D
-  feaug::matrix_view<float, S> dy;       ///< N × D
-  feaug::matrix_view<float, S> storage;  ///< of a queue: any number of rows, D columns
-  vector<index_t> counters;              ///< of the queue: its cursor and size
-  vector<float> loss_value;              ///< 1
-  vector<float> statistics;              ///< 2·N; read by backward passes, never written
-  vector<double> potentials;             ///< 2·D; input and output
-  vector<double> diagnostics;            ///< 5
-  vector<const float> one;               ///< 1 element: the number 1
-  vector<const index_t> labels;          ///< N, each below N
-  vector<index_t> slots;                 ///< N
-  vector<double> moments;                ///< D + 2·D²: mean, Σ and its factor
-  vector<index_t> seen;                  ///< 1: the rows in the moments
-  std::uint64_t* step = nullptr;         ///< on a GPU: the random step
+  feaug::matrix_view<const T, S> x;  ///< N × D
+  feaug::matrix_view<const T, S> y;  ///< N × D
+  feaug::matrix_view<T, S> out;      ///< N × D
+  feaug::matrix_view<T, S> dx;       ///< N × D
+  feaug::matrix_view<T, S> dy;       ///< N × D
+  feaug::matrix_view<T, S> storage;  ///< of a queue: any number of rows, D columns
+  vector<index_t> counters;          ///< of the queue: its cursor and size
+  vector<C> loss_value;              ///< 1
+  vector<C> statistics;              ///< 2·N; read by backward passes, never written
+  vector<double> potentials;         ///< 2·D; input and output
+  vector<double> diagnostics;        ///< 5
+  vector<const C> one;               ///< 1 element: the number 1
+  vector<const index_t> labels;      ///< N, each below N
+  vector<index_t> slots;             ///< N
+  vector<double> moments;            ///< D + 2·D²: mean, Σ and its factor
+  vector<index_t> seen;              ///< 1: the rows in the moments
+  std::uint64_t* step = nullptr;     ///< on a GPU: the random step
 
   [[nodiscard]] auto both() const {
     return std::pair{feaug::differentiable(x, dx), feaug::differentiable(y, dy)};
   }
   [[nodiscard]] index_t rows() const { return x.rows(); }
   [[nodiscard]] index_t cols() const { return x.cols(); }
-  [[nodiscard]] vector<const float> statistics_of(index_t per_row) const {
+  [[nodiscard]] vector<const C> statistics_of(index_t per_row) const {
     return {statistics.data, per_row * rows()};
   }
   [[nodiscard]] vector<double> potentials_of(index_t sides) const {
@@ -70,7 +71,7 @@ struct call_arrays {
     if constexpr (S == feaug::memory_space::device) return {.seed = 5, .device_step = step};
     return {.seed = 5, .step = 3};
   }
-  [[nodiscard]] feaug::support_queue<float, S> queue() const {
+  [[nodiscard]] feaug::support_queue<T, S> queue() const {
     return {.storage = storage, .cursor = counters.data, .size = counters.data + 1};
   }
   [[nodiscard]] auto covariance() const {
@@ -83,21 +84,21 @@ struct call_arrays {
 };
 
 /// Advances the random step, where it is in device memory.
-template <class Context>
-void advance(Context& ctx, const call_arrays<Context::space>& m) {
+template <class Context, class T>
+void advance(Context& ctx, const call_arrays<Context::space, T>& m) {
   if constexpr (Context::space == feaug::memory_space::device) advance_step(ctx, m.step);
 }
 
-template <class Context>
+template <class Context, class T = float>
 struct named_call {
   std::string name;
-  std::function<void(Context&, const call_arrays<Context::space>&)> run;
+  std::function<void(Context&, const call_arrays<Context::space, T>&)> run;
 };
 
-template <class Context, class P>
-void add_augmentation(std::vector<named_call<Context>>& calls, const std::string& name,
+template <class Context, class T, class P>
+void add_augmentation(std::vector<named_call<Context, T>>& calls, const std::string& name,
                       const P& make) {
-  using memory = call_arrays<Context::space>;
+  using memory = call_arrays<Context::space, T>;
   calls.push_back({name, [make](Context& ctx, const memory& m) {
                      const feaug::random_key key = m.key();
                      feaug::augment(ctx, make(m), m.x, key, m.out);
@@ -108,11 +109,11 @@ void add_augmentation(std::vector<named_call<Context>>& calls, const std::string
                    }});
 }
 
-template <class Context>
-std::vector<named_call<Context>> all_calls() {
+template <class Context, class T = float>
+std::vector<named_call<Context, T>> all_calls() {
   constexpr feaug::memory_space S = Context::space;
-  using memory = call_arrays<S>;
-  std::vector<named_call<Context>> calls;
+  using memory = call_arrays<S, T>;
+  std::vector<named_call<Context, T>> calls;
   const auto policy = [&](const std::string& name, const auto& value) {
     add_augmentation(calls, name, [value](const memory&) { return value; });
   };
@@ -289,17 +290,17 @@ std::vector<named_call<Context>> all_calls() {
                      feaug::effective_rank(ctx, m.x, one(4));
                    }});
   calls.push_back({"momentum_update", [](Context& ctx, const memory& m) {
-                     const std::array<feaug::momentum_pair<float, float, S>, 1> pairs = {
-                         feaug::momentum_pair<float, float, S>(m.out, m.x)};
+                     const std::array<feaug::momentum_pair<T, T, S>, 1> pairs = {
+                         feaug::momentum_pair<T, T, S>(m.out, m.x)};
                      feaug::momentum_update(ctx, pairs, 0.0);
                      if constexpr (S == feaug::memory_space::device)
                        feaug::momentum_update(ctx, pairs, m.one);  // momentum 1: no change
                    }});
   calls.push_back(
       {"hard_negative_info_nce", [](Context& ctx, const memory& m) {
-         const feaug::synthetic_negatives<float, S> synthesis = {
+         const feaug::synthetic_negatives<T, S> synthesis = {
              .hardest = 5, .counts = {.interpolated = 2, .mixed = 2, .noisy = 1}, .key = m.key()};
-         const feaug::info_nce_options<float, S> options = {
+         const feaug::info_nce_options<T, S> options = {
              .in_batch_negatives = false, .negatives = feaug::stop_gradient(m.storage)};
          const auto [a, b] = m.both();
          feaug::hard_negative_info_nce_with_gradients(ctx, a, feaug::stop_gradient(b.value),

@@ -4,16 +4,22 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <limits>
+#include <type_traits>
 #include <vector>
 
+#include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "support/every_call.hpp"
 
 namespace every_call {
 
-class host_call_arrays {
+template <feaug::element T>
+class basic_host_call_arrays {
  public:
-  host_call_arrays(index_t rows, index_t cols)
+  using C = feaug::compute_t<T>;
+
+  basic_host_call_arrays(index_t rows, index_t cols)
       : rows_(rows),
         cols_(cols),
         x_(numbers(rows * cols, 1)),
@@ -23,8 +29,7 @@ class host_call_arrays {
         out_(size(rows * cols)),
         dx_(size(rows * cols)),
         dy_(size(rows * cols)),
-        loss_(1),
-        statistics_(size(2 * rows), 1.0F),
+        statistics_(size(2 * rows), C{1}),
         potentials_(size(2 * cols)),
         diagnostics_(5),
         labels_(size(rows)),
@@ -34,7 +39,7 @@ class host_call_arrays {
     reset();
   }
 
-  [[nodiscard]] call_arrays<feaug::memory_space::host> arrays() {
+  [[nodiscard]] call_arrays<feaug::memory_space::host, T> arrays() {
     return {.x = {x_.data(), rows_, cols_},
             .y = {y_.data(), rows_, cols_},
             .out = {out_.data(), rows_, cols_},
@@ -42,7 +47,7 @@ class host_call_arrays {
             .dy = {dy_.data(), rows_, cols_},
             .storage = {storage_.data(), 2 * rows_, cols_},
             .counters = {counters_, 2},
-            .loss_value = {loss_.data(), 1},
+            .loss_value = {&loss_, 1},
             .statistics = {statistics_.data(), 2 * rows_},
             .potentials = {potentials_.data(), 2 * cols_},
             .diagnostics = {diagnostics_.data(), 5},
@@ -56,8 +61,9 @@ class host_call_arrays {
   /// Sets the outputs to values that no operator writes, and the queue to three quarters full.
   void reset() {
     constexpr float nothing = -77;
-    for (std::vector<float>* of : {&out_, &dx_, &dy_, &loss_})
-      std::fill(of->begin(), of->end(), nothing);
+    for (std::vector<T>* of : {&out_, &dx_, &dy_})
+      std::fill(of->begin(), of->end(), static_cast<T>(nothing));
+    loss_ = static_cast<C>(nothing);
     std::fill(potentials_.begin(), potentials_.end(), 0.5);
     std::fill(diagnostics_.begin(), diagnostics_.end(), static_cast<double>(nothing));
     std::fill(slots_.begin(), slots_.end(), index_t{0});
@@ -68,19 +74,15 @@ class host_call_arrays {
   }
 
   void multiply_inputs(float factor) {
-    for (std::vector<float>* of : {&x_, &y_, &first_storage_}) {
-      for (float& value : *of) value *= factor;
-    }
+    change_inputs([&](float value) { return value * factor; });
   }
 
   /// All rows become 1 plus `spread` times the former numbers.
   void move_inputs_together(float spread) {
-    for (std::vector<float>* of : {&x_, &y_, &first_storage_}) {
-      for (float& value : *of) value = 1 + spread * value;
-    }
+    change_inputs([&](float value) { return 1 + spread * value; });
   }
   void set_element_of_x(index_t row, index_t column, float value) {
-    x_[size(row * cols_ + column)] = value;
+    x_[size(row * cols_ + column)] = static_cast<T>(value);
   }
 
   /// A hash of the bits of all outputs; all NaN count as equal.
@@ -94,9 +96,15 @@ class host_call_arrays {
       const auto bits = std::bit_cast<Bits>(value);
       add((bits & (~Bits{0} >> 1U)) > infinity ? ~std::uint64_t{0} : bits);
     };
-    for (const std::vector<float>* of : {&out_, &dx_, &dy_, &loss_, &storage_}) {
-      for (const float value : *of) add_number(value, std::uint32_t{0x7F800000U});
+    using word =
+        std::conditional_t<sizeof(T) == 2, std::uint16_t,
+                           std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
+    const auto infinity =
+        std::bit_cast<word>(static_cast<T>(std::numeric_limits<float>::infinity()));
+    for (const std::vector<T>* of : {&out_, &dx_, &dy_, &storage_}) {
+      for (const T value : *of) add_number(value, infinity);
     }
+    add_number(static_cast<double>(loss_), std::uint64_t{0x7FF0000000000000U});
     for (const std::vector<double>* of : {&potentials_, &diagnostics_, &moments_}) {
       for (const double value : *of) add_number(value, std::uint64_t{0x7FF0000000000000U});
     }
@@ -107,34 +115,41 @@ class host_call_arrays {
   }
 
  private:
+  template <class Change>
+  void change_inputs(const Change& change) {
+    for (std::vector<T>* of : {&x_, &y_, &first_storage_}) {
+      for (T& value : *of) value = static_cast<T>(change(static_cast<float>(value)));
+    }
+  }
+
   static std::size_t size(index_t count) { return static_cast<std::size_t>(count); }
 
   /// Roughly normal, and the same under any compiler flags: sums of four integers, divided by 2¹⁵.
-  static std::vector<float> numbers(index_t count, std::uint32_t seed) {
-    std::vector<float> values(size(count));
+  static std::vector<T> numbers(index_t count, std::uint32_t seed) {
+    std::vector<T> values(size(count));
     std::uint32_t word = seed * 0x9E3779B9U;
-    for (float& value : values) {
+    for (T& value : values) {
       std::int32_t sum = 0;
       for (int k = 0; k < 4; ++k) {
         word = word * 1664525U + 1013904223U;
         sum += static_cast<std::int32_t>(word >> 16U) - 0x8000;
       }
-      value = static_cast<float>(sum) / 32768.0F;
+      value = static_cast<T>(static_cast<float>(sum) / 32768.0F);
     }
     return values;
   }
 
   index_t rows_;
   index_t cols_;
-  std::vector<float> x_;
-  std::vector<float> y_;
-  std::vector<float> first_storage_;
-  std::vector<float> storage_;
-  std::vector<float> out_;
-  std::vector<float> dx_;
-  std::vector<float> dy_;
-  std::vector<float> loss_;
-  std::vector<float> statistics_;
+  std::vector<T> x_;
+  std::vector<T> y_;
+  std::vector<T> first_storage_;
+  std::vector<T> storage_;
+  std::vector<T> out_;
+  std::vector<T> dx_;
+  std::vector<T> dy_;
+  C loss_ = 0;
+  std::vector<C> statistics_;
   std::vector<double> potentials_;
   std::vector<double> diagnostics_;
   std::vector<index_t> labels_;
@@ -142,7 +157,9 @@ class host_call_arrays {
   std::vector<double> moments_;
   index_t counters_[2] = {};
   index_t seen_ = 0;
-  float one_ = 1;
+  C one_ = 1;
 };
+
+using host_call_arrays = basic_host_call_arrays<float>;
 
 }  // namespace every_call

@@ -17,6 +17,7 @@
 
 #include "feaug/augment/backward_views.hpp"
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
@@ -65,11 +66,12 @@ struct augmentation_defaults {
   template <class P, class T, memory_space S>
   static void check_forward(const P& /*policy*/, const matrix_view<T, S>& /*out*/, bool /*alone*/) {
   }
-  /// Checks that destinations held by the policy do not overlap x, which it reads.
-  template <class P, class T, memory_space S>
-  static void check_input(const P& /*policy*/, const matrix_view<T, S>& /*x*/) {}
-  /// Checks that destinations held by the policy have the right shape and do not overlap anything
-  /// that the backward pass reads or writes.
+  /// Adds the memory referred to by the policy to the other arguments of a call, for example x and
+  /// the loss of a step, and checks that what the call writes overlaps nothing else.
+  template <class P>
+  static void check_memory(const P& /*policy*/, const check::call_memory& /*others*/) {}
+  /// Checks that destinations held by the policy have the right shape and do not overlap x and
+  /// grad_out.
   template <class P, class T, memory_space S>
   static void check_backward(const P& /*policy*/, const operand<T, 2, S>& /*x*/,
                              const matrix_view<const T, S>& /*grad_out*/) {}
@@ -141,7 +143,7 @@ void augment(Context& ctx, const P& policy,
   check::usable(op, key, x.rows(), x.cols(), traits::streams, Context::space);
   traits::validate(policy, x.rows(), x.cols());
   traits::check_forward(policy, out, true);
-  traits::check_input(policy, x);
+  traits::check_memory(policy, check::call_memory(op).reads("x", x));
   if (x.empty()) return;
   require_reachable(ctx, op, "x", x);
   require_reachable(ctx, op, "out", out);
@@ -169,6 +171,9 @@ void augment_backward(Context& ctx, const P& policy, const operand<T, 2, Context
   check::usable(op, key, x.value.rows(), x.value.cols(), traits::streams, Context::space);
   traits::validate(policy, x.value.rows(), x.value.cols());
   traits::check_backward(policy, x, grad_out);
+  check::call_memory memory(op);
+  if (x.wants_gradient()) memory.writes("gradient of x", x.gradient);
+  traits::check_memory(policy, memory);
   if (x.value.empty() || (!x.wants_gradient() && !traits::wants_gradient(policy))) return;
   require_reachable(ctx, op, "x", x.value);
   if (x.wants_gradient()) require_reachable(ctx, op, "gradient of x", x.gradient);

@@ -12,6 +12,7 @@
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
@@ -59,6 +60,11 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
     const bool only = alone && count == 1;
     std::apply(
         [&](const Ps&... part) { (augmentation_traits<Ps>::check_forward(part, out, only), ...); },
+        policy.parts);
+  }
+  static void check_memory(const policy_type& policy, const check::call_memory& others) {
+    std::apply(
+        [&](const Ps&... part) { (augmentation_traits<Ps>::check_memory(part, others), ...); },
         policy.parts);
   }
   template <class T, memory_space S>

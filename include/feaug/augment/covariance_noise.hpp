@@ -73,10 +73,15 @@ struct augmentation_traits<covariance_noise_policy<State>> : augmentation_defaul
     detail::check_noise_scale(name, policy.scale);
   }
 
+  static void check_memory(const policy_type& policy, check::call_memory others) {
+    detail::for_each_view(
+        policy.state, [&](std::string_view part, const auto& view) { others.reads(part, view); });
+    others.require_apart();
+  }
   template <class T, memory_space S>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out,
                             bool /*alone*/) {
-    check::apart(name, "out", out, policy.state);
+    check_memory(policy, check::call_memory(name).writes("out", out));
   }
 };
 

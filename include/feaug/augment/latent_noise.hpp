@@ -106,6 +106,11 @@ struct augmentation_traits<latent_noise_policy<U, S>> : augmentation_defaults {
     }
   }
 
+  static void check_memory(const policy_type& policy, check::call_memory others) {
+    others.uses("log_variance", policy.log_variance).reads("epsilon", policy.epsilon);
+    others.require_apart();
+  }
+
   template <class T>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out, bool alone) {
     if (alone) {
@@ -120,12 +125,10 @@ struct augmentation_traits<latent_noise_policy<U, S>> : augmentation_defaults {
   static void check_backward(const policy_type& policy, const operand<T, 2, S>& x,
                              const matrix_view<const T, S>& grad_out) {
     check::apart(name, "x", x, "log_variance", policy.log_variance);
-    if (x.wants_gradient())
-      check::apart(name, "gradient of x", x.gradient, "epsilon", policy.epsilon);
-    if (!policy.log_variance.wants_gradient()) return;
-    constexpr std::string_view own = "gradient of log_variance";
-    check::apart(name, own, policy.log_variance.gradient, "grad_out", grad_out);
-    check::apart(name, own, policy.log_variance.gradient, "epsilon", policy.epsilon);
+    if (policy.log_variance.wants_gradient()) {
+      check::apart(name, "gradient of log_variance", policy.log_variance.gradient, "grad_out",
+                   grad_out);
+    }
   }
 };
 

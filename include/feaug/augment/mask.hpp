@@ -10,10 +10,10 @@
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/macros.hpp"
-#include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
@@ -105,15 +105,13 @@ struct augmentation_traits<mask_from_policy<U, S>> : augmentation_defaults {
     check::readable(name, "keep", policy.keep);
     check::has_shape(name, "keep", policy.keep, rows, cols, "x");
   }
+  static void check_memory(const mask_from_policy<U, S>& policy, check::call_memory others) {
+    others.reads("keep", policy.keep).require_apart();
+  }
   template <class T>
   static void check_forward(const mask_from_policy<U, S>& policy, const matrix_view<T, S>& out,
                             bool /*alone*/) {
-    check::apart(name, "out", out, "keep", policy.keep);
-  }
-  template <class T>
-  static void check_backward(const mask_from_policy<U, S>& policy, const operand<T, 2, S>& x,
-                             const matrix_view<const T, S>& /*grad_out*/) {
-    if (x.wants_gradient()) check::apart(name, "gradient of x", x.gradient, "keep", policy.keep);
+    check_memory(policy, check::call_memory(name).writes("out", out));
   }
 };
 

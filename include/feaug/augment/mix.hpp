@@ -147,8 +147,12 @@ struct partnered_mix_traits : augmentation_defaults {
       }
     }
   }
+  static void check_memory(const policy_type& policy, check::call_memory others) {
+    others.uses("partner", policy.partner).reads("weights", policy.weights).require_apart();
+  }
   template <class T>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out, bool alone) {
+    check::apart(name, "out", out, "weights", as_column(policy.weights));
     if (alone) {
       check::apart_or_same(name, "out", out, "partner", policy.partner.value);
     } else {

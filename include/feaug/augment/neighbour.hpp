@@ -128,25 +128,13 @@ struct neighbour_checks : augmentation_defaults {
     }
   }
 
-  template <class T>
-  static void check_neighbours_apart(std::string_view op, const Policy& policy,
-                                     std::string_view output, const matrix_view<T, S>& out) {
-    check::call_memory memory(op);
-    memory.writes(output, out).writes("indices", policy.binding.indices);
-    memory.writes("rows_used", policy.binding.rows_used);
-    memory.reads("exclude_ids", policy.binding.exclude_ids);
-    if (policy.choice.has_value()) memory.reads("choice", *policy.choice);
-    if (policy.epsilon.has_value()) memory.reads("epsilon", *policy.epsilon);
-    check::add_queue(memory, policy.queue, false).require_apart();
-  }
-
-  template <class T>
-  static void check_input(const Policy& policy, const matrix_view<T, S>& x) {
-    check::call_memory(Rule::name)
-        .writes("indices", policy.binding.indices)
-        .writes("rows_used", policy.binding.rows_used)
-        .reads("x", x)
-        .require_apart();
+  static void check_memory(const Policy& policy, check::call_memory others) {
+    others.writes("indices", policy.binding.indices);
+    others.writes("rows_used", policy.binding.rows_used);
+    others.reads("exclude_ids", policy.binding.exclude_ids);
+    if (policy.choice.has_value()) others.reads("choice", *policy.choice);
+    if (policy.epsilon.has_value()) others.reads("epsilon", *policy.epsilon);
+    check::add_queue(others, policy.queue, false).require_apart();
   }
 };
 
@@ -168,7 +156,7 @@ struct augmentation_traits<neighbour_policy<U, S, How>>
   template <class T>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out,
                             bool /*alone*/) {
-    augmentation_traits::check_neighbours_apart(name, policy, "out", out);
+    augmentation_traits::check_memory(policy, check::call_memory(name).writes("out", out));
   }
 };
 

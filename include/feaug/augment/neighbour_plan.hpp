@@ -79,7 +79,7 @@ FEAUG_HD double trimmed_mean(index_t count, index_t trim, const Value& value) {
   double sum = 0;
   for (index_t r = 0; r < count; ++r) {
     const double mine = value(r);
-    if (!feaug::detail::is_equal(mine, mine)) return mine;
+    if (is_nan(mine)) return mine;
     if (trim > 0) {
       index_t smaller = 0;
       for (index_t other = 0; other < count; ++other) {

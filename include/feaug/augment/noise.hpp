@@ -70,11 +70,13 @@ struct noise_traits : augmentation_defaults {
     }
   }
 
+  static void check_memory(const P& policy, check::call_memory others) {
+    if constexpr (requires { policy.epsilon; })
+      others.reads("epsilon", policy.epsilon).require_apart();
+  }
   template <class T, memory_space S>
   static void check_forward(const P& policy, const matrix_view<T, S>& out, bool /*alone*/) {
-    if constexpr (requires { policy.epsilon; }) {
-      check::apart(augmentation_traits<P>::name, "out", out, "epsilon", policy.epsilon);
-    }
+    check_memory(policy, check::call_memory(augmentation_traits<P>::name).writes("out", out));
   }
 };
 

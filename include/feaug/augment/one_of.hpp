@@ -16,6 +16,7 @@
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/finite.hpp"
@@ -144,6 +145,11 @@ struct one_of_traits : augmentation_defaults {
         [&](const Ps&... part) { (augmentation_traits<Ps>::validate(part, rows, cols), ...); },
         policy.parts);
   }
+  static void check_memory(const policy_type& policy, const check::call_memory& others) {
+    std::apply(
+        [&](const Ps&... part) { (augmentation_traits<Ps>::check_memory(part, others), ...); },
+        policy.parts);
+  }
   template <class T, memory_space S>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out, bool alone) {
     std::apply(
@@ -239,10 +245,21 @@ struct augmentation_traits<one_of_policy<Ps...>>
 template <memory_space S, augmentation... Ps>
 struct augmentation_traits<one_of_from_policy<S, Ps...>>
     : detail::one_of_traits<one_of_from_policy<S, Ps...>, Ps...> {
+  using parts_traits = detail::one_of_traits<one_of_from_policy<S, Ps...>, Ps...>;
   static constexpr std::string_view name = "one_of_from";
   static void validate(const one_of_from_policy<S, Ps...>& policy, index_t rows, index_t cols) {
     detail::check_choice(name, policy.choice, rows, sizeof...(Ps));
     augmentation_traits::validate_parts(policy, rows, cols);
+  }
+  static void check_memory(const one_of_from_policy<S, Ps...>& policy, check::call_memory others) {
+    others.reads("choice", policy.choice).require_apart();
+    parts_traits::check_memory(policy, others);
+  }
+  template <class T>
+  static void check_forward(const one_of_from_policy<S, Ps...>& policy,
+                            const matrix_view<T, S>& out, bool alone) {
+    check::apart(name, "out", out, "choice", feaug::detail::as_column(policy.choice));
+    parts_traits::check_forward(policy, out, alone);
   }
 };
 

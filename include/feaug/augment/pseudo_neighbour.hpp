@@ -84,25 +84,13 @@ struct augmentation_traits<neighbour_policy<U, S, pseudo_neighbour_of<Of>>>
   template <class T>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out,
                             bool /*alone*/) {
-    check_apart(policy, "out", out);
-  }
-  template <class T>
-  static void check_backward(const policy_type& policy, const operand<T, 2, S>& x,
-                             const matrix_view<const T, S>& /*grad_out*/) {
-    if (x.wants_gradient()) check_apart(policy, "gradient of x", x.gradient);
+    augmentation_traits::check_memory(policy, check::call_memory(name).writes("out", out));
   }
 
   /// The weight of g on the straight-through path via the neighbour.
   static double through_share(const policy_type& policy) {
     const bool through = rule::plan(policy.how.of).gradient == neighbour_gradient::straight_through;
     return through ? 1.0 - static_cast<double>(policy.how.weight) : 0.0;
-  }
-
- private:
-  template <class T>
-  static void check_apart(const policy_type& policy, std::string_view output,
-                          const matrix_view<T, S>& out) {
-    augmentation_traits::check_neighbours_apart(name, policy, output, out);
   }
 };
 

@@ -106,27 +106,13 @@ struct augmentation_traits<soft_neighbour_policy<U, S>> : augmentation_defaults 
   template <class T>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out,
                             bool /*alone*/) {
-    check::call_memory memory(name);
-    memory.writes("out", out).writes("indices", policy.binding.indices);
-    memory.reads("exclude_ids", policy.binding.exclude_ids);
-    check::add_support(memory, policy.support).require_apart();
+    check_memory(policy, check::call_memory(name).writes("out", out));
   }
 
-  template <class T>
-  static void check_input(const policy_type& policy, const matrix_view<T, S>& x) {
-    check::call_memory(name)
-        .writes("indices", policy.binding.indices)
-        .reads("x", x)
-        .require_apart();
-  }
-
-  template <class T>
-  static void check_backward(const policy_type& policy, const operand<T, 2, S>& x,
-                             const matrix_view<const T, S>& /*grad_out*/) {
-    if (x.wants_gradient()) {
-      check::apart(name, "gradient of x", x.gradient, policy.support.rows_name(),
-                   policy.support.rows());
-    }
+  static void check_memory(const policy_type& policy, check::call_memory others) {
+    others.writes("indices", policy.binding.indices);
+    others.reads("exclude_ids", policy.binding.exclude_ids);
+    check::add_support(others, policy.support).require_apart();
   }
 };
 

@@ -15,6 +15,7 @@
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
@@ -43,6 +44,10 @@ struct augmentation_traits<std::variant<Ps...>> : augmentation_defaults {
   static void validate(const policy_type& policy, index_t rows, index_t cols) {
     visit(policy,
           [&](auto traits, const auto& held) { decltype(traits)::validate(held, rows, cols); });
+  }
+  static void check_memory(const policy_type& policy, const check::call_memory& others) {
+    visit(policy,
+          [&](auto traits, const auto& held) { decltype(traits)::check_memory(held, others); });
   }
   template <class T, memory_space S>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out, bool alone) {

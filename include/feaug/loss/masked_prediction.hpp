@@ -70,31 +70,23 @@ FEAUG_HD inline difference_loss loss_of_difference(prediction_form form, double 
   return {size - 0.5 * beta, d > 0 ? 1.0 : (d < 0 ? -1.0 : d)};
 }
 
-/// Checks a call's arguments. Returns how its row losses are reduced.
-template <element T, memory_space S>
+/// Checks a call's arguments. Returns how its row losses are reduced. The error messages of the
+/// mask's options begin with the mask's name.
+template <class P, element T, memory_space S>
 row_reduction<compute_t<T>, S> masked_prediction_arguments(
     std::string_view op, const operand<T, 2, S>& prediction, const operand<T, 2, S>& target,
-    const masked_prediction_options<T, S>& options, const loss_vectors<compute_t<T>, S>& vectors) {
+    const P& policy, const random_key& key, const masked_prediction_options<T, S>& options,
+    const loss_vectors<compute_t<T>, S>& vectors) {
   check::two_views(op, "prediction", prediction, "target", target);
   if (!is_finite(options.beta) || options.beta < 0)
     check::fail(op, "beta", check::text(options.beta), "a finite number of at least 0");
-  check::loss_memory(op, options, vectors)
-      .uses("prediction", prediction)
-      .uses("target", target)
-      .require_apart();
-  return reduction_of<T>(op, options, prediction.value.rows(), vectors);
-}
-
-/// Checks that the mask fits and, if it is precomputed, that it does not overlap the gradients. The
-/// mask's error messages begin with its name.
-template <class P, element T, memory_space S>
-void mask_arguments(std::string_view op, const P& policy, const random_key& key,
-                    const operand<T, 2, S>& prediction, const operand<T, 2, S>& target) {
   using traits = augmentation_traits<P>;
   check::usable(op, key, prediction.value.rows(), prediction.value.cols(), traits::streams, S);
   traits::validate(policy, prediction.value.rows(), prediction.value.cols());
-  traits::check_backward(policy, prediction, {});
-  traits::check_backward(policy, target, {});
+  check::call_memory memory = check::loss_memory(op, options, vectors);
+  memory.uses("prediction", prediction).uses("target", target).require_apart();
+  traits::check_memory(policy, memory);
+  return reduction_of<T>(op, options, prediction.value.rows(), vectors);
 }
 
 /// One call of the loss, see loss_verbs.hpp.

@@ -53,6 +53,21 @@ struct gather_outputs {
   vector_view<std::int64_t, Space> labels = {};  ///< one a row
 };
 
+namespace detail {
+
+/// Calls visit(name, view) for every part of a queue that exists on both backends (all but the
+/// shadow).
+template <element T, memory_space S, class Visit>
+void for_each_view(const support_queue<T, S>& queue, const Visit& visit) {
+  visit("queue.storage", queue.storage);
+  visit("queue.cursor", vector_view<index_t, S>(queue.cursor, 1));
+  visit("queue.size", vector_view<index_t, S>(queue.size, 1));
+  visit("queue.ids", queue.ids);
+  visit("queue.labels", queue.labels);
+}
+
+}  // namespace detail
+
 namespace check {
 
 /// Adds the parts of a queue to the arguments of a call that writes all of them or none.
@@ -65,11 +80,7 @@ call_memory& add_queue(call_memory& memory, const support_queue<T, S>& queue, bo
       memory.reads(name, view);
     }
   };
-  add("queue.storage", queue.storage);
-  add("queue.cursor", vector_view<index_t, S>(queue.cursor, 1));
-  add("queue.size", vector_view<index_t, S>(queue.size, 1));
-  add("queue.ids", queue.ids);
-  add("queue.labels", queue.labels);
+  detail::for_each_view(queue, add);
   if constexpr (S == memory_space::host) {
     add("queue.shadow.codes", queue.shadow.codes);
     add("queue.shadow.bounds", queue.shadow.bounds);
@@ -182,17 +193,6 @@ void gather_arguments(const support_queue<T, S>& queue,
 }  // namespace check
 
 namespace detail {
-
-/// Calls visit(name, view) for every part of a queue that exists on both backends (all but the
-/// shadow).
-template <element T, memory_space S, class Visit>
-void for_each_view(const support_queue<T, S>& queue, const Visit& visit) {
-  visit("queue.storage", queue.storage);
-  visit("queue.cursor", vector_view<index_t, S>(queue.cursor, 1));
-  visit("queue.size", vector_view<index_t, S>(queue.size, 1));
-  visit("queue.ids", queue.ids);
-  visit("queue.labels", queue.labels);
-}
 
 /// Checks that the context's processor can access the queue.
 template <any_context Context, element T>

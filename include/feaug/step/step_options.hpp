@@ -6,6 +6,7 @@
 #include <concepts>
 #include <string_view>
 
+#include "feaug/augment/augmentation.hpp"
 #include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
@@ -52,10 +53,10 @@ enum class target_gradient {
 
 namespace detail {
 
-template <class Predictor, element T, memory_space S>
+template <class Predictor, class Augmentation, element T, memory_space S>
 void check_step(std::string_view op, const step_options<T, S>& options, std::string_view first,
                 const operand<T, 2, S>& a, std::string_view second, const operand<T, 2, S>& b,
-                const vector_view<compute_t<T>, S>& loss) {
+                const Augmentation& policy, const vector_view<compute_t<T>, S>& loss) {
   check::valid(op, first, a);
   check::valid(op, second, b);
   check::not_empty(op, first, a.value);
@@ -67,12 +68,13 @@ void check_step(std::string_view op, const step_options<T, S>& options, std::str
   check::valid(op, "negatives", options.negatives);
   check::writable(op, "loss", loss);
   check::has_size(op, "loss", loss, 1, "a scalar");
-  check::call_memory(op)
-      .writes("loss", loss)
-      .uses(first, a)
-      .uses(second, b)
-      .uses("negatives", options.negatives)
-      .require_apart();
+  check::call_memory memory(op);
+  memory.writes("loss", loss).uses(first, a).uses(second, b);
+  memory.uses("negatives", options.negatives).require_apart();
+  if constexpr (augmentation<Augmentation>) {
+    // The policies of a callable are checked when they are used.
+    augmentation_traits<Augmentation>::check_memory(policy, memory);
+  }
   if (options.negatives.wants_gradient()) {
     check::fail(op, "negatives", "a gradient destination",
                 "stop_gradient(negatives), since several losses read them");

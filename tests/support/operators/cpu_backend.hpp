@@ -7,6 +7,7 @@
 
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/instances.hpp"
 #include "support/operators/arguments.hpp"
 
 namespace conformance {

@@ -282,9 +282,8 @@ class masked_prediction_call {
                 .target = target,
                 .form = options.form,
                 .beta = options.beta,
-                .reduction = feaug::detail::masked_prediction_arguments<T, memory_space::device>(
-                    op, prediction, target, options, vectors)};
-    feaug::detail::mask_arguments(op, policy, key, prediction, target);
+                .reduction = feaug::detail::masked_prediction_arguments<P, T, memory_space::device>(
+                    op, prediction, target, policy, key, options, vectors)};
     on_device(op, "prediction", prediction);
     on_device(op, "target", target);
     if constexpr (requires { policy.keep; }) on_device(op, "keep", policy.keep);

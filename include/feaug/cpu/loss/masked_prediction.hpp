@@ -45,9 +45,8 @@ class masked_prediction_call {
         policy_(policy),
         key_(key),
         options_(options) {
-    reduction_ =
-        feaug::detail::masked_prediction_arguments(op, prediction, target, options, vectors);
-    feaug::detail::mask_arguments(op, policy, key, prediction, target);
+    reduction_ = feaug::detail::masked_prediction_arguments(op, prediction, target, policy, key,
+                                                            options, vectors);
   }
 
   [[nodiscard]] index_t outputs() const { return reduction_.outputs(); }
