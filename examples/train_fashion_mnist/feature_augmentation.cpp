@@ -102,9 +102,9 @@ void sequence_traits::validate(const augmentation_sequence& policy, feaug::index
   for (const any_augmentation& part : policy.parts) part_traits::validate(part, rows, cols);
 }
 
-void sequence_traits::check_memory(const augmentation_sequence& policy,
-                                   const feaug::check::call_memory& others) {
-  for (const any_augmentation& part : policy.parts) part_traits::check_memory(part, others);
+void sequence_traits::add_memory(const augmentation_sequence& policy,
+                                 feaug::check::call_memory& memory) {
+  for (const any_augmentation& part : policy.parts) part_traits::add_memory(part, memory);
 }
 
 void sequence_traits::check_forward(const augmentation_sequence& policy,

@@ -53,7 +53,7 @@ struct sequence_traits : feaug::augmentation_defaults {
 
   static bool wants_gradient(const policy_type& policy);
   static void validate(const policy_type& policy, feaug::index_t rows, feaug::index_t cols);
-  static void check_memory(const policy_type& policy, const feaug::check::call_memory& others);
+  static void add_memory(const policy_type& policy, feaug::check::call_memory& memory);
   static void check_forward(const policy_type& policy, const feaug::matrix_view<float>& out,
                             bool alone);
   static void check_backward(const policy_type& policy, const feaug::operand<float>& x,

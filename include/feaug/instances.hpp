@@ -1,9 +1,10 @@
 // The library feaug::instances: the largest templates of the CPU, compiled once in it instead of in
 // every unit that calls them. feaug/feaug.hpp includes this header.
 //
-// A unit uses the library's copies if FEAUG_INSTANCES is defined, as CMake defines it for those who
-// link feaug::instances. The results do not depend on it. A unit with the debug mode of the
-// standard library, whose types have another layout, or with a sanitizer, compiles its own copies.
+// A unit uses the library's copies if FEAUG_INSTANCES is defined. CMake defines it for targets that
+// link feaug::instances. A unit compiles its own copies in the debug mode of the standard library,
+// and with a sanitizer that the compiler announces.
+// FEAUG_INSTANCES_SANITIZED says that the library is compiled with the same sanitizer.
 #pragma once
 
 #include "feaug/header_begin.hpp"
@@ -20,22 +21,25 @@
 #include "feaug/cpu/queue/support_queue.hpp"
 #include "feaug/version.hpp"
 
-#if defined(FEAUG_INSTANCES_DEFINED)  // in the library
-#define FEAUG_DETAIL_INSTANCE template
-#elif defined(FEAUG_INSTANCES) && !defined(_GLIBCXX_DEBUG)
 #if defined(__has_feature)
 #define FEAUG_DETAIL_HAS_FEATURE(feature) __has_feature(feature)
 #else
 #define FEAUG_DETAIL_HAS_FEATURE(feature) 0
 #endif
-#if defined(FEAUG_INSTANCES_SANITIZED) ||                                                          \
-    !(defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                             \
-      FEAUG_DETAIL_HAS_FEATURE(address_sanitizer) || FEAUG_DETAIL_HAS_FEATURE(thread_sanitizer) || \
-      FEAUG_DETAIL_HAS_FEATURE(memory_sanitizer))
+#if defined(_GLIBCXX_DEBUG)
+// Types have another layout in the debug mode of the standard library: the library is empty.
+#elif defined(FEAUG_INSTANCES_DEFINED)  // in the library
+#define FEAUG_DETAIL_INSTANCE template
+#elif defined(FEAUG_INSTANCES) &&                                                                  \
+    (defined(FEAUG_INSTANCES_SANITIZED) ||                                                         \
+     !(defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_HWADDRESS__) ||                         \
+       defined(__SANITIZE_THREAD__) || FEAUG_DETAIL_HAS_FEATURE(address_sanitizer) ||              \
+       FEAUG_DETAIL_HAS_FEATURE(hwaddress_sanitizer) ||                                            \
+       FEAUG_DETAIL_HAS_FEATURE(memory_sanitizer) || FEAUG_DETAIL_HAS_FEATURE(thread_sanitizer) || \
+       FEAUG_DETAIL_HAS_FEATURE(undefined_behavior_sanitizer)))
 #define FEAUG_DETAIL_INSTANCE extern template
 #endif
 #undef FEAUG_DETAIL_HAS_FEATURE
-#endif
 
 #if defined(FEAUG_DETAIL_INSTANCE)
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
@@ -77,10 +81,10 @@ FEAUG_DETAIL_INSTANCES_OF(double)
   FEAUG_DETAIL_INSTANCE void make_row<T>(const neighbour_source<T>&, const used_slots&, double*,  \
                                          double*);                                                \
   FEAUG_DETAIL_INSTANCE void shadow_slot<T>(const support_queue<T>&, index_t);                    \
-  FEAUG_DETAIL_INSTANCE void normalize_backward_and_store<T>(                                     \
+  FEAUG_DETAIL_INSTANCE void normalize_backward_and_store<T, compute_t<T>>(                       \
       const operand<T>&, const concatenated_rows<T>&, index_t, index_t, double, compute_t<T>*);   \
-  FEAUG_DETAIL_INSTANCE void detail::make_strip<T>(cpu_context&, const cross_moments_problem<T>&, \
-                                                   index_t, index_t, compute_t<T>*);
+  FEAUG_DETAIL_INSTANCE void detail::make_strip<T, compute_t<T>>(                                 \
+      cpu_context&, const cross_moments_problem<T>&, index_t, index_t, compute_t<T>*);
 FEAUG_DETAIL_INSTANCES_OF(float)
 FEAUG_DETAIL_INSTANCES_OF(double)
 FEAUG_DETAIL_INSTANCES_OF(half)

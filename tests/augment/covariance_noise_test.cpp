@@ -364,10 +364,10 @@ TEST_CASE("update_covariance and covariance_noise report invalid arguments befor
   CHECK(said([](auto& v) { v.factor.extents[1] = 2; }) ==
         op + "state.factor: got shape (3, 2), wanted shape (3, 3) as the columns of x");
   CHECK(said([](auto& v) { v.factor = v.covariance; }) ==
-        op + "state.factor: got memory that overlaps state.covariance, wanted memory of its own");
+        op + "state.covariance: got memory that overlaps state.factor, wanted memory of its own");
   CHECK(said([](auto& v) {
           v.mean = {v.factor.data, 3};
-        }) == op + "state.factor: got memory that overlaps state.mean, wanted memory of its own");
+        }) == op + "state.mean: got memory that overlaps state.factor, wanted memory of its own");
   CHECK(said([](auto& v) { v.count = nullptr; }) ==
         op + "state.count: got a null pointer, wanted a counter in the host's memory");
   CHECK(said(nothing, {.momentum = 1.5}) == op + "momentum: got 1.5, wanted a number from 0 to 1");
@@ -384,7 +384,7 @@ TEST_CASE("update_covariance and covariance_noise report invalid arguments befor
   auto view = variances.view();
   view.deviation = view.variance;
   CHECK(message_of([&] { feaug::update_covariance(ctx, view, x.view()); }) ==
-        op + "state.deviation: got memory that overlaps state.variance, wanted memory of its own");
+        op + "state.variance: got memory that overlaps state.deviation, wanted memory of its own");
   view = variances.view();
   view.variance.extents[0] = 4;
   CHECK(message_of([&] { feaug::update_covariance(ctx, view, x.view()); }) ==

@@ -255,10 +255,34 @@ TEST_CASE("the memory of a policy does not overlap a step's or a loss's",
     feaug::masked_prediction_with_gradients(ctx, f.a(), stop_gradient(f.of(f.y)),
                                             feaug::mask_from(f.of(f.dy)), {}, {f.dy.data(), 1});
   });
+  refuses(f, overlap("step: gradient of z1", "keep"), [&](auto& ctx) {
+    step(
+        ctx, [&](int, int) { return feaug::mask_from(f.of(f.dx)); }, scalar(f.loss));
+  });
+  refuses(f, overlap("compose: gradient of partner", "gradient of partner"), [&](auto& ctx) {
+    const auto part = feaug::with_partner(feaug::interpolate{}, f.b());
+    feaug::augment_backward(ctx, feaug::compose(part, part), f.a(), feaug::random_key{},
+                            matrix_view<const float>(f.storage.data(), rows, cols));
+  });
   // Matrices that are only read may be one.
   feaug::cpu_context ctx;
   step(ctx, feaug::with_partner(feaug::interpolate{}, f.of(f.y)), scalar(f.loss));
   CHECK(f.loss != -7);
+}
+
+TEST_CASE("a composition may refer to many matrices", "[augment][misuse][overlap]") {
+  fixture f;
+  const auto one = feaug::soft_neighbour_from(f.queue(), {.k = 1});
+  const auto four = feaug::compose(one, one, one, one);
+  const auto many = feaug::compose(four, four, four);  // 48 views, most_inline is 32
+  feaug::cpu_context ctx;
+  feaug::augment(ctx, many, f.of(f.x), feaug::random_key{}, f.of(f.dx));
+  CHECK(f.dx.back() != -7);
+  const auto last = feaug::soft_neighbour_from(
+      f.queue(), {.k = 1}, {.indices = {reinterpret_cast<index_t*>(f.x.data()), rows, 1}});
+  refuses(f, overlap("compose: indices", "x"), [&](auto& context) {
+    feaug::augment(context, feaug::compose(many, last), f.of(f.x), feaug::random_key{}, f.of(f.dx));
+  });
 }
 
 TEST_CASE("searches, queues and diagnostics refuse what overlaps", "[queue][misuse][overlap]") {
@@ -280,6 +304,11 @@ TEST_CASE("searches, queues and diagnostics refuse what overlaps", "[queue][misu
     const std::vector<index_t> slots = {0};
     feaug::gather(ctx, f.queue(), vector_view<const index_t>(slots.data(), 1),
                   {.ids = {&f.counters[0], 1}});
+  });
+  refuses(f, overlap("draw: weights", "permutation"), [&](auto& ctx) {
+    feaug::draw(ctx, feaug::interpolate{}, feaug::random_key{},
+                vector_view<float>(reinterpret_cast<float*>(f.labels.data()), rows),
+                vector_view<index_t>(f.labels.data(), rows));
   });
   auto* const doubles = reinterpret_cast<double*>(f.x.data());
   refuses(f, overlap("alignment: to", "a"), [&](auto& ctx) {

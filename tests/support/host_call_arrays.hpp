@@ -60,10 +60,10 @@ class basic_host_call_arrays {
 
   /// Sets the outputs to values that no operator writes, and the queue to three quarters full.
   void reset() {
-    constexpr float nothing = -77;
+    constexpr C nothing = -77;
     for (std::vector<T>* of : {&out_, &dx_, &dy_})
-      std::fill(of->begin(), of->end(), static_cast<T>(nothing));
-    loss_ = static_cast<C>(nothing);
+      std::fill(of->begin(), of->end(), feaug::store<T>(nothing));
+    loss_ = nothing;
     std::fill(potentials_.begin(), potentials_.end(), 0.5);
     std::fill(diagnostics_.begin(), diagnostics_.end(), static_cast<double>(nothing));
     std::fill(slots_.begin(), slots_.end(), index_t{0});
@@ -74,15 +74,15 @@ class basic_host_call_arrays {
   }
 
   void multiply_inputs(float factor) {
-    change_inputs([&](float value) { return value * factor; });
+    change_inputs([factor](C value) { return value * static_cast<C>(factor); });
   }
 
   /// All rows become 1 plus `spread` times the former numbers.
   void move_inputs_together(float spread) {
-    change_inputs([&](float value) { return 1 + spread * value; });
+    change_inputs([spread](C value) { return 1 + static_cast<C>(spread) * value; });
   }
   void set_element_of_x(index_t row, index_t column, float value) {
-    x_[size(row * cols_ + column)] = static_cast<T>(value);
+    x_[size(row * cols_ + column)] = feaug::store<T>(static_cast<C>(value));
   }
 
   /// A hash of the bits of all outputs; all NaN count as equal.
@@ -99,8 +99,7 @@ class basic_host_call_arrays {
     using word =
         std::conditional_t<sizeof(T) == 2, std::uint16_t,
                            std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
-    const auto infinity =
-        std::bit_cast<word>(static_cast<T>(std::numeric_limits<float>::infinity()));
+    const auto infinity = std::bit_cast<word>(feaug::store<T>(std::numeric_limits<C>::infinity()));
     for (const std::vector<T>* of : {&out_, &dx_, &dy_, &storage_}) {
       for (const T value : *of) add_number(value, infinity);
     }
@@ -118,7 +117,7 @@ class basic_host_call_arrays {
   template <class Change>
   void change_inputs(const Change& change) {
     for (std::vector<T>* of : {&x_, &y_, &first_storage_}) {
-      for (T& value : *of) value = static_cast<T>(change(static_cast<float>(value)));
+      for (T& value : *of) value = feaug::store<T>(change(feaug::load(value)));
     }
   }
 
@@ -134,7 +133,7 @@ class basic_host_call_arrays {
         word = word * 1664525U + 1013904223U;
         sum += static_cast<std::int32_t>(word >> 16U) - 0x8000;
       }
-      value = static_cast<T>(static_cast<float>(sum) / 32768.0F);
+      value = feaug::store<T>(static_cast<C>(sum) / C{32768});
     }
     return values;
   }

@@ -66,10 +66,9 @@ struct augmentation_defaults {
   template <class P, class T, memory_space S>
   static void check_forward(const P& /*policy*/, const matrix_view<T, S>& /*out*/, bool /*alone*/) {
   }
-  /// Adds the memory referred to by the policy to the other arguments of a call, for example x and
-  /// the loss of a step, and checks that what the call writes overlaps nothing else.
+  /// Adds the memory that the policy refers to, such as a partner, to the arguments of a call.
   template <class P>
-  static void check_memory(const P& /*policy*/, const check::call_memory& /*others*/) {}
+  static void add_memory(const P& /*policy*/, check::call_memory& /*memory*/) {}
   /// Checks that destinations held by the policy have the right shape and do not overlap x and
   /// grad_out.
   template <class P, class T, memory_space S>
@@ -84,6 +83,19 @@ concept augmentation = requires(const P& policy, index_t n) {
   { augmentation_traits<P>::streams } -> std::convertible_to<int>;
   augmentation_traits<P>::validate(policy, n, n);
 };
+
+namespace check {
+
+/// Checks that what a call writes overlaps neither the memory of its policy nor another argument.
+/// `others` are the other arguments. augment's out is not among them: check_forward compares it,
+/// because it may be a partner.
+template <augmentation P>
+void policy_apart(const P& policy, call_memory others) {
+  augmentation_traits<P>::add_memory(policy, others);
+  others.require_apart();
+}
+
+}  // namespace check
 
 namespace detail {
 
@@ -143,7 +155,7 @@ void augment(Context& ctx, const P& policy,
   check::usable(op, key, x.rows(), x.cols(), traits::streams, Context::space);
   traits::validate(policy, x.rows(), x.cols());
   traits::check_forward(policy, out, true);
-  traits::check_memory(policy, check::call_memory(op).reads("x", x));
+  check::policy_apart(policy, check::call_memory(op).reads("x", x));
   if (x.empty()) return;
   require_reachable(ctx, op, "x", x);
   require_reachable(ctx, op, "out", out);
@@ -173,7 +185,7 @@ void augment_backward(Context& ctx, const P& policy, const operand<T, 2, Context
   traits::check_backward(policy, x, grad_out);
   check::call_memory memory(op);
   if (x.wants_gradient()) memory.writes("gradient of x", x.gradient);
-  traits::check_memory(policy, memory);
+  check::policy_apart(policy, memory);
   if (x.value.empty() || (!x.wants_gradient() && !traits::wants_gradient(policy))) return;
   require_reachable(ctx, op, "x", x.value);
   if (x.wants_gradient()) require_reachable(ctx, op, "gradient of x", x.gradient);

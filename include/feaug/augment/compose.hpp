@@ -62,10 +62,9 @@ struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
         [&](const Ps&... part) { (augmentation_traits<Ps>::check_forward(part, out, only), ...); },
         policy.parts);
   }
-  static void check_memory(const policy_type& policy, const check::call_memory& others) {
-    std::apply(
-        [&](const Ps&... part) { (augmentation_traits<Ps>::check_memory(part, others), ...); },
-        policy.parts);
+  static void add_memory(const policy_type& policy, check::call_memory& memory) {
+    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::add_memory(part, memory), ...); },
+               policy.parts);
   }
   template <class T, memory_space S>
   static void check_backward(const policy_type& policy, const operand<T, 2, S>& x,

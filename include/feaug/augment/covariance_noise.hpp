@@ -9,6 +9,7 @@
 #include "feaug/augment/noise.hpp"
 #include "feaug/augment/running_covariance.hpp"
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/random.hpp"
@@ -73,15 +74,14 @@ struct augmentation_traits<covariance_noise_policy<State>> : augmentation_defaul
     detail::check_noise_scale(name, policy.scale);
   }
 
-  static void check_memory(const policy_type& policy, check::call_memory others) {
+  static void add_memory(const policy_type& policy, check::call_memory& memory) {
     detail::for_each_view(
-        policy.state, [&](std::string_view part, const auto& view) { others.reads(part, view); });
-    others.require_apart();
+        policy.state, [&](std::string_view part, const auto& view) { memory.reads(part, view); });
   }
   template <class T, memory_space S>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out,
                             bool /*alone*/) {
-    check_memory(policy, check::call_memory(name).writes("out", out));
+    check::policy_apart(policy, check::call_memory(name).writes("out", out));
   }
 };
 

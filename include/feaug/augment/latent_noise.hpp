@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/elementary.hpp"
 #include "feaug/core/error.hpp"
@@ -106,9 +107,8 @@ struct augmentation_traits<latent_noise_policy<U, S>> : augmentation_defaults {
     }
   }
 
-  static void check_memory(const policy_type& policy, check::call_memory others) {
-    others.uses("log_variance", policy.log_variance).reads("epsilon", policy.epsilon);
-    others.require_apart();
+  static void add_memory(const policy_type& policy, check::call_memory& memory) {
+    memory.uses("log_variance", policy.log_variance).reads("epsilon", policy.epsilon);
   }
 
   template <class T>

@@ -105,13 +105,13 @@ struct augmentation_traits<mask_from_policy<U, S>> : augmentation_defaults {
     check::readable(name, "keep", policy.keep);
     check::has_shape(name, "keep", policy.keep, rows, cols, "x");
   }
-  static void check_memory(const mask_from_policy<U, S>& policy, check::call_memory others) {
-    others.reads("keep", policy.keep).require_apart();
+  static void add_memory(const mask_from_policy<U, S>& policy, check::call_memory& memory) {
+    memory.reads("keep", policy.keep);
   }
   template <class T>
   static void check_forward(const mask_from_policy<U, S>& policy, const matrix_view<T, S>& out,
                             bool /*alone*/) {
-    check_memory(policy, check::call_memory(name).writes("out", out));
+    check::policy_apart(policy, check::call_memory(name).writes("out", out));
   }
 };
 

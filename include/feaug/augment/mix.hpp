@@ -11,6 +11,7 @@
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/elementary.hpp"
 #include "feaug/core/error.hpp"
@@ -138,17 +139,18 @@ struct partnered_mix_traits : augmentation_defaults {
       return;
     }
     if constexpr (weighted_mix<Mix>) {
+      using C = compute_t<U>;
       check::readable(name, "weights", policy.weights);
       check::has_size(name, "weights", policy.weights, rows, "one a row");
       for (index_t i = 0; S == memory_space::host && i < rows; ++i) {
-        const auto weight = policy.weights[i];
-        if (weight >= Mix::least && weight <= Mix::most) continue;
+        const C weight = policy.weights[i];
+        if (weight >= static_cast<C>(Mix::least) && weight <= static_cast<C>(Mix::most)) continue;
         check::fail(name, "weights", check::text(weight) + " in row " + check::text(i), Mix::range);
       }
     }
   }
-  static void check_memory(const policy_type& policy, check::call_memory others) {
-    others.uses("partner", policy.partner).reads("weights", policy.weights).require_apart();
+  static void add_memory(const policy_type& policy, check::call_memory& memory) {
+    memory.uses("partner", policy.partner).reads("weights", policy.weights);
   }
   template <class T>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out, bool alone) {
@@ -213,6 +215,10 @@ void draw(Context& ctx, const Mix& mix, const random_key& key,
   check::writable(op, "weights", weights);
   check::writable(op, "permutation", permutation);
   check::has_size(op, "permutation", permutation, weights.size(), "one a weight");
+  check::call_memory(op)
+      .writes("weights", weights)
+      .writes("permutation", permutation)
+      .require_apart();
   detail::check_draw<Context>(mix, key, weights.size(), 1);
   if (weights.empty()) return;
   require_reachable(ctx, op, "weights", weights);

@@ -16,6 +16,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/queue/similarity_range.hpp"
 #include "feaug/queue/support_queue.hpp"
+#include "feaug/queue/support_rows.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -106,10 +107,7 @@ struct neighbour_checks : augmentation_defaults {
         check::fail(op, "queue", "no filled rows", "at least one, or neighbour_fallback::query");
       }
     }
-    check::readable(op, "exclude_ids", policy.binding.exclude_ids);
-    if (!policy.binding.exclude_ids.empty()) {
-      check::has_size(op, "exclude_ids", policy.binding.exclude_ids, rows, "one a row");
-    }
+    check::exclusion(op, support_rows(policy.queue), policy.binding.exclude_ids, rows, "one a row");
     check::writable(op, "indices", policy.binding.indices);
     if (!policy.binding.indices.empty())
       check::has_size(op, "indices", policy.binding.indices, rows, "one a row");
@@ -128,13 +126,13 @@ struct neighbour_checks : augmentation_defaults {
     }
   }
 
-  static void check_memory(const Policy& policy, check::call_memory others) {
-    others.writes("indices", policy.binding.indices);
-    others.writes("rows_used", policy.binding.rows_used);
-    others.reads("exclude_ids", policy.binding.exclude_ids);
-    if (policy.choice.has_value()) others.reads("choice", *policy.choice);
-    if (policy.epsilon.has_value()) others.reads("epsilon", *policy.epsilon);
-    check::add_queue(others, policy.queue, false).require_apart();
+  static void add_memory(const Policy& policy, check::call_memory& memory) {
+    memory.writes("indices", policy.binding.indices);
+    memory.writes("rows_used", policy.binding.rows_used);
+    memory.reads("exclude_ids", policy.binding.exclude_ids);
+    if (policy.choice.has_value()) memory.reads("choice", *policy.choice);
+    if (policy.epsilon.has_value()) memory.reads("epsilon", *policy.epsilon);
+    check::add_queue(memory, policy.queue, false);
   }
 };
 
@@ -156,7 +154,7 @@ struct augmentation_traits<neighbour_policy<U, S, How>>
   template <class T>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out,
                             bool /*alone*/) {
-    augmentation_traits::check_memory(policy, check::call_memory(name).writes("out", out));
+    check::policy_apart(policy, check::call_memory(name).writes("out", out));
   }
 };
 

@@ -9,6 +9,7 @@
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/core/any_context.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/finite.hpp"
@@ -70,13 +71,13 @@ struct noise_traits : augmentation_defaults {
     }
   }
 
-  static void check_memory(const P& policy, check::call_memory others) {
-    if constexpr (requires { policy.epsilon; })
-      others.reads("epsilon", policy.epsilon).require_apart();
+  static void add_memory(const P& policy, check::call_memory& memory) {
+    if constexpr (requires { policy.epsilon; }) memory.reads("epsilon", policy.epsilon);
   }
   template <class T, memory_space S>
   static void check_forward(const P& policy, const matrix_view<T, S>& out, bool /*alone*/) {
-    check_memory(policy, check::call_memory(augmentation_traits<P>::name).writes("out", out));
+    check::policy_apart(policy,
+                        check::call_memory(augmentation_traits<P>::name).writes("out", out));
   }
 };
 

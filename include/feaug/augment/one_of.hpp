@@ -145,10 +145,9 @@ struct one_of_traits : augmentation_defaults {
         [&](const Ps&... part) { (augmentation_traits<Ps>::validate(part, rows, cols), ...); },
         policy.parts);
   }
-  static void check_memory(const policy_type& policy, const check::call_memory& others) {
-    std::apply(
-        [&](const Ps&... part) { (augmentation_traits<Ps>::check_memory(part, others), ...); },
-        policy.parts);
+  static void add_memory(const policy_type& policy, check::call_memory& memory) {
+    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::add_memory(part, memory), ...); },
+               policy.parts);
   }
   template <class T, memory_space S>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out, bool alone) {
@@ -251,9 +250,9 @@ struct augmentation_traits<one_of_from_policy<S, Ps...>>
     detail::check_choice(name, policy.choice, rows, sizeof...(Ps));
     augmentation_traits::validate_parts(policy, rows, cols);
   }
-  static void check_memory(const one_of_from_policy<S, Ps...>& policy, check::call_memory others) {
-    others.reads("choice", policy.choice).require_apart();
-    parts_traits::check_memory(policy, others);
+  static void add_memory(const one_of_from_policy<S, Ps...>& policy, check::call_memory& memory) {
+    memory.reads("choice", policy.choice);
+    parts_traits::add_memory(policy, memory);
   }
   template <class T>
   static void check_forward(const one_of_from_policy<S, Ps...>& policy,

@@ -7,10 +7,10 @@
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/neighbour.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/finite.hpp"
-#include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/version.hpp"
 
@@ -84,7 +84,7 @@ struct augmentation_traits<neighbour_policy<U, S, pseudo_neighbour_of<Of>>>
   template <class T>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out,
                             bool /*alone*/) {
-    augmentation_traits::check_memory(policy, check::call_memory(name).writes("out", out));
+    check::policy_apart(policy, check::call_memory(name).writes("out", out));
   }
 
   /// The weight of g on the straight-through path via the neighbour.

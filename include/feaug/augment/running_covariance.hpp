@@ -84,87 +84,6 @@ struct batch_share {
 
 }  // namespace detail
 
-namespace check {
-
-inline void rows_counted(std::string_view op, const index_t* count, memory_space space) {
-  if (count == nullptr) {
-    fail(op, "state.count", "a null pointer",
-         space == memory_space::host ? "a counter in the host's memory"
-                                     : "a counter in device memory");
-  }
-  if (space == memory_space::host && *count < 0)
-    fail(op, "state.count", text(*count), "a number of at least 0");
-}
-
-/// Checks that a view does not overlap the memory of a state.
-template <class T, memory_space S>
-void apart(std::string_view op, std::string_view argument, const matrix_view<T, S>& view,
-           const running_covariance<S>& state) {
-  apart(op, argument, view, "state.mean", detail::as_column(state.mean));
-  apart(op, argument, view, "state.covariance", state.covariance);
-  apart(op, argument, view, "state.factor", state.factor);
-  apart(op, argument, view, "state.count",
-        detail::as_column(vector_view<index_t, S>(state.count, 1)));
-}
-template <class T, memory_space S>
-void apart(std::string_view op, std::string_view argument, const matrix_view<T, S>& view,
-           const running_variance<S>& state) {
-  apart(op, argument, view, "state.mean", detail::as_column(state.mean));
-  apart(op, argument, view, "state.variance", detail::as_column(state.variance));
-  apart(op, argument, view, "state.deviation", detail::as_column(state.deviation));
-  apart(op, argument, view, "state.count",
-        detail::as_column(vector_view<index_t, S>(state.count, 1)));
-}
-
-/// Checks a state for x's number of columns. A count in device memory is not read.
-template <memory_space S>
-void valid(std::string_view op, const running_covariance<S>& state, index_t cols) {
-  writable(op, "state.mean", state.mean);
-  writable(op, "state.covariance", state.covariance);
-  writable(op, "state.factor", state.factor);
-  has_size(op, "state.mean", state.mean, cols, "the columns of x");
-  has_shape(op, "state.covariance", state.covariance, cols, cols, "the columns of x");
-  has_shape(op, "state.factor", state.factor, cols, cols, "the columns of x");
-  rows_counted(op, state.count, S);
-  call_memory(op)
-      .writes("state.factor", state.factor)
-      .writes("state.covariance", state.covariance)
-      .writes("state.mean", state.mean)
-      .writes("state.count", vector_view<index_t, S>(state.count, 1))
-      .require_apart();
-}
-template <memory_space S>
-void valid(std::string_view op, const running_variance<S>& state, index_t cols) {
-  writable(op, "state.mean", state.mean);
-  writable(op, "state.variance", state.variance);
-  writable(op, "state.deviation", state.deviation);
-  has_size(op, "state.mean", state.mean, cols, "the columns of x");
-  has_size(op, "state.variance", state.variance, cols, "the columns of x");
-  has_size(op, "state.deviation", state.deviation, cols, "the columns of x");
-  rows_counted(op, state.count, S);
-  call_memory(op)
-      .writes("state.deviation", state.deviation)
-      .writes("state.variance", state.variance)
-      .writes("state.mean", state.mean)
-      .writes("state.count", vector_view<index_t, S>(state.count, 1))
-      .require_apart();
-}
-
-/// Checks the arguments of update_covariance.
-template <class State, class T, memory_space S>
-void update_covariance_arguments(const State& state, const matrix_view<const T, S>& x,
-                                 const covariance_options& options) {
-  constexpr std::string_view op = "update_covariance";
-  readable(op, "x", x);
-  valid(op, state, x.cols());
-  apart(op, "x", x, state);
-  if (options.momentum.has_value()) within(op, "momentum", *options.momentum, 0.0, 1.0);
-  if (!detail::is_finite(options.ridge) || options.ridge < 0)
-    fail(op, "ridge", text(options.ridge), "a finite number of at least 0");
-}
-
-}  // namespace check
-
 namespace detail {
 
 /// Calls visit(name, view) for every part of a state.
@@ -182,6 +101,72 @@ void for_each_view(const running_variance<S>& state, const Visit& visit) {
   visit("state.deviation", state.deviation);
   visit("state.count", vector_view<index_t, S>(state.count, 1));
 }
+
+}  // namespace detail
+
+namespace check {
+
+inline void rows_counted(std::string_view op, const index_t* count, memory_space space) {
+  if (count == nullptr) {
+    fail(op, "state.count", "a null pointer",
+         space == memory_space::host ? "a counter in the host's memory"
+                                     : "a counter in device memory");
+  }
+  if (space == memory_space::host && *count < 0)
+    fail(op, "state.count", text(*count), "a number of at least 0");
+}
+
+/// Adds the parts of a state to the arguments that a call writes.
+template <class State>
+call_memory& add_state(call_memory& memory, const State& state) {
+  feaug::detail::for_each_view(
+      state, [&](std::string_view name, const auto& view) { memory.writes(name, view); });
+  return memory;
+}
+
+/// Checks a state for x's number of columns. A count in device memory is not read.
+template <memory_space S>
+void valid(std::string_view op, const running_covariance<S>& state, index_t cols) {
+  writable(op, "state.mean", state.mean);
+  writable(op, "state.covariance", state.covariance);
+  writable(op, "state.factor", state.factor);
+  has_size(op, "state.mean", state.mean, cols, "the columns of x");
+  has_shape(op, "state.covariance", state.covariance, cols, cols, "the columns of x");
+  has_shape(op, "state.factor", state.factor, cols, cols, "the columns of x");
+  rows_counted(op, state.count, S);
+  call_memory memory(op);
+  add_state(memory, state).require_apart();
+}
+template <memory_space S>
+void valid(std::string_view op, const running_variance<S>& state, index_t cols) {
+  writable(op, "state.mean", state.mean);
+  writable(op, "state.variance", state.variance);
+  writable(op, "state.deviation", state.deviation);
+  has_size(op, "state.mean", state.mean, cols, "the columns of x");
+  has_size(op, "state.variance", state.variance, cols, "the columns of x");
+  has_size(op, "state.deviation", state.deviation, cols, "the columns of x");
+  rows_counted(op, state.count, S);
+  call_memory memory(op);
+  add_state(memory, state).require_apart();
+}
+
+/// Checks the arguments of update_covariance.
+template <class State, class T, memory_space S>
+void update_covariance_arguments(const State& state, const matrix_view<const T, S>& x,
+                                 const covariance_options& options) {
+  constexpr std::string_view op = "update_covariance";
+  readable(op, "x", x);
+  valid(op, state, x.cols());
+  call_memory memory(op);
+  add_state(memory, state).reads("x", x).require_apart();
+  if (options.momentum.has_value()) within(op, "momentum", *options.momentum, 0.0, 1.0);
+  if (!detail::is_finite(options.ridge) || options.ridge < 0)
+    fail(op, "ridge", text(options.ridge), "a finite number of at least 0");
+}
+
+}  // namespace check
+
+namespace detail {
 
 /// Checks that the context's processor can access a state.
 template <any_context Context, running_statistics<Context::space> State>

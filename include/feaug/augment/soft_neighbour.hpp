@@ -12,7 +12,6 @@
 #include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
-#include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/queue/support_queue.hpp"
 #include "feaug/queue/support_rows.hpp"
@@ -106,13 +105,13 @@ struct augmentation_traits<soft_neighbour_policy<U, S>> : augmentation_defaults 
   template <class T>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out,
                             bool /*alone*/) {
-    check_memory(policy, check::call_memory(name).writes("out", out));
+    check::policy_apart(policy, check::call_memory(name).writes("out", out));
   }
 
-  static void check_memory(const policy_type& policy, check::call_memory others) {
-    others.writes("indices", policy.binding.indices);
-    others.reads("exclude_ids", policy.binding.exclude_ids);
-    check::add_support(others, policy.support).require_apart();
+  static void add_memory(const policy_type& policy, check::call_memory& memory) {
+    memory.writes("indices", policy.binding.indices);
+    memory.reads("exclude_ids", policy.binding.exclude_ids);
+    check::add_support(memory, policy.support);
   }
 };
 

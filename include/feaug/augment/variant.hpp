@@ -45,9 +45,9 @@ struct augmentation_traits<std::variant<Ps...>> : augmentation_defaults {
     visit(policy,
           [&](auto traits, const auto& held) { decltype(traits)::validate(held, rows, cols); });
   }
-  static void check_memory(const policy_type& policy, const check::call_memory& others) {
+  static void add_memory(const policy_type& policy, check::call_memory& memory) {
     visit(policy,
-          [&](auto traits, const auto& held) { decltype(traits)::check_memory(held, others); });
+          [&](auto traits, const auto& held) { decltype(traits)::add_memory(held, memory); });
   }
   template <class T, memory_space S>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out, bool alone) {

@@ -4,8 +4,8 @@
 #include "feaug/header_begin.hpp"
 
 #include <cstddef>
-#include <stdexcept>
 #include <string_view>
+#include <vector>
 
 #include "feaug/core/argument_name.hpp"
 #include "feaug/core/error.hpp"
@@ -17,7 +17,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::check {
 
 /// The arguments of a call, collected one after the other. Names must outlive the object. Each part
 /// of a queue or an operand is an argument. Empty views are left out, and null pointers, which other
-/// checks report.
+/// checks report. Nothing is allocated for up to 32 arguments; only long compositions have more.
 class call_memory {
  public:
   explicit call_memory(std::string_view op) : op_(op) {}
@@ -41,12 +41,14 @@ class call_memory {
 
   /// Throws if an argument that is written overlaps another one.
   void require_apart() const {
-    for (std::size_t a = 0; a < count_; ++a) {
-      for (std::size_t b = a + 1; b < count_; ++b) {
-        if (!regions_[a].is_written && !regions_[b].is_written) continue;
-        if (!overlap(regions_[a].bytes, regions_[b].bytes)) continue;
-        const region& written = regions_[a].is_written ? regions_[a] : regions_[b];
-        const region& other = regions_[a].is_written ? regions_[b] : regions_[a];
+    for (std::size_t i = 0; i < count_; ++i) {
+      const region& a = at(i);
+      for (std::size_t j = i + 1; j < count_; ++j) {
+        const region& b = at(j);
+        if (!a.is_written && !b.is_written) continue;
+        if (!overlap(a.bytes, b.bytes)) continue;
+        const region& written = a.is_written ? a : b;
+        const region& other = a.is_written ? b : a;
         fail(op_, argument_name(written.prefix, written.name),
              argument_name("memory that overlaps ", other.prefix, other.name), "memory of its own");
       }
@@ -60,7 +62,7 @@ class call_memory {
     bool is_written;
     matrix_view<const unsigned char> bytes;
   };
-  static constexpr std::size_t most_regions = 32;
+  static constexpr std::size_t most_inline = 32;
 
   template <class T, memory_space S>
   void add(std::string_view prefix, std::string_view name, const vector_view<T, S>& view,
@@ -71,17 +73,27 @@ class call_memory {
   void add(std::string_view prefix, std::string_view name, const matrix_view<T, S>& view,
            bool is_written) {
     if (view.rows() <= 0 || view.cols() <= 0 || view.data == nullptr) return;
-    if (count_ == most_regions) throw std::logic_error("call_memory: too many arguments");
     constexpr auto size = static_cast<index_t>(sizeof(T));
-    regions_[count_++] = {.prefix = prefix,
+    const region added = {.prefix = prefix,
                           .name = name,
                           .is_written = is_written,
                           .bytes = {reinterpret_cast<const unsigned char*>(view.data), view.rows(),
                                     view.cols() * size, view.row_stride() * size}};
+    if (count_ < most_inline) {
+      first_[count_] = added;
+    } else {
+      more_.push_back(added);
+    }
+    ++count_;
+  }
+
+  [[nodiscard]] const region& at(std::size_t i) const {
+    return i < most_inline ? first_[i] : more_[i - most_inline];
   }
 
   std::string_view op_;
-  region regions_[most_regions] = {};
+  region first_[most_inline] = {};
+  std::vector<region> more_;
   std::size_t count_ = 0;
 };
 

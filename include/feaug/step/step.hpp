@@ -42,7 +42,8 @@ requires(S == Context::space) void step_direction(
     const Augmentation& augmentation, const random_key& key,
     std::type_identity_t<vector_view<compute_t<T>, S>> loss, int direction = 0) {
   constexpr std::string_view op = "step_direction";
-  detail::check_step<Predictor>(op, options, "a", a, "b", b, augmentation, loss);
+  const check::call_memory memory =
+      detail::check_step<Predictor>(op, options, "a", a, "b", b, augmentation, loss);
   check::within(op, "direction", index_t{direction}, 0, 1);
   check::usable(op, key, a.value.rows(), a.value.cols(),
                 (direction + 1) * options.samples * stream_count<detail::policy_type<Augmentation>>,
@@ -52,7 +53,7 @@ requires(S == Context::space) void step_direction(
   typename Context::operation call(ctx, op);
   auto* total = call.template take_zeros<double>(1);
   detail::step_direction_call<Context, T, Predictor, Augmentation>(
-      ctx, options, 1.0, sink_a, sink_b, h, augmentation, key, direction, total)
+      ctx, options, 1.0, sink_a, sink_b, h, augmentation, key, direction, memory, total)
       .run();
   sink_a.finish(call);
   sink_b.finish(call);
@@ -83,7 +84,8 @@ requires(S == Context::space) void step(Context& ctx,
                                         std::type_identity_t<vector_view<compute_t<T>, S>> loss,
                                         target_gradient targets = target_gradient::stopped) {
   constexpr std::string_view op = "step";
-  detail::check_step<Predictor>(op, options, "z1", z1, "z2", z2, augmentation, loss);
+  const check::call_memory memory =
+      detail::check_step<Predictor>(op, options, "z1", z1, "z2", z2, augmentation, loss);
   check::usable(op, key, z1.value.rows(), z1.value.cols(),
                 2 * options.samples * stream_count<detail::policy_type<Augmentation>>, S);
   using sink = detail::gradient_accumulator<T, S>;
@@ -97,7 +99,7 @@ requires(S == Context::space) void step(Context& ctx,
     sink constant(stop_gradient(b.value()));
     detail::step_direction_call<Context, T, Predictor, Augmentation>(
         ctx, options, 1.0 / directions, a, targets == target_gradient::flowing ? b : constant, h,
-        augmentation, key, direction, total)
+        augmentation, key, direction, memory, total)
         .run();
   }
   sinks[0].finish(call);

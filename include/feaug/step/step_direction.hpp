@@ -13,6 +13,7 @@
 
 #include "feaug/augment/augmentation.hpp"
 #include "feaug/augment/l2_normalize.hpp"
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
@@ -96,7 +97,8 @@ class step_direction_call {
 
   step_direction_call(Context& ctx, const step_options<T, Context::space>& options, double weight,
                       sink& a, sink& b, Predictor& h, const Augmentation& augmentation,
-                      const random_key& key, int direction, double* total)
+                      const random_key& key, int direction, const check::call_memory& memory,
+                      double* total)
       : ctx_(ctx),
         call_(ctx, "step"),
         options_(options),
@@ -110,6 +112,7 @@ class step_direction_call {
         augmentation_(augmentation),
         key_(key),
         direction_(direction),
+        memory_(memory),
         total_(total),
         loss_(call_.template take<C>(1), 1),
         augmented_(ctx, call_, a.value().rows(), a.value().cols()) {}
@@ -229,6 +232,7 @@ class step_direction_call {
   void over_samples(const Sample& sample) {
     for (int k = 0; k < options_.samples; ++k) {
       decltype(auto) fa = policy_of(augmentation_, direction_, k);
+      if constexpr (!feaug::augmentation<Augmentation>) check::policy_apart(fa, memory_);
       sample(fa, key_.streams_later((direction_ * options_.samples + k) * stream_count<policy>));
     }
   }
@@ -269,6 +273,7 @@ class step_direction_call {
   const Augmentation& augmentation_;
   random_key key_;
   int direction_;
+  const check::call_memory& memory_;  // of the step's other arguments
   double* total_;
   vector_view<C, Context::space> loss_;  // of one pair
   augmented_features<Context, T, policy> augmented_;

@@ -53,10 +53,14 @@ enum class target_gradient {
 
 namespace detail {
 
+/// Checks a call's arguments, and returns their memory for the policies of a callable, which are
+/// checked when they are used.
 template <class Predictor, class Augmentation, element T, memory_space S>
-void check_step(std::string_view op, const step_options<T, S>& options, std::string_view first,
-                const operand<T, 2, S>& a, std::string_view second, const operand<T, 2, S>& b,
-                const Augmentation& policy, const vector_view<compute_t<T>, S>& loss) {
+check::call_memory check_step(std::string_view op, const step_options<T, S>& options,
+                              std::string_view first, const operand<T, 2, S>& a,
+                              std::string_view second, const operand<T, 2, S>& b,
+                              const Augmentation& policy,
+                              const vector_view<compute_t<T>, S>& loss) {
   check::valid(op, first, a);
   check::valid(op, second, b);
   check::not_empty(op, first, a.value);
@@ -71,10 +75,7 @@ void check_step(std::string_view op, const step_options<T, S>& options, std::str
   check::call_memory memory(op);
   memory.writes("loss", loss).uses(first, a).uses(second, b);
   memory.uses("negatives", options.negatives).require_apart();
-  if constexpr (augmentation<Augmentation>) {
-    // The policies of a callable are checked when they are used.
-    augmentation_traits<Augmentation>::check_memory(policy, memory);
-  }
+  if constexpr (augmentation<Augmentation>) check::policy_apart(policy, memory);
   if (options.negatives.wants_gradient()) {
     check::fail(op, "negatives", "a gradient destination",
                 "stop_gradient(negatives), since several losses read them");
@@ -89,6 +90,7 @@ void check_step(std::string_view op, const step_options<T, S>& options, std::str
   if (std::same_as<Predictor, no_predictor> && options.architecture != architecture::basic) {
     check::fail(op, "predictor", "no_predictor", "a predictor, or architecture::basic");
   }
+  return memory;
 }
 
 }  // namespace detail

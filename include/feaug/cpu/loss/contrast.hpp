@@ -257,11 +257,10 @@ void gradient_pass(cpu_context& ctx, const contrast_problem<C>& problem,
 
 /// Turns a row from gradient_pass (or softmax_pass's mean) into the gradient with respect to the
 /// operand's unnormalised row, and writes it.
-template <element T>
+template <element T, class C>
 void normalize_backward_and_store(const operand<T>& x, const concatenated_rows<T>& stack,
                                   index_t stack_row, index_t operand_row, double factor,
-                                  compute_t<T>* gradient) {
-  using C = compute_t<T>;
+                                  C* gradient) {
   const index_t cols = x.value.cols();
   for (index_t d = 0; d < cols; ++d)
     gradient[d] = static_cast<C>(static_cast<double>(gradient[d]) * factor);

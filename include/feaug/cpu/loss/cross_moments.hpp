@@ -62,10 +62,9 @@ void pack_transposed(const scaled_columns<T>& from, index_t begin, index_t count
 
 /// strip = rows first … first + count − 1 of C. Products over 256 rows of the batch are accumulated
 /// in double to keep precision. Limited by the matrix product: 2·N·count·D FLOP.
-template <element T>
+template <element T, class C>
 void make_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, index_t first,
-                index_t count, compute_t<T>* strip) {
-  using C = compute_t<T>;
+                index_t count, C* strip) {
   constexpr index_t chunk_rows = 256;
   const index_t rows = problem.x.x.rows();
   const index_t features = problem.features();

@@ -8,6 +8,7 @@
 #include <limits>
 #include <string_view>
 
+#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/error.hpp"
 #include "feaug/core/l2_norm.hpp"
@@ -97,6 +98,8 @@ void rebuild_shadow(cpu_context& ctx, const support_queue<T>& queue) {
   constexpr std::string_view op = "rebuild_shadow";
   check::valid(op, queue);
   if (queue.shadow.empty()) check::fail(op, "queue.shadow", "none", "one to rebuild");
+  check::call_memory memory(op);
+  check::add_queue(memory, queue, true).require_apart();
   cpu::for_each_row_block(ctx, *queue.size, queue.storage.cols(),
                           [&](index_t begin, index_t count, int) {
                             for (index_t slot = begin; slot < begin + count; ++slot)
