@@ -81,10 +81,10 @@ FEAUG_DETAIL_INSTANCES_OF(double)
   FEAUG_DETAIL_INSTANCE void make_row<T>(const neighbour_source<T>&, const used_slots&, double*,  \
                                          double*);                                                \
   FEAUG_DETAIL_INSTANCE void shadow_slot<T>(const support_queue<T>&, index_t);                    \
-  FEAUG_DETAIL_INSTANCE void normalize_backward_and_store<T, compute_t<T>>(                       \
+  FEAUG_DETAIL_INSTANCE void normalize_backward_and_store<T>(                                     \
       const operand<T>&, const concatenated_rows<T>&, index_t, index_t, double, compute_t<T>*);   \
-  FEAUG_DETAIL_INSTANCE void detail::make_strip<T, compute_t<T>>(                                 \
-      cpu_context&, const cross_moments_problem<T>&, index_t, index_t, compute_t<T>*);
+  FEAUG_DETAIL_INSTANCE void detail::make_strip<T>(cpu_context&, const cross_moments_problem<T>&, \
+                                                   index_t, index_t, compute_t<T>*);
 FEAUG_DETAIL_INSTANCES_OF(float)
 FEAUG_DETAIL_INSTANCES_OF(double)
 FEAUG_DETAIL_INSTANCES_OF(half)

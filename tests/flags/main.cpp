@@ -9,8 +9,7 @@
 #include <iterator>
 #include <string>
 
-extern "C" void results_of_plain_object(std::string& text);
-extern "C" void results_of_fast_object(std::string& text);
+#include "results.hpp"
 
 namespace {
 
