@@ -11,8 +11,8 @@ namespace trainer {
 namespace {
 
 any_augmentation augmentation_of(feature_augmentation which, const settings& chosen,
-                                 const feaug::support_queue<float>& queue,
-                                 const std::vector<std::int64_t>& ids) {
+                                 const augmentation_inputs& inputs) {
+  if (reads_queue(which) && inputs.epoch < chosen.neighbour_from_epoch) return feaug::identity{};
   // If no neighbour is found (the queue is empty), the feature itself is used. The feature's own
   // image, enqueued an epoch ago, is excluded.
   constexpr auto fallback = feaug::neighbour_fallback::query;
@@ -20,21 +20,41 @@ any_augmentation augmentation_of(feature_augmentation which, const settings& cho
   // gradient.
   const auto gradient = chosen.augments_predictions() ? feaug::neighbour_gradient::straight_through
                                                       : feaug::neighbour_gradient::none;
-  const feaug::vector_view<const std::int64_t> own(ids.data(),
-                                                   static_cast<feaug::index_t>(ids.size()));
+  const feaug::vector_view<const std::int64_t> own(inputs.ids.data(),
+                                                   static_cast<feaug::index_t>(inputs.ids.size()));
+  feaug::similarity_range similarity;
+  if (chosen.similarity_floor > -1) similarity.floor = chosen.similarity_floor;
+  const feaug::neighbour nearest = {
+      .gradient = gradient, .fallback = fallback, .similarity = similarity};
+  const feaug::index_t k = chosen.neighbours;
+  const auto neighbour_by = [&](const auto& how) -> any_augmentation {
+    return feaug::neighbour_from(inputs.queue, how, {.exclude_ids = own});
+  };
   switch (which) {
     case feature_augmentation::none:
       break;
     case feature_augmentation::neighbour:
-      return feaug::neighbour_from(queue, {.gradient = gradient, .fallback = fallback},
-                                   {.exclude_ids = own});
+      return neighbour_by(nearest);
+    case feature_augmentation::random_neighbour:
+      return neighbour_by(feaug::random_neighbour{
+          .k = k, .gradient = gradient, .fallback = fallback, .similarity = similarity});
     case feature_augmentation::mean_neighbour:
-      return feaug::neighbour_from(
-          queue, feaug::mean_neighbour{.k = 5, .gradient = gradient, .fallback = fallback},
-          {.exclude_ids = own});
+      return neighbour_by(feaug::mean_neighbour{
+          .k = k, .gradient = gradient, .fallback = fallback, .similarity = similarity});
+    case feature_augmentation::pseudo_neighbour:
+      return neighbour_by(
+          feaug::pseudo_neighbour{.of = nearest, .weight = 0.5F, .normalize = true});
+    case feature_augmentation::mutual_neighbour:
+      return neighbour_by(feaug::mutual_neighbour{.of = nearest});
     case feature_augmentation::soft_neighbour:
-      return feaug::soft_neighbour_from(queue, {.k = 5, .fallback = fallback},
+      // It needs k rows; until the queue has them, the feature is unchanged.
+      if (*inputs.queue.size < k) break;
+      return feaug::soft_neighbour_from(inputs.queue, {.k = k, .fallback = fallback},
                                         {.exclude_ids = own});
+    case feature_augmentation::covariance_noise:
+      if (*inputs.covariance.count == 0) break;
+      return feaug::covariance_noise(inputs.covariance,
+                                     static_cast<float>(chosen.covariance_scale));
     case feature_augmentation::mask:
       return feaug::mask{.keep_probability = static_cast<float>(chosen.mask_keep)};
     case feature_augmentation::noise:
@@ -82,12 +102,10 @@ std::vector<matrix<float>> outputs_before_last(feaug::cpu_context& ctx,
 
 }  // namespace
 
-augmentation_sequence augmentations_of(const settings& chosen,
-                                       const feaug::support_queue<float>& queue,
-                                       const std::vector<std::int64_t>& ids) {
+augmentation_sequence augmentations_of(const settings& chosen, const augmentation_inputs& inputs) {
   augmentation_sequence all;
   for (const feature_augmentation which : chosen.augmentations())
-    all.parts.push_back(augmentation_of(which, chosen, queue, ids));
+    all.parts.push_back(augmentation_of(which, chosen, inputs));
   return all;
 }
 

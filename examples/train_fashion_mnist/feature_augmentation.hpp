@@ -12,11 +12,13 @@
 #include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/augment/augmentation.hpp"
+#include "feaug/cpu/augment/covariance_noise.hpp"
 #include "feaug/cpu/augment/elementwise.hpp"
 #include "feaug/cpu/augment/mask.hpp"
 #include "feaug/cpu/augment/mix.hpp"
 #include "feaug/cpu/augment/neighbour.hpp"
 #include "feaug/cpu/augment/noise.hpp"
+#include "feaug/cpu/augment/pseudo_neighbour.hpp"
 #include "feaug/cpu/augment/row_mix.hpp"
 #include "feaug/cpu/augment/soft_neighbour.hpp"
 #include "feaug/cpu/core/context.hpp"
@@ -25,11 +27,16 @@
 
 namespace trainer {
 
-using any_augmentation =
-    std::variant<feaug::identity, feaug::neighbour_policy<float>,
-                 feaug::neighbour_policy<float, feaug::memory_space::host, feaug::mean_neighbour>,
-                 feaug::soft_neighbour_policy<float>, feaug::mask, feaug::gaussian_noise,
-                 feaug::interpolate, feaug::extrapolate, feaug::slerp, feaug::exchange_moments>;
+template <class How>
+using neighbour_policy_of = feaug::neighbour_policy<float, feaug::memory_space::host, How>;
+
+using any_augmentation = std::variant<
+    feaug::identity, neighbour_policy_of<feaug::neighbour>,
+    neighbour_policy_of<feaug::random_neighbour>, neighbour_policy_of<feaug::mean_neighbour>,
+    neighbour_policy_of<feaug::pseudo_neighbour>, neighbour_policy_of<feaug::mutual_neighbour>,
+    feaug::soft_neighbour_policy<float>,
+    feaug::covariance_noise_policy<feaug::running_covariance<>>, feaug::mask, feaug::gaussian_noise,
+    feaug::interpolate, feaug::extrapolate, feaug::slerp, feaug::exchange_moments>;
 
 /// One to four augmentations, applied in sequence; a feaug policy through the traits below.
 ///
@@ -67,10 +74,16 @@ struct sequence_traits : feaug::augmentation_defaults {
                        feaug::matrix_view<const float> grad_out);
 };
 
+/// What augmentations read besides the features.
+struct augmentation_inputs {
+  feaug::support_queue<float> queue;
+  const std::vector<std::int64_t>& ids;  ///< of the batch's images
+  feaug::running_covariance<> covariance;
+  std::int64_t epoch;
+};
+
 /// The augmentations that `chosen` asks for.
-augmentation_sequence augmentations_of(const settings& chosen,
-                                       const feaug::support_queue<float>& queue,
-                                       const std::vector<std::int64_t>& ids);
+augmentation_sequence augmentations_of(const settings& chosen, const augmentation_inputs& inputs);
 
 }  // namespace trainer
 

@@ -29,11 +29,28 @@ float bilinear(const float* image, float y, float x) {
 }  // namespace
 
 view_pair strengths_of(const std::string& data_augmentation) {
-  constexpr view_strength usual = {
-      .least_area = 0.3F, .flip_probability = 0.5F, .brightness = 0.5F};
-  constexpr view_strength strong = {
-      .least_area = 0.2F, .flip_probability = 0.5F, .brightness = 0.7F};
-  constexpr view_strength weak = {.least_area = 0.8F, .flip_probability = 0.5F, .brightness = 0.0F};
+  constexpr float usual_ratio = 4.0F / 3.0F;
+  constexpr view_strength usual = {.least_area = 0.3F,
+                                   .largest_ratio = usual_ratio,
+                                   .flip_probability = 0.5F,
+                                   .brightness = 0.5F};
+  constexpr view_strength strong = {.least_area = 0.2F,
+                                    .largest_ratio = usual_ratio,
+                                    .flip_probability = 0.5F,
+                                    .brightness = 0.7F};
+  constexpr view_strength weak = {.least_area = 0.8F,
+                                  .largest_ratio = usual_ratio,
+                                  .flip_probability = 0.5F,
+                                  .brightness = 0.0F};
+  constexpr view_strength mild = {.least_area = 0.6F,
+                                  .largest_ratio = usual_ratio,
+                                  .flip_probability = 0.5F,
+                                  .brightness = 0.0F};
+  constexpr view_strength none = {
+      .least_area = 1.0F, .largest_ratio = 1.0F, .flip_probability = 0.0F, .brightness = 0.0F};
+  if (data_augmentation == "none") return {{none, none}};
+  if (data_augmentation == "weak") return {{weak, weak}};
+  if (data_augmentation == "mild") return {{mild, mild}};
   if (data_augmentation == "asymmetric") return {{strong, weak}};
   return {{usual, usual}};
 }
@@ -45,14 +62,14 @@ network::matrix<float> make_view(feaug::cpu_context& ctx, const network::matrix<
   auto flip = key_for(seed, step, stream::flip, view);
   auto light = key_for(seed, step, stream::light, view);
   crop.row_offset = flip.row_offset = light.row_offset = row_offset;
+  const float largest = std::log(strength.largest_ratio);
   network::matrix<float> out(images.rows(), images.cols());
   network::for_each_block(
       ctx, images.rows(), 64, [&](network::index first, network::index count, network::index) {
         for (network::index i = first; i < first + count; ++i) {
           const float area =
               strength.least_area + (1.0F - strength.least_area) * feaug::draw_uniform(crop, i, 0);
-          // The aspect ratio is drawn from 3:4 to 4:3, as is usual for random crops.
-          const float ratio = std::exp((2.0F * feaug::draw_uniform(crop, i, 1) - 1.0F) * 0.28768F);
+          const float ratio = std::exp((2.0F * feaug::draw_uniform(crop, i, 1) - 1.0F) * largest);
           const float height = std::min(1.0F, std::sqrt(area * ratio)) * side;
           const float width = std::min(1.0F, std::sqrt(area / ratio)) * side;
           const float top = (side - height) * feaug::draw_uniform(crop, i, 2);

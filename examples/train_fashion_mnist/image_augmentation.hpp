@@ -12,7 +12,8 @@ namespace trainer {
 
 /// Strength of a view's augmentation.
 struct view_strength {
-  float least_area;  ///< smallest crop area, as a share of the image
+  float least_area;     ///< smallest crop area, as a share of the image; 1: the whole image
+  float largest_ratio;  ///< of a crop's sides; ratios are drawn from 1 / this to this
   float flip_probability;
   float brightness;  ///< pixels are multiplied by a factor in 1 ± brightness
 };
@@ -22,7 +23,8 @@ struct view_pair {
   view_strength views[2];
 };
 
-/// symmetric: equal strengths. asymmetric: one strong, one weak.
+/// none: the image itself, twice. weak, mild, symmetric: equal strengths. asymmetric: one strong, one
+/// weak.
 view_pair strengths_of(const std::string& data_augmentation);
 
 /// View `view` (0 or 1) of `images` (N × 784). Row i uses the draws of row row_offset + i of update

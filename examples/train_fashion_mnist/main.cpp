@@ -7,6 +7,7 @@
 
 #include "dataset.hpp"
 #include "evaluation.hpp"
+#include "features.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "files.hpp"
 #include "plots.hpp"
@@ -47,6 +48,7 @@ int run(int count, char** words) {
     if (!path.empty()) trainer::require_writable(path);
   }
   if (!chosen.plots.empty()) trainer::require_plots(chosen.plots);
+  if (!chosen.features.empty()) trainer::require_features_folder(chosen.features);
   const trainer::fashion_mnist data = trainer::load_images(chosen);
   feaug::cpu_context ctx{.threads = chosen.threads};
   trainer::training training(ctx, chosen, data);
@@ -83,6 +85,8 @@ int run(int count, char** words) {
   const trainer::accuracies after = trainer::evaluate(ctx, training.encoder(), data);
   print("trained", after);
   if (!chosen.json.empty()) write_results(chosen, training, before, after);
+  if (!chosen.features.empty())
+    trainer::write_features(ctx, chosen.features, training.encoder(), data);
   if (!chosen.plots.empty()) trainer::write_plots(ctx, chosen.plots, training, data);
   return 0;
 }

@@ -1,14 +1,11 @@
 // The loss of every method.
 #pragma once
 
-#include <cstdint>
-#include <vector>
-
+#include "feature_augmentation.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
-#include "feaug/queue/support_queue.hpp"
 #include "model.hpp"
 #include "network/parameter.hpp"
 #include "settings.hpp"
@@ -19,8 +16,7 @@ namespace trainer {
 struct two_views {
   feaug::operand<float> z[2];
   feaug::matrix_view<const float> target[2];  ///< from the momentum network, or z
-  const std::vector<std::int64_t>& ids;
-  feaug::support_queue<float> queue;
+  augmentation_inputs inputs;
   feaug::random_key key;
 };
 

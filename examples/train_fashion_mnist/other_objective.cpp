@@ -22,7 +22,7 @@ double share_of(const settings& chosen) { return 1.0 / static_cast<double>(chose
 template <class Loss>
 double of_moments(feaug::cpu_context& ctx, const settings& chosen, const two_views& views,
                   const Loss& loss) {
-  const augmentation_sequence augmentation = augmentations_of(chosen, views.queue, views.ids);
+  const augmentation_sequence augmentation = augmentations_of(chosen, views.inputs);
   matrix<float> augmented(views.z[1].value.rows(), views.z[1].value.cols());
   matrix<float> gradient(augmented.rows(), augmented.cols());
   feaug::augment(ctx, augmentation, views.z[1].value, views.key, view(augmented));
@@ -34,7 +34,7 @@ double of_moments(feaug::cpu_context& ctx, const settings& chosen, const two_vie
 /// Scores of augmented unit features against unit prototypes.
 double swav(feaug::cpu_context& ctx, const settings& chosen, const two_views& views,
             network::parameter<float>& prototypes) {
-  const augmentation_sequence augmentation = augmentations_of(chosen, views.queue, views.ids);
+  const augmentation_sequence augmentation = augmentations_of(chosen, views.inputs);
   feaug::l2_normalize(ctx, view(std::as_const(prototypes.value)), view(prototypes.value));
   const feaug::index_t rows = views.z[0].value.rows();
   matrix<float> unit[2];
@@ -52,7 +52,8 @@ double swav(feaug::cpu_context& ctx, const settings& chosen, const two_views& vi
   }
   // The queue's features take part in the balancing, with their scores for the current prototypes.
   const matrix<float> queued =
-      matrix_of(views.queue.storage.rows_from(0, *views.queue.size)) * prototypes.value.transpose();
+      matrix_of(views.inputs.queue.storage.rows_from(0, *views.inputs.queue.size)) *
+      prototypes.value.transpose();
   const float value = feaug::swapped_assignment_with_gradients(
       ctx, feaug::differentiable(view(scores[0]), view(gradient[0])),
       feaug::differentiable(view(scores[1]), view(gradient[1])),
@@ -90,9 +91,9 @@ double mean_shift(feaug::cpu_context& ctx, const settings& chosen, const two_vie
     h.forward(views.z[v].value, view(prediction));
     const float value = feaug::mean_shift_with_gradients(
         ctx, feaug::differentiable(view(prediction), view(gradient)), views.target[1 - v],
-        views.queue,
-        {.k = std::min(most_neighbours, *views.queue.size),
-         .exclude_ids = {views.ids.data(), rows},
+        views.inputs.queue,
+        {.k = std::min(most_neighbours, *views.inputs.queue.size),
+         .exclude_ids = {views.inputs.ids.data(), rows},
          .gradient_scale = 0.5 * share_of(chosen)});
     h.backward(views.z[v].value, view(std::as_const(gradient)), views.z[v].gradient);
     loss += 0.5 * share_of(chosen) * static_cast<double>(value);
@@ -106,7 +107,7 @@ double ressl(feaug::cpu_context& ctx, const settings& chosen, const two_views& v
   for (int v = 0; v < 2; ++v) {
     loss += 0.5 * share_of(chosen) *
             static_cast<double>(feaug::relation_distillation_with_gradients(
-                ctx, views.z[v], views.target[1 - v], views.queue,
+                ctx, views.z[v], views.target[1 - v], views.inputs.queue,
                 {.temperature = chosen.temperature,
                  .teacher_temperature = 0.4 * chosen.temperature,
                  .gradient_scale = 0.5 * share_of(chosen)}));
@@ -130,7 +131,7 @@ double other_objective(feaug::cpu_context& ctx, const settings& chosen, const tw
   }
   if (chosen.method == "swav") return swav(ctx, chosen, views, learned.prototypes);
   // Both methods learn only from the queue's rows: while it is empty, loss and gradients are 0.
-  if (*views.queue.size == 0) {
+  if (*views.inputs.queue.size == 0) {
     leave_out(views);
     return 0;
   }

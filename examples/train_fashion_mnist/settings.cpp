@@ -1,6 +1,7 @@
 #include "settings.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -13,8 +14,12 @@ namespace {
 const std::map<std::string, feature_augmentation> augmentation_names = {
     {"none", feature_augmentation::none},
     {"neighbour", feature_augmentation::neighbour},
+    {"random_neighbour", feature_augmentation::random_neighbour},
     {"mean_neighbour", feature_augmentation::mean_neighbour},
     {"soft_neighbour", feature_augmentation::soft_neighbour},
+    {"pseudo_neighbour", feature_augmentation::pseudo_neighbour},
+    {"mutual_neighbour", feature_augmentation::mutual_neighbour},
+    {"covariance_noise", feature_augmentation::covariance_noise},
     {"mask", feature_augmentation::mask},
     {"noise", feature_augmentation::noise},
     {"interpolate", feature_augmentation::interpolate},
@@ -51,9 +56,13 @@ void add_options(CLI::App& app, settings& all) {
   app.add_option("--stop-gradient", all.stop_gradient,
                  "on or off for the target side (default: the method's own)")
       ->check(CLI::IsMember({"on", "off"}));
-  app.add_option("--data-augmentation", all.data_augmentation,
-                 "both views alike, or one strong and one weak")
-      ->check(CLI::IsMember({"symmetric", "asymmetric"}))
+  app.add_option(
+         "--data-augmentation", all.data_augmentation,
+         "how the two views of an image are made. none: both are the image itself. Crops of "
+         "at least this share of its area, flips, brightness: weak 80 %, yes, no; mild "
+         "60 %, yes, no; symmetric 30 %, yes, 0.5 to 1.5; asymmetric: one view 20 %, yes, "
+         "0.3 to 1.7, the other weak")
+      ->check(CLI::IsMember({"none", "weak", "mild", "symmetric", "asymmetric"}))
       ->capture_default_str();
   app.add_option("--queue", all.queue, "rows of the support queue; 0: none")
       ->check(CLI::Range(0, 1 << 20))
@@ -86,6 +95,24 @@ void add_options(CLI::App& app, settings& all) {
   app.add_option("--noise-scale", all.noise_scale, "of noise, beside features of length 1")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  app.add_option("--covariance-scale", all.covariance_scale,
+                 "of covariance_noise; 1: the covariance of the features themselves")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--neighbours", all.neighbours,
+                 "that random_neighbour draws from, and mean_neighbour and soft_neighbour average")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--similarity-floor", all.similarity_floor,
+                 "least cosine of a neighbour; a feature without one stays unchanged (not for "
+                 "soft_neighbour)")
+      ->check(CLI::Range(-1.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--neighbour-from-epoch", all.neighbour_from_epoch,
+                 "the first epoch, from 0, in which neighbours are used; before it features stay "
+                 "unchanged")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--interpolate-from", all.interpolate_from, "a feature's least weight, to 1")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
@@ -104,6 +131,8 @@ void add_options(CLI::App& app, settings& all) {
       ->capture_default_str();
   app.add_option("--json", all.json, "where the results go");
   app.add_option("--plots", all.plots, "a folder for pictures of the run; needs gnuplot");
+  app.add_option("--features", all.features,
+                 "a folder for the trained encoder's features of all images, as NumPy files");
   app.add_option("--checkpoint", all.checkpoint, "written after every epoch and when interrupted");
   app.add_option("--resume", all.resume,
                  "a checkpoint to go on from, to the numbers of an uninterrupted run");
@@ -128,11 +157,6 @@ void fill_in(settings& all) {
         all.method == "simclr" || all.method == "barlow_twins" || all.method == "vicreg";
     all.stop_gradient = equals ? "off" : "on";
   }
-}
-
-bool reads_queue(feature_augmentation one) {
-  return one == feature_augmentation::neighbour || one == feature_augmentation::mean_neighbour ||
-         one == feature_augmentation::soft_neighbour;
 }
 
 [[noreturn]] void refuse(const std::string& pair, const std::string& reason) {
@@ -207,6 +231,22 @@ void check_combinations(const settings& all) {
       refuse("--augmentation " + all.augmentation + " with --queue 0",
              "neighbours come from the queue");
     }
+    if (one == feature_augmentation::soft_neighbour && all.similarity_floor > -1) {
+      refuse("--augmentation " + all.augmentation + " with --similarity-floor",
+             "a soft neighbour has no floor");
+    }
+  }
+  const bool has_neighbour = std::any_of(augmentations.begin(), augmentations.end(), reads_queue);
+  if (!has_neighbour && (all.neighbour_from_epoch > 0 || all.similarity_floor > -1)) {
+    refuse("--augmentation " + all.augmentation +
+               (all.neighbour_from_epoch > 0 ? " with --neighbour-from-epoch"
+                                             : " with --similarity-floor"),
+           "it has no neighbours");
+  }
+  if (has_neighbour && all.neighbours > all.queue) {
+    refuse("--neighbours " + std::to_string(all.neighbours) + " with --queue " +
+               std::to_string(all.queue),
+           "there are not so many rows");
   }
   if (all.batch % all.accumulate != 0 || all.batch / all.accumulate < 2) {
     refuse("--batch " + std::to_string(all.batch) + " with --accumulate " +
@@ -225,6 +265,20 @@ void check_combinations(const settings& all) {
 }
 
 }  // namespace
+
+bool reads_queue(feature_augmentation one) {
+  switch (one) {
+    case feature_augmentation::neighbour:
+    case feature_augmentation::random_neighbour:
+    case feature_augmentation::mean_neighbour:
+    case feature_augmentation::soft_neighbour:
+    case feature_augmentation::pseudo_neighbour:
+    case feature_augmentation::mutual_neighbour:
+      return true;
+    default:
+      return false;
+  }
+}
 
 std::vector<feature_augmentation> settings::augmentations() const {
   std::vector<feature_augmentation> all;
@@ -279,6 +333,10 @@ nlohmann::json to_json(const settings& all, bool of_the_numbers) {
                          {"momentum", all.momentum},
                          {"mask-keep", all.mask_keep},
                          {"noise-scale", all.noise_scale},
+                         {"covariance-scale", all.covariance_scale},
+                         {"neighbours", all.neighbours},
+                         {"similarity-floor", all.similarity_floor},
+                         {"neighbour-from-epoch", all.neighbour_from_epoch},
                          {"interpolate-from", all.interpolate_from},
                          {"extrapolate-to", all.extrapolate_to},
                          {"evaluation", all.evaluation}};
@@ -287,6 +345,7 @@ nlohmann::json to_json(const settings& all, bool of_the_numbers) {
     json["data"] = all.data;
     json["json"] = all.json;
     json["plots"] = all.plots;
+    json["features"] = all.features;
     json["checkpoint"] = all.checkpoint;
     json["resume"] = all.resume;
   }

@@ -13,8 +13,12 @@ namespace trainer {
 enum class feature_augmentation {
   none,
   neighbour,
+  random_neighbour,
   mean_neighbour,
   soft_neighbour,
+  pseudo_neighbour,
+  mutual_neighbour,
+  covariance_noise,
   mask,
   noise,
   interpolate,
@@ -42,13 +46,18 @@ struct settings {
   double momentum = 0.99;  ///< of the target encoder, if there is one
   double mask_keep = 0.8;
   double noise_scale = 0.05;
+  double covariance_scale = 1;    ///< of covariance_noise
   double interpolate_from = 0.8;  ///< feature weights uniform from here to 1; also for slerp
   double extrapolate_to = 1.2;    ///< feature weights uniform from 1 to here
+  std::int64_t neighbours = 5;    ///< of random_neighbour, mean_neighbour and soft_neighbour
+  double similarity_floor = -1;   ///< least cosine of a neighbour; −1: any
+  std::int64_t neighbour_from_epoch = 0;  ///< before it, neighbours are not used
   std::string evaluation = "test";
   int threads = 0;
   std::string data = "/usr/share/datasets/fashion-mnist";
   std::string json;
   std::string plots;
+  std::string features;
   std::string checkpoint;
   std::string resume;
 
@@ -68,6 +77,9 @@ struct settings {
            method == "simsiam";
   }
 };
+
+/// Whether an augmentation searches neighbours in the queue.
+bool reads_queue(feature_augmentation one);
 
 /// Options that are valid one by one but make no sense together.
 struct meaningless_combination : user_error {

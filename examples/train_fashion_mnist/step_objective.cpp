@@ -29,13 +29,13 @@ double step_objective(feaug::cpu_context& ctx, const settings& chosen, const two
                       const learned_parts& learned) {
   feaug::step_options<float> options = step_options_of(chosen);
   if (chosen.method == "moco") {
-    const feaug::index_t queued = *views.queue.size;
+    const feaug::index_t queued = *views.inputs.queue.size;
     options.negatives = feaug::stop_gradient(
-        feaug::matrix_view<const float>(views.queue.storage.rows_from(0, queued)));
+        feaug::matrix_view<const float>(views.inputs.queue.storage.rows_from(0, queued)));
     // The queue is empty for the first batch: its own keys are the negatives.
     options.in_batch_negatives = queued == 0;
   }
-  const augmentation_sequence augmentation = augmentations_of(chosen, views.queue, views.ids);
+  const augmentation_sequence augmentation = augmentations_of(chosen, views.inputs);
   if (!chosen.has_momentum_target()) {
     return static_cast<double>(
         feaug::step(ctx, options, views.z[0], views.z[1], learned.h, augmentation, views.key,

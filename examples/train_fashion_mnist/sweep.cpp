@@ -1,6 +1,5 @@
 #include "sweep.hpp"
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
@@ -26,10 +25,12 @@ double seconds_since(clock::time_point begin) {
   return std::chrono::duration<double>(clock::now() - begin).count();
 }
 
-double last_mean(const std::vector<float>& values, std::int64_t count) {
-  const auto last = std::min<std::ptrdiff_t>(count, static_cast<std::ptrdiff_t>(values.size()));
-  return std::accumulate(values.end() - last, values.end(), 0.0) /
-         static_cast<double>(std::max<std::ptrdiff_t>(last, 1));
+/// The mean of each `count` consecutive values.
+std::vector<double> means_of(const std::vector<float>& values, std::int64_t count) {
+  std::vector<double> means;
+  for (auto first = values.begin(); values.end() - first >= count; first += count)
+    means.push_back(std::accumulate(first, first + count, 0.0) / static_cast<double>(count));
+  return means;
 }
 
 /// Computes once what several runs share: the images, and the accuracy of an untrained encoder.
@@ -44,9 +45,10 @@ class runner {
     result.before = untrained(ctx, chosen.seed, training);
     while (training.updates_done() < training.total_updates()) training.update();
     result.after = evaluate(ctx, training.encoder(), data_);
-    result.loss = last_mean(training.losses(), training.updates_an_epoch());
+    const std::vector<double> losses = means_of(training.losses(), training.updates_an_epoch());
+    if (!losses.empty()) result.loss = losses.back();
     result.neighbour_accuracy =
-        last_mean(training.neighbour_accuracies(), training.updates_an_epoch());
+        means_of(training.neighbour_accuracies(), training.updates_an_epoch());
     result.seconds = seconds_since(begin);
     return result;
   }

@@ -93,7 +93,7 @@ bool is_sweep(int count, char** words) {
 
 sweep_lists read_sweep(int count, char** words) {
   static const std::set<std::string_view> of_one_run = {"--json", "--checkpoint", "--resume",
-                                                        "--plots"};
+                                                        "--plots", "--features"};
   sweep_lists sweep;
   std::vector<option_list> varied;
   for (const option_list& list : lists_of(count, words)) {

@@ -27,7 +27,7 @@ run_result from_json(const nlohmann::json& line) {
           .after = {.linear = line.at("linear_accuracy_after").get<double>(),
                     .knn = line.at("knn_accuracy_after").get<double>()},
           .loss = line.at("loss").get<double>(),
-          .neighbour_accuracy = line.at("neighbour_accuracy").get<double>(),
+          .neighbour_accuracy = line.at("neighbour_accuracy").get<std::vector<double>>(),
           .seconds = line.at("seconds").get<double>()};
 }
 

@@ -13,8 +13,9 @@ struct run_result {
   nlohmann::json settings;  ///< only settings that affect results
   accuracies before = {};
   accuracies after = {};
-  double loss = 0;                 ///< mean over the last epoch
-  double neighbour_accuracy = -1;  ///< mean over the last epoch; −1 without a queue
+  double loss = 0;  ///< mean over the last epoch
+  /// For each epoch the mean of update_report's neighbour_accuracy.
+  std::vector<double> neighbour_accuracy = {};
   double seconds = 0;
 };
 

@@ -62,7 +62,8 @@ training::training(feaug::cpu_context& ctx, const settings& chosen, const fashio
       online_state_(states_of(online_, "online")),
       target_state_(target_ ? states_of(*target_, "target") : network::state<float>{}),
       optimiser_(learned_),
-      queue_(chosen.queue) {}
+      queue_(chosen.queue),
+      covariance_(chosen) {}
 
 update_report training::update() {
   learned_.zero_gradients();
@@ -83,6 +84,9 @@ update_report training::update() {
                      view(std::as_const(to_enqueue_[static_cast<std::size_t>(part)])),
                      {.ids = {batch.ids.data(), rows}, .labels = {batch.labels.data(), rows}});
     }
+  }
+  if (covariance_.is_used()) {
+    for (const matrix<float>& features : to_enqueue_) covariance_.update(ctx_, features);
   }
   to_enqueue_.clear();
   losses_.push_back(static_cast<float>(whole.loss));
@@ -158,8 +162,10 @@ double training::compare(const micro_batch& batch, matrix<float>& online, matrix
                    {.z = {feaug::differentiable(half(online, 0), half(gradient, 0)),
                           feaug::differentiable(half(online, 1), half(gradient, 1))},
                     .target = {half(target, 0), half(target, 1)},
-                    .ids = batch.ids,
-                    .queue = queue_.view(),
+                    .inputs = {.queue = queue_.view(),
+                               .ids = batch.ids,
+                               .covariance = covariance_.view(),
+                               .epoch = updates_done() / updates_an_epoch()},
                     .key = key},
                    {.h = predictor_, .prototypes = prototypes_});
 }
@@ -196,6 +202,10 @@ std::vector<array_view> training::arrays() {
   add("queue labels", queue_.labels.data(), queue_.labels.size());
   add("queue cursor", &queue_.cursor, 1);
   add("queue size", &queue_.size, 1);
+  if (covariance_.is_used()) {
+    add("covariance", covariance_.numbers.data(), covariance_.numbers.size());
+    add("covariance rows", &covariance_.count, 1);
+  }
   return all;
 }
 

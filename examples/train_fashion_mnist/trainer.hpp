@@ -8,6 +8,7 @@
 
 #include "accuracies.hpp"
 #include "checkpoint.hpp"
+#include "covariance_memory.hpp"
 #include "dataset.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "model.hpp"
@@ -83,6 +84,7 @@ class training {
   network::state<float> target_state_;
   network::adamw<float> optimiser_;
   queue_memory queue_;
+  covariance_memory covariance_;
   std::vector<feaug::index_t> order_;
   std::int64_t epoch_of_order_ = -1;
   std::vector<float> losses_;

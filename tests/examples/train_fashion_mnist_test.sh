@@ -63,7 +63,7 @@ echo "bad options and combinations"
 exits_2 "--no-such-option" --no-such-option
 exits_2 "--method" --method nonsense
 exits_2 "--seed" --seed -1
-exits_2 "is none of exchange_moments" --augmentation mask,nonsense "${small[@]}"
+exits_2 "is none of covariance_noise" --augmentation mask,nonsense "${small[@]}"
 exits_2 "an augmentation is named twice" --augmentation mask,mask "${small[@]}"
 exits_2 "none cannot be combined" --augmentation none,mask "${small[@]}"
 exits_2 "has no predictor" --method simclr --architecture pre_predictor "${small[@]}"
@@ -77,6 +77,9 @@ exits_2 "not with augmented features" --method mean_shift --augmentation mask "$
 exits_2 "both learn" --method barlow_twins --stop-gradient on "${small[@]}"
 exits_2 "assignments are constants" --method swav --stop-gradient off "${small[@]}"
 exits_2 "neighbours are unit vectors" --method vicreg --augmentation mask,soft_neighbour "${small[@]}"
+exits_2 "it has no neighbours" --augmentation mask --neighbour-from-epoch 1 "${small[@]}"
+exits_2 "a soft neighbour has no floor" --augmentation soft_neighbour --similarity-floor 0.5 "${small[@]}"
+exits_2 "there are not so many rows" --augmentation random_neighbour --neighbours 129 "${small[@]}"
 exits_2 "at most four" --augmentation mask,noise,slerp,interpolate,extrapolate "${small[@]}"
 exits_2 "its negatives are the queue's rows" --method moco "${small[@]}" --queue 0
 exits_2 "neighbours come from the queue" --augmentation neighbour "${small[@]}" --queue 0
@@ -126,7 +129,7 @@ echo "one thread gives the same numbers as two"
 same_numbers whole.json one.json
 
 echo "methods that are no step learn, and augmentations change what"
-for arguments in "barlow_twins slerp" "vicreg exchange_moments" "swav soft_neighbour" "mean_shift none" "ressl none" "byol mean_neighbour"; do
+for arguments in "barlow_twins slerp" "vicreg exchange_moments" "swav soft_neighbour" "mean_shift none" "ressl none" "byol mean_neighbour" "nnclr random_neighbour" "byol pseudo_neighbour" "nnclr mutual_neighbour"; do
   read -r method augmentation <<<"$arguments"
   "$program" "${small[@]}" --epochs 4 --method "$method" --augmentation "$augmentation" --json new.json >/dev/null 2>&1
   python3 - "$method" <<'PYTHON' || fail "$method's losses: $(field new.json loss_curve)"
@@ -160,8 +163,25 @@ PYTHON
 done
 ok
 
+echo "strengths of data augmentation; when and which neighbours are used"
+for strength in none weak mild symmetric asymmetric; do
+  "$program" "${small[@]}" --method simclr --epochs 1 --data-augmentation $strength --json $strength.json >/dev/null 2>&1
+done
+"$program" "${small[@]}" --augmentation none --json never.json >/dev/null 2>&1
+"$program" "${small[@]}" --augmentation neighbour --neighbour-from-epoch 1 --json later.json >/dev/null 2>&1
+"$program" "${small[@]}" --augmentation neighbour --similarity-floor 1 --json floor.json >/dev/null 2>&1
+python3 - <<'PYTHON' || fail "strengths, or the epochs in which neighbours are used"
+import json
+loss = {name: json.load(open(f"{name}.json"))["loss_curve"] for name in ("none", "weak", "mild", "symmetric", "asymmetric", "never", "later", "floor")}
+assert len({tuple(loss[name]) for name in ("none", "weak", "mild", "symmetric", "asymmetric")}) == 5
+assert loss["none"][0] < min(loss["weak"][0], loss["symmetric"][0])  # views that are equal are the most similar ones
+assert loss["later"][:10] == loss["never"][:10] and loss["later"][10:] != loss["never"][10:]
+assert loss["floor"] == loss["never"]
+PYTHON
+ok
+
 echo "an interrupted run resumes to the numbers of an uninterrupted one"
-for arguments in "--method nnclr" "--method moco --augmentation mask,noise" "--method byol --augmentation neighbour --accumulate 2" "--method swav --augmentation soft_neighbour"; do
+for arguments in "--method nnclr" "--method moco --augmentation mask,noise" "--method byol --augmentation neighbour --accumulate 2" "--method swav --augmentation soft_neighbour" "--method byol --augmentation covariance_noise"; do
   # shellcheck disable=SC2086
   "$program" "${small[@]}" --epochs 10 $arguments --json straight.json >/dev/null 2>&1
   code=0
@@ -221,6 +241,8 @@ alone = json.load(open("alone.json"))
 for key in ("linear_accuracy_before", "linear_accuracy_after", "knn_accuracy_before", "knn_accuracy_after"):
     assert lines[3][key] == alone[key], key
 assert abs(lines[3]["loss"] - statistics.mean(alone["loss_curve"][10:])) < 1e-6
+by_epoch = [statistics.mean(alone["neighbour_accuracy_curve"][at : at + 10]) for at in (0, 10)]
+assert all(abs(a - b) < 1e-6 for a, b in zip(lines[3]["neighbour_accuracy"], by_epoch)), by_epoch
 table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in open("table.md").read().strip().split("\n")]
 assert table[0][:3] == ["--method", "--architecture", "seeds"] and len(table) == 5, table
 for row, pair in zip(table[2:], (lines[0:2], lines[2:4], lines[4:6])):
@@ -250,6 +272,28 @@ cp whole.json copy.json
 exits_2 "line 1 is not a sweep's result" "${small[@]}" --sweep copy.json
 cmp -s whole.json copy.json && [[ "$(cat letter.txt)" == "a letter" ]] || fail "a refused file was changed"
 exits_2 "cannot be written" "${small[@]}" --sweep nowhere/sweep.jsonl
+
+echo "features as NumPy files"
+"$program" "${small[@]}" --features "it's/features" >/dev/null 2>&1
+python3 - <<'PYTHON' || fail "features"
+import ast, struct
+def load(name):
+    data = open(f"it's/features/{name}.npy", "rb").read()
+    assert data[:8] == b"\x93NUMPY\x01\x00"
+    begin = 10 + struct.unpack("<H", data[8:10])[0]
+    assert begin % 64 == 0
+    return ast.literal_eval(data[10:begin].decode()), data[begin:]
+for name, rows in (("train", 400), ("held_out", 100)):
+    header, data = load(f"{name}_features")
+    assert header["descr"] == "<f4" and not header["fortran_order"] and header["shape"][0] == rows, header
+    values = struct.unpack(f"<{rows * header['shape'][1]}f", data)
+    assert max(values) > min(values)
+    header, data = load(f"{name}_labels")
+    assert header["shape"] == (rows,) and struct.unpack(f"<{rows}q", data) == tuple(i % 10 for i in range(rows)), header
+PYTHON
+ok
+exits_2 "cannot be made" "${small[@]}" --features whole.json/features
+exits_2 "a sweep's results go to its file" "${sweep[@]}" --features features
 
 echo "plots"
 mkdir empty
