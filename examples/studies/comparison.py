@@ -11,7 +11,7 @@ from scipy import stats
 
 @dataclasses.dataclass
 class Difference:
-    """Of two settings, over the seeds that both have; in per cent."""
+    """Of two settings, over the seeds that both have; in percentage points."""
 
     mean: float
     half: float  # half of the 95 % interval (Student's t); NaN for fewer than two seeds

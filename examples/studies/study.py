@@ -11,25 +11,32 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import numpy as np
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENDED = ROOT / "docs" / "results"
-BUILD = ROOT / "build" / "studies"  # unfinished parts, and data that several runs use
+BUILD = ROOT / "build" / "studies"  # unfinished parts, and arrays that several runs use
 TRAINER = ROOT / "build" / "demo" / "examples" / "train_fashion_mnist" / "train_fashion_mnist"
 
 Run = dict  # "settings", with "seed" among them, and results by name
 Runs = dict[str, Run]  # by key
-Options = dict[str, list]  # an option's name → its values
+Options = dict[str, list]  # options of train_fashion_mnist; every combination of their values is a run
 
 
 def key(settings: dict) -> str:
     return json.dumps(settings, sort_keys=True)
 
 
+def matches(settings: dict, wanted: dict) -> bool:
+    """Whether the settings have these values; a list has all values that an option may have."""
+    return all(settings.get(name) in (value if isinstance(value, list) else [value]) for name, value in wanted.items())
+
+
 def read(path: pathlib.Path) -> Runs:
     """The runs of a file. A last line that an interrupted program did not finish is left out."""
     if not path.exists():
         return {}
-    return {key(run["settings"]): run for run in map(json.loads, path.read_text().split("\n")[:-1])}
+    return {key(run["settings"]): run for run in map(json.loads, filter(None, path.read_text().split("\n")[:-1]))}
 
 
 def write(path: pathlib.Path, runs: Runs) -> None:
@@ -39,13 +46,19 @@ def write(path: pathlib.Path, runs: Runs) -> None:
     partial.replace(path)
 
 
-@dataclasses.dataclass(frozen=True)
-class Sweep:
-    """Runs of train_fashion_mnist: every combination of the options' values."""
+def ended(name: str) -> Runs:
+    """The committed runs of a study."""
+    return read(ENDED / f"{name}.jsonl")
 
-    options: Options
-    against: dict  # a run is compared with the run that has these values instead and is otherwise equal
-    heading: str = ""
+
+def kept(name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """make()'s array, which is computed once; several processes may ask at the same time."""
+    file = BUILD / f"{name}.npy"
+    if not file.exists():
+        partial = BUILD / f"{name}.{os.getpid()}.npy"
+        np.save(partial, make())
+        partial.replace(file)
+    return np.load(file)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,19 +67,23 @@ class Study:
 
     name: str
     seeds: list[int]
-    sweeps: list[Sweep] = dataclasses.field(default_factory=list)
+    sweeps: list[Options] = dataclasses.field(default_factory=list)
     settings: list[dict] = dataclasses.field(default_factory=list)
     run: Callable[[dict], dict] | None = None  # settings → results
 
-    def make_seed(self, seed: int, part: pathlib.Path) -> None:
-        """Makes the runs of a seed that `part` does not have."""
-        for sweep in self.sweeps:
-            words = [word for name, values in sweep.options.items() for word in (f"--{name}", *map(str, values))]
+    def part(self, seed: int) -> pathlib.Path:
+        return BUILD / f"{self.name}_{seed}.jsonl"
+
+    def make_seed(self, seed: int) -> None:
+        """Makes the runs of a seed that its part does not have."""
+        part = self.part(seed)
+        for options in self.sweeps:
+            words = [word for name, values in options.items() for word in (f"--{name}", *map(str, values))]
             subprocess.run([TRAINER, "--sweep", part, "--threads", "1", "--seed", str(seed), *words], check=True, stdout=subprocess.DEVNULL)
-        ended = read(part)
-        write(part, ended)
+        runs = read(part)
+        write(part, runs)
         for settings in ({**one, "seed": seed} for one in self.settings):
-            if key(settings) not in ended:
+            if key(settings) not in runs:
                 result = {"settings": settings, **self.run(settings)}
                 with open(part, "a") as file:
                     file.write(json.dumps(result, sort_keys=True) + "\n")
@@ -74,20 +91,30 @@ class Study:
     def make(self, again: bool) -> None:
         """Makes the runs that the study's file does not have, or `again` all of them, with one process for every core.
 
-        An interrupted study goes on when it is made again. The file changes whenever all runs of a seed have ended.
+        An interrupted call goes on when it is repeated. `again` replaces the file when all runs have ended; otherwise the file grows by a
+        seed at a time.
         """
+        if not self.sweeps and not self.settings:
+            raise SystemExit(f"results: {self.name}: got no settings, wanted those that its choice needs: make the study line_2048 first")
         file = ENDED / f"{self.name}.jsonl"
         runs = {} if again else read(file)
 
-        def part_of(seed: int) -> pathlib.Path:
-            part = BUILD / f"{self.name}_{seed}.jsonl"
+        def make_part(seed: int) -> int:
+            part = self.part(seed)
             write(part, {**{name: run for name, run in runs.items() if run["settings"]["seed"] == seed}, **read(part)})
-            with open(part.with_suffix(".log"), "a") as log:
-                subprocess.run([sys.executable, pathlib.Path(__file__).parent, self.name, "--part", str(seed)], check=True, stderr=log)
-            return part
+            log = part.with_suffix(".log")
+            with open(log, "a") as errors:
+                code = subprocess.run([sys.executable, pathlib.Path(__file__).parent, self.name, "--part", str(seed)], stderr=errors).returncode
+            if code != 0:
+                raise SystemExit(f"results: {self.name}, seed {seed}: failed; see {log}")
+            return seed
 
         with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            for seed, part in zip(self.seeds, pool.map(part_of, self.seeds)):
-                runs.update(read(part))
-                write(file, runs)
+            for seed in pool.map(make_part, self.seeds):
+                runs.update(read(self.part(seed)))
+                if not again:
+                    write(file, runs)
                 print(f"{self.name}: seed {seed} has ended", flush=True)
+        write(file, runs)
+        for seed in self.seeds:
+            self.part(seed).unlink()

@@ -12,7 +12,7 @@ from torch import nn
 
 import wordnet
 from evaluation import accuracies
-from study import BUILD, Study
+from study import Study, kept
 from training import features_of, mlp, train
 
 BUCKETS, WORDS, EMBEDDED, FEATURES, EPOCHS = 1 << 14, 24, 128, 128, 10
@@ -48,17 +48,16 @@ def data() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
     texts, classes = wordnet.glosses()
     rows = hashed(texts)
-    file = BUILD / "text.npy"
-    if not file.exists():
+    def first() -> np.ndarray:
         train_rows = rows[: wordnet.TRAIN].numpy()
         used = train_rows != NOTHING
         counts = sparse.csr_matrix((np.ones(used.sum()), (np.nonzero(used)[0], train_rows[used])), (len(train_rows), BUCKETS))
         weight = np.log(len(train_rows) / np.maximum(1, (counts > 0).sum(0).A1))
         _, values, directions = svds(counts @ sparse.diags(weight), EMBEDDED, random_state=0)
-        scale = np.sqrt(len(train_rows)) / np.maximum(values, 1e-6 * values.max())  # few glosses have fewer directions
-        np.save(file.with_suffix(".partial.npy"), (weight[:, None] * directions.T * scale).astype(np.float32))
-        file.with_suffix(".partial.npy").replace(file)
-    return rows, torch.from_numpy(classes), torch.from_numpy(np.load(file))
+        scale = np.sqrt(len(train_rows)) / np.maximum(values, 1e-6 * values.max())  # a small set of glosses has fewer than EMBEDDED directions
+        return (weight[:, None] * directions.T * scale).astype(np.float32)
+
+    return rows, torch.from_numpy(classes), torch.from_numpy(kept("text", first))
 
 
 class Encoder(nn.Module):

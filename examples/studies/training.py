@@ -23,25 +23,28 @@ def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 class Neighbours:
     """The nearest row of a support queue of targets, never of the same sample."""
 
-    def __init__(self, dim: int):
-        self.queue = SupportQueue(QUEUE, dim, labels=True)  # the labels are the samples' numbers
+    def __init__(self, samples: int, dim: int):
+        # The labels are the samples' numbers. A queue of at most all samples has a sample twice at most: in two orders of the samples.
+        self.queue = SupportQueue(min(QUEUE, samples), dim, labels=True)
 
     def of(self, targets: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
-        if int(self.queue.filled) < 2:
+        if int(self.queue.filled) < 3:
             return targets
-        found = self.queue.nearest(targets, 2)
-        own = self.queue.labels[found.indices[:, 0]] == samples
-        return torch.where(own[:, None], found.values[:, 1], found.values[:, 0])
+        found = self.queue.nearest(targets, 3)
+        others = self.queue.labels[found.indices] != samples[:, None]
+        return found.values[torch.arange(len(targets)), others.int().argmax(1)]
 
 
 def train(encoder: nn.Module, view: Callable[[torch.Tensor, int], torch.Tensor], samples: int, features: int, *, method: str, augmentation: str,
           epochs: int, seed: int) -> None:
-    """Trains `encoder`, which gives `features` numbers a sample. view(samples, number) makes view 0 or 1 of these samples, as the encoder's input."""
-    torch.manual_seed(seed)
+    """Trains `encoder`, which gives `features` numbers a sample. view(samples, number) makes view 0 or 1 of these samples, as the encoder's input.
+
+    PyTorch's generator draws the first weights and the order of the samples; `seed` is that of the feature augmentation.
+    """
     online = nn.Sequential(encoder, mlp(features, 256, PROJECTED))
     target = copy.deepcopy(online).requires_grad_(False) if method == "byol" else None
     predictor = mlp(PROJECTED, 256, PROJECTED) if method in ("nnclr", "byol") else nn.Identity()
-    neighbours = Neighbours(PROJECTED)
+    neighbours = Neighbours(samples, PROJECTED)
     change = FeatureAugmentation(augmentation, seed=seed, **AUGMENTATIONS[augmentation]) if augmentation in AUGMENTATIONS else None
     criterion = {"nnclr": InfoNCELoss(temperature=TEMPERATURE), "byol": NegativeCosineSimilarity(), "simclr": NTXentLoss(temperature=TEMPERATURE)}[method]
     optimizer = torch.optim.AdamW([*online.parameters(), *predictor.parameters()], lr=LEARNING_RATE)
@@ -61,7 +64,7 @@ def train(encoder: nn.Module, view: Callable[[torch.Tensor, int], torch.Tensor],
             z0, z1 = z.chunk(2)
             t0, t1 = (augmented(part, batch, augmentation, neighbours, change) for part in nn.functional.normalize(t, dim=1).chunk(2))
             p0, p1 = predictor(z).chunk(2)
-            loss = (criterion(t0, p1) + criterion(t1, p0)) / 2 if method != "byol" else (criterion(p1, t0) + criterion(p0, t1)) / 2
+            loss = (criterion(t0, p1) + criterion(t1, p0)) / 2
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

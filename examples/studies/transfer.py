@@ -44,8 +44,8 @@ def canvas(item: np.ndarray, others: np.ndarray, random: np.random.Generator) ->
 def canvases(random: np.random.Generator) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, torch.Tensor]]:
     pixels, labels = fashion_mnist.images("train")
     pictures, boxes = {}, {}
-    for name, count in (("train", TRAIN), ("t10k", HELD_OUT)):
-        chosen = random.choice(len(pixels), count, replace=False)
+    order = random.permutation(len(pixels))
+    for name, chosen in (("train", order[:TRAIN]), ("t10k", order[TRAIN : TRAIN + HELD_OUT])):
         made = [canvas(pixels[one], pixels[random.choice(len(pixels), CLUTTER)], random) for one in chosen]
         pictures[name] = (np.stack([picture for picture, _ in made]), labels[chosen])
         boxes[name] = torch.tensor(np.array([box for _, box in made]))
@@ -60,14 +60,13 @@ def run(settings: dict) -> dict:
         at = pathlib.Path(folder)
         if settings["task"] == "other classes":
             fashion_mnist.write(at, **other_classes(random))
-            parts = fashion_mnist.features(at / "features", data=at, train_size=TRAIN, **options)
-            rows, labels = parts["held_out_features"], parts["held_out_labels"]
+            _, _, rows, labels = fashion_mnist.features(at / "features", data=at, train_size=TRAIN, **options)
             return {**accuracies(rows[:TRAIN], labels[:TRAIN], rows[TRAIN:], labels[TRAIN:]),
                     "five_shot_accuracy_after": few_shot_accuracy(rows, labels, shots=5, draws=100)}
         pictures, boxes = canvases(random)
         fashion_mnist.write(at, **pictures)
-        parts = fashion_mnist.features(at / "features", data=at, train_size=TRAIN, **options)
-        return {"box_overlap_after": box_overlap(parts["train_features"], boxes["train"], parts["held_out_features"], boxes["t10k"])}
+        rows, _, others, _ = fashion_mnist.features(at / "features", data=at, train_size=TRAIN, **options)
+        return {"box_overlap_after": box_overlap(rows, boxes["train"], others, boxes["t10k"])}
 
 
 STUDY = Study(

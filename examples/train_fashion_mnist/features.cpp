@@ -3,13 +3,10 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
-#include <system_error>
 #include <vector>
 
 #include "files.hpp"
 #include "model.hpp"
-#include "user_error.hpp"
 
 namespace trainer {
 namespace {
@@ -45,11 +42,11 @@ void write_one(feaug::cpu_context& ctx, const std::string& prefix, network::enco
 
 }  // namespace
 
-void require_features_folder(const std::string& folder) {
-  std::error_code problem;
-  std::filesystem::create_directories(folder, problem);
-  if (problem) throw user_error("--features " + folder + ": cannot be made: " + problem.message());
-  require_writable(folder + "/train_features.npy");
+void require_features(const std::string& folder) {
+  require_writable_folder(folder);
+  for (const char* name :
+       {"train_features", "train_labels", "held_out_features", "held_out_labels"})
+    require_writable(folder + "/" + name + ".npy");
 }
 
 void write_features(feaug::cpu_context& ctx, const std::string& folder,

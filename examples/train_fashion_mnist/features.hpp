@@ -9,9 +9,9 @@
 
 namespace trainer {
 
-/// Throws user_error unless write_features could write into `folder`, which is made if it is not
-/// there.
-void require_features_folder(const std::string& folder);
+/// Creates the folder if it is not there. Throws user_error unless write_features could write into
+/// it.
+void require_features(const std::string& folder);
 
 /// Writes train_features.npy and held_out_features.npy (float32, images × features) and
 /// train_labels.npy and held_out_labels.npy (int64). Throws user_error.

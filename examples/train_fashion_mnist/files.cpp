@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <system_error>
 
 #include "user_error.hpp"
 
@@ -73,6 +74,13 @@ void require_writable(const std::string& path) {
   if (!descriptor(partial).valid())
     throw user_error(path + ": cannot be written (" + std::strerror(errno) + ")");
   std::filesystem::remove(partial);
+}
+
+void require_writable_folder(const std::string& folder) {
+  std::error_code problem;
+  std::filesystem::create_directories(folder, problem);
+  if (problem) throw user_error(folder + ": cannot be made (" + problem.message() + ")");
+  require_writable(folder + "/written");
 }
 
 std::string read_file(const std::string& path) {

@@ -23,8 +23,8 @@ struct view_pair {
   view_strength views[2];
 };
 
-/// none: the image itself, twice. weak, mild, symmetric: equal strengths. asymmetric: one strong, one
-/// weak.
+/// none: the image itself, twice. weak, mild, symmetric: equal strengths. asymmetric: one strong,
+/// one weak.
 view_pair strengths_of(const std::string& data_augmentation);
 
 /// View `view` (0 or 1) of `images` (N × 784). Row i uses the draws of row row_offset + i of update

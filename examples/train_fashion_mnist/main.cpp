@@ -47,8 +47,6 @@ int run(int count, char** words) {
   for (const std::string& path : {chosen.json, chosen.checkpoint}) {
     if (!path.empty()) trainer::require_writable(path);
   }
-  if (!chosen.plots.empty()) trainer::require_plots(chosen.plots);
-  if (!chosen.features.empty()) trainer::require_features_folder(chosen.features);
   const trainer::fashion_mnist data = trainer::load_images(chosen);
   feaug::cpu_context ctx{.threads = chosen.threads};
   trainer::training training(ctx, chosen, data);
@@ -58,6 +56,9 @@ int run(int count, char** words) {
   } else {
     before = training.restore(chosen.resume);
   }
+  // Folders are made only when nothing else can be refused.
+  if (!chosen.plots.empty()) trainer::require_plots(chosen.plots);
+  if (!chosen.features.empty()) trainer::require_features(chosen.features);
   print("untrained", before);
 
   std::signal(SIGINT, note_interrupt);

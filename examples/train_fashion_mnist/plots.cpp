@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <filesystem>
 #include <sstream>
-#include <system_error>
 #include <vector>
 
 #include "files.hpp"
@@ -13,7 +11,6 @@
 #include "model.hpp"
 #include "neighbours.hpp"
 #include "principal_axes.hpp"
-#include "user_error.hpp"
 
 namespace trainer {
 namespace {
@@ -240,10 +237,7 @@ void plot_neighbours(feaug::cpu_context& ctx, const std::string& folder,
 }  // namespace
 
 void require_plots(const std::string& folder) {
-  std::error_code problem;
-  std::filesystem::create_directories(folder, problem);
-  if (problem) throw user_error(folder + ": cannot be made (" + problem.message() + ")");
-  require_writable(folder + "/training.txt");
+  require_writable_folder(folder);
   require_gnuplot();
 }
 

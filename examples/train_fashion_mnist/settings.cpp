@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
+#include <utility>
 
 namespace trainer {
 namespace {
@@ -56,12 +57,12 @@ void add_options(CLI::App& app, settings& all) {
   app.add_option("--stop-gradient", all.stop_gradient,
                  "on or off for the target side (default: the method's own)")
       ->check(CLI::IsMember({"on", "off"}));
-  app.add_option(
-         "--data-augmentation", all.data_augmentation,
-         "how the two views of an image are made. none: both are the image itself. Crops of "
-         "at least this share of its area, flips, brightness: weak 80 %, yes, no; mild "
-         "60 %, yes, no; symmetric 30 %, yes, 0.5 to 1.5; asymmetric: one view 20 %, yes, "
-         "0.3 to 1.7, the other weak")
+  app.add_option("--data-augmentation", all.data_augmentation,
+                 "strength of the random changes that make the two views of an image. none: both "
+                 "are the image itself. weak: crops of at least 80 % of its area, and flips. mild: "
+                 "the same with 60 %. symmetric: 30 %, flips, brightness times 0.5 to 1.5. "
+                 "asymmetric: the first view 20 %, flips, brightness times 0.3 to 1.7, the second "
+                 "as weak")
       ->check(CLI::IsMember({"none", "weak", "mild", "symmetric", "asymmetric"}))
       ->capture_default_str();
   app.add_option("--queue", all.queue, "rows of the support queue; 0: none")
@@ -100,7 +101,8 @@ void add_options(CLI::App& app, settings& all) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--neighbours", all.neighbours,
-                 "that random_neighbour draws from, and mean_neighbour and soft_neighbour average")
+                 "rows that random_neighbour draws from, and that mean_neighbour and "
+                 "soft_neighbour average")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   app.add_option("--similarity-floor", all.similarity_floor,
@@ -138,6 +140,12 @@ void add_options(CLI::App& app, settings& all) {
                  "a checkpoint to go on from, to the numbers of an uninterrupted run");
 }
 
+/// Whether an augmentation takes --neighbours rows.
+bool takes_several(feature_augmentation one) {
+  return one == feature_augmentation::random_neighbour ||
+         one == feature_augmentation::mean_neighbour || one == feature_augmentation::soft_neighbour;
+}
+
 void fill_in(settings& all) {
   const std::map<std::string, std::string> architectures = {{"simclr", "basic"},
                                                             {"nnclr", "parallel_predictor"},
@@ -151,7 +159,17 @@ void fill_in(settings& all) {
                                                             {"ressl", "basic"}};
   if (all.architecture.empty()) all.architecture = architectures.at(all.method);
   if (all.augmentation.empty()) all.augmentation = all.method == "nnclr" ? "neighbour" : "none";
-  if (all.samples == 1) all.sample_reduction = "mean";  // equal for one sample
+  // Options without an effect get their defaults: runs that are equal have equal settings.
+  const std::vector<feature_augmentation> augmentations = all.augmentations();
+  const auto has = [&](feature_augmentation one) {
+    return std::find(augmentations.begin(), augmentations.end(), one) != augmentations.end();
+  };
+  const settings defaults;
+  if (all.samples == 1) all.sample_reduction = defaults.sample_reduction;
+  if (!has(feature_augmentation::covariance_noise))
+    all.covariance_scale = defaults.covariance_scale;
+  if (std::none_of(augmentations.begin(), augmentations.end(), takes_several))
+    all.neighbours = defaults.neighbours;
   if (all.stop_gradient.empty()) {
     const bool equals =
         all.method == "simclr" || all.method == "barlow_twins" || all.method == "vicreg";
@@ -190,6 +208,10 @@ void check_objective(const settings& all) {
   if (all.method == "swav" && all.stop_gradient == "off")
     refuse(with_method + " with --stop-gradient off", "assignments are constants");
   for (const feature_augmentation one : augmentations) {
+    if (equals && one == feature_augmentation::covariance_noise) {
+      refuse(with_method + " with --augmentation " + all.augmentation,
+             "it compares features of any length, and the covariance is of unit vectors");
+    }
     if (all.method == "vicreg" && reads_queue(one)) {
       refuse("--method vicreg with --augmentation " + all.augmentation,
              "it compares lengths, and neighbours are unit vectors");
@@ -243,10 +265,11 @@ void check_combinations(const settings& all) {
                                              : " with --similarity-floor"),
            "it has no neighbours");
   }
-  if (has_neighbour && all.neighbours > all.queue) {
+  if (std::any_of(augmentations.begin(), augmentations.end(), takes_several) &&
+      all.neighbours > all.queue) {
     refuse("--neighbours " + std::to_string(all.neighbours) + " with --queue " +
                std::to_string(all.queue),
-           "there are not so many rows");
+           "wanted at most as many neighbours as the queue has rows");
   }
   if (all.batch % all.accumulate != 0 || all.batch / all.accumulate < 2) {
     refuse("--batch " + std::to_string(all.batch) + " with --accumulate " +
@@ -257,6 +280,20 @@ void check_combinations(const settings& all) {
     refuse("--train-size " + std::to_string(all.train_size) + " with --batch " +
                std::to_string(all.batch),
            "there is not one whole batch");
+  }
+  if (has_neighbour && all.epochs > 0 && all.neighbour_from_epoch >= all.epochs) {
+    refuse("--neighbour-from-epoch " + std::to_string(all.neighbour_from_epoch) +
+               " with --epochs " + std::to_string(all.epochs),
+           "no neighbour would be used");
+  }
+  for (const auto& [name, value] : {std::pair("--momentum", all.momentum),
+                                    {"--mask-keep", all.mask_keep},
+                                    {"--noise-scale", all.noise_scale},
+                                    {"--covariance-scale", all.covariance_scale},
+                                    {"--interpolate-from", all.interpolate_from},
+                                    {"--extrapolate-to", all.extrapolate_to},
+                                    {"--similarity-floor", all.similarity_floor}}) {
+    if (!std::isfinite(value)) throw user_error(std::string(name) + ": must be a finite number");
   }
   if (!(all.learning_rate > 0) || !std::isfinite(all.learning_rate))
     throw user_error("--learning-rate: must be a finite number above 0");

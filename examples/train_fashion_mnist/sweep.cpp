@@ -1,5 +1,6 @@
 #include "sweep.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
@@ -25,11 +26,24 @@ double seconds_since(clock::time_point begin) {
   return std::chrono::duration<double>(clock::now() - begin).count();
 }
 
-/// The mean of each `count` consecutive values.
-std::vector<double> means_of(const std::vector<float>& values, std::int64_t count) {
+/// The mean loss of the last `count` updates; 0 if there are none.
+double last_mean(const std::vector<float>& losses, std::int64_t count) {
+  if (losses.empty()) return 0;
+  return std::accumulate(losses.end() - count, losses.end(), 0.0) / static_cast<double>(count);
+}
+
+/// For each epoch of `count` updates the mean over those with rows in the queue; −1 if there are
+/// none.
+std::vector<double> by_epoch(const std::vector<float>& neighbour_accuracies, std::int64_t count) {
   std::vector<double> means;
-  for (auto first = values.begin(); values.end() - first >= count; first += count)
-    means.push_back(std::accumulate(first, first + count, 0.0) / static_cast<double>(count));
+  for (auto first = neighbour_accuracies.begin(); first != neighbour_accuracies.end();
+       first += count) {
+    const double sum = std::accumulate(first, first + count, 0.0, [](double so_far, float one) {
+      return so_far + std::max(0.0, static_cast<double>(one));
+    });
+    const auto known = std::count_if(first, first + count, [](float one) { return one >= 0; });
+    means.push_back(known > 0 ? sum / static_cast<double>(known) : -1.0);
+  }
   return means;
 }
 
@@ -45,10 +59,9 @@ class runner {
     result.before = untrained(ctx, chosen.seed, training);
     while (training.updates_done() < training.total_updates()) training.update();
     result.after = evaluate(ctx, training.encoder(), data_);
-    const std::vector<double> losses = means_of(training.losses(), training.updates_an_epoch());
-    if (!losses.empty()) result.loss = losses.back();
+    result.loss = last_mean(training.losses(), training.updates_an_epoch());
     result.neighbour_accuracy =
-        means_of(training.neighbour_accuracies(), training.updates_an_epoch());
+        by_epoch(training.neighbour_accuracies(), training.updates_an_epoch());
     result.seconds = seconds_since(begin);
     return result;
   }

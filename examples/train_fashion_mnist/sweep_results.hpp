@@ -14,7 +14,7 @@ struct run_result {
   accuracies before = {};
   accuracies after = {};
   double loss = 0;  ///< mean over the last epoch
-  /// For each epoch the mean of update_report's neighbour_accuracy.
+  /// For each epoch the mean over the updates with rows in the queue; −1 if there are none.
   std::vector<double> neighbour_accuracy = {};
   double seconds = 0;
 };

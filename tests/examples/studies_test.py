@@ -1,5 +1,7 @@
 """Tests examples/studies: comparisons, tables, resumption, measures, and every trainer on 200 rows."""
 
+import gzip
+import itertools
 import json
 import math
 import pathlib
@@ -15,10 +17,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples" 
 
 import comparison
 import evaluation
+import fashion_mnist
 import frozen
 import page
 import plots
 import study
+import sweeps
 import text
 import training
 import transfer
@@ -69,7 +73,7 @@ def test_a_table_has_accuracies_and_gains():
                     for strength in ("symmetric", "none") for seed in (1, 2, 3)})
     runs.update(runs_of({("nnclr", "neighbour", "symmetric", 1): 0.7}))
     lines = page.markdown(page.Table("t", "s", ["method", "augmentation"], "data-augmentation"), runs).splitlines()
-    assert lines[0] == "| feature augmentation | identical views | usual |" and len(lines) == 5
+    assert lines[0] == "| feature augmentation | data: none | data: symmetric |" and len(lines) == 5
     error = 100 * statistics.stdev([0.701, 0.702, 0.703]) / math.sqrt(3)
     assert lines[2] == f"| none | 70.2 ± {error:.1f} | 70.2 ± {error:.1f} |"
     assert lines[3].startswith("| neighbour | **+5.00 ± 0.00** | +3.30 ± ")
@@ -102,10 +106,11 @@ def test_the_page_is_made_of_the_runs(tmp_path, monkeypatch):
     assert page.PAGE.read_text() == committed
     plots.write(names)
     made = sorted(file.name for file in tmp_path.glob("*.svg"))
-    assert made == sorted(file.name for file in (study.ROOT / "docs" / "pictures").glob("results_*.svg"))
+    assert len(made) == 2 and made == sorted(file.name for file in (study.ROOT / "docs" / "pictures").glob("results_*.svg"))
 
 
-def test_a_study_goes_on_where_it_was_interrupted(tmp_path):
+def test_a_study_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "BUILD", tmp_path)
     calls = []
 
     def run(settings: dict) -> dict:
@@ -113,14 +118,80 @@ def test_a_study_goes_on_where_it_was_interrupted(tmp_path):
         return {"result": settings["x"] + settings["seed"]}
 
     one = study.Study("s", [7], settings=[{"x": x} for x in (1, 2, 3)], run=run)
-    part = tmp_path / "part.jsonl"
+    part = tmp_path / "s_7.jsonl"
     first = {"settings": {"x": 1, "seed": 7}, "result": 8}
     part.write_text(json.dumps(first) + "\n" + '{"settings": {"x": 2, "se')  # as if killed while it wrote
-    one.make_seed(7, part)
+    one.make_seed(7)
     assert calls == [2, 3]
     assert [ended["result"] for ended in study.read(part).values()] == [8, 9, 10]
-    one.make_seed(7, part)
+    one.make_seed(7)
     assert calls == [2, 3]
+
+
+def test_a_study_makes_missing_runs_or_all_of_them_again(tmp_path, monkeypatch):
+    """In processes of their own, of which a program stands in for each: it makes the runs of its seed unless they are there."""
+    monkeypatch.setattr(study, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(study, "ENDED", tmp_path / "docs")
+    made = []
+    one = study.Study("s", [1, 2], settings=[{"x": 5}], run=lambda settings: made.append(settings["seed"]) or {"result": len(made)})
+
+    class Ended:
+        returncode = 0
+
+    def process(words, **_):
+        one.make_seed(int(words[-1]))
+        return Ended()
+
+    monkeypatch.setattr(study.subprocess, "run", process)
+    for again, wanted in ((False, [1, 2]), (False, [1, 2]), (True, [1, 2, 1, 2]), (True, [1, 2, 1, 2, 1, 2])):
+        one.make(again)
+        assert sorted(made) == sorted(wanted)
+        assert sorted(run["settings"]["seed"] for run in study.ended("s").values()) == [1, 2]
+        assert not list((tmp_path / "build").glob("*.jsonl"))
+    Ended.returncode = 1
+    with pytest.raises(SystemExit, match=r"results: s, seed \d: failed; see .*s_\d\.log"):
+        one.make(True)
+
+
+DEFAULTS = {"augmentation": "none", "samples": 1, "sample-reduction": "mean", "stop-gradient": "on", "architecture": "parallel_predictor",
+            "similarity-floor": -1.0, "neighbour-from-epoch": 0, "covariance-scale": 1.0}
+
+
+@pytest.mark.parametrize("table", [one for one in page.TABLES if one.study in {found.name for found in sweeps.STUDIES}], ids=lambda one: one.name)
+def test_a_table_has_one_run_for_each_seed(table):
+    """Of the runs that the study makes; its baseline rows have accuracies, its other rows gains."""
+    of = next(one for one in sweeps.STUDIES if one.name == table.study)
+    runs = {}
+    for options in of.sweeps:
+        for values in itertools.product(*options.values()):
+            for seed in of.seeds[:2]:
+                settings = {**DEFAULTS, **dict(zip(options, values)), "seed": seed}
+                runs[study.key(settings)] = {"settings": settings, "linear_accuracy_after": 0.5}
+    if runs:  # the confirmation has none before its choice
+        rows = page.markdown(table, runs).splitlines()[2:]
+        assert len(rows) > 1 and all(("50.0" in row) != ("+0.00" in row) for row in rows), rows
+
+
+def test_winners_have_the_highest_mean(monkeypatch):
+    gains = {("nnclr", "none"): "neighbour", ("byol", "weak"): "mask"}
+    runs = runs_of({(method, augmentation, strength, 1): 0.6 if gains.get((method, strength)) == augmentation else 0.5 if augmentation == "none" else 0.4
+                    for method in sweeps.METHODS for strength in sweeps.STRENGTHS for augmentation in sweeps.AUGMENTATIONS})
+    monkeypatch.setattr(sweeps, "ended", lambda name: runs)
+    assert sweeps.winners() == []  # not all seeds have ended
+    monkeypatch.setattr(sweeps, "SEEDS", 1)
+    chosen = [(one["method"], one["data-augmentation"], one["augmentation"], one["evaluation"]) for one in sweeps.winners()]
+    assert chosen == [(["nnclr"], ["none"], ["none", "neighbour"], ["test"]), (["byol"], ["weak"], ["none", "mask"], ["test"])]
+
+
+def test_files_of_fashion_mnist(tmp_path, monkeypatch):
+    pixels, labels = np.random.default_rng(1).integers(0, 256, (5, 28, 28)), np.arange(5)
+    fashion_mnist.write(tmp_path, train=(pixels, labels))
+    for name in ("images-idx3", "labels-idx1"):
+        plain = tmp_path / f"train-{name}-ubyte"
+        (tmp_path / f"{plain.name}.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    monkeypatch.setattr(fashion_mnist, "FOLDER", tmp_path)
+    found = fashion_mnist.images("train")
+    assert (found[0] == pixels).all() and (found[1] == labels).all()
 
 
 def clusters(rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -169,13 +240,14 @@ def test_training_changes_the_encoder_and_is_repeatable(method, augmentation):
 
 
 def test_a_neighbour_is_never_the_sample_itself():
-    neighbours = training.Neighbours(8)
+    neighbours = training.Neighbours(50, 8)
     rows = torch.nn.functional.normalize(torch.randn(50, 8), dim=1)
     assert torch.equal(neighbours.of(rows, torch.arange(50)), rows)  # the queue is empty
-    neighbours.queue.enqueue(rows, labels=torch.arange(50))
+    twice = [*range(25, 50), *range(25, 50)]  # as at the border of two epochs
+    neighbours.queue.enqueue(rows[twice], labels=torch.tensor(twice))
     found = neighbours.of(rows, torch.arange(50))
-    cosines = rows @ rows.T - 2 * torch.eye(50)
-    assert torch.allclose(found, rows[cosines.argmax(1)], atol=1e-6)
+    cosines = rows @ rows[25:].T - 2 * torch.eye(50)[:, 25:]
+    assert torch.allclose(found, rows[25:][cosines.argmax(1)], atol=1e-6)
 
 
 @pytest.fixture
@@ -190,7 +262,7 @@ def small_wordnet(tmp_path, monkeypatch):
     monkeypatch.setattr(wordnet, "FOLDER", tmp_path)
     monkeypatch.setattr(wordnet, "TRAIN", 100)
     monkeypatch.setattr(wordnet, "HELD_OUT", 50)
-    monkeypatch.setattr(text, "BUILD", tmp_path)
+    monkeypatch.setattr(study, "BUILD", tmp_path)
     monkeypatch.setattr(text, "EMBEDDED", 16)
 
 

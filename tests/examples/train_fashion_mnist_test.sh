@@ -79,7 +79,12 @@ exits_2 "assignments are constants" --method swav --stop-gradient off "${small[@
 exits_2 "neighbours are unit vectors" --method vicreg --augmentation mask,soft_neighbour "${small[@]}"
 exits_2 "it has no neighbours" --augmentation mask --neighbour-from-epoch 1 "${small[@]}"
 exits_2 "a soft neighbour has no floor" --augmentation soft_neighbour --similarity-floor 0.5 "${small[@]}"
-exits_2 "there are not so many rows" --augmentation random_neighbour --neighbours 129 "${small[@]}"
+"$program" "${small[@]}" --epochs 0 --augmentation neighbour --queue 4 >/dev/null 2>&1 || fail "four rows are enough for a neighbour"
+exits_2 "as many neighbours as the queue has rows" --augmentation random_neighbour --neighbours 129 "${small[@]}"
+exits_2 "no neighbour would be used" --augmentation neighbour --neighbour-from-epoch 2 "${small[@]}"
+exits_2 "unit vectors" --method barlow_twins --augmentation covariance_noise "${small[@]}"
+exits_2 "finite number" --augmentation neighbour --similarity-floor nan "${small[@]}"
+exits_2 "finite number" --augmentation mask --mask-keep nan "${small[@]}"
 exits_2 "at most four" --augmentation mask,noise,slerp,interpolate,extrapolate "${small[@]}"
 exits_2 "its negatives are the queue's rows" --method moco "${small[@]}" --queue 0
 exits_2 "neighbours come from the queue" --augmentation neighbour "${small[@]}" --queue 0
@@ -241,7 +246,9 @@ alone = json.load(open("alone.json"))
 for key in ("linear_accuracy_before", "linear_accuracy_after", "knn_accuracy_before", "knn_accuracy_after"):
     assert lines[3][key] == alone[key], key
 assert abs(lines[3]["loss"] - statistics.mean(alone["loss_curve"][10:])) < 1e-6
-by_epoch = [statistics.mean(alone["neighbour_accuracy_curve"][at : at + 10]) for at in (0, 10)]
+shares = alone["neighbour_accuracy_curve"]
+assert shares[0] == -1 and min(shares[1:]) >= 0  # the queue is empty in the first update
+by_epoch = [statistics.mean(shares[1:10]), statistics.mean(shares[10:])]
 assert all(abs(a - b) < 1e-6 for a, b in zip(lines[3]["neighbour_accuracy"], by_epoch)), by_epoch
 table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in open("table.md").read().strip().split("\n")]
 assert table[0][:3] == ["--method", "--architecture", "seeds"] and len(table) == 5, table
@@ -293,6 +300,10 @@ for name, rows in (("train", 400), ("held_out", 100)):
 PYTHON
 ok
 exits_2 "cannot be made" "${small[@]}" --features whole.json/features
+mkdir -p blocked/held_out_labels.npy
+exits_2 "held_out_labels.npy: cannot be written" "${small[@]}" --features blocked
+exits_2 "cannot be opened" "${small[@]}" --features unused --resume nowhere
+[[ ! -e unused && -z "$(ls blocked/*.npy 2>/dev/null | grep -v labels)" ]] || fail "a refused run made files"
 exits_2 "a sweep's results go to its file" "${sweep[@]}" --features features
 
 echo "plots"
