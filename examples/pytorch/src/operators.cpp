@@ -10,19 +10,21 @@
 #include <vector>
 
 #include "device.hpp"
+#include "names.hpp"
 #include "tensors.hpp"
 
 namespace feaug_torch {
 namespace {
 
-/// Runs body; argument errors of feaug become a ValueError with feaug's message.
+/// Runs body for a Python function; argument errors of feaug become a ValueError with the names of
+/// that function and its arguments.
 template <class Body>
-void run_on(const Tensor& x, const Body& body) {
+void run_on(const char* function, const Tensor& x, const Body& body) {
   const on_device_of place(x);
   try {
     body(place.from());
   } catch (const std::invalid_argument& refused) {
-    TORCH_CHECK_VALUE(false, refused.what());
+    TORCH_CHECK_VALUE(false, in_pythons_names(function, refused.what()));
   }
 }
 
@@ -81,7 +83,7 @@ auto run_loss(const char* op, const std::array<named, Matrices>& matrices,
                           .labels = vector("labels", labels),
                           .by_loss = vector("by_loss", by_loss),
                           .loss = vector("loss", results[0])};
-  run_on(first, [&](const caller& from) { kernel(from, call); });
+  run_on(op, first, [&](const caller& from) { kernel(from, call); });
   return tuple_of(results, std::make_index_sequence<1 + Matrices + Numbers>());
 }
 
@@ -99,10 +101,10 @@ auto info_nce_operator(const Tensor& queries, const Tensor& keys, const optional
                         });
 }
 
-auto nt_xent_operator(const Tensor& a, const Tensor& b, const optional_tensor& learnable,
+auto nt_xent_operator(const Tensor& z0, const Tensor& z1, const optional_tensor& learnable,
                       double temperature, bool decoupled, double positive_weighting,
                       std::array<bool, 3> wanted, const optional_tensor& by_loss) {
-  return run_loss<2, 1>("nt_xent", {{{"a", a}, {"b", b}}}, {{{"temperature", learnable}}}, {},
+  return run_loss<2, 1>("nt_xent", {{{"z0", z0}, {"z1", z1}}}, {{{"temperature", learnable}}}, {},
                         wanted, by_loss, [&](const caller& from, const loss_call& call) {
                           nt_xent(from, call, temperature, decoupled, positive_weighting);
                         });
@@ -118,12 +120,12 @@ auto symmetric_info_nce_operator(const Tensor& queries, const Tensor& keys,
                         });
 }
 
-auto sigmoid_operator(const Tensor& a, const Tensor& b, const optional_tensor& learnable_scale,
+auto sigmoid_operator(const Tensor& z0, const Tensor& z1, const optional_tensor& learnable_scale,
                       const optional_tensor& learnable_bias, double scale, double bias,
                       std::array<bool, 4> wanted, const optional_tensor& by_loss) {
   return run_loss<2, 2>(
-      "sigmoid", {{{"a", a}, {"b", b}}}, {{{"scale", learnable_scale}, {"bias", learnable_bias}}},
-      {}, wanted, by_loss,
+      "sigmoid", {{{"z0", z0}, {"z1", z1}}},
+      {{{"scale", learnable_scale}, {"bias", learnable_bias}}}, {}, wanted, by_loss,
       [&](const caller& from, const loss_call& call) { sigmoid(from, call, scale, bias); });
 }
 
@@ -145,26 +147,26 @@ auto negative_cosine_operator(const Tensor& predictions, const Tensor& targets, 
       [&](const caller& from, const loss_call& call) { negative_cosine(from, call, simsiam); });
 }
 
-auto barlow_twins_operator(const Tensor& a, const Tensor& b, double lambda, double eps,
+auto barlow_twins_operator(const Tensor& z0, const Tensor& z1, double lambda, double eps,
                            std::array<bool, 2> wanted, const optional_tensor& by_loss) {
   return run_loss<2, 0>(
-      "barlow_twins", {{{"a", a}, {"b", b}}}, no_numbers, {}, wanted, by_loss,
+      "barlow_twins", {{{"z0", z0}, {"z1", z1}}}, no_numbers, {}, wanted, by_loss,
       [&](const caller& from, const loss_call& call) { barlow_twins(from, call, lambda, eps); });
 }
 
-auto vicreg_operator(const Tensor& a, const Tensor& b, double invariance, double variance,
+auto vicreg_operator(const Tensor& z0, const Tensor& z1, double invariance, double variance,
                      double covariance, double eps, std::array<bool, 2> wanted,
                      const optional_tensor& by_loss) {
-  return run_loss<2, 0>("vicreg", {{{"a", a}, {"b", b}}}, no_numbers, {}, wanted, by_loss,
+  return run_loss<2, 0>("vicreg", {{{"z0", z0}, {"z1", z1}}}, no_numbers, {}, wanted, by_loss,
                         [&](const caller& from, const loss_call& call) {
                           vicreg(from, call, invariance, variance, covariance, eps);
                         });
 }
 
-auto hypersphere_operator(const Tensor& a, const Tensor& b, double t, double lam, double alpha,
+auto hypersphere_operator(const Tensor& z0, const Tensor& z1, double t, double lam, double alpha,
                           std::array<bool, 2> wanted, const optional_tensor& by_loss) {
   return run_loss<2, 0>(
-      "hypersphere", {{{"a", a}, {"b", b}}}, no_numbers, {}, wanted, by_loss,
+      "hypersphere", {{{"z0", z0}, {"z1", z1}}}, no_numbers, {}, wanted, by_loss,
       [&](const caller& from, const loss_call& call) { hypersphere(from, call, t, lam, alpha); });
 }
 
@@ -205,7 +207,7 @@ Tensor augment_operator(const Tensor& x, const optional_tensor& partner, const T
   const held to_out = held::matrix(op, "out", out, x.device());
   const held mixed_with = partner_of(op, partner, x.device());
   const draw_key key = key_of(op, step, seed, stream, row_offset, x.device());
-  run_on(x, [&](const caller& from) {
+  run_on(op, x, [&](const caller& from) {
     augment(from, {kind, option, first, second}, key, from_x.view(), mixed_with.view(),
             to_out.view());
   });
@@ -235,7 +237,7 @@ std::tuple<Tensor, Tensor> augment_backward_operator(
   const held to_partner = gradient(wanted[1] && partner, by_partner);
   const held from_out = held::matrix(op, "grad_out", by_out, device);
   const draw_key key = key_of(op, step, seed, stream, row_offset, device);
-  run_on(x, [&](const caller& from) {
+  run_on(op, x, [&](const caller& from) {
     augment_backward(from, {kind, option, first, second}, key, side_of(from_x, to_x),
                      side_of(mixed_with, to_partner), from_out.view());
   });
@@ -250,7 +252,8 @@ Tensor l2_normalize_operator(const Tensor& x) {
   Tensor out = empty_like(x);
   const held from_x = held::matrix("l2_normalize", "x", x, x.device());
   const held to_out = held::matrix("l2_normalize", "out", out, x.device());
-  run_on(x, [&](const caller& from) { l2_normalize(from, from_x.view(), to_out.view()); });
+  run_on("l2_normalize", x,
+         [&](const caller& from) { l2_normalize(from, from_x.view(), to_out.view()); });
   return out;
 }
 
@@ -259,7 +262,7 @@ Tensor l2_normalize_backward_operator(const Tensor& by_out, const Tensor& x) {
   const held from_x = held::matrix("l2_normalize", "x", x, x.device());
   const held to_x = held::matrix("l2_normalize", "gradient of x", by_x, x.device());
   const held from_out = held::matrix("l2_normalize", "grad_out", by_out, x.device());
-  run_on(x, [&](const caller& from) {
+  run_on("l2_normalize", x, [&](const caller& from) {
     l2_normalize_backward(from, {from_x.view(), to_x.view()}, from_out.view());
   });
   return by_x;
@@ -288,16 +291,16 @@ void enqueue_operator(const Tensor& rows, const Tensor& cursor, const Tensor& fi
                       const optional_tensor& labels, const Tensor& batch,
                       const optional_tensor& batch_labels, bool normalize) {
   const at::Device device = rows.device();
-  const held from_batch = held::matrix("enqueue", "rows", batch, device);
+  const held from_batch = held::matrix("enqueue", "batch", batch, device);
   const held from_labels =
-      batch_labels ? held::vector("enqueue", "labels", *batch_labels, device) : held();
+      batch_labels ? held::vector("enqueue", "batch_labels", *batch_labels, device) : held();
   const support queue = {
-      .rows = in_place("enqueue", "queue.rows", rows, device),
-      .cursor = counter("enqueue", "queue.cursor", cursor, device),
-      .filled = counter("enqueue", "queue.filled", filled, device),
-      .labels = labels ? in_place("enqueue", "queue.labels", *labels, device) : buffer(),
+      .rows = in_place("enqueue", "rows", rows, device),
+      .cursor = counter("enqueue", "cursor", cursor, device),
+      .filled = counter("enqueue", "filled", filled, device),
+      .labels = labels ? in_place("enqueue", "labels", *labels, device) : buffer(),
       .normalize = normalize};
-  run_on(rows,
+  run_on("enqueue", rows,
          [&](const caller& from) { enqueue(from, queue, from_batch.view(), from_labels.view()); });
   for (const Tensor& changed : {rows, cursor, filled}) has_changed(changed);
   if (labels) has_changed(*labels);
@@ -316,13 +319,12 @@ std::tuple<Tensor, Tensor, Tensor> nearest_operator(const Tensor& rows,
   Tensor values = at::empty({count * k, rows.size(1)}, queries.options());
   Tensor indices = at::empty({count, k}, queries.options().dtype(at::kLong));
   Tensor similarities = at::empty({count, k}, queries.options());
-  const support from = {
-      .rows = from_rows.view(),
-      .cursor = cursor ? counter("nearest", "queue.cursor", *cursor, device) : nullptr,
-      .filled = filled ? counter("nearest", "queue.filled", *filled, device) : nullptr,
-      .labels = {},
-      .normalize = normalize};
-  run_on(queries, [&](const caller& on) {
+  const support from = {.rows = from_rows.view(),
+                        .cursor = cursor ? counter("nearest", "cursor", *cursor, device) : nullptr,
+                        .filled = filled ? counter("nearest", "filled", *filled, device) : nullptr,
+                        .labels = {},
+                        .normalize = normalize};
+  run_on("nearest", queries, [&](const caller& on) {
     nearest(on, from, from_queries.view(), k, in_place("nearest", "values", values, device),
             in_place("nearest", "indices", indices, device),
             in_place("nearest", "similarities", similarities, device));
@@ -332,8 +334,8 @@ std::tuple<Tensor, Tensor, Tensor> nearest_operator(const Tensor& rows,
 
 void momentum_update_operator(at::TensorList targets, at::TensorList online, double momentum) {
   constexpr const char* op = "momentum_update";
-  TORCH_CHECK_VALUE(targets.size() == online.size(), op, ": online: got ", online.size(),
-                    " tensors, wanted ", targets.size(), " as targets");
+  TORCH_CHECK_VALUE(targets.size() == online.size(), op, ": online_params: got ", online.size(),
+                    " tensors, wanted ", targets.size(), " as target_params");
   if (targets.empty()) return;
   const at::Device device = targets[0].device();
   std::vector<Tensor> alive;
@@ -345,9 +347,9 @@ void momentum_update_operator(at::TensorList targets, at::TensorList online, dou
   };
   for (std::size_t i = 0; i < targets.size(); ++i) {
     const Tensor& target = targets[i];
-    TORCH_CHECK_VALUE(target.is_non_overlapping_and_dense(), op, ": targets: got strides ",
+    TORCH_CHECK_VALUE(target.is_non_overlapping_and_dense(), op, ": target_params: got strides ",
                       target.strides(), ", wanted memory without gaps, since it is written");
-    TORCH_CHECK_VALUE(online[i].sizes() == target.sizes(), op, ": online: got shape ",
+    TORCH_CHECK_VALUE(online[i].sizes() == target.sizes(), op, ": online_params: got shape ",
                       online[i].sizes(), ", wanted ", target.sizes(), " as its target");
     // Both need the layout and type of the target; otherwise the online tensor is copied.
     Tensor source = online[i];
@@ -355,14 +357,14 @@ void momentum_update_operator(at::TensorList targets, at::TensorList online, dou
       source = at::empty_strided(target.sizes(), target.strides(), target.options());
       source.copy_(online[i]);
     }
-    to.push_back(flat("targets", target));
-    of.push_back(flat("online", alive.emplace_back(source)));
+    to.push_back(flat("target_params", target));
+    of.push_back(flat("online_params", alive.emplace_back(source)));
   }
   // One call for each run of tensors with the same type.
   for (std::size_t begin = 0; begin < to.size();) {
     std::size_t end = begin;
     while (end < to.size() && to[end].type == to[begin].type) ++end;
-    run_on(targets[0], [&](const caller& from) {
+    run_on(op, targets[0], [&](const caller& from) {
       momentum_update(from, std::span(to).subspan(begin, end - begin),
                       std::span(of).subspan(begin, end - begin), momentum);
     });
@@ -382,14 +384,14 @@ TORCH_LIBRARY(feaug, m) {
       "float temperature, SymInt positive_offset, bool in_batch_negatives, bool[4] wanted, "
       "Tensor? by_loss) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
   m.def(
-      "nt_xent(Tensor a, Tensor b, Tensor? learnable_temperature, float temperature, bool "
+      "nt_xent(Tensor z0, Tensor z1, Tensor? learnable_temperature, float temperature, bool "
       "decoupled, float positive_weighting, bool[3] wanted, Tensor? by_loss) -> (Tensor, Tensor, "
       "Tensor, Tensor)");
   m.def(
       "symmetric_info_nce(Tensor queries, Tensor keys, Tensor? learnable_temperature, float "
       "temperature, bool[3] wanted, Tensor? by_loss) -> (Tensor, Tensor, Tensor, Tensor)");
   m.def(
-      "sigmoid(Tensor a, Tensor b, Tensor? learnable_scale, Tensor? learnable_bias, float scale, "
+      "sigmoid(Tensor z0, Tensor z1, Tensor? learnable_scale, Tensor? learnable_bias, float scale, "
       "float bias, bool[4] wanted, Tensor? by_loss) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
   m.def(
       "supervised_contrastive(Tensor features, Tensor? learnable_temperature, Tensor labels, float "
@@ -398,13 +400,13 @@ TORCH_LIBRARY(feaug, m) {
       "negative_cosine(Tensor predictions, Tensor targets, bool simsiam, bool[2] wanted, Tensor? "
       "by_loss) -> (Tensor, Tensor, Tensor)");
   m.def(
-      "barlow_twins(Tensor a, Tensor b, float lambd, float eps, bool[2] wanted, Tensor? by_loss) "
+      "barlow_twins(Tensor z0, Tensor z1, float lambd, float eps, bool[2] wanted, Tensor? by_loss) "
       "-> (Tensor, Tensor, Tensor)");
   m.def(
-      "vicreg(Tensor a, Tensor b, float invariance, float variance, float covariance, float eps, "
+      "vicreg(Tensor z0, Tensor z1, float invariance, float variance, float covariance, float eps, "
       "bool[2] wanted, Tensor? by_loss) -> (Tensor, Tensor, Tensor)");
   m.def(
-      "hypersphere(Tensor a, Tensor b, float t, float lam, float alpha, bool[2] wanted, Tensor? "
+      "hypersphere(Tensor z0, Tensor z1, float t, float lam, float alpha, bool[2] wanted, Tensor? "
       "by_loss) -> (Tensor, Tensor, Tensor)");
   m.def("scaled(Tensor gradient, Tensor by_loss, Tensor x) -> Tensor");
   m.def(

@@ -21,6 +21,24 @@ inline constexpr at::DeviceType device_type = at::DeviceType::CUDA;
 inline constexpr at::DeviceType device_type = at::DeviceType::CPU;
 #endif
 
+/// PyTorch's name of a type, for the types that feaug refuses.
+inline std::string name_of_type(const Tensor& x) {
+  switch (x.scalar_type()) {
+    case at::kInt:
+      return "int32";
+    case at::kShort:
+      return "int16";
+    case at::kChar:
+      return "int8";
+    case at::kByte:
+      return "uint8";
+    case at::kBool:
+      return "bool";
+    default:
+      return c10::toString(x.scalar_type());
+  }
+}
+
 inline element_type type_of(const char* op, const char* name, const Tensor& x) {
   switch (x.scalar_type()) {
     case at::kHalf:
@@ -34,7 +52,7 @@ inline element_type type_of(const char* op, const char* name, const Tensor& x) {
     case at::kLong:
       return element_type::int64;
     default:
-      TORCH_CHECK_TYPE(false, op, ": ", name, ": got ", x.scalar_type(),
+      TORCH_CHECK_TYPE(false, op, ": ", name, ": got ", name_of_type(x),
                        ", wanted float16, bfloat16, float32, float64, or int64 for labels");
   }
 }

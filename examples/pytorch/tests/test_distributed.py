@@ -55,6 +55,11 @@ def test_gathered_columns_get_the_sum_of_all_ranks_gradients(ranks):
         assert torch.equal(gradient, wanted)
 
 
+def test_uneven_batches_are_the_same_error_in_every_process(ranks):
+    wanted = "all_gather: x: got 4, 3 rows in the processes, wanted the same number in each"
+    assert [rank["uneven"] for rank in ranks] == [wanted, wanted]
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_process_alone_gathers_nothing(name):
     alone, wanted = (train(name, gather, slice(0, ROWS)) for gather in (True, False))

@@ -70,6 +70,15 @@ def gathered_columns(rank):
     return gathered.detach(), gradient
 
 
+def uneven(rank):
+    """What a process is told whose batch is larger or smaller than the other's."""
+    try:
+        ft.InfoNCELoss(gather_distributed=True)(torch.randn(4, 3), torch.randn(4 - rank, 3))
+    except ValueError as refused:
+        return str(refused)
+    return "no error"
+
+
 def main(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
@@ -80,5 +89,6 @@ def main(rank, folder):
     results["queue"] = fill(ft.SupportQueue(20, FEATURES, gather_distributed=True), rows)
     results["mask"] = masked(rows)
     results["all_gather"] = gathered_columns(rank)
+    results["uneven"] = uneven(rank)
     torch.save(results, f"{folder}/{rank}.pt")
     dist.destroy_process_group()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from . import _augmentations as augmentations
+from ._checkpoint import refuse_checkpoint
 from ._queue_modules import SupportQueue
 from .distributed import rank
 
@@ -36,8 +37,9 @@ class FeatureAugmentation(nn.Module):
     in the state_dict: a resumed run makes the same draws as one without interruption. Modules with
     the same seed need disjoint streams for different draws; each entry of a list takes two streams.
     With several processes, each draws for its rows (by rank) what one process would draw for all
-    rows; partners are rows of the process's own batch. Do not use it inside
-    torch.utils.checkpoint: the repeated forward pass counts again and makes other draws.
+    rows; partners are rows of the process's own batch. Inside torch.utils.checkpoint it is refused,
+    since the repeated forward pass would count again and make other draws. The queue is a
+    submodule: its state is saved and moved with this module's.
     """
 
     step: Tensor
@@ -63,20 +65,20 @@ class FeatureAugmentation(nn.Module):
         self.entries = entries
         self.seed = seed
         self.stream = stream
-        # The tuple hides the queue from nn.Module: the queue's owner saves its state.
-        self._queue = (queue,)
+        self.queue = queue
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
     def forward(self, x: Tensor, partner: Tensor | None = None) -> Tensor:
         if not self.training:
             return x
+        refuse_checkpoint("FeatureAugmentation: its step counter")
         first_row = rank() * x.shape[0]
         # A copy, since the backward pass needs this step after the counter has advanced.
         step = torch.ops.feaug.drawn_step(self.step)
         self.step.add_(1)
         for index, (kind, parameters) in enumerate(self.entries):
             if kind == "neighbour":
-                x = self._queue[0].nearest(x).values.to(x.dtype)
+                x = self.queue.nearest(x).values.to(x.dtype)
                 continue
             mixed = kind not in ("mask", "noise") and partner is not None
             x = _KINDS[kind](

@@ -9,13 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._library import contiguous_like, no_second_derivative
+from ._library import contiguous_like, no_second_derivative, number, one_device, whole
 
 _ops = torch.ops.feaug
 
 # What the gradient with respect to x needs. Kinds not listed here need x and the partner.
 _ADDS = ("gaussian_noise", "uniform_noise")  # nothing: the gradient is unchanged
 _LINEAR = ("mask",)  # the same draws, applied to the gradient
+
+_DRAW = ("seed", "step", "stream", "row_offset")  # keyword arguments of every draw
 
 Weight = float | tuple[float, float] | tuple[str, float, float]
 
@@ -46,7 +48,14 @@ def _augment_backward(ctx, by_out):
     return (by_x, by_partner, None, None, *(None for _ in ctx.rest))
 
 
-def _fake_augment_backward(by_out, x, partner, *rest):
+def _fake_augment(x, partner, step, kind, *_):
+    # A step may also be on the CPU.
+    one_device(kind, x, partner, None if step.device.type == "cpu" else step)
+    return contiguous_like(x)
+
+
+def _fake_augment_backward(by_out, x, partner, step, kind, *rest):
+    one_device(kind, by_out, x, partner)
     wanted = rest[-1]
     return (
         contiguous_like(x) if wanted[0] else x.new_empty(0),
@@ -58,7 +67,7 @@ def _setup_normalize(ctx, inputs, output):
     ctx.save_for_backward(*inputs)
 
 
-torch.library.register_fake("feaug::augment", lambda x, *_: contiguous_like(x))
+torch.library.register_fake("feaug::augment", _fake_augment)
 torch.library.register_autograd("feaug::augment", _augment_backward, setup_context=_setup_augment)
 torch.library.register_fake("feaug::augment_backward", _fake_augment_backward)
 torch.library.register_autograd("feaug::augment_backward", no_second_derivative("a mix"))
@@ -84,7 +93,7 @@ def mask(x: Tensor, keep: float = 0.8, *, rescale: bool = False, **draw: Any) ->
     """Keeps each feature with probability `keep` and sets the others to zero. rescale: multiplies
     the row by D / (number of kept features).
     """
-    return _augment("mask", x, None, int(rescale), keep, 0.0, **draw)
+    return _augment("mask", x, None, int(rescale), number("mask", "keep", keep), 0.0, **draw)
 
 
 def gaussian_noise(
@@ -93,12 +102,12 @@ def gaussian_noise(
     """x + scale·ε, ε standard normal. relative: scale·‖row‖·ε; the gradient treats ‖row‖ as a
     constant.
     """
-    return _augment("gaussian_noise", x, None, int(relative), scale, 0.0, **draw)
+    return _noise("gaussian_noise", x, scale, relative, draw)
 
 
 def uniform_noise(x: Tensor, scale: float = 0.05, *, relative: bool = False, **draw: Any) -> Tensor:
     """x + scale·ε, ε uniform in [−1, 1)."""
-    return _augment("uniform_noise", x, None, int(relative), scale, 0.0, **draw)
+    return _noise("uniform_noise", x, scale, relative, draw)
 
 
 def interpolate(
@@ -130,7 +139,13 @@ def exchange_moments(
     x: Tensor, partner: Tensor | None = None, *, eps: float = 1e-5, **draw: Any
 ) -> Tensor:
     """x with the mean and the standard deviation of its partner's row."""
-    return _augment("exchange_moments", x, partner, 0, eps, 0.0, **draw)
+    return _augment(
+        "exchange_moments", x, partner, 0, number("exchange_moments", "eps", eps), 0.0, **draw
+    )
+
+
+def _noise(kind: str, x: Tensor, scale: float, relative: bool, draw: dict[str, Any]) -> Tensor:
+    return _augment(kind, x, None, int(relative), number(kind, "scale", scale), 0.0, **draw)
 
 
 def _augment(
@@ -140,19 +155,31 @@ def _augment(
     option: int,
     first: float,
     second: float,
-    *,
-    seed: int = 0,
-    step: int | Tensor = 0,
-    stream: int = 0,
-    row_offset: int = 0,
+    **draw: Any,
 ) -> Tensor:
     if partner is not None:
         dtype = torch.promote_types(x.dtype, partner.dtype)
         x, partner = x.to(dtype), partner.to(dtype)
+    for name in draw:
+        if name not in _DRAW:
+            raise TypeError(f"{kind}() got an unexpected keyword argument {name!r}")
+    step = draw.get("step", 0)
     if not isinstance(step, Tensor):
-        step = torch.full((), step, dtype=torch.int64)
+        step = torch.full((), whole(kind, "step", step), dtype=torch.int64, device="cpu")
+    seed, stream, row_offset = (
+        whole(kind, name, draw.get(name, 0)) for name in ("seed", "stream", "row_offset")
+    )
     return _ops.augment(
-        x, partner, step, kind, option, first, second, _signed(kind, seed), stream, row_offset
+        x,
+        partner,
+        step,
+        kind,
+        option,
+        first,
+        second,
+        _signed(kind, seed),
+        stream,
+        row_offset,
     )
 
 
@@ -165,12 +192,12 @@ def _signed(kind: str, seed: int) -> int:
 
 def _weight(kind: str, weight: Weight) -> tuple[int, float, float]:
     """The weight as arguments of the operator: 0 fixed, 1 uniform, 2 beta, and its two numbers."""
-    if isinstance(weight, (int, float)):
-        return 0, float(weight), 0.0
-    if len(weight) == 2:
-        return 1, float(weight[0]), float(weight[1])
-    if len(weight) == 3 and weight[0] == "beta":
-        return 2, float(weight[1]), float(weight[2])
+    if not isinstance(weight, (tuple, list)):
+        return 0, number(kind, "weight", weight), 0.0
+    is_beta = len(weight) == 3 and weight[0] == "beta"
+    if is_beta or len(weight) == 2 and not isinstance(weight[0], str):
+        first, second = (number(kind, "weight", one) for one in weight[-2:])
+        return 2 if is_beta else 1, first, second
     raise ValueError(
         f'{kind}: weight: got {weight!r}, wanted a number, (low, high) or ("beta", alpha, beta)'
     )

@@ -1,6 +1,8 @@
 """Loads the compiled operators, torch.ops.feaug; helpers for their registration."""
 
+from operator import index
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,9 +33,46 @@ def contiguous_like(x: Tensor) -> Tensor:
     return x.new_empty(x.shape)
 
 
+def one_device(operator: str, *tensors: Tensor | None) -> None:
+    """PyTorch's error for tensors on several devices. The fake implementations call it: a call with
+    a tensor on the meta device runs only these.
+    """
+    devices = dict.fromkeys(str(x.device) for x in tensors if x is not None)
+    if len(devices) > 1:
+        raise RuntimeError(
+            f"{operator}: Expected all tensors to be on the same device, but found at least two "
+            f"devices, {' and '.join(devices)}!"
+        )
+
+
 def whole_numbers(labels: Tensor) -> Tensor:
     """Integer labels as int64. Floating-point labels are unchanged; the operators refuse them."""
     return labels if labels.is_floating_point() else labels.to(torch.int64)
+
+
+def number(operator: str, argument: str, value: Any) -> float:
+    """A number of Python, NumPy or a tensor of one element, as a float."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{operator}: {argument}: got {value!r}, wanted a number") from None
+
+
+def numbers(operator: str, **values: Any) -> list[float]:
+    """number() of each, by argument."""
+    return [number(operator, argument, value) for argument, value in values.items()]
+
+
+def whole(operator: str, argument: str, value: Any) -> int:
+    """A whole number of Python, NumPy or an integer tensor of one element, as an int. A symbolic
+    number of torch.compile remains symbolic.
+    """
+    if isinstance(value, torch.SymInt):
+        return value
+    try:
+        return index(value)
+    except (TypeError, RuntimeError):
+        raise TypeError(f"{operator}: {argument}: got {value!r}, wanted a whole number") from None
 
 
 def no_second_derivative(operator: str):

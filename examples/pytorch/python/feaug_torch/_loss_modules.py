@@ -7,6 +7,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from . import _losses as losses
+from ._checkpoint import refuse_checkpoint
 from ._queue_modules import SupportQueue, bank_size, random_queue
 from .distributed import all_gather, all_gather_for_same_loss, mean_loss, rank
 
@@ -63,16 +64,21 @@ class NTXentLoss(_Loss):
         bank = self.memory_bank
         if bank is None:
             return losses.nt_xent(*self._all(out0, out1), temperature=self.temperature)
+        enqueues = out0.requires_grad
+        if enqueues:
+            refuse_checkpoint("NTXentLoss: its memory bank")
+        # The bank's rows change before the backward pass. A gradient that is made now does not need
+        # them; in half it would underflow, so it is made later, from a copy.
+        is_half = torch.promote_types(out0.dtype, bank.rows.dtype) == torch.float16
         loss = losses.info_nce(
             out0,
             out1,
-            negatives=bank.rows,
+            negatives=bank.rows.clone() if enqueues and is_half else bank.rows,
             temperature=self.temperature,
             in_batch_negatives=False,
-            # The bank's rows change before the backward pass.
-            recompute=False,
+            recompute=is_half,
         )
-        if out0.requires_grad:
+        if enqueues:
             bank.enqueue(out1)
         return self._mean(loss)
 
@@ -251,6 +257,11 @@ class SupConLoss(_Loss):
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
         if labels is None:
+            if features.dim() != 3:
+                raise ValueError(
+                    "SupConLoss: labels: got none with features of shape "
+                    f"{tuple(features.shape)}, wanted labels, or features N × views × D"
+                )
             first = rank() * features.shape[0] if self.gather_distributed else 0
             labels = first + torch.arange(features.shape[0], device=features.device)
         if features.dim() == 3:

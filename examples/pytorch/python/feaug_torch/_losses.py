@@ -6,7 +6,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ._library import contiguous_like, no_second_derivative, whole_numbers
+from ._library import (
+    contiguous_like,
+    no_second_derivative,
+    number,
+    numbers,
+    one_device,
+    whole,
+    whole_numbers,
+)
 
 _ops = torch.ops.feaug
 
@@ -33,6 +41,7 @@ def _register(name: str, count: int) -> None:
 
     def fake(*arguments: Any):
         first, wanted = arguments[0], arguments[-2]
+        one_device(name, *(x for x in arguments if isinstance(x, Tensor)))
         computed_in = torch.float64 if first.dtype == torch.float64 else torch.float32
         loss = first.new_empty((), dtype=computed_in)
         gradients = (
@@ -100,6 +109,11 @@ def _run(
     """Runs a loss. Converts the matrices to a common type, since they may differ under autocast,
     and the numbers to the compute type.
     """
+    if torch.jit.is_tracing():
+        raise RuntimeError(
+            f"{operator.__name__}: torch.jit.trace is not supported: use torch.compile or "
+            "torch.export"
+        )
     dtype = matrices[0].dtype
     for x in matrices[1:]:
         if x is not None:
@@ -116,9 +130,11 @@ def _run(
     return operator(*arguments, *options, wanted, None)[0]
 
 
-def _number(value: float | Tensor) -> tuple[float, Tensor | None]:
+def _number(operator: str, argument: str, value: float | Tensor) -> tuple[float, Tensor | None]:
     """A plain number and no tensor, or a placeholder and a tensor of one element (learnable)."""
-    return (1.0, value) if isinstance(value, Tensor) else (float(value), None)
+    if isinstance(value, Tensor):
+        return 1.0, value
+    return number(operator, argument, value), None
 
 
 def info_nce(
@@ -137,13 +153,13 @@ def info_nce(
     in_batch_negatives=False: only `negatives` are negatives (MoCo). Logits are cosines /
     temperature.
     """
-    plain, learnable = _number(temperature)
+    plain, learnable = _number("info_nce", "temperature", temperature)
     return _run(
         _ops.info_nce,
         [queries, keys, negatives],
         [learnable],
         plain,
-        positive_offset,
+        whole("info_nce", "positive_offset", positive_offset),
         in_batch_negatives,
         recompute=recompute,
     )
@@ -161,14 +177,14 @@ def nt_xent(
     """NT-Xent, SimCLR's loss: classifies the other view of every row of two views (N × D) among the
     2N − 1 other rows. decoupled: DCL, and with positive_weighting (its σ) DCLW.
     """
-    plain, learnable = _number(temperature)
+    plain, learnable = _number("nt_xent", "temperature", temperature)
     return _run(
         _ops.nt_xent,
         [z0, z1],
         [learnable],
         plain,
         decoupled,
-        positive_weighting,
+        number("nt_xent", "positive_weighting", positive_weighting),
         recompute=recompute,
     )
 
@@ -181,7 +197,7 @@ def symmetric_info_nce(
     recompute: bool | None = None,
 ) -> Tensor:
     """½ (info_nce(q, k) + info_nce(k, q)): CLIP's loss."""
-    plain, learnable = _number(temperature)
+    plain, learnable = _number("symmetric_info_nce", "temperature", temperature)
     return _run(_ops.symmetric_info_nce, [queries, keys], [learnable], plain, recompute=recompute)
 
 
@@ -194,8 +210,8 @@ def sigmoid(
     recompute: bool | None = None,
 ) -> Tensor:
     """SigLIP's loss: binary classification of every pair of rows, with logits scale·cos + bias."""
-    plain_scale, learnable_scale = _number(scale)
-    plain_bias, learnable_bias = _number(bias)
+    plain_scale, learnable_scale = _number("sigmoid", "scale", scale)
+    plain_bias, learnable_bias = _number("sigmoid", "bias", bias)
     return _run(
         _ops.sigmoid,
         [z0, z1],
@@ -215,7 +231,7 @@ def supervised_contrastive(
 ) -> Tensor:
     """SupCon's L_out: the positives of a row are all other rows with its label; the mean over rows
     that have a positive."""
-    plain, learnable = _number(temperature)
+    plain, learnable = _number("supervised_contrastive", "temperature", temperature)
     return _run(
         _ops.supervised_contrastive,
         [features],
@@ -251,7 +267,8 @@ def barlow_twins(
 ) -> Tensor:
     """Σ_j (1 − C_jj)² + lambda_param · Σ_{j≠k} C_jk², where C has the correlations between the
     features of the two views."""
-    return _run(_ops.barlow_twins, [z0, z1], [], lambda_param, eps, recompute=recompute)
+    options = numbers("barlow_twins", lambda_param=lambda_param, eps=eps)
+    return _run(_ops.barlow_twins, [z0, z1], [], *options, recompute=recompute)
 
 
 def vicreg(
@@ -265,9 +282,10 @@ def vicreg(
     recompute: bool | None = None,
 ) -> Tensor:
     """lambda·invariance + mu·½·(variance terms of both views) + nu·(their covariance terms)."""
-    return _run(
-        _ops.vicreg, [z0, z1], [], lambda_param, mu_param, nu_param, eps, recompute=recompute
+    options = numbers(
+        "vicreg", lambda_param=lambda_param, mu_param=mu_param, nu_param=nu_param, eps=eps
     )
+    return _run(_ops.vicreg, [z0, z1], [], *options, recompute=recompute)
 
 
 def hypersphere(
@@ -281,4 +299,5 @@ def hypersphere(
 ) -> Tensor:
     """mean ‖û0 − û1‖^alpha + lam·½·(sum of the uniformities of both views). The uniformity is
     log mean exp(−t·‖û_i − û_j‖²) over pairs of unit rows."""
-    return _run(_ops.hypersphere, [z0, z1], [], t, lam, alpha, recompute=recompute)
+    options = numbers("hypersphere", t=t, lam=lam, alpha=alpha)
+    return _run(_ops.hypersphere, [z0, z1], [], *options, recompute=recompute)

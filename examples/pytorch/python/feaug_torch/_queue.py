@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ._library import whole_numbers
+from ._library import number, one_device, whole, whole_numbers
 
 _ops = torch.ops.feaug
 
@@ -20,6 +20,7 @@ class Neighbours(NamedTuple):
 
 
 def _fake_nearest(rows, cursor, filled, queries, k, normalize):
+    one_device("nearest", rows, cursor, filled, queries)
     count = queries.shape[0]
     return (
         queries.new_empty((count, k, rows.shape[1])),
@@ -29,7 +30,9 @@ def _fake_nearest(rows, cursor, filled, queries, k, normalize):
 
 
 torch.library.register_fake("feaug::nearest", _fake_nearest)
-torch.library.register_fake("feaug::enqueue", lambda *_: None)
+torch.library.register_fake(
+    "feaug::enqueue", lambda *arguments: one_device("enqueue", *arguments[:-1])
+)
 torch.library.register_fake("feaug::momentum_update", lambda *_: None)
 
 
@@ -44,6 +47,11 @@ def enqueue(
     normalize: bool = True,
 ) -> None:
     """Overwrites the oldest rows of the queue with a batch (N × D, any N), in place."""
+    if rows.requires_grad:
+        raise ValueError(
+            "enqueue: rows: got a tensor that requires a gradient, wanted a buffer, since rows are "
+            "replaced"
+        )
     if batch_labels is not None:
         batch_labels = whole_numbers(batch_labels)
     _ops.enqueue(
@@ -81,7 +89,7 @@ def nearest(
             cursor,
             filled,
             queries.detach().to(rows.dtype),
-            1 if k is None else k,
+            1 if k is None else whole("nearest", "k", k),
             normalize,
         )
     )
@@ -92,8 +100,25 @@ def nearest(
 def momentum_update(
     online_params: Iterable[Tensor], target_params: Iterable[Tensor], m: float
 ) -> None:
-    """target = m·target + (1 − m)·online for all tensors of a network in one call, in place."""
+    """target = m·target + (1 − m)·online for all tensors of a network in one call, in place. Integer
+    tensors are copied (the counters of batch normalisation).
+    """
     targets = [target.detach() for target in target_params]
     online = [parameter.detach() for parameter in online_params]
+    counted = []  # pairs of integer tensors
+    if len(targets) == len(online):
+        pairs = [*zip(targets, online)]
+        counted = [(to, of) for to, of in pairs if not to.is_floating_point()]
+        for to, of in counted:
+            if (of.dtype, of.shape) != (to.dtype, to.shape):
+                raise ValueError(
+                    f"momentum_update: online_params: got {of.dtype} of shape {tuple(of.shape)}, "
+                    f"wanted {to.dtype} of shape {tuple(to.shape)} as its target"
+                )
+        targets, online = (
+            [pair[at] for pair in pairs if pair[0].is_floating_point()] for at in (0, 1)
+        )
     if targets or online:
-        _ops.momentum_update(targets, online, m)
+        _ops.momentum_update(targets, online, number("momentum_update", "m", m))
+    for to, of in counted:
+        to.copy_(of)

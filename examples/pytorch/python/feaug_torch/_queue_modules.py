@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ._checkpoint import refuse_checkpoint
+from ._library import whole
 from ._queue import Neighbours, enqueue, nearest
 from .distributed import all_gather
 
@@ -34,6 +36,8 @@ class SupportQueue(nn.Module):
         dtype: torch.dtype | None = None,
     ):
         super().__init__()
+        size = whole(type(self).__name__, "size", size)
+        dim = whole(type(self).__name__, "dim", dim)
         if size < 1 or dim < 0:
             raise ValueError(
                 f"{type(self).__name__}: size, dim: got {size}, {dim}, wanted a size of at least 1 "
@@ -52,6 +56,7 @@ class SupportQueue(nn.Module):
         """Overwrites the oldest rows with a batch (N × dim, any N). Of a batch larger than the
         queue the last rows remain.
         """
+        refuse_checkpoint(f"{type(self).__name__}: the queue")
         if self.gather_distributed:
             rows = all_gather(rows.detach())
             labels = None if labels is None else all_gather(labels)
@@ -86,7 +91,8 @@ class SupportQueue(nn.Module):
 
 def bank_size(owner: str, size: int | Sequence[int]) -> tuple[int, int] | None:
     """lightly's (size, dim); 0: no bank."""
-    given = (size,) if isinstance(size, int) else tuple(size)
+    given = tuple(size) if isinstance(size, (tuple, list)) else (size,)
+    given = tuple(whole(owner, "size", one) for one in given)
     if len(given) == 2 and min(given) > 0:
         return given[0], given[1]
     if given[0] == 0:
@@ -123,7 +129,8 @@ class NNMemoryBankModule(SupportQueue):
         gather_distributed: bool = False,
         filled: bool = True,
     ):
-        known = (size, 0) if isinstance(size, int) else bank_size("NNMemoryBankModule", size)
+        alone = not isinstance(size, (tuple, list))
+        known = (size, 0) if alone else bank_size("NNMemoryBankModule", size)
         if known is None:
             raise ValueError(f"NNMemoryBankModule: size: got {size}, wanted at least one row")
         super().__init__(*known, normalize=False, gather_distributed=gather_distributed)
@@ -143,9 +150,12 @@ class NNMemoryBankModule(SupportQueue):
         return neighbours
 
     def _allocate(self, dim: int) -> None:
-        self.rows = self.rows.new_zeros(self.rows.shape[0], dim)
-        if self._begins_filled:
-            fill_randomly(self)
+        # The first batch may come under inference_mode (Lightning's sanity check). A tensor made
+        # there could not be written afterwards.
+        with torch.inference_mode(False):
+            self.rows = self.rows.new_zeros(self.rows.shape[0], dim)
+            if self._begins_filled:
+                fill_randomly(self)
 
     def _load_from_state_dict(self, state_dict, prefix, *rest):
         saved = state_dict.get(prefix + "rows")

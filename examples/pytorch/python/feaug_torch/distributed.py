@@ -1,5 +1,6 @@
 """Functions for batches distributed over processes. The default group is torch.distributed's; with
-one process they have no effect. Every process must have the same number of rows.
+one process they have no effect. Every process must have the same number of rows; otherwise all of
+them raise the same error (a DataLoader with drop_last=True never makes an uneven batch).
 
 The gradients are made for DistributedDataParallel, which averages them over processes: the average
 is the gradient of one process with all rows.
@@ -21,9 +22,18 @@ def rank(group: dist.ProcessGroup | None = None) -> int:
 
 
 def _gathered(x: Tensor, group: dist.ProcessGroup | None) -> Tensor:
-    parts = x.new_empty((world_size(group) * x.shape[0], *x.shape[1:]))
     # The name in newer versions of PyTorch; older ones have only the other name.
     gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+    processes, rows = world_size(group), x.shape[0]
+    # Without this exchange, processes with different numbers of rows wait for each other or abort.
+    counts = torch.empty(processes, dtype=torch.int64, device=x.device)
+    gather(counts, torch.full((1,), rows, dtype=torch.int64, device=x.device), group=group)
+    if bool((counts != rows).any()):
+        raise ValueError(
+            f"all_gather: x: got {', '.join(map(str, counts.tolist()))} rows in the processes, "
+            "wanted the same number in each"
+        )
+    parts = x.new_empty((processes * rows, *x.shape[1:]))
     gather(parts, x.contiguous(), group=group)
     return parts
 
