@@ -121,6 +121,27 @@ def test_errors(rows, refuses):
         lambda: interpolate(x, seed=1, step=1, stream=2**16 - 1),
         "stream: got 65535 with 2 streams needed",
     )
+    for step in (-1, 2**32 + 5, np.int64(-1)):
+        refuses(lambda step=step: mask(x, seed=1, step=step), "mask: step: got", error=ValueError)
+    for step in (jnp.int32(-1), jnp.int8(-1), jnp.int64(2**32 + 5)):
+        refuses(
+            lambda step=step: jax.jit(partial(mask, seed=1))(x, step=step),
+            "step: got",
+            "wanted a number below 2^32",
+        )
+    for value in (None, "much", jnp.ones(2)):
+        for call in (
+            lambda value=value: mask(x, seed=1, step=1, keep_probability=value),
+            lambda value=value: gaussian_noise(x, seed=1, step=1, scale=value),
+            lambda value=value: interpolate(x, seed=1, step=1, weight=value),
+        ):
+            refuses(call, "wanted a number that is known when XLA compiles", error=TypeError)
+    refuses(
+        lambda: jax.jit(lambda keep: mask(x, seed=1, step=1, keep_probability=keep))(0.5),
+        "mask: keep_probability: got",
+        "wanted a number that is known when XLA compiles",
+        error=TypeError,
+    )
     refuses(lambda: mask(x, seed=-1, step=1), "seed: got -1, wanted 0 to", error=ValueError)
     refuses(lambda: mask(x, seed=1, step=0.5), "step: got float64", error=TypeError)
     refuses(

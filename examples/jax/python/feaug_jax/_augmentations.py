@@ -15,7 +15,8 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from ._call import as_pairs, call, check_features
+from ._axes import same_axes
+from ._call import as_words, call, check_features
 
 _Attributes = tuple[tuple[str, Any], ...]
 
@@ -47,7 +48,10 @@ def mask(
 
     rescale: multiplies the row by D / (number of kept features), to preserve its expected size.
     """
-    attributes = (("keep_probability", np.float32(keep_probability)), ("rescale", bool(rescale)))
+    attributes = (
+        ("keep_probability", _number("mask", "keep_probability", keep_probability)),
+        ("rescale", bool(rescale)),
+    )
     return _augment("mask", x, seed, step, stream, attributes)
 
 
@@ -63,7 +67,10 @@ def gaussian_noise(
     """x + scale · ε, ε standard normal. relative: scale · ‖row‖ · ε. The gradient passes
     unchanged: it treats ‖row‖ as a constant.
     """
-    attributes = (("scale", np.float32(scale)), ("relative", bool(relative)))
+    attributes = (
+        ("scale", _number("gaussian_noise", "scale", scale)),
+        ("relative", bool(relative)),
+    )
     return _augment("gaussian_noise", x, seed, step, stream, attributes)
 
 
@@ -87,8 +94,8 @@ def interpolate(
         distribution, first, second = 0, weight, weight
     attributes = (
         ("distribution", np.int32(distribution)),
-        ("first", np.float32(first)),
-        ("second", np.float32(second)),
+        ("first", _number("interpolate", "weight", first)),
+        ("second", _number("interpolate", "weight", second)),
     )
     return _augment("interpolate", x, seed, step, stream, attributes)
 
@@ -96,8 +103,11 @@ def interpolate(
 def _augment(
     operator: str, x: ArrayLike, seed: int, step: ArrayLike, stream: int, attributes: _Attributes
 ) -> Array:
-    features, counter = jnp.asarray(x), jnp.asarray(step)
+    features = jnp.asarray(x)
     check_features(operator, x=features)
+    if isinstance(step, (int, np.integer)):  # an array may be traced: the handler checks its value
+        step = jnp.uint32(_static(operator, "step", step, 32))
+    counter = jnp.asarray(step)
     if counter.ndim != 0 or not jnp.issubdtype(counter.dtype, jnp.integer):
         raise TypeError(
             f"{operator}: step: got {counter.dtype} of shape {counter.shape}, wanted an integer"
@@ -107,8 +117,18 @@ def _augment(
         ("seed", np.uint64(_static(operator, "seed", seed, 64)).astype(np.int64)),
         ("stream", np.uint16(_static(operator, "stream", stream, 16))),
     )
-    words = as_pairs(counter.astype(jnp.uint32))
-    return _augmented(operator, (*draws, *attributes), features, words)
+    words = as_words(counter)
+    return _augmented(operator, (*draws, *attributes), *same_axes([features, words]))
+
+
+def _number(operator: str, argument: str, value: float) -> np.float32:
+    """Checks a number that must be known when XLA compiles."""
+    try:
+        return np.float32(float(value))  # None and arrays are refused by float
+    except (TypeError, ValueError, jax.errors.JAXTypeError):
+        raise TypeError(
+            f"{operator}: {argument}: got {value!r}, wanted a number that is known when XLA compiles"
+        ) from None
 
 
 def _static(operator: str, argument: str, number: int, bits: int) -> int:

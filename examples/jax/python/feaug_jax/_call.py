@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ._axes import results_like
+
 _COMPUTED_IN = {
     jnp.dtype(jnp.float16): jnp.dtype(jnp.float32),
     jnp.dtype(jnp.bfloat16): jnp.dtype(jnp.float32),
@@ -22,10 +24,12 @@ def call(
     aliases: dict[int, int] | None = None,
     **attributes: Any,
 ) -> Sequence[Array]:
-    """Runs a handler. Under vmap there is one call per element of the axis, sequentially."""
+    """Runs a handler. Under vmap there is one call per element of the axis, sequentially. Under
+    shard_map the operands vary along the same axes (same_axes), and so do the results.
+    """
     handler = jax.ffi.ffi_call(
         f"feaug_{operator}",
-        results,
+        results_like(operands, results),
         vmap_method="sequential",
         input_output_aliases=aliases,
     )
@@ -59,6 +63,15 @@ def as_pairs(numbers: Array) -> Array:
     # The upper word is 0 for unsigned numbers, otherwise the sign.
     upper = numbers >> 31 if numbers.dtype == jnp.int32 else jnp.zeros_like(numbers)
     return jnp.stack([numbers, upper], axis=-1)
+
+
+def as_words(number: Array) -> Array:
+    """An integer of any type as a 64-bit integer of two unsigned words."""
+    if number.dtype.itemsize == 8:
+        return jnp.stack([number & 0xFFFFFFFF, number >> 32]).astype(jnp.uint32)
+    is_signed = jnp.issubdtype(number.dtype, jnp.signedinteger)
+    words = as_pairs(number.astype(jnp.int32 if is_signed else jnp.uint32))
+    return jax.lax.bitcast_convert_type(words, jnp.uint32)
 
 
 def from_pairs(words: Array) -> Array:

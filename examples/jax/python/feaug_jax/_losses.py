@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from ._axes import same_axes
 from ._call import call, check_features, computed_in
 
 _Attributes = tuple[tuple[str, Any], ...]
@@ -52,7 +53,8 @@ def _contrast(operator: str, rows: dict[str, ArrayLike], temperature: ArrayLike)
     matrices = {name: jnp.asarray(side) for name, side in rows.items()}
     check_features(operator, **matrices)
     operands = list(matrices.values())
-    return _loss(operator, (), [*operands, jnp.asarray(temperature, computed_in(operands[0]))])
+    operands.append(jnp.asarray(temperature, computed_in(operands[0])))
+    return _loss(operator, (), same_axes(operands))
 
 
 def info_nce(queries: ArrayLike, keys: ArrayLike, temperature: ArrayLike = 0.1) -> Array:
@@ -84,4 +86,4 @@ def negative_cosine(
         raise ValueError(f'negative_cosine: form: got {form!r}, wanted "byol" or "simsiam"')
     operands = [jnp.asarray(prediction), jnp.asarray(target)]
     check_features("negative_cosine", prediction=operands[0], target=operands[1])
-    return _loss("negative_cosine", (("simsiam", form == "simsiam"),), operands)
+    return _loss("negative_cosine", (("simsiam", form == "simsiam"),), same_axes(operands))

@@ -8,6 +8,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
+from ._axes import same_axes
 from ._call import as_pairs, call, check_features, from_pairs
 
 
@@ -52,10 +53,7 @@ def enqueue(queue: SupportQueue, rows: ArrayLike, *, after: Any = None) -> Suppo
     rows_after, counters_after = call(
         "enqueue",
         [_like(queue.rows), _like(counters)],
-        queue.rows,
-        counters,
-        batch,
-        *first,
+        *same_axes([queue.rows, counters, batch, *first]),
         aliases={0: 0, 1: 1},
     )
     return SupportQueue(rows_after, *from_pairs(counters_after))
@@ -80,9 +78,7 @@ def nearest(queue: SupportQueue, queries: ArrayLike, k: int | None = None) -> Ne
             jax.ShapeDtypeStruct((count, each, 2), jnp.int32),
             jax.ShapeDtypeStruct((count, each), wanted.dtype),
         ],
-        queue.rows,
-        _counters("nearest", queue),
-        wanted,
+        *same_axes([queue.rows, _counters("nearest", queue), wanted]),
         k=np.int64(each),
     )
     ranks = () if k is None else (k,)
