@@ -11,6 +11,7 @@
 #include <feaug/cpu/augment/mask.hpp>
 #include <feaug/cpu/augment/mix.hpp>
 #include <feaug/cpu/augment/noise.hpp>
+#include <string>
 
 #include "buffers.hpp"
 
@@ -24,6 +25,11 @@ feaug::random_key key(std::string_view op, const input& step, std::int64_t seed,
   const auto* const counter = pairs<std::uint64_t>(op, "step", step, 1);
   feaug::random_key drawn = {.seed = static_cast<std::uint64_t>(seed), .stream = stream};
   if constexpr (space == feaug::memory_space::host) {
+    // Checked here for the name of the argument, and for a negative number of an array.
+    if (*counter >> 32 != 0) {
+      feaug::check::fail(op, "step", std::to_string(static_cast<std::int64_t>(*counter)),
+                         "a number from 0 to 2^32 - 1");
+    }
     drawn.step = *counter;
   } else {
     drawn.device_step = counter;

@@ -92,6 +92,18 @@ for part, found in zip(
 ):
     assert jnp.array_equal(found, search(*part, TEMPERATURE))
 
+
+def carried(a, b, _temperature):
+    """A scan's carry varies like its results, from the beginning."""
+    empty = jax.tree.map(lambda x: jax.lax.pcast(x, "devices", to="varying"), support_queue(16, 8))
+    queue, _ = jax.lax.scan(
+        lambda queue, rows: (enqueue(queue, rows), None), empty, b.reshape(4, -1, 8)
+    )
+    return nearest(queue, a).indices
+
+
+assert sharded(carried, ROWS)(A, B, TEMPERATURE).shape == (64,)
+
 try:
     sharded(lambda a, b, t: info_nce(a, b, t))(A, B, TEMPERATURE)
 except ValueError as refused:

@@ -51,15 +51,14 @@ inline std::string pythons_name(std::string_view function, std::string_view argu
   return std::string(argument);
 }
 
-/// Replaces momentum_update's pairs[3].target and pairs[3].online by target_params[3] and
-/// online_params[3].
+/// Replaces momentum_update's pairs[3].target and pairs[3].online by target_params and
+/// online_params. The number counts the tensors of one type only.
 inline std::string without_pairs(std::string message) {
   constexpr std::string_view pairs = "pairs[";
   for (auto at = message.find(pairs); at != message.npos; at = message.find(pairs)) {
     const auto bracket = message.find(']', at);
-    const std::string number = message.substr(at + 5, bracket - at - 4);
     const bool is_target = message.compare(bracket + 1, 7, ".target") == 0;
-    message.replace(at, bracket + 8 - at, (is_target ? "target_params" : "online_params") + number);
+    message.replace(at, bracket + 8 - at, is_target ? "target_params" : "online_params");
   }
   return message;
 }

@@ -180,7 +180,7 @@ Tensor scaled_operator(const Tensor& gradient, const Tensor& by_loss, const Tens
 
 void check_one_int64(const char* op, const char* name, const Tensor& x) {
   TORCH_CHECK_VALUE(x.numel() == 1 && x.scalar_type() == at::kLong, op, ": ", name, ": got ",
-                    x.scalar_type(), " of shape ", x.sizes(), ", wanted one int64");
+                    name_of_type(x), " of shape ", x.sizes(), ", wanted one int64");
 }
 
 draw_key key_of(const char* op, const Tensor& step, int64_t seed, int64_t stream,

@@ -21,7 +21,7 @@ inline constexpr at::DeviceType device_type = at::DeviceType::CUDA;
 inline constexpr at::DeviceType device_type = at::DeviceType::CPU;
 #endif
 
-/// PyTorch's name of a type, for the types that feaug refuses.
+/// The name of a type in PyTorch's Python, for messages.
 inline std::string name_of_type(const Tensor& x) {
   switch (x.scalar_type()) {
     case at::kInt:
@@ -34,6 +34,20 @@ inline std::string name_of_type(const Tensor& x) {
       return "uint8";
     case at::kBool:
       return "bool";
+    case at::kComplexFloat:
+      return "complex64";
+    case at::kComplexDouble:
+      return "complex128";
+    case at::kLong:
+      return "int64";
+    case at::kFloat:
+      return "float32";
+    case at::kDouble:
+      return "float64";
+    case at::kHalf:
+      return "float16";
+    case at::kBFloat16:
+      return "bfloat16";
     default:
       return c10::toString(x.scalar_type());
   }
@@ -59,8 +73,9 @@ inline element_type type_of(const char* op, const char* name, const Tensor& x) {
 
 inline void check_place(const char* op, const char* name, const Tensor& x,
                         const at::Device& device) {
-  TORCH_CHECK_VALUE(x.device() == device, op, ": ", name, ": got a tensor on ", x.device(),
-                    ", wanted ", device);
+  TORCH_CHECK(x.device() == device, op, ": ", name,
+              ": Expected all tensors to be on the same device, but found at least two devices, ",
+              x.device(), " and ", device, "!");
 }
 
 /// A tensor and its memory. It is copied only if features are not contiguous, or if rows overlap.

@@ -60,6 +60,12 @@ def test_uneven_batches_are_the_same_error_in_every_process(ranks):
     assert [rank["uneven"] for rank in ranks] == [wanted, wanted]
 
 
+def test_banks_begin_with_the_same_rows_whatever_the_seeds(ranks):
+    for ours, others in zip(*(rank["seeded apart"] for rank in ranks)):
+        assert torch.equal(ours, others)
+        assert ours.norm(dim=1).count_nonzero() == 30
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_process_alone_gathers_nothing(name):
     alone, wanted = (train(name, gather, slice(0, ROWS)) for gather in (True, False))

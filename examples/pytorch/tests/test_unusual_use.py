@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 from torch.utils.checkpoint import checkpoint
 
 
@@ -31,7 +32,7 @@ def test_a_bank_whose_first_batch_comes_under_inference_mode_trains(rows, filled
     assert torch.equal(other.rows, bank.rows)
 
 
-X = torch.randn(512, 32, generator=torch.Generator().manual_seed(1))
+X = torch.randn(1000, 32, generator=torch.Generator().manual_seed(1))
 
 
 def call_everything(_number: int) -> float:
@@ -42,7 +43,7 @@ def call_everything(_number: int) -> float:
     return ft.nt_xent(ft.mask(X), queue.nearest(X).values).item() + target[0, 0].item()
 
 
-def test_a_forked_process_calls_operators(monkeypatch):
+def test_a_forked_process_calls_operators():
     """PyTorch's own threads do not survive a fork (its parallel sums hang); those of feaug do."""
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -224,6 +225,31 @@ def test_a_parameter_is_no_queue(rows, refuses):
     assert int(counters[0]) == 0
 
 
+@pytest.mark.parametrize("argument", ["step", "row_offset"])
+def test_a_number_that_changes_compiles_twice_at_most(rows, argument):
+    counter = CompileCounter()
+    x = rows(4, 3)
+    compiled = torch.compile(
+        lambda x, n: ft.mask(x, **{argument: n}), backend=counter, fullgraph=True
+    )
+    for number in range(5):
+        assert torch.equal(compiled(x, number), ft.mask(x, **{argument: number}))
+    assert counter.frame_count <= 2
+
+
+def test_evaluation_inside_a_checkpoint(rows):
+    with torch.no_grad():
+        checkpoint(ft.FeatureAugmentation("mask"), rows(4, 3), use_reentrant=False)
+
+
+def test_a_number_gets_no_gradient_silently(rows, refuses):
+    for call in (
+        lambda: ft.gaussian_noise(rows(4, 3), nn.Parameter(torch.tensor(0.5))),
+        lambda: ft.vicreg(rows(4, 3), rows(4, 3), lambda_param=nn.Parameter(torch.tensor(0.5))),
+    ):
+        refuses(call, "got", "requires_grad=True", "wanted a number", error=TypeError)
+
+
 def test_tracing_is_refused(rows, refuses):
     refuses(
         lambda: torch.jit.trace(ft.nt_xent, (rows(4, 3), rows(4, 3))),
@@ -373,5 +399,8 @@ def test_messages_have_the_names_of_the_function_and_of_its_argument():
 
 def test_unknown_arguments_are_refused_with_the_functions_name(rows):
     for name in DRAWS:
-        with pytest.raises(TypeError, match=rf"{name}\(\) got an unexpected keyword argument 'p'"):
-            getattr(ft, name)(rows(4, 3), p=0.2)
+        wrong = ["p", "option", "kind"] + (["partner"] if "noise" in name or name == "mask" else [])
+        for argument in wrong:
+            wanted = rf"{name}\(\) got an unexpected keyword argument '{argument}'"
+            with pytest.raises(TypeError, match=wanted):
+                getattr(ft, name)(rows(4, 3), **{argument: 0.2})

@@ -70,6 +70,17 @@ def gathered_columns(rank):
     return gathered.detach(), gradient
 
 
+def seeded_apart(rank):
+    """The states of banks whose processes have different seeds, after a step."""
+    torch.manual_seed(rank)
+    bank = ft.NNMemoryBankModule((30, FEATURES), gather_distributed=True)
+    moco = ft.NTXentLoss(0.3, (30, FEATURES), gather_distributed=True)
+    rows = batches()[0, :, 2 * rank : 2 * rank + 2].float()
+    bank(rows[0], update=True)
+    moco(rows[0].requires_grad_(), rows[1])
+    return [bank.rows, moco.memory_bank.rows]
+
+
 def uneven(rank):
     """What a process is told whose batch is larger or smaller than the other's."""
     try:
@@ -90,5 +101,6 @@ def main(rank, folder):
     results["mask"] = masked(rows)
     results["all_gather"] = gathered_columns(rank)
     results["uneven"] = uneven(rank)
+    results["seeded apart"] = seeded_apart(rank)
     torch.save(results, f"{folder}/{rank}.pt")
     dist.destroy_process_group()

@@ -105,7 +105,9 @@ def _augment(
 ) -> Array:
     features = jnp.asarray(x)
     check_features(operator, x=features)
-    if isinstance(step, (int, np.integer)):  # an array may be traced: the handler checks its value
+    if isinstance(step, np.ndarray) and step.ndim == 0:
+        step = step[()]
+    if isinstance(step, (int, np.integer)):  # JAX's arrays may be traced: the handler checks them
         step = jnp.uint32(_static(operator, "step", step, 32))
     counter = jnp.asarray(step)
     if counter.ndim != 0 or not jnp.issubdtype(counter.dtype, jnp.integer):
@@ -124,8 +126,10 @@ def _augment(
 def _number(operator: str, argument: str, value: float) -> np.float32:
     """Checks a number that must be known when XLA compiles."""
     try:
-        return np.float32(float(value))  # None and arrays are refused by float
-    except (TypeError, ValueError, jax.errors.JAXTypeError):
+        if isinstance(value, str):
+            raise TypeError
+        return np.float32(float(value))
+    except (TypeError, ValueError, OverflowError, jax.errors.JAXTypeError):
         raise TypeError(
             f"{operator}: {argument}: got {value!r}, wanted a number that is known when XLA compiles"
         ) from None

@@ -9,7 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._library import contiguous_like, no_second_derivative, number, one_device, whole
+from ._library import (
+    contiguous_like,
+    no_second_derivative,
+    number,
+    one_device,
+    refuse_tracing,
+    sequence,
+    whole,
+)
 
 _ops = torch.ops.feaug
 
@@ -93,7 +101,7 @@ def mask(x: Tensor, keep: float = 0.8, *, rescale: bool = False, **draw: Any) ->
     """Keeps each feature with probability `keep` and sets the others to zero. rescale: multiplies
     the row by D / (number of kept features).
     """
-    return _augment("mask", x, None, int(rescale), number("mask", "keep", keep), 0.0, **draw)
+    return _augment("mask", x, None, int(rescale), number("mask", "keep", keep), 0.0, draw)
 
 
 def gaussian_noise(
@@ -118,21 +126,21 @@ def interpolate(
 
     weight: a number, (low, high) for a uniform draw per row, or ("beta", α, β). Uses two streams.
     """
-    return _augment("interpolate", x, partner, *_weight("interpolate", weight), **draw)
+    return _augment("interpolate", x, partner, *_weight("interpolate", weight), draw)
 
 
 def extrapolate(
     x: Tensor, partner: Tensor | None = None, *, weight: Weight = 1.5, **draw: Any
 ) -> Tensor:
     """As interpolate, with w ≥ 1: moves x away from the partner."""
-    return _augment("extrapolate", x, partner, *_weight("extrapolate", weight), **draw)
+    return _augment("extrapolate", x, partner, *_weight("extrapolate", weight), draw)
 
 
 def slerp(x: Tensor, partner: Tensor | None = None, *, weight: Weight = 0.5, **draw: Any) -> Tensor:
     """Spherical interpolation between the directions of x and partner; otherwise as interpolate.
     The result has unit rows.
     """
-    return _augment("slerp", x, partner, *_weight("slerp", weight), **draw)
+    return _augment("slerp", x, partner, *_weight("slerp", weight), draw)
 
 
 def exchange_moments(
@@ -140,12 +148,12 @@ def exchange_moments(
 ) -> Tensor:
     """x with the mean and the standard deviation of its partner's row."""
     return _augment(
-        "exchange_moments", x, partner, 0, number("exchange_moments", "eps", eps), 0.0, **draw
+        "exchange_moments", x, partner, 0, number("exchange_moments", "eps", eps), 0.0, draw
     )
 
 
 def _noise(kind: str, x: Tensor, scale: float, relative: bool, draw: dict[str, Any]) -> Tensor:
-    return _augment(kind, x, None, int(relative), number(kind, "scale", scale), 0.0, **draw)
+    return _augment(kind, x, None, int(relative), number(kind, "scale", scale), 0.0, draw)
 
 
 def _augment(
@@ -155,32 +163,30 @@ def _augment(
     option: int,
     first: float,
     second: float,
-    **draw: Any,
+    draw: dict[str, Any],
 ) -> Tensor:
-    if partner is not None:
-        dtype = torch.promote_types(x.dtype, partner.dtype)
-        x, partner = x.to(dtype), partner.to(dtype)
+    refuse_tracing(kind)
     for name in draw:
         if name not in _DRAW:
             raise TypeError(f"{kind}() got an unexpected keyword argument {name!r}")
+    if partner is not None:
+        dtype = torch.promote_types(x.dtype, partner.dtype)
+        x, partner = x.to(dtype), partner.to(dtype)
     step = draw.get("step", 0)
     if not isinstance(step, Tensor):
-        step = torch.full((), whole(kind, "step", step), dtype=torch.int64, device="cpu")
-    seed, stream, row_offset = (
-        whole(kind, name, draw.get(name, 0)) for name in ("seed", "stream", "row_offset")
-    )
-    return _ops.augment(
-        x,
-        partner,
-        step,
-        kind,
-        option,
-        first,
-        second,
-        _signed(kind, seed),
-        stream,
-        row_offset,
-    )
+        step = torch.full((), _word(kind, "step", step), dtype=torch.int64, device="cpu")
+    seed = _signed(kind, whole(kind, "seed", draw.get("seed", 0)))
+    stream = _word(kind, "stream", draw.get("stream", 0))
+    row_offset = _word(kind, "row_offset", draw.get("row_offset", 0))
+    return _ops.augment(x, partner, step, kind, option, first, second, seed, stream, row_offset)
+
+
+def _word(kind: str, argument: str, value: Any) -> int:
+    """A whole number that an operator can take; the operator checks its range."""
+    number = whole(kind, argument, value)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{kind}: {argument}: got {number}, wanted a number of 64 bits")
+    return number
 
 
 def _signed(kind: str, seed: int) -> int:
@@ -192,12 +198,12 @@ def _signed(kind: str, seed: int) -> int:
 
 def _weight(kind: str, weight: Weight) -> tuple[int, float, float]:
     """The weight as arguments of the operator: 0 fixed, 1 uniform, 2 beta, and its two numbers."""
-    if not isinstance(weight, (tuple, list)):
-        return 0, number(kind, "weight", weight), 0.0
-    is_beta = len(weight) == 3 and weight[0] == "beta"
-    if is_beta or len(weight) == 2 and not isinstance(weight[0], str):
-        first, second = (number(kind, "weight", one) for one in weight[-2:])
+    wanted = 'a number, (low, high) or ("beta", alpha, beta)'
+    several = sequence(weight)
+    if several is None:
+        return 0, number(kind, "weight", weight, wanted), 0.0
+    is_beta = len(several) == 3 and several[0] == "beta"
+    if is_beta or len(several) == 2 and not isinstance(several[0], str):
+        first, second = (number(kind, "weight", one, wanted) for one in several[-2:])
         return 2 if is_beta else 1, first, second
-    raise ValueError(
-        f'{kind}: weight: got {weight!r}, wanted a number, (low, high) or ("beta", alpha, beta)'
-    )
+    raise ValueError(f"{kind}: weight: got {weight!r}, wanted {wanted}")

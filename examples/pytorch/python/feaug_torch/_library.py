@@ -50,12 +50,14 @@ def whole_numbers(labels: Tensor) -> Tensor:
     return labels if labels.is_floating_point() else labels.to(torch.int64)
 
 
-def number(operator: str, argument: str, value: Any) -> float:
-    """A number of Python, NumPy or a tensor of one element, as a float."""
+def number(operator: str, argument: str, value: Any, wanted: str = "a number") -> float:
+    """A number of Python, NumPy or a tensor of one element, as a float. It gets no gradient."""
     try:
+        if isinstance(value, str) or isinstance(value, Tensor) and value.requires_grad:
+            raise TypeError
         return float(value)
-    except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"{operator}: {argument}: got {value!r}, wanted a number") from None
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise TypeError(f"{operator}: {argument}: got {value!r}, wanted {wanted}") from None
 
 
 def numbers(operator: str, **values: Any) -> list[float]:
@@ -64,15 +66,29 @@ def numbers(operator: str, **values: Any) -> list[float]:
 
 
 def whole(operator: str, argument: str, value: Any) -> int:
-    """A whole number of Python, NumPy or an integer tensor of one element, as an int. A symbolic
-    number of torch.compile remains symbolic.
-    """
-    if isinstance(value, torch.SymInt):
-        return value
+    """A whole number of Python, NumPy or an integer tensor of one element, as an int."""
+    if isinstance(value, (int, torch.SymInt)):
+        return value  # torch.compile would compile once for every number that index() returns
     try:
         return index(value)
     except (TypeError, RuntimeError):
         raise TypeError(f"{operator}: {argument}: got {value!r}, wanted a whole number") from None
+
+
+def sequence(value: Any) -> tuple | None:
+    """The elements of a tuple, list, array or similar; None for a single value."""
+    try:
+        return None if isinstance(value, str) else tuple(value)
+    except TypeError:
+        return None
+
+
+def refuse_tracing(operator: str) -> None:
+    """torch.jit.trace would keep the arguments of this call as constants."""
+    if torch.jit.is_tracing():
+        raise RuntimeError(
+            f"{operator}: torch.jit.trace is not supported: use torch.compile or torch.export"
+        )
 
 
 def no_second_derivative(operator: str):

@@ -67,6 +67,7 @@ class NTXentLoss(_Loss):
         enqueues = out0.requires_grad
         if enqueues:
             refuse_checkpoint("NTXentLoss: its memory bank")
+            bank.share_initial_rows()
         # The bank's rows change before the backward pass. A gradient that is made now does not need
         # them; in half it would underflow, so it is made later, from a copy.
         is_half = torch.promote_types(out0.dtype, bank.rows.dtype) == torch.float16

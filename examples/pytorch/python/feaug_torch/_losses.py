@@ -12,6 +12,7 @@ from ._library import (
     number,
     numbers,
     one_device,
+    refuse_tracing,
     whole,
     whole_numbers,
 )
@@ -102,25 +103,21 @@ for _name, _count in _DIFFERENTIABLE.items():
 def _run(
     operator: Callable[..., tuple[Tensor, ...]],
     matrices: list[Tensor | None],
-    numbers: list[Tensor | None],
+    scalars: list[Tensor | None],
     *options: Any,
     recompute: bool | None,
 ) -> Tensor:
     """Runs a loss. Converts the matrices to a common type, since they may differ under autocast,
-    and the numbers to the compute type.
+    and the scalars to the compute type.
     """
-    if torch.jit.is_tracing():
-        raise RuntimeError(
-            f"{operator.__name__}: torch.jit.trace is not supported: use torch.compile or "
-            "torch.export"
-        )
+    refuse_tracing(operator.__name__)
     dtype = matrices[0].dtype
     for x in matrices[1:]:
         if x is not None:
             dtype = torch.promote_types(dtype, x.dtype)
     computed_in = torch.float64 if dtype == torch.float64 else torch.float32
     arguments = [None if x is None else x.to(dtype) for x in matrices]
-    arguments += [None if x is None else x.to(computed_in) for x in numbers]
+    arguments += [None if x is None else x.to(computed_in) for x in scalars]
     if recompute is None:
         # The gradient of a mean is small: in half it would underflow before the backward pass
         # multiplies it by the factor of GradScaler.

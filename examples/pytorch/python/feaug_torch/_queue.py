@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ._library import number, one_device, whole, whole_numbers
+from ._library import number, one_device, refuse_tracing, whole, whole_numbers
 
 _ops = torch.ops.feaug
 
@@ -33,7 +33,10 @@ torch.library.register_fake("feaug::nearest", _fake_nearest)
 torch.library.register_fake(
     "feaug::enqueue", lambda *arguments: one_device("enqueue", *arguments[:-1])
 )
-torch.library.register_fake("feaug::momentum_update", lambda *_: None)
+torch.library.register_fake(
+    "feaug::momentum_update",
+    lambda targets, online, _: one_device("momentum_update", *targets, *online),
+)
 
 
 def enqueue(
@@ -47,6 +50,7 @@ def enqueue(
     normalize: bool = True,
 ) -> None:
     """Overwrites the oldest rows of the queue with a batch (N × D, any N), in place."""
+    refuse_tracing("enqueue")
     if rows.requires_grad:
         raise ValueError(
             "enqueue: rows: got a tensor that requires a gradient, wanted a buffer, since rows are "
@@ -80,6 +84,7 @@ def nearest(
     searched; normalize: they are unit rows. Without k: one neighbour, and no axis of k. A query
     with NaN gets index −1 and NaN.
     """
+    refuse_tracing("nearest")
     if (cursor is None) != (filled is None):
         raise ValueError("nearest: cursor and filled: got one of them, wanted both or none")
     # Queries are converted to the type of the rows; the search compares in this type.
@@ -108,7 +113,7 @@ def momentum_update(
     counted = []  # pairs of integer tensors
     if len(targets) == len(online):
         pairs = [*zip(targets, online)]
-        counted = [(to, of) for to, of in pairs if not to.is_floating_point()]
+        counted = [(to, of) for to, of in pairs if not (to.is_floating_point() or to.is_complex())]
         for to, of in counted:
             if (of.dtype, of.shape) != (to.dtype, to.shape):
                 raise ValueError(
@@ -116,7 +121,8 @@ def momentum_update(
                     f"wanted {to.dtype} of shape {tuple(to.shape)} as its target"
                 )
         targets, online = (
-            [pair[at] for pair in pairs if pair[0].is_floating_point()] for at in (0, 1)
+            [pair[at] for pair in pairs if (pair[0].is_floating_point() or pair[0].is_complex())]
+            for at in (0, 1)
         )
     if targets or online:
         _ops.momentum_update(targets, online, number("momentum_update", "m", m))

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from ._checkpoint import refuse_checkpoint
-from ._library import whole
+from ._library import sequence, whole
 from ._queue import Neighbours, enqueue, nearest
-from .distributed import all_gather
+from .distributed import all_gather, copy_from_first
 
 
 class SupportQueue(nn.Module):
@@ -45,11 +45,20 @@ class SupportQueue(nn.Module):
             )
         self.normalize = normalize
         self.gather_distributed = gather_distributed
+        self._shares_rows = False
         counter: dict[str, Any] = {"dtype": torch.int64, "device": device}
         self.register_buffer("rows", torch.zeros(size, dim, device=device, dtype=dtype))
         self.register_buffer("cursor", torch.zeros((), **counter))
         self.register_buffer("filled", torch.zeros((), **counter))
         self.register_buffer("labels", torch.full((size,), -1, **counter) if labels else None)
+
+    def share_initial_rows(self) -> None:
+        """Before the first batch of all processes: gives them the initial rows of the first one, since
+        their generators may have different seeds. Only modules that begin with random rows call it.
+        """
+        if self.gather_distributed and not self._shares_rows:
+            copy_from_first(self.rows)
+            self._shares_rows = True
 
     @torch.no_grad()
     def enqueue(self, rows: Tensor, labels: Tensor | None = None) -> None:
@@ -91,8 +100,7 @@ class SupportQueue(nn.Module):
 
 def bank_size(owner: str, size: int | Sequence[int]) -> tuple[int, int] | None:
     """lightly's (size, dim); 0: no bank."""
-    given = tuple(size) if isinstance(size, (tuple, list)) else (size,)
-    given = tuple(whole(owner, "size", one) for one in given)
+    given = tuple(whole(owner, "size", one) for one in sequence(size) or (size,))
     if len(given) == 2 and min(given) > 0:
         return given[0], given[1]
     if given[0] == 0:
@@ -129,7 +137,7 @@ class NNMemoryBankModule(SupportQueue):
         gather_distributed: bool = False,
         filled: bool = True,
     ):
-        alone = not isinstance(size, (tuple, list))
+        alone = sequence(size) is None
         known = (size, 0) if alone else bank_size("NNMemoryBankModule", size)
         if known is None:
             raise ValueError(f"NNMemoryBankModule: size: got {size}, wanted at least one row")
@@ -139,11 +147,15 @@ class NNMemoryBankModule(SupportQueue):
             fill_randomly(self)
 
     def forward(self, output: Tensor, update: bool = False) -> Tensor:
+        if update:
+            refuse_checkpoint("NNMemoryBankModule: the bank")
         if self.rows.shape[1] == 0:
             self._allocate(output.shape[1])
         if update and not self._begins_filled and self.filled == 0:
             self.enqueue(output)  # the first batch is searched in itself
             return self.nearest(output).values
+        if update:
+            self.share_initial_rows()
         neighbours = self.nearest(output).values
         if update:
             self.enqueue(output)

@@ -21,18 +21,27 @@ def rank(group: dist.ProcessGroup | None = None) -> int:
     return dist.get_rank(group) if dist.is_available() and dist.is_initialized() else 0
 
 
-def _gathered(x: Tensor, group: dist.ProcessGroup | None) -> Tensor:
-    # The name in newer versions of PyTorch; older ones have only the other name.
-    gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
-    processes, rows = world_size(group), x.shape[0]
-    # Without this exchange, processes with different numbers of rows wait for each other or abort.
-    counts = torch.empty(processes, dtype=torch.int64, device=x.device)
-    gather(counts, torch.full((1,), rows, dtype=torch.int64, device=x.device), group=group)
-    if bool((counts != rows).any()):
+def _require_same_rows(x: Tensor, gather, group: dist.ProcessGroup | None) -> None:
+    """Without this exchange, processes with different numbers of rows wait for each other or abort.
+    It waits for the device; compiled and captured functions, which cannot wait, leave it out.
+    """
+    counts = torch.empty(world_size(group), dtype=torch.int64, device=x.device)
+    gather(counts, torch.full((1,), x.shape[0], dtype=torch.int64, device=x.device), group=group)
+    if bool((counts != x.shape[0]).any()):
         raise ValueError(
             f"all_gather: x: got {', '.join(map(str, counts.tolist()))} rows in the processes, "
             "wanted the same number in each"
         )
+
+
+def _gathered(x: Tensor, group: dist.ProcessGroup | None) -> Tensor:
+    # The name in newer versions of PyTorch; older ones have only the other name.
+    gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+    processes, rows = world_size(group), x.shape[0]
+    if not torch.compiler.is_compiling() and not (
+        x.is_cuda and torch.cuda.is_current_stream_capturing()
+    ):
+        _require_same_rows(x, gather, group)
     parts = x.new_empty((processes * rows, *x.shape[1:]))
     gather(parts, x.contiguous(), group=group)
     return parts
@@ -59,6 +68,14 @@ def _gather(x: Tensor, group: dist.ProcessGroup | None, same_loss: bool) -> Tens
     if world_size(group) == 1:
         return x
     return _Gather.apply(x, group, same_loss) if x.requires_grad else _gathered(x, group)
+
+
+@torch.no_grad()
+def copy_from_first(x: Tensor, group: dist.ProcessGroup | None = None) -> None:
+    """Overwrites x by that of the first process."""
+    if world_size(group) > 1:
+        source = 0 if group is None else dist.get_global_rank(group, 0)
+        dist.broadcast(x, source, group=group)
 
 
 class _Mean(torch.autograd.Function):
