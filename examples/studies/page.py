@@ -39,6 +39,7 @@ PLAIN = {"samples": 1, "similarity-floor": -1.0, "neighbour-from-epoch": 0, "cov
 
 TABLES = [
     Table("line_2048", "line_2048", *BY_STRENGTH),
+    Table("line_2048_knn", "line_2048", *BY_STRENGTH, measure="knn_accuracy_after"),
     Table("confirmation", "confirmation", *BY_STRENGTH),
     Table("line_500", "line_500", *BY_STRENGTH),
     Table("line_10000", "line_10000", *BY_STRENGTH),
