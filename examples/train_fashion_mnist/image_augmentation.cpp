@@ -29,25 +29,18 @@ float bilinear(const float* image, float y, float x) {
 }  // namespace
 
 view_pair strengths_of(const std::string& data_augmentation) {
-  constexpr float usual_ratio = 4.0F / 3.0F;
-  constexpr view_strength usual = {.least_area = 0.3F,
-                                   .largest_ratio = usual_ratio,
-                                   .flip_probability = 0.5F,
-                                   .brightness = 0.5F};
-  constexpr view_strength strong = {.least_area = 0.2F,
-                                    .largest_ratio = usual_ratio,
-                                    .flip_probability = 0.5F,
-                                    .brightness = 0.7F};
-  constexpr view_strength weak = {.least_area = 0.8F,
-                                  .largest_ratio = usual_ratio,
-                                  .flip_probability = 0.5F,
-                                  .brightness = 0.0F};
-  constexpr view_strength mild = {.least_area = 0.6F,
-                                  .largest_ratio = usual_ratio,
-                                  .flip_probability = 0.5F,
-                                  .brightness = 0.0F};
+  constexpr auto crops_and_flips = [](float least_area, float brightness) {
+    return view_strength{.least_area = least_area,
+                         .largest_ratio = 4.0F / 3.0F,
+                         .flip_probability = 0.5F,
+                         .brightness = brightness};
+  };
   constexpr view_strength none = {
       .least_area = 1.0F, .largest_ratio = 1.0F, .flip_probability = 0.0F, .brightness = 0.0F};
+  constexpr view_strength weak = crops_and_flips(0.8F, 0.0F);
+  constexpr view_strength mild = crops_and_flips(0.6F, 0.0F);
+  constexpr view_strength usual = crops_and_flips(0.3F, 0.5F);
+  constexpr view_strength strong = crops_and_flips(0.2F, 0.7F);
   if (data_augmentation == "none") return {{none, none}};
   if (data_augmentation == "weak") return {{weak, weak}};
   if (data_augmentation == "mild") return {{mild, mild}};
