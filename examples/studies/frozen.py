@@ -11,7 +11,7 @@ import torch
 
 import fashion_mnist
 import wordnet
-from evaluation import accuracies
+from evaluation import accuracies, standardised
 from study import Study, kept
 from training import features_of, mlp, train
 
@@ -45,8 +45,7 @@ def run(settings: dict) -> dict:
         return accuracies(rows, labels, held_out, held_out_labels)
     torch.manual_seed(settings["seed"])
     head = mlp(rows.shape[1], 256, HEAD)
-    inputs = (rows - rows.mean(0)) / (rows.std(0) + 1e-5)
-    others = (held_out - rows.mean(0)) / (rows.std(0) + 1e-5)
+    inputs, others = standardised(rows, held_out)
     train(head, lambda batch, number: inputs[batch], len(rows), HEAD, method=settings["method"], augmentation=settings["augmentation"],
           epochs=EPOCHS, seed=settings["seed"])
     return accuracies(features_of(head, inputs), labels, features_of(head, others), held_out_labels)

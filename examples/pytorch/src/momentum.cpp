@@ -16,13 +16,13 @@ void momentum_update(const caller& from, std::span<const buffer> targets,
   constexpr std::string_view op = "momentum_update";
   if (targets.empty()) return;
   lend_context(from, [&](context& ctx) {
-    with_element(op, "targets", targets[0], [&](auto element) {
+    with_element(op, "target_params", targets[0], [&](auto element) {
       using T = typename decltype(element)::type;
       std::vector<feaug::momentum_pair<T, T, space>> pairs;
       pairs.reserve(targets.size());
       for (std::size_t i = 0; i < targets.size(); ++i) {
-        pairs.emplace_back(vector<T>(op, "targets", targets[i]),
-                           vector_view<const T>(vector<T>(op, "online", online[i])));
+        pairs.emplace_back(vector<T>(op, "target_params", targets[i]),
+                           vector_view<const T>(vector<T>(op, "online_params", online[i])));
       }
       feaug::momentum_update(ctx, pairs, momentum);
     });

@@ -1,7 +1,6 @@
 // The names of the Python functions and arguments in feaug's error messages.
 #pragma once
 
-#include <array>
 #include <string>
 #include <string_view>
 
@@ -13,7 +12,7 @@ struct renamed {
   std::string_view to;
 };
 
-inline constexpr std::array<renamed, 27> renamed_arguments = {{
+inline constexpr renamed renamed_arguments[] = {
     {"", "a", "z0"},
     {"", "b", "z1"},
     {"", "z", "features"},
@@ -38,10 +37,8 @@ inline constexpr std::array<renamed, 27> renamed_arguments = {{
     {"", "queue.labels", "labels"},
     {"", "queue.cursor", "cursor"},
     {"", "queue.size", "filled"},
-    {"momentum_update", "targets", "target_params"},
-    {"momentum_update", "online", "online_params"},
     {"momentum_update", "momentum", "m"},
-}};
+};
 
 inline std::string pythons_name(std::string_view function, std::string_view argument) {
   for (const renamed& one : renamed_arguments) {

@@ -80,7 +80,7 @@ class NTXentLoss(_Loss):
             recompute=is_half,
         )
         if enqueues:
-            bank.enqueue(out1)
+            bank._enqueue(out1)
         return self._mean(loss)
 
 

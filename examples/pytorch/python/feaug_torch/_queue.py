@@ -112,18 +112,16 @@ def momentum_update(
     online = [parameter.detach() for parameter in online_params]
     counted = []  # pairs of integer tensors
     if len(targets) == len(online):
-        pairs = [*zip(targets, online)]
-        counted = [(to, of) for to, of in pairs if not (to.is_floating_point() or to.is_complex())]
+        averaged = []
+        for to, of in zip(targets, online):
+            (averaged if to.is_floating_point() or to.is_complex() else counted).append((to, of))
         for to, of in counted:
             if (of.dtype, of.shape) != (to.dtype, to.shape):
                 raise ValueError(
                     f"momentum_update: online_params: got {of.dtype} of shape {tuple(of.shape)}, "
                     f"wanted {to.dtype} of shape {tuple(to.shape)} as its target"
                 )
-        targets, online = (
-            [pair[at] for pair in pairs if (pair[0].is_floating_point() or pair[0].is_complex())]
-            for at in (0, 1)
-        )
+        targets, online = [to for to, _ in averaged], [of for _, of in averaged]
     if targets or online:
         _ops.momentum_update(targets, online, number("momentum_update", "m", m))
     for to, of in counted:

@@ -66,6 +66,11 @@ class SupportQueue(nn.Module):
         queue the last rows remain.
         """
         refuse_checkpoint(f"{type(self).__name__}: the queue")
+        self._enqueue(rows, labels)
+
+    @torch.no_grad()
+    def _enqueue(self, rows: Tensor, labels: Tensor | None = None) -> None:
+        """enqueue, for callers that have refused checkpointing before they changed anything."""
         if self.gather_distributed:
             rows = all_gather(rows.detach())
             labels = None if labels is None else all_gather(labels)
@@ -152,13 +157,13 @@ class NNMemoryBankModule(SupportQueue):
         if self.rows.shape[1] == 0:
             self._allocate(output.shape[1])
         if update and not self._begins_filled and self.filled == 0:
-            self.enqueue(output)  # the first batch is searched in itself
+            self._enqueue(output)  # the first batch is searched in itself
             return self.nearest(output).values
         if update:
             self.share_initial_rows()
         neighbours = self.nearest(output).values
         if update:
-            self.enqueue(output)
+            self._enqueue(output)
         return neighbours
 
     def _allocate(self, dim: int) -> None:
