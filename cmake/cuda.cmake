@@ -12,6 +12,11 @@ if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
   # CMake 3.25.1 does not know that nvcc supports C++20.
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
 endif()
+if(NOT PROJECT_NAME STREQUAL feaug)
+  # The frameworks of the examples are in this checkout. ccache does not know CMake's -isystem=FOLDER, so it would keep that path, and other
+  # checkouts could not use the objects.
+  set(CMAKE_INCLUDE_SYSTEM_FLAG_CUDA "-isystem ")
+endif()
 find_package(CUDAToolkit 12 REQUIRED)
 
 # cuBLAS, if there is one: first that of the toolkit, then that of PyTorch's Python packages. Their `nvidia`

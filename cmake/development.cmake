@@ -36,6 +36,9 @@ elseif(FEAUG_SANITIZE)
   add_compile_options(
     -fsanitize=${FEAUG_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${FEAUG_SANITIZE})
+  if(FEAUG_FUZZ_COVERAGE)
+    add_compile_options(-fsanitize=fuzzer-no-link)
+  endif()
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # With sanitizers g++ warns about uninitialised values in the standard library's code.
     add_compile_options(-Wno-maybe-uninitialized)

@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <memory>
@@ -72,8 +73,15 @@ std::vector<unsigned char> read_items(const std::string& path, std::uint32_t mag
               std::to_string(wanted));
   if (count < 1 || count > (1 << 20))
     file.fail("says that it holds " + std::to_string(count) + " items");
-  std::vector<unsigned char> bytes(static_cast<std::size_t>(count * item));
-  file.read(bytes.data(), bytes.size());
+  // In parts, because the file may be shorter than it says.
+  constexpr std::size_t most = 1 << 20;
+  std::vector<unsigned char> bytes;
+  for (auto left = static_cast<std::size_t>(count * item); left > 0;) {
+    const std::size_t part = std::min(left, most);
+    bytes.resize(bytes.size() + part);
+    file.read(&bytes[bytes.size() - part], part);
+    left -= part;
+  }
   file.end();
   return bytes;
 }

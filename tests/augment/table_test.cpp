@@ -130,7 +130,7 @@ TEST_CASE("augmentations: the same bits for any number of threads and in micro-b
       CHECK(same);
     }
     if (!row.by_row) continue;
-    test_case part = testing::rows_of(given, 10, 25);
+    test_case part = testing::micro_batch(given, 10, 25);
     const auto begin = find(whole, "out").value.data.begin() + 10 * 30;
     CHECK(find(testing::run(row, part), "out").value.data ==
           std::vector<double>(begin, begin + 25 * 30));

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "loss/cpu_loss_cases.hpp"
+#include "loss/expected_losses.hpp"
 #include "support/instruction_sets.hpp"
 #include "support/loss_cases.hpp"
 #include "support/operators/cpu_losses.hpp"
@@ -32,106 +33,19 @@ using conformance::arguments;
 using conformance::registry;
 using conformance::result;
 using conformance::test_case;
+using testing::expectation;
+using testing::input_of;
+using testing::is_reduced;
 using testing::loss_case;
 using testing::loss_formula;
+using testing::losses_of;
+using testing::rounded;
+using testing::run;
+using testing::slope_weights;
+using testing::wanted_losses;
+using testing::with_slopes;
 
 namespace {
-
-/// Every input rounded to T, so that formula and loss read the same numbers.
-template <class T>
-test_case rounded(test_case given) {
-  for (auto& [name, x] : given.inputs) {
-    const bool is_features = given.padding.contains(name);
-    for (double& v : x.data) {
-      v = is_features ? static_cast<double>(feaug::load(conformance::rounded<T>(v)))
-                      : static_cast<double>(conformance::rounded<feaug::compute_t<T>>(v));
-    }
-  }
-  return given;
-}
-
-std::vector<result> run(const registry& losses, const std::string& loss, const test_case& given) {
-  arguments asked(given);
-  return losses.at(loss)(asked).all();
-}
-
-/// The losses by the formula, and their derivatives with respect to every variable.
-struct expectation {
-  std::vector<double> losses;
-  double mean_over = 0;
-  std::vector<std::vector<double>> slopes = {};
-};
-
-expectation losses_of(const loss_formula& formula, const test_case& given,
-                      const std::vector<double>& at) {
-  const testing::formula_inputs<double> in(given, formula.variables_of(given), at);
-  expectation all{.losses = formula.losses(in)};
-  all.mean_over =
-      formula.mean_over ? formula.mean_over(in) : static_cast<double>(all.losses.size());
-  return all;
-}
-
-expectation with_slopes(const loss_formula& formula, const test_case& given,
-                        const std::vector<double>& at) {
-  expectation all = losses_of(formula, given, at);
-  const auto n = static_cast<Eigen::Index>(at.size());
-  std::vector<testing::dual> variables;
-  for (Eigen::Index i = 0; i < n; ++i)
-    variables.emplace_back(at[static_cast<std::size_t>(i)], n, i);
-  for (const testing::dual& loss :
-       formula.dual_losses({given, formula.variables_of(given), variables}))
-    all.slopes.emplace_back(loss.derivatives().data(), loss.derivatives().data() + n);
-  return all;
-}
-
-bool is_reduced(const test_case& given) {
-  return given.options.value("reduction", "mean") != "none";
-}
-
-/// The weight of each row loss in the returned loss.
-std::vector<double> weights_of(const test_case& given, const expectation& want) {
-  const bool is_mean = given.options.value("reduction", "mean") == "mean";
-  std::vector<double> weights(want.losses.size(), is_mean ? 1 / std::max(want.mean_over, 1.0) : 1);
-  if (!given.inputs.contains("row_weights")) return weights;
-  for (std::size_t i = 0; i < weights.size(); ++i)
-    weights[i] *= given.inputs.at("row_weights").data[i];
-  return weights;
-}
-
-/// The weight of each row loss's derivative in a gradient.
-std::vector<double> slope_weights(const test_case& given, const expectation& want,
-                                  const std::string& route) {
-  std::vector<double> weights = weights_of(given, want);
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    weights[i] *= given.options.value("gradient_scale", 1.0);
-    if (route != "backward") continue;
-    const auto row = is_reduced(given) ? feaug::index_t{0} : static_cast<feaug::index_t>(i);
-    weights[i] *= conformance::cotangent_of(given.options.value("cotangent", 1.0), row);
-  }
-  return weights;
-}
-
-std::vector<double> wanted_losses(const test_case& given, const expectation& want) {
-  const std::vector<double> weights = weights_of(given, want);
-  if (is_reduced(given)) return {testing::weighted(want.losses, weights)};
-  std::vector<double> losses = want.losses;
-  for (std::size_t i = 0; i < losses.size(); ++i) losses[i] *= weights[i];
-  return losses;
-}
-
-/// A gradient minus what its destination contained before.
-std::vector<double> gradient_of(const test_case& given, const std::string& name,
-                                const result& got) {
-  std::vector<double> gradient = got.value.data;
-  if (!given.accumulate.contains(name)) return gradient;
-  for (std::size_t i = 0; i < gradient.size(); ++i) gradient[i] -= conformance::added_to(i);
-  return gradient;
-}
-
-/// The input whose gradient the result is; "" for other results.
-std::string input_of(const result& got) {
-  return got.name.starts_with("grad_") ? got.name.substr(5) : "";
-}
 
 bool all_finite(const std::vector<double>& numbers) {
   return std::all_of(numbers.begin(), numbers.end(), [](double x) { return std::isfinite(x); });
@@ -252,42 +166,11 @@ std::vector<test_case> variants_of(const test_case& given, const std::vector<std
 /// more would take too long.
 void check_slopes_along(const loss_formula& formula, const test_case& given,
                         const std::vector<result>& all) {
-  const std::vector<std::string> names = formula.variables_of(given);
-  const std::vector<double> at = testing::joined(given, names);
   std::mt19937 generator(5);
-  std::normal_distribution<double> draw;
-  constexpr double h = 1e-5;
   for (int repeat = 0; repeat < 2; ++repeat) {
-    std::vector<double> above = at;
-    std::vector<double> below = at;
-    std::map<std::string, std::vector<double>> directions;
-    std::size_t next = 0;
-    for (const std::string& name : names) {
-      for (std::size_t j = 0; j < given.inputs.at(name).data.size(); ++j, ++next) {
-        const double along = given.stop_gradient.contains(name) ? 0 : draw(generator);
-        directions[name].push_back(along);
-        above[next] += h * along;
-        below[next] -= h * along;
-      }
-    }
-    const expectation more = losses_of(formula, given, above);
-    const expectation less = losses_of(formula, given, below);
-    for (const std::string route : {"backward", "with_gradients"}) {
-      CAPTURE(route);
-      const std::vector<double> weights = slope_weights(given, more, route);
-      double want = 0;
-      for (std::size_t i = 0; i < weights.size(); ++i)
-        want += weights[i] * (more.losses[i] - less.losses[i]) / (2 * h);
-      double slope = 0;
-      double square = 0;
-      for (const result& got : all) {
-        if (got.route != route || input_of(got).empty()) continue;
-        const std::vector<double> gradient = gradient_of(given, input_of(got), got);
-        const std::vector<double>& along = directions.at(input_of(got));
-        slope += std::inner_product(gradient.begin(), gradient.end(), along.begin(), 0.0);
-        square += std::inner_product(gradient.begin(), gradient.end(), gradient.begin(), 0.0);
-      }
-      CHECK(std::abs(slope - want) <= 1e-5 * std::sqrt(square) + 1e-9);
+    for (const testing::slope& one : testing::slopes_along(formula, given, all, generator)) {
+      CAPTURE(one.route);
+      CHECK(std::abs(one.got - one.want) <= 1e-5 * one.gradient_norm + 1e-9);
     }
   }
 }

@@ -26,7 +26,7 @@
 // Last, because these templates call functions that the headers above declare.
 #include "support/loss_misuse.hpp"
 #include "support/message_of.hpp"
-#include "support/operators/cpu_backend.hpp"
+#include "support/operators/cpu_losses.hpp"
 #include "support/operators/losses.hpp"
 #include "support/test_matrix.hpp"
 
@@ -38,12 +38,7 @@ using testing::message_of;
 using testing::test_matrix;
 
 TEST_CASE("every loss reports invalid arguments before it writes", "[loss][misuse]") {
-  using conformance::cpu_backend;
-  using conformance::refusing_verbs;
-  conformance::refusal_registry losses;
-  conformance::add_losses<refusing_verbs, cpu_backend, float>(losses);
-  losses["assignment_loss"] = refusing_verbs::run<conformance::assignment_loss<cpu_backend, float>>;
-  testing::check_misuses(losses, testing::seen_on::host);
+  testing::check_misuses(conformance::cpu_loss_refusals(), testing::seen_on::host);
 }
 
 FEAUG_TEST_LOSS_VERBS(info_nce);

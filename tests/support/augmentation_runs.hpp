@@ -84,13 +84,14 @@ void for_each_modes(const augmentation_case& row, const conformance::test_case& 
 }
 
 /// `count` rows from `begin` on, as a micro-batch.
-inline conformance::test_case rows_of(const conformance::test_case& given, feaug::index_t begin,
-                                      feaug::index_t count) {
+inline conformance::test_case micro_batch(const conformance::test_case& given, feaug::index_t begin,
+                                          feaug::index_t count) {
   conformance::test_case part = given;
   part.options["row_offset"] = given.options.at("row_offset").get<feaug::index_t>() + begin;
   const std::int64_t rows = given.inputs.at("grad_out").shape[0];
   for (auto& [name, input] : part.inputs) {
-    if (input.shape[0] != rows) continue;  // a support or a state
+    const bool is_of_rows = name != "support" && name != "queue.ids" && !name.starts_with("state.");
+    if (!is_of_rows) continue;
     const auto each = static_cast<std::ptrdiff_t>(input.data.size()) / rows;
     const auto from = given.inputs.at(name).data.begin() + begin * each;
     input.data.assign(from, from + count * each);

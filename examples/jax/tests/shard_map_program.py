@@ -17,10 +17,10 @@ from feaug_jax import (
     nt_xent,
     support_queue,
 )
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 from test_losses import plain_byol, plain_info_nce, plain_nt_xent
 
-MESH = jax.make_mesh((2,), ("devices",), axis_types=(AxisType.Auto,))
+MESH = Mesh(np.array(jax.devices()), ("devices",))
 ROWS, SAME = PartitionSpec("devices"), PartitionSpec()
 A, B = jax.random.normal(jax.random.key(0), (2, 64, 8))
 TEMPERATURE = jnp.float32(0.3)
@@ -93,9 +93,15 @@ for part, found in zip(
     assert jnp.array_equal(found, search(*part, TEMPERATURE))
 
 
+def varying(x):
+    if hasattr(jax.lax, "pcast"):
+        return jax.lax.pcast(x, "devices", to="varying")
+    return jax.lax.pvary(x, "devices")  # the name in older versions
+
+
 def carried(a, b, _temperature):
     """A scan's carry varies like its results, from the beginning."""
-    empty = jax.tree.map(lambda x: jax.lax.pcast(x, "devices", to="varying"), support_queue(16, 8))
+    empty = jax.tree.map(varying, support_queue(16, 8))
     queue, _ = jax.lax.scan(
         lambda queue, rows: (enqueue(queue, rows), None), empty, b.reshape(4, -1, 8)
     )

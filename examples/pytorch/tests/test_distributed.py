@@ -60,6 +60,12 @@ def test_uneven_batches_are_the_same_error_in_every_process(ranks):
     assert [rank["uneven"] for rank in ranks] == [wanted, wanted]
 
 
+def test_uneven_batches_of_three_processes(tmp_path):
+    torch.multiprocessing.spawn(two_processes.uneven_of_three, args=(str(tmp_path),), nprocs=3)
+    wanted = "all_gather: x: got 4, 3, 4 rows in the processes, wanted the same number in each"
+    assert [torch.load(tmp_path / f"uneven_{rank}.pt") for rank in range(3)] == [wanted] * 3
+
+
 def test_banks_begin_with_the_same_rows_whatever_the_seeds(ranks):
     for ours, others in zip(*(rank["seeded apart"] for rank in ranks)):
         assert torch.equal(ours, others)

@@ -404,3 +404,42 @@ def test_unknown_arguments_are_refused_with_the_functions_name(rows):
             wanted = rf"{name}\(\) got an unexpected keyword argument '{argument}'"
             with pytest.raises(TypeError, match=wanted):
                 getattr(ft, name)(rows(4, 3), **{argument: 0.2})
+
+
+@pytest.mark.parametrize("budget", [1.0, 0.5, 0.0])
+@pytest.mark.parametrize("module", ["augmentation", "bank", "loss"])
+def test_a_memory_budget_gives_right_gradients_or_an_error(rows, budget, module):
+    """PyTorch repeats parts of a compiled forward pass, after the modules' buffers have changed."""
+
+    batches = [rows(8, 4, torch.float32) for _ in range(2)]
+
+    def gradients(compiled):
+        torch.manual_seed(5)
+        augment = ft.FeatureAugmentation("mask", keep=0.7, seed=1)
+        bank = ft.NNMemoryBankModule((16, 4))
+        loss = ft.NTXentLoss(memory_bank_size=(16, 4))
+        calls = {
+            "augmentation": lambda z: (augment(z).tanh().sin() * z.cos()).sum(),
+            "bank": lambda z: ft.InfoNCELoss()(bank(z.detach(), update=True), z.sin()),
+            "loss": lambda z: loss(z.sin(), z.detach().cos()),
+        }
+
+        def step(x):
+            return calls[module](x.tanh())
+
+        if compiled:
+            torch._dynamo.reset()
+            step = torch.compile(step, backend="aot_eager_decomp_partition")
+        found = []
+        for batch in batches:
+            x = batch.clone().requires_grad_()
+            step(x).backward()
+            found.append(x.grad)
+        return torch.stack(found)
+
+    wanted = gradients(False)
+    with torch._functorch.config.patch(activation_memory_budget=budget):
+        try:
+            torch.testing.assert_close(gradients(True), wanted)
+        except RuntimeError as refused:
+            assert budget < 1 and "modified by an inplace operation" in str(refused)

@@ -90,6 +90,14 @@ def uneven(rank):
     return "no error"
 
 
+def uneven_of_three(rank, folder):
+    """Processes 0 and 2 have equal batches."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/three", rank=rank, world_size=3)
+    torch.save(uneven(rank % 2), f"{folder}/uneven_{rank}.pt")
+    dist.destroy_process_group()
+
+
 def main(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)

@@ -48,6 +48,7 @@ class policy_inputs {
     const auto threads = given.option<int>("threads", 0);
     const auto tensor_cores = given.option("tensor_cores", false);
     if constexpr (requires { context_.threads; }) context_.threads = threads;
+    if constexpr (requires { context_.instructions; }) context_.instructions = given.instructions();
     if constexpr (requires { context_.tensor_cores; }) context_.tensor_cores = tensor_cores;
   }
 

@@ -1,0 +1,11 @@
+// Random calls of augmentations.
+#pragma once
+
+#include "fuzz/choices.hpp"
+
+namespace fuzz {
+
+/// Forward and backward, in place and not, with several threads, in micro-batches, beside double.
+void try_augmentation(choices& choose);
+
+}  // namespace fuzz
