@@ -4,10 +4,10 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
-#include <type_traits>
 #include <vector>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/error.hpp"
 #include "fuzz/outcome.hpp"
 #include "support/augmentation_case.hpp"
 #include "support/augmentation_runs.hpp"
@@ -50,14 +50,17 @@ void round_features(test_case& given) {
 /// A call: all inputs that the augmentation reads, of random size and layout.
 template <class T>
 test_case chosen_call(const augmentation_case& row, choices& choose, bool& has_extremes) {
-  const index_t rows = choose.between(choose.one_in(8) ? 0 : 1, choose.one_in(8) ? 70 : 9);
-  const index_t cols = choose.between(std::max(row.least_cols, index_t{choose.one_in(16) ? 0 : 1}),
-                                      choose.one_in(6) ? 140 : 20);
+  const index_t least_rows = choose.one_in(8) ? 0 : 1;
+  const index_t most_rows = choose.one_in(8) ? 70 : 9;
+  const index_t rows = choose.between(least_rows, most_rows);
+  const index_t least_cols = std::max(row.least_cols, index_t{choose.one_in(16) ? 0 : 1});
+  const index_t most_cols = choose.one_in(6) ? 140 : 20;
+  const index_t cols = choose.between(least_cols, most_cols);
   test_case made = testing::features_of(row, rows, cols);
   made.options["seed"] = static_cast<std::uint64_t>(choose.any_integer());
-  made.options["step"] = choose.between(0, 65535) << 16U;
+  made.options["step"] = choose.between(0, 0xFFFFFFFF);
   made.options["stream"] = choose.between(0, 60000);
-  made.options["row_offset"] = choose.between(0, 65535) << 16U;
+  made.options["row_offset"] = choose.between(0, index_t{1} << 40U);
   for (auto& [name, padding] : made.padding) padding = choose.between(0, 4);
   testing::run(row, made);  // adds the other inputs
   for (auto& [name, input] : made.inputs) {
@@ -108,9 +111,7 @@ void compare(choices& choose) {
   const augmentation_case& row = choose.member_of(augmentations_on<T>());
   bool has_extremes = false;
   test_case given = chosen_call<T>(row, choose, has_extremes);
-  const auto set =
-      choose.one_of({instruction_set::avx2, instruction_set::avx512, instruction_set::portable});
-  given.instructions = std::min(set, feaug::best_instruction_set());
+  given.instructions = chosen_instructions(choose);
   const std::string name = row.name + ": ";
   call() = name + given.name + " " + given.options.dump() + " on " + type_name<T>();
   const std::vector<result> got = testing::run(row, given);
@@ -150,23 +151,37 @@ void compare(choices& choose) {
   const auto same = std::find_if(in_double.begin(), in_double.end(),
                                  [&](const auto& one) { return one.name == row.name; });
   if (has_extremes || same == in_double.end()) return;
-  const std::vector<result> want = testing::run(*same, other);
   compare_features<T>(got, testing::run(*same, other), name + "beside double");
 }
 
 }  // namespace
 
 void try_augmentation(choices& choose) {
-  switch (choose.between(0, 3)) {
-    case 0:
-      return compare<float>(choose);
-    case 1:
-      return compare<double>(choose);
-    case 2:
-      return compare<feaug::half>(choose);
-    default:
-      return compare<feaug::bfloat16>(choose);
+  with_any_type(choose, [&]<class T>() { compare<T>(choose); });
+}
+
+void try_refused_augmentation(choices& choose) {
+  using kind = conformance::damage::kind;
+  const augmentation_case& row = choose.member_of(augmentations_on<float>());
+  bool has_extremes = false;
+  test_case given = chosen_call<float>(row, choose, has_extremes);
+  const auto& shape = given.inputs.at(row.x).shape;
+  if (shape[0] < 2 || shape[1] < 2) return;
+  given.accumulate.clear();
+  const bool is_gradient = !given.stop_gradient.contains(row.x) && choose.one_in(2);
+  given.wrong.argument = is_gradient ? "gradient of " + row.x : row.x;
+  given.wrong.what = choose.one_of({kind::null, kind::extent, kind::stride});
+  given.wrong.axis = static_cast<std::size_t>(choose.between(0, 1));
+  given.wrong.number = -choose.between(1, 9);
+  call() = row.name + ": " + given.name + ", damaged: " + given.wrong.argument + " kind " +
+           std::to_string(static_cast<int>(given.wrong.what)) + " axis " +
+           std::to_string(given.wrong.axis);
+  try {
+    testing::run(row, given);
+  } catch (const feaug::argument_error& refused) {
+    return;  // the adapter has checked that nothing was written
   }
+  report("accepts it");
 }
 
 }  // namespace fuzz

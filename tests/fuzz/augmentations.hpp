@@ -8,4 +8,7 @@ namespace fuzz {
 /// Forward and backward, in place and not, with several threads, in micro-batches, beside double.
 void try_augmentation(choices& choose);
 
+/// A call with a damaged argument, which must be refused before anything is written.
+void try_refused_augmentation(choices& choose);
+
 }  // namespace fuzz

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fuzz/edits.hpp"
@@ -83,7 +84,8 @@ void fuzz::try_one(choices& choose) {
   }
   const std::string whole = bytes;
   if (!choose.one_in(2)) bytes = edited(bytes, choose);
-  if (choose.one_in(2)) repair_checksum(bytes);
+  const bool is_repaired = choose.one_in(2);
+  if (is_repaired) repair_checksum(bytes);
 
   const std::string path = scratch_folder() + "/checkpoint";
   std::ofstream(path, std::ios::binary) << bytes;
@@ -101,6 +103,7 @@ void fuzz::try_one(choices& choose) {
     is_same =
         saved[i].name == restored[i].name && saved[i].bytes.size() == restored[i].bytes.size();
   }
+  if (bytes != whole && !is_repaired) require(!is_read, "a damaged file is read");
   if (bytes != whole || header.is_discarded()) return;
   require(is_read == (is_same && is_header_good), "a good file is refused, or another one read");
   if (is_read) require(restored == saved, "other bytes than were saved");

@@ -1,7 +1,6 @@
 // Choices of a fuzz target, read from the bytes of its input.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -14,13 +13,12 @@
 
 namespace fuzz {
 
-/// Every choice takes the next bytes. When the input is used up, bytes are 0, so the first value of
+/// Every choice takes the next bytes. Write one choice in a statement, or several in braces: compilers
+/// evaluate the arguments of a function in different orders. When the input is used up, bytes are 0, so the first value of
 /// each choice should be the simplest one.
 class choices {
  public:
   explicit choices(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
-
-  [[nodiscard]] bool is_used_up() const { return at_ == bytes_.size(); }
 
   /// low … high
   std::int64_t between(std::int64_t low, std::int64_t high) {

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,8 +18,8 @@ namespace fuzz {
 
 struct chosen_loss {
   testing::loss_case call;
-  /// Whether inputs are zero, tiny, huge, infinite or NaN. Then values are only compared where all
-  /// element types agree.
+  /// Whether inputs are zero, tiny, huge, infinite or NaN. The types overflow at different numbers, so
+  /// such calls are not compared with double.
   bool has_extremes = false;
 };
 
@@ -26,7 +28,7 @@ class loss_choices {
   explicit loss_choices(choices& choose) : choose_(choose) {}
 
   chosen_loss make() {
-    chosen_loss made{.call = of_any_loss()};
+    chosen_loss made{.call = (this->*choose_.member_of(makers()).second)()};
     auto& given = made.call.given;
     for (auto& [name, padding] : given.padding) {
       padding = choose_.between(0, 3);
@@ -39,8 +41,34 @@ class loss_choices {
       input.data = choose_.normal(input.data.size());
       for (double& x : input.data) x *= scale;
     }
-    if (choose_.one_in(6)) made.has_extremes = add_extremes(given);
+    made.has_extremes = choose_.one_in(6);
+    if (made.has_extremes) add_extremes(given);
     return made;
+  }
+
+  /// Makes a call of each loss, by name. A new loss is added here.
+  using maker = testing::loss_case (loss_choices::*)();
+  static const std::map<std::string, maker>& makers() {
+    static const std::map<std::string, maker> all = {
+        {"assignment_loss", &loss_choices::assignment_loss},
+        {"barlow_twins", &loss_choices::barlow_twins},
+        {"hard_negative_info_nce", &loss_choices::hard_negative_info_nce},
+        {"hypersphere", &loss_choices::hypersphere},
+        {"info_nce", &loss_choices::info_nce},
+        {"kl_to_standard_normal", &loss_choices::kl_to_standard_normal},
+        {"masked_prediction", &loss_choices::masked_prediction},
+        {"mean_shift", &loss_choices::mean_shift},
+        {"negative_cosine", &loss_choices::negative_cosine},
+        {"nt_xent", &loss_choices::nt_xent},
+        {"relation_distillation", &loss_choices::relation_distillation},
+        {"sigmoid", &loss_choices::sigmoid},
+        {"sinkhorn", &loss_choices::sinkhorn},
+        {"soft_neighbour_contrast", &loss_choices::soft_neighbour_contrast},
+        {"supervised_contrastive", &loss_choices::supervised_contrastive},
+        {"swapped_assignment", &loss_choices::swapped_assignment},
+        {"symmetric_info_nce", &loss_choices::symmetric_info_nce},
+        {"vicreg", &loss_choices::vicreg}};
+    return all;
   }
 
  private:
@@ -69,46 +97,12 @@ class loss_choices {
     return weighted(made, losses);
   }
 
-  loss_case of_any_loss() {
-    switch (choose_.between(0, 15)) {
-      case 0:
-        return info_nce();
-      case 1:
-        return hard_negative_info_nce();
-      case 2:
-        return symmetric_info_nce();
-      case 3:
-        return nt_xent();
-      case 4:
-        return negative_cosine();
-      case 5:
-        return kl_to_standard_normal();
-      case 6:
-        return sigmoid();
-      case 7:
-        return of_a_batch();
-      case 8:
-        return masked_prediction();
-      case 9:
-        return supervised_contrastive();
-      case 10:
-        return sinkhorn();
-      case 11:
-        return assignment_loss();
-      case 12:
-        return swapped_assignment();
-      case 13:
-        return mean_shift();
-      case 14:
-        return relation_distillation();
-      default:
-        return soft_neighbour_contrast();
-    }
-  }
-
   loss_case two_views(const std::string& loss, const std::string& first, const std::string& second,
                       index_t n, const json& options) {
-    return testing::loss_rows::two_views(loss, first, second, n, cols(), mode(), mode(), options);
+    const index_t width = cols();
+    const std::array modes = {mode(), mode()};
+    return testing::loss_rows::two_views(loss, first, second, n, width, modes[0], modes[1],
+                                         options);
   }
 
   json of_contrast() {
@@ -128,7 +122,8 @@ class loss_choices {
     const auto shape = contrast_shape(0);
     json options = of_contrast();
     options["positive_offset"] = choose_.between(0, shape.keys - shape.rows);
-    loss_case made = testing::loss_rows::info_nce(shape, mode(), mode(), mode(), options);
+    const std::array modes = {mode(), mode(), mode()};
+    loss_case made = testing::loss_rows::info_nce(shape, modes[0], modes[1], modes[2], options);
     return contrastive(made, shape.rows);
   }
   loss_case hard_negative_info_nce() {
@@ -140,9 +135,10 @@ class loss_choices {
     for (const char* kind :
          {"interpolated", "extrapolated", "mixed", "noisy", "stepped", "sign_stepped"})
       options[kind] = choose_.between(0, 3);
-    const gradient_mode of_queries = mode();
-    loss_case made = testing::loss_rows::hard_negative_info_nce(
-        shape, choose_.between(1, shape.negatives), of_queries, mode(), options);
+    const std::array modes = {mode(), mode()};
+    const index_t hardest = choose_.between(1, shape.negatives);
+    loss_case made =
+        testing::loss_rows::hard_negative_info_nce(shape, hardest, modes[0], modes[1], options);
     if (choose_.one_in(3)) {
       const index_t classes = choose_.between(1, 4);
       made.numbers("ids", {shape.negatives},
@@ -186,19 +182,19 @@ class loss_choices {
     if (coin()) made.learnable("bias", choose_.one_of({-3.0, 0.0, 2.0}));
     return weighted(made, n);
   }
-  loss_case of_a_batch() {
-    const std::string loss = choose_.one_of<const char*>({"barlow_twins", "vicreg", "hypersphere"});
-    json options = json::object();
-    if (loss == "barlow_twins") options["lambda"] = choose_.one_of({0.005, 0.1, 0.0, 2.0});
-    if (loss == "vicreg") {
-      options["variance"] = choose_.one_of({25.0, 0.0, 1.0});
-      options["eps"] = choose_.one_of({1e-4, 0.25});
-    }
-    if (loss == "hypersphere") {
-      options["t"] = choose_.one_of({2.0, 0.5, 8.0});
-      options["alpha"] = choose_.one_of({2.0, 1.0, 3.0});
-    }
-    return two_views(loss, "a", "b", rows(2), options);
+  loss_case barlow_twins() {
+    const json options = {{"lambda", choose_.one_of({0.005, 0.1, 0.0, 2.0})}};
+    return two_views("barlow_twins", "a", "b", rows(2), options);
+  }
+  loss_case vicreg() {
+    const json options = {{"variance", choose_.one_of({25.0, 0.0, 1.0})},
+                          {"eps", choose_.one_of({1e-4, 0.25})}};
+    return two_views("vicreg", "a", "b", rows(2), options);
+  }
+  loss_case hypersphere() {
+    const json options = {{"t", choose_.one_of({2.0, 0.5, 8.0})},
+                          {"alpha", choose_.one_of({2.0, 1.0, 3.0})}};
+    return two_views("hypersphere", "a", "b", rows(2), options);
   }
   loss_case masked_prediction() {
     json options = reduction();
@@ -218,7 +214,8 @@ class loss_choices {
     options["normalize"] = !choose_.one_in(3);
     loss_case made("supervised_contrastive", options);
     const index_t n = rows();
-    made.matrix("z", n, cols(), mode());
+    const index_t width = cols();
+    made.matrix("z", n, width, mode());
     made.numbers("labels", {n}, testing::loss_rows::some_labels(n, choose_.between(1, 6)));
     return contrastive(made, n);
   }
@@ -230,7 +227,8 @@ class loss_choices {
     made.given.options.erase("gradient_scale");
     made.given.options.erase("cotangent");
     const index_t width = cols();
-    made.matrix("scores", rows(), width);
+    const index_t n = rows();
+    made.matrix("scores", n, width);
     if (coin()) made.matrix("extra_scores", choose_.between(1, 5), width);
     return made;
   }
@@ -276,8 +274,9 @@ class loss_choices {
     options["normalize"] = !choose_.one_in(3);
     options["temperature"] = temperature();
     options["teacher_temperature"] = temperature();
-    return testing::loss_rows::in_a_queue("relation_distillation", "queries", "keys", queue_shape(),
-                                          mode(), options);
+    const auto shape = queue_shape();
+    return testing::loss_rows::in_a_queue("relation_distillation", "queries", "keys", shape, mode(),
+                                          options);
   }
   loss_case soft_neighbour_contrast() {
     json options = reduction();
@@ -294,8 +293,8 @@ class loss_choices {
     return weighted(made, n);
   }
 
-  /// Overwrites elements or whole rows of the features. Returns whether there are any features.
-  bool add_extremes(conformance::test_case& given) {
+  /// Overwrites elements or whole rows of the features.
+  void add_extremes(conformance::test_case& given) {
     std::vector<std::string> names;
     for (const auto& [name, padding] : given.padding) {
       if (name != "keep") names.push_back(name);
@@ -310,7 +309,6 @@ class loss_choices {
       for (index_t j = first; j < first + count; ++j)
         input.data[static_cast<std::size_t>(row * width + j)] = value;
     }
-    return true;
   }
 
   choices& choose_;

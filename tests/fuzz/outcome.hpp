@@ -1,12 +1,15 @@
 // Comparisons of an operator's results.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "feaug/core/element.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
 #include "fuzz/target.hpp"
 #include "support/operators/results.hpp"
 
@@ -18,19 +21,43 @@ inline std::string name_of(const result& one) {
   return one.name + (one.route.empty() ? "" : " of " + one.route);
 }
 
-/// ‖got − want‖ / max(‖want‖, floor · √size) over the elements that are finite in both. Infinite if
-/// an element is finite in one of them only.
+/// ‖got − want‖ / max(‖want‖, floor · √size). Infinite if an element is NaN in one of them only, or
+/// infinite and not equal.
 inline double relative_error(const std::vector<double>& got, const std::vector<double>& want,
                              double floor) {
   double difference = 0;
   double size = 0;
   for (std::size_t i = 0; i < want.size(); ++i) {
-    if (std::isfinite(got[i]) != std::isfinite(want[i])) return HUGE_VAL;
-    if (!std::isfinite(want[i])) continue;
+    if (std::isnan(got[i]) && std::isnan(want[i])) continue;
+    if (std::isinf(want[i]) && got[i] == want[i]) continue;
+    if (!std::isfinite(got[i]) || !std::isfinite(want[i])) return HUGE_VAL;
     difference = std::hypot(difference, got[i] - want[i]);
     size = std::hypot(size, want[i]);
   }
   return difference / std::max(size, floor * std::sqrt(static_cast<double>(want.size()) + 1e-300));
+}
+
+/// Calls check.operator()<T>() for one of the four element types.
+template <class Check>
+void with_any_type(choices& choose, const Check& check) {
+  switch (choose.between(0, 3)) {
+    case 0:
+      return check.template operator()<float>();
+    case 1:
+      return check.template operator()<double>();
+    case 2:
+      return check.template operator()<feaug::half>();
+    default:
+      return check.template operator()<feaug::bfloat16>();
+  }
+}
+
+/// One that the machine has.
+inline feaug::instruction_set chosen_instructions(choices& choose) {
+  using feaug::instruction_set;
+  const instruction_set set =
+      choose.one_of({instruction_set::avx2, instruction_set::avx512, instruction_set::portable});
+  return std::min(set, feaug::best_instruction_set());
 }
 
 template <class T>

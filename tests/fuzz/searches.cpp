@@ -4,9 +4,11 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <vector>
 
+#include "feaug/core/error.hpp"
 #include "feaug/cpu/queue/nearest.hpp"
 #include "feaug/cpu/queue/support_queue.hpp"
 #include "fuzz/outcome.hpp"
@@ -154,42 +156,83 @@ testing::reference_neighbours neighbours_in_range(const testing::rows_in_double&
   return kept;
 }
 
+/// A search or an enqueue with one bad argument.
+template <class T>
+void require_refusal(feaug::cpu_context& ctx, const feaug::support_queue<T>& queue,
+                     padded_rows<T>& queries, choices& choose) {
+  index_t k = 1;
+  feaug::matrix_view<T> view = queries.view();
+  const auto kind = choose.between(0, 4);
+  if (kind == 0) k = choose.one_of({index_t{0}, index_t{-3}, *queue.size + 1});
+  if (kind == 1 || kind == 3) view.extents[1] += choose.one_of({1, -1});
+  if (kind == 2 || kind == 4) view.data = nullptr;
+  const bool is_search = kind < 3;
+  const index_t outputs = std::max(k, index_t{1});
+  std::vector<index_t> slots(static_cast<std::size_t>(queries.rows * outputs), -7);
+  const std::vector<index_t> unwritten = slots;
+  const index_t before[] = {*queue.cursor, *queue.size};
+  const T first_row = *queue.storage.data;
+  bool is_refused = false;
+  try {
+    if (is_search) {
+      feaug::nearest(ctx, queue, view, {.indices = {slots.data(), queries.rows, outputs}},
+                     {.k = k});
+    } else {
+      feaug::enqueue(ctx, queue, view, {.ids = {slots.data(), queries.rows}});
+    }
+  } catch (const feaug::argument_error&) {
+    is_refused = true;
+  }
+  call() += is_search ? ", a bad search" : ", a bad enqueue";
+  require(is_refused, "accepts a bad argument");
+  require(slots == unwritten && *queue.cursor == before[0] && *queue.size == before[1] &&
+              std::memcmp(&first_row, queue.storage.data, sizeof(T)) == 0,
+          "writes, and then refuses");
+}
+
 template <class T>
 void search(choices& choose) {
-  const index_t cols = choose.between(1, choose.one_in(4) ? 140 : 20);
-  const index_t capacity = choose.between(1, choose.one_in(4) ? 500 : 40);
-  feaug::cpu_context ctx{.threads = static_cast<int>(choose.between(1, 3))};
+  const index_t most_cols = choose.one_in(4) ? 140 : 20;
+  const index_t cols = choose.between(1, most_cols);
+  const index_t most_rows = choose.one_in(4) ? 500 : 40;
+  const index_t capacity = choose.between(1, most_rows);
+  feaug::cpu_context ctx{.threads = static_cast<int>(choose.between(1, 3)),
+                         .instructions = chosen_instructions(choose)};
+  call() = "a queue of " + type_name<T>() + ", " + std::to_string(capacity) + " rows of " +
+           std::to_string(cols) + ", instruction set " +
+           std::to_string(static_cast<int>(ctx.instructions));
   searched_queue<T> queue(capacity, cols, choose);
   for (std::int64_t left = choose.between(1, 3); left > 0; --left) {
-    auto batch =
-        chosen_rows<T>(choose.between(left == 1 ? 1 : 0, capacity + capacity / 2), cols, choose);
+    const index_t rows = choose.between(left == 1 ? 1 : 0, capacity + capacity / 2);
+    auto batch = chosen_rows<T>(rows, cols, choose);
     queue.push(ctx, batch);
   }
-  auto queries = chosen_rows<T>(choose.between(1, choose.one_in(8) ? 70 : 9), cols, choose);
-  const index_t k = choose.between(1, std::min(queue.size(), index_t{choose.one_in(4) ? 70 : 8}));
+  const index_t most_queries = choose.one_in(8) ? 70 : 9;
+  const index_t query_rows = choose.between(1, most_queries);
+  auto queries = chosen_rows<T>(query_rows, cols, choose);
+  if (choose.one_in(6)) return require_refusal(ctx, queue.view(false), queries, choose);
+
+  const index_t most_neighbours = choose.one_in(4) ? 70 : 8;
+  const index_t k = choose.between(1, std::min(queue.size(), most_neighbours));
   std::vector<std::int64_t> own(static_cast<std::size_t>(queries.rows));
   for (std::size_t i = 0; i < own.size(); ++i) own[i] = static_cast<std::int64_t>(i % 9);
   feaug::nearest_options options{.k = k};
   if (choose.one_in(3)) options.exclude_ids = {own.data(), queries.rows};
   if (choose.one_in(4)) options.similarity.floor = choose.one_of({0.0, 0.3, 0.9, -0.5});
   if (choose.one_in(4)) options.similarity.ceiling = choose.one_of({0.99, 0.95, 1.0});
-  using feaug::instruction_set;
-  ctx.instructions = std::min(
-      choose.one_of({instruction_set::avx2, instruction_set::avx512, instruction_set::portable}),
-      feaug::best_instruction_set());
+  const bool has_shadow = choose.one_in(2);
+  call() += ", " + std::to_string(k) + " neighbours with cosines " +
+            std::to_string(options.similarity.floor) + " to " +
+            std::to_string(options.similarity.ceiling) +
+            (options.exclude_ids.empty() ? "" : ", own rows excluded") +
+            (has_shadow ? ", with a shadow" : "");
 
   std::vector<index_t> slots(own.size() * static_cast<std::size_t>(k), -7);
   padded_rows<T> similarities(queries.rows, k, 0);
-  feaug::nearest(ctx, queue.view(choose.one_in(2)), queries.view(),
+  feaug::nearest(ctx, queue.view(has_shadow), queries.view(),
                  {.indices = {slots.data(), queries.rows, k}, .similarities = similarities.view()},
                  options);
   const testing::rows_in_double support = queue.rows();
-  call() = "nearest on " + type_name<T>() + ", " + std::to_string(queue.size()) + " rows of " +
-           std::to_string(cols) + (support.unit ? ", normalised, k " : ", k ") + std::to_string(k) +
-           ", cosines " + std::to_string(options.similarity.floor) + " to " +
-           std::to_string(options.similarity.ceiling) +
-           (options.exclude_ids.empty() ? "" : ", own rows excluded") + ", instruction set " +
-           std::to_string(static_cast<int>(ctx.instructions));
   for (index_t i = 0; i < queries.rows; ++i) {
     const std::int64_t* exclude =
         options.exclude_ids.empty() ? nullptr : &own[static_cast<std::size_t>(i)];
@@ -202,23 +245,14 @@ void search(choices& choose) {
                                  std::to_string(rank));
     }
     require(relative_error(similarities.row(i), want.similarities, 1) <= tolerance<T>(),
-            "nearest: other similarities for query " + std::to_string(i));
+            "other similarities for query " + std::to_string(i));
   }
 }
 
 }  // namespace
 
 void try_search(choices& choose) {
-  switch (choose.between(0, 3)) {
-    case 0:
-      return search<float>(choose);
-    case 1:
-      return search<double>(choose);
-    case 2:
-      return search<feaug::half>(choose);
-    default:
-      return search<feaug::bfloat16>(choose);
-  }
+  with_any_type(choose, [&]<class T>() { search<T>(choose); });
 }
 
 }  // namespace fuzz

@@ -1,16 +1,16 @@
 #include "results.hpp"
 
-#include <cmath>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <feaug/cpu/augment/elementwise.hpp>
 #include <feaug/cpu/augment/mask.hpp>
+#include <feaug/cpu/augment/mix.hpp>
 #include <feaug/cpu/augment/noise.hpp>
 #include <feaug/cpu/loss/info_nce.hpp>
 #include <feaug/cpu/loss/sinkhorn.hpp>
 #include <feaug/cpu/queue/nearest.hpp>
 #include <feaug/cpu/queue/support_queue.hpp>
+#include <type_traits>
 #include <vector>
 
 namespace {
@@ -38,10 +38,25 @@ void add(std::string& to, const char* name, const std::vector<Number>& all) {
   to += ':';
   for (const Number x : all) {
     char text[40];
-    std::snprintf(text, sizeof(text), " %.9g", static_cast<double>(x));
+    const int digits = std::is_same_v<Number, double> ? 17 : 9;
+    std::snprintf(text, sizeof(text), " %.*g", digits, static_cast<double>(x));
     to += text;
   }
   to += '\n';
+}
+
+/// The slots of the three rows of `support` nearest to each query, in another type.
+template <class T>
+std::vector<index_t> nearest_slots(feaug::cpu_context& ctx, const std::vector<float>& queries,
+                                   const std::vector<float>& support) {
+  std::vector<T> both[2];
+  for (const float x : queries) both[0].push_back(feaug::store<T>(feaug::compute_t<T>{x}));
+  for (const float x : support) both[1].push_back(feaug::store<T>(feaug::compute_t<T>{x}));
+  std::vector<index_t> slots(static_cast<std::size_t>(rows * 3));
+  const feaug::matrix_view<const T> from(both[1].data(), rows, cols);
+  feaug::nearest(ctx, from, feaug::matrix_view<const T>(both[0].data(), rows, cols),
+                 {.indices = {slots.data(), rows, 3}}, {.k = 3});
+  return slots;
 }
 
 }  // namespace
@@ -76,6 +91,10 @@ std::string results() {
   add(all, "exact nearest", slots);
   add(all, "near similarities", similarities);
 
+  add(all, "exact nearest of doubles", nearest_slots<double>(ctx, x, y));
+  add(all, "exact nearest of halves", nearest_slots<feaug::half>(ctx, x, y));
+  add(all, "exact nearest of bfloat16", nearest_slots<feaug::bfloat16>(ctx, x, y));
+
   const feaug::random_key key{.seed = 7, .step = 3};
   feaug::augment(ctx, feaug::mask{.keep_probability = 0.6F}, view, key, to);
   add(all, "exact mask", out);
@@ -87,6 +106,15 @@ std::string results() {
   add(all, "near gaussian_noise", out);
   feaug::draw(ctx, feaug::gaussian_noise{}, key, to);
   add(all, "exact normal draws", out);
+
+  feaug::draw(ctx, feaug::uniform_noise{}, key, to);
+  add(all, "exact uniform draws", out);
+  std::vector<float> weights(static_cast<std::size_t>(rows));
+  std::vector<index_t> permutation(weights.size());
+  feaug::draw(ctx, feaug::interpolate{.distribution = feaug::weight_distribution::beta}, key,
+              feaug::vector_view<float>(weights.data(), rows), {permutation.data(), rows});
+  add(all, "exact beta draws", weights);
+  add(all, "exact permutation", permutation);
 
   feaug::sinkhorn(ctx, view, to, {.epsilon = 0.5});
   add(all, "near sinkhorn", out);

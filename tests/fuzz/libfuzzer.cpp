@@ -1,0 +1,1 @@
+// Empty: libFuzzer has the main function, and CMake wants a source of every program.
