@@ -27,6 +27,7 @@ struct named_bytes {
 
 std::vector<trainer::array_view> views(std::vector<named_bytes>& arrays) {
   std::vector<trainer::array_view> all;
+  all.reserve(arrays.size());
   for (named_bytes& one : arrays)
     all.push_back({.name = one.name, .data = one.bytes.data(), .bytes = one.bytes.size()});
   return all;

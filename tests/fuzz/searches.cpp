@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -171,7 +170,7 @@ void require_refusal(feaug::cpu_context& ctx, const feaug::support_queue<T>& que
   std::vector<index_t> slots(static_cast<std::size_t>(queries.rows * outputs), -7);
   const std::vector<index_t> unwritten = slots;
   const index_t before[] = {*queue.cursor, *queue.size};
-  const T first_row = *queue.storage.data;
+  const double first = static_cast<double>(feaug::load(*queue.storage.data));
   bool is_refused = false;
   try {
     if (is_search) {
@@ -185,8 +184,9 @@ void require_refusal(feaug::cpu_context& ctx, const feaug::support_queue<T>& que
   }
   call() += is_search ? ", a bad search" : ", a bad enqueue";
   require(is_refused, "accepts a bad argument");
+  const double first_now = static_cast<double>(feaug::load(*queue.storage.data));
   require(slots == unwritten && *queue.cursor == before[0] && *queue.size == before[1] &&
-              std::memcmp(&first_row, queue.storage.data, sizeof(T)) == 0,
+              (first_now == first || std::isnan(first)),
           "writes, and then refuses");
 }
 

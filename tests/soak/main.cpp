@@ -71,6 +71,7 @@ int main(int count, char** words) {
   if (steps < 10'000) fail("wants at least 10000 steps");
   progress all;
   std::vector<std::thread> threads;
+  threads.reserve(host_threads);
   for (int i = 0; i < host_threads; ++i)
     threads.emplace_back(train, static_cast<std::uint64_t>(i) + 1, steps / host_threads,
                          std::ref(all));
