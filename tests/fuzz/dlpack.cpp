@@ -34,7 +34,8 @@ class tensor {
       if (choose.one_in(24)) extent = of_any_size(choose);
     }
     strides_ = {shape_[1], 1, 1};
-    if (shape_[1] < 10 && choose.one_in(4)) strides_[0] += choose.between(-2, 3);
+    const bool is_small = shape_[1] >= 0 && shape_[1] < 10;
+    if (is_small && choose.one_in(4)) strides_[0] += choose.between(-2, 3);
     for (std::int64_t& stride : strides_) {
       if (choose.one_in(24)) stride = of_any_size(choose);
     }

@@ -12,41 +12,26 @@
 #include "feaug/cpu/queue/support_queue.hpp"
 #include "fuzz/outcome.hpp"
 #include "queue/nearest_reference.hpp"
-#include "support/operators/arrays.hpp"
+#include "support/test_matrix.hpp"
 
 namespace fuzz {
 namespace {
 
 using feaug::index_t;
 
-/// A matrix with padded rows.
-template <class T>
-struct padded_rows {
-  std::vector<T> memory;
-  index_t rows, cols, stride;
+using testing::test_matrix;
 
-  padded_rows(index_t n, index_t d, index_t padding)
-      : memory(static_cast<std::size_t>(n * (d + padding))),
-        rows(n),
-        cols(d),
-        stride(d + padding) {}
-  [[nodiscard]] feaug::matrix_view<T> view() { return {memory.data(), rows, cols, stride}; }
-  [[nodiscard]] std::vector<double> row(index_t i) const {
-    std::vector<double> all;
-    for (index_t j = 0; j < cols; ++j)
-      all.push_back(
-          static_cast<double>(feaug::load(memory[static_cast<std::size_t>(i * stride + j)])));
-    return all;
-  }
-  void set(index_t i, index_t j, double x) {
-    memory[static_cast<std::size_t>(i * stride + j)] = conformance::rounded<T>(x);
-  }
-};
+template <class T>
+std::vector<double> row_of(const test_matrix<T>& m, index_t i) {
+  std::vector<double> row;
+  for (index_t j = 0; j < m.cols(); ++j) row.push_back(m.get(i, j));
+  return row;
+}
 
 /// Rows of few different values have many ties.
 template <class T>
-padded_rows<T> chosen_rows(index_t rows, index_t cols, choices& choose) {
-  padded_rows<T> made(rows, cols, choose.between(0, 3));
+test_matrix<T> chosen_rows(index_t rows, index_t cols, choices& choose) {
+  test_matrix<T> made(rows, cols, choose.between(0, 3));
   const std::vector<double> numbers = choose.normal(static_cast<std::size_t>(rows * cols));
   const auto kind = choose.between(0, 3);
   for (index_t i = 0; i < rows; ++i) {
@@ -79,7 +64,7 @@ class searched_queue {
                                     .cursor = &cursor_,
                                     .size = &size_,
                                     .normalize = normalize_,
-                                    .ids = {ids_.data(), storage_.rows}};
+                                    .ids = {ids_.data(), storage_.rows()}};
     if (with_shadow) {
       made.shadow = {.codes = {codes_.data(), static_cast<index_t>(codes_.size())},
                      .bounds = {bounds_.data(), static_cast<index_t>(bounds_.size())}};
@@ -88,26 +73,27 @@ class searched_queue {
   }
 
   /// Enqueues a batch, and checks slots, counters and rows.
-  void push(feaug::cpu_context& ctx, padded_rows<T>& batch) {
-    std::vector<std::int64_t> ids(static_cast<std::size_t>(batch.rows));
+  void push(feaug::cpu_context& ctx, test_matrix<T>& batch) {
+    std::vector<std::int64_t> ids(static_cast<std::size_t>(batch.rows()));
     for (std::int64_t& id : ids) id = pushed_++ % 7;
     const index_t before = cursor_;
-    feaug::enqueue(ctx, view(true), batch.view(), {.ids = {ids.data(), batch.rows}});
-    const index_t capacity = storage_.rows;
-    require(cursor_ == (before + batch.rows) % capacity, "enqueue: another cursor");
+    feaug::enqueue(ctx, view(true), batch.view(), {.ids = {ids.data(), batch.rows()}});
+    const index_t capacity = storage_.rows();
+    require(cursor_ == (before + batch.rows()) % capacity, "enqueue: another cursor");
     require(size_ == std::min(capacity, pushed_), "enqueue: another size");
-    for (index_t i = std::max(index_t{0}, batch.rows - capacity); i < batch.rows; ++i) {
+    require(storage_.padding_intact(), "enqueue: padding is overwritten");
+    for (index_t i = std::max(index_t{0}, batch.rows() - capacity); i < batch.rows(); ++i) {
       const index_t slot = (before + i) % capacity;
       require(ids_[static_cast<std::size_t>(slot)] == ids[static_cast<std::size_t>(i)],
               "enqueue: another id");
-      std::vector<double> want = batch.row(i);
+      std::vector<double> want = row_of(batch, i);
       if (normalize_ && testing::all_finite(want)) {
         double norm = 0;
         for (const double x : want) norm = std::hypot(norm, x);
         for (double& x : want) x /= std::max(norm, 1e-12);
       }
-      if (normalize_ && !testing::all_finite(batch.row(i))) continue;
-      require(relative_error(storage_.row(slot), want, 1e-30) <= tolerance<T>(),
+      if (normalize_ && !testing::all_finite(row_of(batch, i))) continue;
+      require(relative_error(row_of(storage_, slot), want, 1e-30) <= tolerance<T>(),
               "enqueue: another row");
     }
   }
@@ -115,13 +101,13 @@ class searched_queue {
   [[nodiscard]] index_t size() const { return size_; }
   [[nodiscard]] testing::rows_in_double rows() const {
     testing::rows_in_double all{.rows = {}, .unit = normalize_};
-    for (index_t i = 0; i < size_; ++i) all.rows.push_back(storage_.row(i));
+    for (index_t i = 0; i < size_; ++i) all.rows.push_back(row_of(storage_, i));
     all.ids.assign(ids_.begin(), ids_.begin() + size_);
     return all;
   }
 
  private:
-  padded_rows<T> storage_;
+  test_matrix<T> storage_;
   std::vector<std::int64_t> ids_;
   std::vector<std::uint8_t> codes_;
   std::vector<float> bounds_;
@@ -158,7 +144,7 @@ testing::reference_neighbours neighbours_in_range(const testing::rows_in_double&
 /// A search or an enqueue with one bad argument.
 template <class T>
 void require_refusal(feaug::cpu_context& ctx, const feaug::support_queue<T>& queue,
-                     padded_rows<T>& queries, choices& choose) {
+                     test_matrix<T>& queries, choices& choose) {
   index_t k = 1;
   feaug::matrix_view<T> view = queries.view();
   const auto kind = choose.between(0, 4);
@@ -167,17 +153,17 @@ void require_refusal(feaug::cpu_context& ctx, const feaug::support_queue<T>& que
   if (kind == 2 || kind == 4) view.data = nullptr;
   const bool is_search = kind < 3;
   const index_t outputs = std::max(k, index_t{1});
-  std::vector<index_t> slots(static_cast<std::size_t>(queries.rows * outputs), -7);
+  std::vector<index_t> slots(static_cast<std::size_t>(queries.rows() * outputs), -7);
   const std::vector<index_t> unwritten = slots;
   const index_t before[] = {*queue.cursor, *queue.size};
   const double first = static_cast<double>(feaug::load(*queue.storage.data));
   bool is_refused = false;
   try {
     if (is_search) {
-      feaug::nearest(ctx, queue, view, {.indices = {slots.data(), queries.rows, outputs}},
+      feaug::nearest(ctx, queue, view, {.indices = {slots.data(), queries.rows(), outputs}},
                      {.k = k});
     } else {
-      feaug::enqueue(ctx, queue, view, {.ids = {slots.data(), queries.rows}});
+      feaug::enqueue(ctx, queue, view, {.ids = {slots.data(), queries.rows()}});
     }
   } catch (const feaug::argument_error&) {
     is_refused = true;
@@ -214,10 +200,10 @@ void search(choices& choose) {
 
   const index_t most_neighbours = choose.one_in(4) ? 70 : 8;
   const index_t k = choose.between(1, std::min(queue.size(), most_neighbours));
-  std::vector<std::int64_t> own(static_cast<std::size_t>(queries.rows));
+  std::vector<std::int64_t> own(static_cast<std::size_t>(queries.rows()));
   for (std::size_t i = 0; i < own.size(); ++i) own[i] = static_cast<std::int64_t>(i % 9);
   feaug::nearest_options options{.k = k};
-  if (choose.one_in(3)) options.exclude_ids = {own.data(), queries.rows};
+  if (choose.one_in(3)) options.exclude_ids = {own.data(), queries.rows()};
   if (choose.one_in(4)) options.similarity.floor = choose.one_of({0.0, 0.3, 0.9, -0.5});
   if (choose.one_in(4)) options.similarity.ceiling = choose.one_of({0.99, 0.95, 1.0});
   const bool has_shadow = choose.one_in(2);
@@ -228,15 +214,16 @@ void search(choices& choose) {
             (has_shadow ? ", with a shadow" : "");
 
   std::vector<index_t> slots(own.size() * static_cast<std::size_t>(k), -7);
-  padded_rows<T> similarities(queries.rows, k, 0);
-  feaug::nearest(ctx, queue.view(has_shadow), queries.view(),
-                 {.indices = {slots.data(), queries.rows, k}, .similarities = similarities.view()},
-                 options);
+  test_matrix<T> similarities(queries.rows(), k, 0);
+  feaug::nearest(
+      ctx, queue.view(has_shadow), queries.view(),
+      {.indices = {slots.data(), queries.rows(), k}, .similarities = similarities.view()}, options);
   const testing::rows_in_double support = queue.rows();
-  for (index_t i = 0; i < queries.rows; ++i) {
+  for (index_t i = 0; i < queries.rows(); ++i) {
     const std::int64_t* exclude =
         options.exclude_ids.empty() ? nullptr : &own[static_cast<std::size_t>(i)];
-    const auto want = neighbours_in_range(support, queries.row(i), k, exclude, options.similarity);
+    const auto want =
+        neighbours_in_range(support, row_of(queries, i), k, exclude, options.similarity);
     for (index_t rank = 0; rank < k; ++rank) {
       const index_t got = slots[static_cast<std::size_t>(i * k + rank)];
       const index_t wanted = want.indices[static_cast<std::size_t>(rank)];
@@ -244,7 +231,7 @@ void search(choices& choose) {
                                  ", for query " + std::to_string(i) + " and rank " +
                                  std::to_string(rank));
     }
-    require(relative_error(similarities.row(i), want.similarities, 1) <= tolerance<T>(),
+    require(relative_error(row_of(similarities, i), want.similarities, 1) <= tolerance<T>(),
             "other similarities for query " + std::to_string(i));
   }
 }

@@ -123,15 +123,15 @@ def require_equal(got, want, copies):
     if len(got) != len(want) * copies:
         raise RuntimeError(f"printed {len(got)} lines, wanted {len(want) * copies}")
     for line, wanted in zip(got, want * copies):
-        name, _, numbers = wanted.partition(":")
-        if line != wanted and (name.startswith("exact") or line.partition(":")[0] != name or not close(line.partition(":")[2], numbers, name)):
+        if line != wanted and (wanted.startswith("exact") or not close(line, wanted)):
             raise RuntimeError(f"got    {line}\nwanted {wanted}")
 
 
-def close(got, want, name):
-    got, want = ([float(word) for word in numbers.split()] for numbers in (got, want))
+def close(line, wanted):
+    (name, got), (wanted_name, want) = ((name, [float(word) for word in numbers.split()])
+                                        for name, _, numbers in (one.partition(":") for one in (line, wanted)))
     allowed = (1e-12 if "doubles" in name else 2e-6) * max(abs(x) for x in want)
-    return len(got) == len(want) and all(abs(a - b) <= allowed for a, b in zip(got, want))
+    return name == wanted_name and len(got) == len(want) and all(abs(a - b) <= allowed for a, b in zip(got, want))
 
 
 def main():

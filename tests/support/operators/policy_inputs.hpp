@@ -44,11 +44,10 @@ class policy_inputs {
 
   /// The features to augment are the input `x` of the case.
   explicit policy_inputs(arguments& given, const std::string& x = "x")
-      : given_(given), x_name_(x), x_(input(x, 0, 0)) {
+      : given_(given), context_(Backend::context_for(given)), x_name_(x), x_(input(x, 0, 0)) {
     const auto threads = given.option<int>("threads", 0);
     const auto tensor_cores = given.option("tensor_cores", false);
     if constexpr (requires { context_.threads; }) context_.threads = threads;
-    if constexpr (requires { context_.instructions; }) context_.instructions = given.instructions();
     if constexpr (requires { context_.tensor_cores; }) context_.tensor_cores = tensor_cores;
   }
 
