@@ -216,7 +216,8 @@ def main():
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--threads", type=int, default=2, help="on the CPU")
     parser.add_argument("--small", action="store_true", help="tiny shapes")
-    parser.add_argument("--no-compile", action="store_true", help="eager alone")
+    parser.add_argument("--no-compile", action="store_true", help="without torch.compile")
+    parser.add_argument("--only-compile", action="store_true", help="torch.compile alone")
     parser.add_argument("--out", help="where the JSON goes; else it is printed")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
@@ -224,10 +225,20 @@ def main():
         return 77
 
     cpu = options.device == "cpu"
+    if cpu and options.only_compile:
+        parser.error("--only-compile: got --device cpu, wanted a GPU, since results on the CPU are compared with eager")
     torch.set_num_threads(options.threads)
     calls = 2 if options.small else 50
     flush = torch.empty(1 if options.device == "cpu" else 64 << 20, device=options.device)
     results = []
+    device = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
+
+    def write():
+        text = json.dumps({"device": device, "torch": torch.__version__, "results": results}, indent=1)
+        if options.out:
+            with open(options.out, "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+        return text
 
     def size(full):
         return max(full // 64, 4) if options.small else full
@@ -242,7 +253,7 @@ def main():
             for precision in ("fp32",) if cpu or name in ("W5", "W6") else ("fp32", "tf32", "bf16"):
                 torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
                 eager = None
-                runs = {"eager": function}
+                runs = {} if options.only_compile else {"eager": function}
                 if not options.no_compile and key != "W5/copy":
                     runs["compile"] = torch.compile(function)
                 lightly = of_lightly(key, {"W3": arguments[0], "W4": arguments[-1]}.get(name)) if cpu else None
@@ -279,13 +290,9 @@ def main():
                         entry["error"] = " ".join(str(problem).split("\n")[:2])[:200]
                     results.append(entry)
                     print(entry, file=sys.stderr)
-    device = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
-    text = json.dumps({"device": device, "torch": torch.__version__, "results": results}, indent=1)
-    if options.out:
-        with open(options.out, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-    else:
-        print(text)
+                    write()  # so that a run that is stopped has its results so far
+    if not options.out:
+        print(write())
     return 0
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Prints one Markdown table with the results of the CUDA benchmarks and their peers: `table.py FOLDER`. FOLDER has W1.json …
-(from the benchmark programs, --benchmark_out) and peers_W1.json … (from peers.py). Missing results are "not measured"."""
+(from the benchmark programs, --benchmark_out) and peers_eager.json, peers_compile.json (from peers.py). Missing results are "not measured"."""
 import json
 import pathlib
 import sys
@@ -39,7 +39,7 @@ def mebibytes(count):
 
 def main(folder):
     folder = pathlib.Path(folder)
-    own_runs, peer_runs = read(folder, "W[0-9].json"), read(folder, "peers_W[0-9].json")
+    own_runs, peer_runs = read(folder, "W[0-9].json"), read(folder, "peers_*.json")
     own, peers = own_results(own_runs), peer_results(peer_runs)
     if not own and not peers:
         print(NONE)

@@ -9,6 +9,7 @@
 
 #include <feaug/feaug.cuh>
 #include <map>
+#include <utility>
 #else
 #include <feaug/feaug.hpp>
 #endif
@@ -40,9 +41,11 @@ feaug::matrix_view<T, space> view(const torch::Tensor& x, const char* name) {
 #if defined(__CUDACC__)
 /// This thread's context for PyTorch's current stream; it owns the scratch memory.
 inline context_type& context() {
-  thread_local std::map<cudaStream_t, context_type> contexts;
-  const cudaStream_t stream = c10::cuda::getCurrentCUDAStream().stream();
-  return contexts.try_emplace(stream, context_type{.stream = stream}).first->second;
+  thread_local std::map<std::pair<int, cudaStream_t>, context_type> contexts;
+  const c10::cuda::CUDAStream current = c10::cuda::getCurrentCUDAStream();
+  // (The default stream of every GPU has the same handle.)
+  const auto key = std::pair(static_cast<int>(current.device_index()), current.stream());
+  return contexts.try_emplace(key, context_type{.stream = current.stream()}).first->second;
 }
 #else
 /// This thread's context: scratch memory, and as many threads as PyTorch uses.

@@ -1,7 +1,9 @@
 #include "feaug/cpu/core/workspace.hpp"
 
 #include <catch2/catch.hpp>
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <vector>
 
 namespace workspace_test {
@@ -13,6 +15,33 @@ namespace {
 bool on_cache_line(const void* pointer) {
   return reinterpret_cast<std::uintptr_t>(pointer) % 64 == 0;
 }
+
+/// Host memory that can refuse to allocate, as a GPU does while a graph is captured, and that counts.
+struct counted_memory {
+  static constexpr feaug::memory_space space = feaug::memory_space::host;
+  static constexpr std::size_t alignment = feaug::host_memory::alignment;
+  struct counts {
+    bool is_captured = false;
+    int allocated = 0;
+    std::vector<void*> held = {};
+    int freed_in_calls = 0;
+  };
+  counts* state = nullptr;
+
+  [[nodiscard]] void* allocate(std::size_t bytes) const {
+    REQUIRE_FALSE(state->is_captured);
+    ++state->allocated;
+    state->held.push_back(feaug::host_memory::allocate(bytes));
+    return state->held.back();
+  }
+  [[nodiscard]] void* allocate_or_null(std::size_t bytes) const { return allocate(bytes); }
+  [[nodiscard]] bool may_allocate() const { return !state->is_captured; }
+  void deallocate(void* memory, std::size_t bytes, feaug::workspace_freed when) const {
+    if (when == feaug::workspace_freed::in_call) ++state->freed_in_calls;
+    std::erase(state->held, memory);
+    feaug::host_memory::deallocate(memory, bytes, when);
+  }
+};
 
 }  // namespace
 
@@ -99,6 +128,55 @@ TEST_CASE("clear frees all memory, and a move transfers it", "[workspace]") {
   CHECK(*scope.take_filled<int>(1, 5) == 5);
   // Every empty array, too, gets an address of its own.
   CHECK(scope.take<int>(0) != scope.take<int>(0));
+}
+
+TEST_CASE("memory of a captured graph is kept until the end", "[workspace]") {
+  counted_memory::counts state;
+  {
+    feaug::basic_workspace<counted_memory> memory(counted_memory{&state});
+    const auto call = [&](std::initializer_list<feaug::index_t> sizes) {
+      feaug::basic_workspace<counted_memory>::scope scope(memory);
+      std::vector<void*> taken;
+      for (const feaug::index_t size : sizes) taken.push_back(scope.take<char>(size));
+      return taken;
+    };
+    const auto capture = [&](std::initializer_list<feaug::index_t> sizes) {
+      state.is_captured = true;
+      const auto taken = call(sizes);
+      state.is_captured = false;
+      return taken;
+    };
+    static_cast<void>(call({1000, 500}));
+    const auto in_graph = capture({1000, 500});
+    REQUIRE(state.held.size() == 1);
+    void* const first_block = state.held.front();
+    CHECK(in_graph.front() == first_block);
+
+    // A larger call, then one that needs several blocks more.
+    static_cast<void>(call({5000}));
+    static_cast<void>(call({900, 6000, 7000}));
+    CHECK(state.held.size() == 2);  // that of the graph, and one for everything else
+    CHECK(state.held.front() == first_block);
+    CHECK(state.freed_in_calls > 0);
+    const int allocated = state.allocated;
+    static_cast<void>(call({900, 6000, 7000}));
+    static_cast<void>(call({1000, 500}));
+    CHECK(state.allocated == allocated);  // shapes that have run before
+
+    // A second graph uses the second block, too.
+    CHECK(capture({900, 6000, 7000}).size() == 3);
+    const std::vector<void*> both = state.held;
+    static_cast<void>(call({20000, 20000, 20000}));
+    REQUIRE(state.held.size() == 3);
+    CHECK(std::vector<void*>(state.held.begin(), state.held.begin() + 2) == both);
+
+    memory.clear();
+    CHECK(state.held.empty());
+    static_cast<void>(call({100}));
+    static_cast<void>(call({100, 3000}));
+    CHECK(state.held.size() == 1);  // after clear() no graph holds a block
+  }
+  CHECK(state.held.empty());
 }
 
 }  // namespace workspace_test

@@ -1,5 +1,6 @@
 // Benchmark W4: MoCo's loss with the queries' gradient; keys and 65536 negatives of 128 features
-// are constants.
+// are constants of norm 1. (PyTorch's code for MoCo uses them as they are; feaug normalises them
+// again in every call.)
 #include "feaug/cuda/loss/info_nce.cuh"
 #include "support/bench.cuh"
 #include "support/reference.hpp"
@@ -11,8 +12,8 @@ constexpr double temperature = 0.1;
 template <bench::index_t Queries>
 struct problem {
   bench::matrix queries = bench::features(bench::size(Queries), 128, 1);
-  bench::matrix keys = bench::other_view(queries, 2);
-  bench::matrix negatives = bench::features(bench::size(65536), 128, 3);
+  bench::matrix keys = bench::unit_rows(bench::other_view(queries, 2));
+  bench::matrix negatives = bench::unit_rows(bench::features(bench::size(65536), 128, 3));
   bench::reference::contrast want = bench::reference::moco(queries, keys, negatives, temperature);
 };
 

@@ -115,15 +115,21 @@ class stopwatch {
   cudaEvent_t end_ = nullptr;
 };
 
-/// Times `call`. Before each call, more bytes are written than an L2 cache holds. During this write
-/// the host enqueues the call, so that launch overhead is not timed.
-template <class Call>
-void time_calls(benchmark::State& state, const feaug::cuda_context& ctx, const Call& call) {
+/// Times `call`. Before each call, `reset` restores what the call before it has changed, and more
+/// bytes are written than an L2 cache holds. During this write the host enqueues the call, so that
+/// launch overhead is not timed.
+template <class Call, class Reset>
+void time_calls(benchmark::State& state, const feaug::cuda_context& ctx, const Call& call,
+                const Reset& reset) {
   const device_array<float> other{std::vector<float>(small() ? 1 : std::size_t{64} << 20)};
   stopwatch watch(ctx.stream);
-  for (int i = 0; i < 3; ++i) call();
+  for (int i = 0; i < 3; ++i) {
+    reset();
+    call();
+  }
   std::vector<double> seconds;
   for (auto _ : state) {
+    reset();
     succeed(cudaMemsetAsync(other.data(), 0, other.size() * sizeof(float), ctx.stream));
     watch.start();
     call();
@@ -133,6 +139,12 @@ void time_calls(benchmark::State& state, const feaug::cuda_context& ctx, const C
   std::sort(seconds.begin(), seconds.end());
   state.counters["median_seconds"] = seconds[seconds.size() / 2];
   state.counters["scratch_bytes"] = static_cast<double>(ctx.workspace.peak());
+}
+
+/// The same for calls that change nothing but their outputs.
+template <class Call>
+void time_calls(benchmark::State& state, const feaug::cuda_context& ctx, const Call& call) {
+  time_calls(state, ctx, call, [] {});
 }
 
 /// Whether a benchmark was refused; the program then fails.

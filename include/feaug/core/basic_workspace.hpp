@@ -15,6 +15,9 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
+/// When memory is freed: in a call, in the order of its other work, or at any other time.
+enum class workspace_freed { in_call, at_any_time };
+
 /// A stack of scratch arrays. An operator opens a scope and takes arrays; all are released when the
 /// scope ends. Scopes nest, so an operator can call another.
 ///
@@ -22,11 +25,16 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 ///   static constexpr std::size_t alignment;        // of every array
 ///   void* allocate(std::size_t bytes);             // throws if there is none
 ///   void* allocate_or_null(std::size_t bytes);
-///   bool may_allocate();                           // false while allocation is not allowed
-///   void deallocate(void* memory, std::size_t bytes);
+///   bool may_allocate();                           // false while a graph is captured
+///   void deallocate(void* memory, std::size_t bytes, freed when);
+///
+/// A graph that is captured keeps the addresses of the blocks that were in use. These blocks are
+/// freed by clear() and by the destructor only.
 template <class Memory>
 class basic_workspace {
  public:
+  using freed = workspace_freed;
+
   class scope {
    public:
     explicit scope(basic_workspace& owner)
@@ -64,17 +72,13 @@ class basic_workspace {
   basic_workspace& operator=(basic_workspace&&) noexcept = default;
 
   /// Bytes held now.
-  [[nodiscard]] std::size_t capacity() const {
-    std::size_t total = 0;
-    for (const block& b : blocks_) total += b.get_deleter().bytes;
-    return total;
-  }
+  [[nodiscard]] std::size_t capacity() const { return capacity(0); }
   /// The largest number of bytes in use at once.
   [[nodiscard]] std::size_t peak() const { return peak_; }
-  /// Frees all memory. No scope may be open.
-  void clear() {
-    blocks_.clear();
-    block_ = used_ = 0;
+  /// Frees all memory. No scope may be open, and no graph that used the memory may run afterwards.
+  void clear(freed when = freed::at_any_time) {
+    free_from(0, when);
+    block_ = used_ = captured_ = 0;
   }
   /// Sets the allocator of later allocations; blocks already held are freed by the one they came
   /// from.
@@ -84,12 +88,21 @@ class basic_workspace {
   struct giving_back {
     Memory memory = {};
     std::size_t bytes = 0;
-    void operator()(std::byte* held) { memory.deallocate(held, bytes); }
+    void operator()(std::byte* held) { memory.deallocate(held, bytes, freed::at_any_time); }
   };
   using block = std::unique_ptr<std::byte, giving_back>;
 
   void hold(void* memory, std::size_t bytes) {
     blocks_.push_back(block(static_cast<std::byte*>(memory), {.memory = memory_, .bytes = bytes}));
+  }
+
+  /// Frees the blocks from number `first` on.
+  void free_from(std::size_t first, freed when) {
+    for (std::size_t b = first; b < blocks_.size(); ++b) {
+      giving_back& owner = blocks_[b].get_deleter();
+      owner.memory.deallocate(blocks_[b].release(), owner.bytes, when);
+    }
+    blocks_.resize(std::min(first, blocks_.size()));
   }
 
   void* take(std::size_t bytes) {
@@ -105,8 +118,16 @@ class basic_workspace {
     }
     std::byte* array = blocks_[block_].get() + used_;
     used_ += bytes;
+    if (!memory_.may_allocate()) captured_ = std::max(captured_, block_ + 1);
     peak_ = std::max(peak_, bytes_in_use());
     return array;
+  }
+
+  /// Bytes of the blocks from number `first` on.
+  [[nodiscard]] std::size_t capacity(std::size_t first) const {
+    std::size_t total = 0;
+    for (std::size_t b = first; b < blocks_.size(); ++b) total += blocks_[b].get_deleter().bytes;
+    return total;
   }
 
   [[nodiscard]] std::size_t bytes_in_use() const {
@@ -118,11 +139,11 @@ class basic_workspace {
   void release(std::size_t block_before, std::size_t used_before) {
     block_ = block_before;
     used_ = used_before;
-    // All scopes are closed and there are several blocks: replace them by one block, so that the
+    // All scopes are closed and several blocks may be freed: replace them by one block, so that the
     // next call of this shape fits into it.
-    if (block_ == 0 && used_ == 0 && blocks_.size() > 1 && memory_.may_allocate()) {
-      const std::size_t total = capacity();
-      blocks_.clear();
+    if (block_ == 0 && used_ == 0 && blocks_.size() > captured_ + 1 && memory_.may_allocate()) {
+      const std::size_t total = capacity(captured_);
+      free_from(captured_, freed::in_call);
       void* memory = memory_.allocate_or_null(total);
       if (memory != nullptr) hold(memory, total);
     }
@@ -132,6 +153,7 @@ class basic_workspace {
   std::vector<block> blocks_;
   std::size_t block_ = 0;
   std::size_t used_ = 0;
+  std::size_t captured_ = 0;  ///< the first blocks, which captured graphs use
   std::size_t peak_ = 0;
 };
 

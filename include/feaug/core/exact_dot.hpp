@@ -7,6 +7,7 @@
 #include <concepts>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/exact_math.hpp"
 #include "feaug/core/elementary.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/version.hpp"
@@ -21,7 +22,7 @@ FEAUG_HD inline double exact_multiply_add(double sum, T a, T b) {
   if constexpr (std::same_as<T, double>) {
     return feaug::detail::fma(a, b, sum);
   } else {
-    return sum + static_cast<double>(load(a)) * static_cast<double>(load(b));
+    return sum + exact::to_double(load(a)) * exact::to_double(load(b));
   }
 }
 

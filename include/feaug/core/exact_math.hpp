@@ -6,6 +6,10 @@
 // single IEEE operation, so the result is fully determined. The polynomials are Taylor series, on
 // ranges small enough that the first omitted term is below half an ulp. Random draws use these
 // functions; losses do not, since they only have to agree within a tolerance.
+//
+// nvcc's -use_fast_math approximates quotients and square roots and replaces subnormal floats by 0.
+// Here, device code therefore states these instructions, and the conversion of a float to double,
+// as PTX. Products, sums and fma need no such care: in these functions they are never subnormal.
 #pragma once
 
 #include "feaug/header_begin.hpp"
@@ -20,6 +24,38 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::exact {
 
+FEAUG_HD inline float divide(float x, float y) {
+#if defined(__CUDA_ARCH__)
+  float quotient = 0;
+  asm("div.rn.f32 %0, %1, %2;" : "=f"(quotient) : "f"(x), "f"(y));
+  return quotient;
+#else
+  return x / y;
+#endif
+}
+
+FEAUG_HD inline float sqrt(float x) {
+#if defined(__CUDA_ARCH__)
+  float root = 0;
+  asm("sqrt.rn.f32 %0, %1;" : "=f"(root) : "f"(x));
+  return root;
+#else
+  return feaug::detail::sqrt(x);
+#endif
+}
+
+/// The number as a double; subnormal floats, too.
+FEAUG_HD inline double to_double(float x) {
+#if defined(__CUDA_ARCH__)
+  double wide = 0;
+  asm("cvt.f64.f32 %0, %1;" : "=d"(wide) : "f"(x));
+  return wide;
+#else
+  return x;
+#endif
+}
+FEAUG_HD constexpr double to_double(double x) { return x; }
+
 /// ln x for a positive normal number.
 FEAUG_HD inline float log(float x) {
   // x = 2^exponent · m, m in [√½, √2): subtracting the bits of √½ moves the boundary there.
@@ -28,7 +64,7 @@ FEAUG_HD inline float log(float x) {
   const auto exponent = static_cast<float>(static_cast<std::int32_t>(offset) >> 23);
   const float m = detail::bit_cast<float>((offset & 0x007FFFFFU) + 0x3F3504F3U);
   // ln m = 2·artanh(s), s = (m − 1) / (m + 1), |s| < 0.172.
-  const float s = (m - 1.0F) / (m + 1.0F);
+  const float s = divide(m - 1.0F, m + 1.0F);
   const float s2 = s * s;
   float series = feaug::detail::fma(s2, 2.0F / 9.0F, 2.0F / 7.0F);
   series = feaug::detail::fma(series, s2, 2.0F / 5.0F);
@@ -60,6 +96,7 @@ FEAUG_HD inline float exp(float x) {
   const float first = detail::bit_cast<float>(static_cast<std::uint32_t>(half + 127) << 23);
   const float second =
       detail::bit_cast<float>(static_cast<std::uint32_t>(exponent - half + 127) << 23);
+  // (Both products are exact: the factors are powers of two.)
   return series * first * second;
 }
 

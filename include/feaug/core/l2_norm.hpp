@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/exact_math.hpp"
 #include "feaug/core/elementary.hpp"
 #include "feaug/core/exact_dot.hpp"
 #include "feaug/core/finite.hpp"
@@ -24,13 +25,13 @@ template <element T>
 FEAUG_HD double scaled_row_norm(const T* row, index_t cols) {
   double largest = 0;
   for (index_t j = 0; j < cols; ++j) {
-    const double magnitude = std::fabs(static_cast<double>(load(row[j])));
+    const double magnitude = std::fabs(exact::to_double(load(row[j])));
     if (magnitude > largest || detail::is_nan(magnitude)) largest = magnitude;
   }
   if (!detail::is_finite(largest)) return largest;  // NaN too
   double scaled = 0;
   for (index_t j = 0; j < cols; ++j) {
-    const double part = static_cast<double>(load(row[j])) / largest;
+    const double part = exact::to_double(load(row[j])) / largest;
     scaled = exact_multiply_add(scaled, part, part);
   }
   return largest * feaug::detail::sqrt(scaled);

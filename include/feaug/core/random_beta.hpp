@@ -39,7 +39,7 @@ class row_words {
 FEAUG_HD inline float log_gamma_draw(row_words& words, float shape) {
   const bool below_one = shape < 1.0F;
   const float d = (below_one ? shape + 1.0F : shape) - 1.0F / 3.0F;
-  const float c = 1.0F / feaug::detail::sqrt(9.0F * d);
+  const float c = exact::divide(1.0F, exact::sqrt(9.0F * d));
   for (;;) {
     const std::uint32_t radius_word = words.next();
     const float x = normal_from_words(radius_word, words.next()).even;
@@ -55,8 +55,9 @@ FEAUG_HD inline float log_gamma_draw(row_words& words, float shape) {
     const float bound = feaug::detail::fma(d, v_and_log, 0.5F * x * x);
     if (!(log_u < bound)) continue;
     const float log_gamma = feaug::detail::fma(3.0F, log_base, exact::log(d));
-    return below_one ? feaug::detail::fma(words.next_logarithm(), 1.0F / shape, log_gamma)
-                     : log_gamma;
+    return below_one
+               ? feaug::detail::fma(words.next_logarithm(), exact::divide(1.0F, shape), log_gamma)
+               : log_gamma;
   }
 }
 
@@ -68,7 +69,7 @@ FEAUG_HD inline float draw_beta(const random_key& key, index_t row, float a, flo
   detail::row_words words(key, row);
   const float log_x = detail::log_gamma_draw(words, a);
   const float log_y = detail::log_gamma_draw(words, b);
-  return 1.0F / (1.0F + exact::exp(log_y - log_x));  // x / (x + y)
+  return exact::divide(1.0F, 1.0F + exact::exp(log_y - log_x));  // x / (x + y)
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

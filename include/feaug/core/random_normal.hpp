@@ -25,8 +25,7 @@ struct normal_pair {
 
 /// Two independent standard normal numbers from two words. The largest possible value is 6.66.
 FEAUG_HD inline normal_pair normal_from_words(std::uint32_t radius_word, std::uint32_t angle_word) {
-  const float radius =
-      feaug::detail::sqrt(-2.0F * exact::log(positive_uniform_from_word(radius_word)));
+  const float radius = exact::sqrt(-2.0F * exact::log(positive_uniform_from_word(radius_word)));
   const exact::sine_cosine angle = exact::of_turn(angle_word);
   return {radius * angle.cosine, radius * angle.sine};
 }

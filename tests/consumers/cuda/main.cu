@@ -4,7 +4,14 @@
 #include <feaug/feaug.cuh>
 #include <vector>
 
+#include "rows.hpp"
+
 int main() {
+  // Units with and without cuBLAS have contexts of different types, and share views.
+  if (context_with_cublas() == typeid(feaug::cuda_context) || count_rows({nullptr, 2, 3, 3}) != 2) {
+    std::puts("wrong: units of the program disagree about types");
+    return 1;
+  }
   int devices = 0;
   if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
     std::puts("skipped: no CUDA device");

@@ -2,12 +2,15 @@
 // the caller's own memory resource.
 #include "feaug/cuda/core/context.cuh"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "cuda/support/device_copy.hpp"
 #include "feaug/feaug.cuh"
+#include "support/message_of.hpp"
 
 namespace context_test {
 
@@ -182,7 +185,139 @@ TEST_CASE("scratch memory is not allocated during stream capture", "[cuda][conte
   CHECK(message.find("l2_normalize: scratch memory while the stream is captured") == 0);
 }
 
+namespace {
+
+/// The message of a bad argument or of a failed CUDA call; empty if there is neither.
+template <class Call>
+std::string error_of(const Call& call) {
+  try {
+    return testing::message_of(call);
+  } catch (const feaug::cuda_error& error) {
+    return error.what();
+  }
+}
+
+/// error_of a call that needs scratch memory.
+std::string normalize(feaug::cuda_context& ctx, const device_copy<float>& x) {
+  return error_of([&] { feaug::l2_normalize(ctx, x.const_view(), x.view()); });
+}
+
+}  // namespace
+
+TEST_CASE("a captured graph keeps its scratch memory when larger calls follow", "[cuda][context]") {
+  const stream on;
+  feaug::cuda_context ctx{.stream = on.get()};
+  const device_copy<float> x(test_matrix<float>::normal(4, 8, 1));
+  const device_copy<float> out(test_matrix<float>(4, 8));
+  const auto call = [&] { feaug::l2_normalize(ctx, x.const_view(), out.view()); };
+  call();
+  device_test::succeed(cudaStreamSynchronize(on.get()));
+  const std::vector<double> want = out.host().values();
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t executable = nullptr;
+  device_test::succeed(cudaStreamBeginCapture(on.get(), cudaStreamCaptureModeGlobal));
+  call();
+  device_test::succeed(cudaStreamEndCapture(on.get(), &graph));
+  device_test::succeed(cudaGraphInstantiate(&executable, graph, 0));
+  const std::size_t held = ctx.workspace.capacity();
+
+  const device_copy<float> large(test_matrix<float>::normal(500, 8, 2));
+  for (int i = 0; i < 2; ++i) CHECK(normalize(ctx, large).empty());
+  // Had the graph's memory been freed, it would be given to others now.
+  const device_array<float> others(std::vector<float>(held / sizeof(float), 7.0F));
+  device_test::succeed(cudaMemsetAsync(out.view().data, 0xFF, 8, on.get()));
+  device_test::succeed(cudaGraphLaunch(executable, on.get()));
+  device_test::succeed(cudaStreamSynchronize(on.get()));
+  CHECK(out.host().values() == want);
+  const std::vector<float> left = others.to_host();
+  CHECK(std::all_of(left.begin(), left.end(), [](float each) { return each == 7.0F; }));
+  cudaGraphExecDestroy(executable);
+  cudaGraphDestroy(graph);
+}
+
+TEST_CASE("a context stays on the stream of its first call until it is reset", "[cuda][context]") {
+  const stream first;
+  const stream second;
+  const device_copy<float> x(test_matrix<float>::normal(4, 8, 1));
+  feaug::cuda_context ctx{.stream = first.get()};
+  ctx.reset();  // nothing to do
+  CHECK(normalize(ctx, x).empty());
+  const std::vector<double> before = x.host().values();
+  ctx.stream = second.get();
+  const std::string message = normalize(ctx, x);
+  CHECK(message.find("l2_normalize: context.stream: got stream 0x") == 0);
+  CHECK(message.find(", wanted stream 0x") != std::string::npos);
+  CHECK(message.find("cuda_context::reset()") != std::string::npos);
+  CHECK(x.host().values() == before);
+  ctx.stream = nullptr;
+  CHECK(normalize(ctx, x).find("got the default stream, wanted stream 0x") != std::string::npos);
+
+  ctx.stream = second.get();
+  ctx.reset();
+  CHECK(ctx.workspace.capacity() == 0);
+  CHECK(normalize(ctx, x).empty());
+
+  cudaGraph_t graph = nullptr;
+  device_test::succeed(cudaStreamBeginCapture(second.get(), cudaStreamCaptureModeGlobal));
+  CHECK(error_of([&] { ctx.reset(); }).find("cuda_context::reset: the stream is captured") == 0);
+  cudaStreamEndCapture(second.get(), &graph);
+  if (graph != nullptr) cudaGraphDestroy(graph);
+}
+
+TEST_CASE("an earlier CUDA error is reported as such and stays", "[cuda][context]") {
+  const device_copy<float> x(test_matrix<float>::normal(4, 8, 1));
+  feaug::cuda_context ctx;
+  void* nothing = nullptr;
+  CHECK(cudaMalloc(&nothing, std::size_t{1} << 60) == cudaErrorMemoryAllocation);
+  CHECK(normalize(ctx, x) ==
+        "l2_normalize: an earlier CUDA call outside feaug failed: out of memory "
+        "(cudaErrorMemoryAllocation)");
+  CHECK(cudaGetLastError() == cudaErrorMemoryAllocation);
+  CHECK(normalize(ctx, x).empty());
+}
+
 #if defined(FEAUG_SIMT)
+TEST_CASE("an error that feaug throws is not left for others", "[cuda][context]") {
+  const device_copy<float> x(test_matrix<float>::normal(4, 8, 1));
+  feaug::cuda_context ctx;
+  simt::last_error() = cudaErrorNotReady;  // the answer of a query
+  CHECK(normalize(ctx, x).empty());
+  CHECK(cudaGetLastError() == cudaErrorNotReady);
+  simt::next_failure() = {.calls = 4, .error = cudaErrorInvalidConfiguration};
+  CHECK(normalize(ctx, x).find("cudaErrorInvalidConfiguration") != std::string::npos);
+  simt::next_failure() = {};
+  CHECK(cudaGetLastError() == cudaSuccess);
+}
+
+TEST_CASE("a context and the memory of its calls belong to one GPU", "[cuda][context]") {
+  const device_copy<float> on_first(test_matrix<float>::normal(4, 8, 1));
+  feaug::cuda_context ctx;
+  CHECK(normalize(ctx, on_first).empty());
+  device_test::succeed(cudaSetDevice(1));
+  const device_copy<float> on_second(test_matrix<float>::normal(4, 8, 1));
+  const std::string moved = normalize(ctx, on_second);
+  feaug::cuda_context other;
+  CHECK(normalize(other, on_second).empty());
+  const std::string foreign = normalize(other, on_first);
+  device_test::succeed(cudaSetDevice(0));
+  CHECK(moved.find("l2_normalize: the current GPU: got 1, wanted 0, as in the context's") == 0);
+  CHECK(foreign == "l2_normalize: x: got memory of GPU 0, wanted memory of the current GPU, 1");
+  // `other` frees its memory although its GPU is not the current one.
+}
+
+TEST_CASE("a context can outlive its stream", "[cuda][context]") {
+  const device_copy<float> x(test_matrix<float>::normal(4, 8, 1));
+  const std::size_t before = simt::device_bytes();
+  {
+    auto on = std::make_unique<stream>();
+    feaug::cuda_context ctx{.stream = on->get()};
+    CHECK(normalize(ctx, x).empty());
+    CHECK(simt::device_bytes() > before);
+    on.reset();  // (the executor ends the program if a destroyed stream is used)
+  }
+  CHECK(simt::device_bytes() == before);
+}
+
 TEST_CASE("every CUDA call is checked", "[cuda][context]") {
   // The n-th CUDA call fails, for n = 0, 1, … until no call fails.
   const device_copy<float> x(test_matrix<float>::normal(4, 4, 1));
@@ -205,7 +340,7 @@ TEST_CASE("every CUDA call is checked", "[cuda][context]") {
     const bool happened = simt::next_failure().calls < 0;
     simt::next_failure() = {};
     if (!happened) break;
-    if (message.empty()) continue;  // a query that may fail without an error
+    if (message.empty()) continue;  // scratch memory was not joined to one block: no error
     ++failures;
     CAPTURE(calls, message);
     CHECK(message.find("info_nce_with_gradients: ") == 0);

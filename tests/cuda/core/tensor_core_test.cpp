@@ -8,18 +8,21 @@
 #include <utility>
 #include <vector>
 
-#include "cuda/support/device_array.hpp"
+#include "cuda/support/device_copy.hpp"
 #include "cuda/support/schedules.hpp"
 #include "feaug/cuda/core/async_copy.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/tile_products.cuh"
-#include "support/message_of.hpp"
+#include "feaug/feaug.cuh"
+#include "support/test_matrix.hpp"
 
 namespace tensor_core_test {
 
 using device_test::device_array;
+using device_test::device_copy;
 using feaug::bfloat16;
 using feaug::index_t;
+using testing::test_matrix;
 
 namespace {
 
@@ -195,13 +198,47 @@ TEST_CASE("tensor-core wrappers reject invalid use", "[cuda][tensor]") {
   CHECK_NOTHROW(call.launch(much_shared_memory<float>, 1, 1, 64 << 10, memory.data()));
   CHECK_THROWS_AS(call.allow_dynamic_shared(much_shared_memory<float>, 200 << 10),
                   feaug::cuda_error);
+}
 
-  simt::compute_capability() = 7;
-  ctx.tensor_cores = true;
-  const std::string message = testing::message_of([&] { cuda::uses_tensor_cores(ctx, "nearest"); });
-  CHECK(message.find(
-            "nearest: tensor_cores: got true on a GPU of compute capability 7.x, wanted") == 0);
-  simt::compute_capability() = 8;
+TEST_CASE("programs and GPUs without the tensor-core kernels use others", "[cuda][tensor]") {
+  struct kind {
+    const char* name;
+    simt::machine machine;
+    index_t most_features;  ///< that tensor-core kernels run for
+  };
+  const auto of =
+      GENERATE(kind{"sm_80", {}, 256}, kind{"nvcc's default architecture", {.ptx_version = 75}, 0},
+               kind{"sm_86, sm_89, sm_120", {.dynamic_shared = 99 << 10}, 128},
+               kind{"sm_75", {.ptx_version = 75, .dynamic_shared = 64 << 10}, 0});
+  INFO(of.name);
+  struct on_machine {
+    explicit on_machine(const simt::machine& chosen) { simt::current_machine() = chosen; }
+    ~on_machine() { simt::current_machine() = {}; }
+    on_machine(const on_machine&) = delete;
+    on_machine& operator=(const on_machine&) = delete;
+  } const during(of.machine);
+
+  for (const index_t features : {9, 64, 100, 200, 300}) {
+    INFO(features << " features");
+    feaug::cuda_context plain;
+    feaug::cuda_context fast{.precision = feaug::product_precision::bf16, .tensor_cores = true};
+    CHECK(feaug::has_tensor_cores(fast, features) == (features <= of.most_features));
+    CHECK_FALSE(feaug::has_tensor_cores(plain, features));
+
+    const device_copy<float> x(test_matrix<float>::normal(70, features, 1));
+    const device_copy<float> dx(test_matrix<float>(70, features));
+    const device_array<float> loss({0});
+    feaug::info_nce_with_gradients(fast, feaug::differentiable(x.const_view(), dx.view()),
+                                   feaug::stop_gradient(x.const_view()),
+                                   feaug::device_vector<float>(loss.data(), 1));
+    CHECK(std::isfinite(loss.to_host().front()));
+    const device_array<index_t> slots(std::vector<index_t>(70));
+    for (feaug::cuda_context* ctx : {&plain, &fast}) {
+      feaug::nearest(*ctx, x.const_view(), x.const_view(),
+                     {.indices = feaug::device_matrix<index_t>(slots.data(), 70, 1)});
+      for (index_t i = 0; i < 70; ++i) CHECK(slots.to_host()[static_cast<std::size_t>(i)] == i);
+    }
+  }
 }
 #endif
 

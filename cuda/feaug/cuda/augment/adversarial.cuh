@@ -14,6 +14,7 @@
 #include "feaug/cuda/augment/elementwise.cuh"
 #include "feaug/cuda/augment/noise.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
@@ -23,7 +24,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// ‖row‖₂ by one warp; every lane gets it.
 template <element T>

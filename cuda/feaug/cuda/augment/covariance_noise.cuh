@@ -16,6 +16,7 @@
 #include "feaug/cuda/augment/noise.cuh"
 #include "feaug/cuda/augment/running_covariance.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/vec4.cuh"
@@ -23,7 +24,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// A quiet NaN.
 template <class C>
@@ -41,7 +42,7 @@ struct add_to_features {
   device_matrix<T> out;
 
   __device__ void operator()(index_t i, index_t j, C noise) const {
-    out(i, j) = store<T>(load(x(i, j)) + scale * noise);
+    out(i, j) = store<T>(load(x(i, j)) + rounded_product(scale, noise));
   }
 };
 

@@ -8,11 +8,12 @@
 
 #include "feaug/augment/elementwise.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// Calls act(lane, draw) for the four columns of a vec4.
 template <class Draw, class Act>

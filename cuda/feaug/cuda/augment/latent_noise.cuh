@@ -6,11 +6,12 @@
 #include "feaug/augment/latent_noise.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/augment/noise.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 template <class Source, element T>
 struct latent_forward {
@@ -30,7 +31,7 @@ struct latent_forward {
     source.epsilon(q, epsilon);
     for (int lane = 0; lane < 4; ++lane) {
       const feaug::detail::latent_deviation<C> deviation(how, logs[lane]);
-      values[lane] += deviation.value * epsilon[lane];
+      values[lane] += rounded_product(deviation.value, epsilon[lane]);
     }
     store_vec4(out.row(q.row), q, values);
   }

@@ -16,6 +16,7 @@
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/augment/keep_threshold.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/vec4.cuh"
@@ -24,7 +25,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 // A rule gives a vec4's mask: keep(q, values) sets each value to 0 or 1.
 

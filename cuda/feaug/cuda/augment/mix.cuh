@@ -14,6 +14,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/permutation.cuh"
 #include "feaug/cuda/core/platform.cuh"
@@ -23,7 +24,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 // One thread per row. Limited by drawing the random weight; writes one element a row.
 template <class Mix, class C>
@@ -62,7 +63,9 @@ struct mix_rows {
     load_vec4(partner.row(permutation == nullptr ? q.row : permutation[q.row]), q, others);
     const C weight = weights[q.row];
     const C rest = C{1} - weight;
-    for (int lane = 0; lane < 4; ++lane) values[lane] = weight * values[lane] + rest * others[lane];
+    for (int lane = 0; lane < 4; ++lane) {
+      values[lane] = rounded_product(weight, values[lane]) + rounded_product(rest, others[lane]);
+    }
     store_vec4(out.row(q.row), q, values);
   }
 };
@@ -87,8 +90,9 @@ struct permuted_mix_gradient {
     if (selection.contains(other)) load_vec4(grad_out.row(other), q, lent);
     const C own_weight = weights[q.row];
     const C lent_weight = C{1} - weights[other];
-    for (int lane = 0; lane < 4; ++lane)
-      own[lane] = own_weight * own[lane] + lent_weight * lent[lane];
+    for (int lane = 0; lane < 4; ++lane) {
+      own[lane] = rounded_product(own_weight, own[lane]) + rounded_product(lent_weight, lent[lane]);
+    }
     put_vec4(x, q, own);
   }
 };

@@ -17,11 +17,13 @@
 #include "feaug/augment/neighbour_plan.hpp"
 #include "feaug/augment/random_neighbour.hpp"
 #include "feaug/core/element.hpp"
+#include "feaug/core/exact_math.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/random.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/augment/noise.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/l2_norm.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
@@ -31,7 +33,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 using feaug::detail::neighbour_plan;
 using device_neighbour_binding = basic_neighbour_binding<memory_space::device>;
@@ -157,14 +159,14 @@ __global__ void __launch_bounds__(256, 3)
     if (count == 0) {
       const double factor = without * x_inverse[i];
       for (index_t j = lane; j < cols; j += warp_lanes)
-        row[j] = static_cast<double>(load(x(i, j))) * factor;
+        row[j] = exact::to_double(load(x(i, j))) * factor;
       continue;
     }
     const index_t trim = plan.trim_of(count);
     double square_sum = 0;
     for (index_t j = lane; j < cols; j += warp_lanes) {
       const double mean = feaug::detail::trimmed_mean(count, trim, [&](index_t r) {
-        return static_cast<double>(load(found.storage(slots[r], j))) * inverse[r];
+        return exact::to_double(load(found.storage(slots[r], j))) * inverse[r];
       });
       square_sum += mean * mean;
       row[j] = mean;

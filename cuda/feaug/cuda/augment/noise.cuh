@@ -16,6 +16,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/l2_norm.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
@@ -24,7 +25,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 // A source gives a vec4's ε: epsilon(q, values).
 
@@ -86,7 +87,7 @@ struct add_noise {
     C epsilon[4];
     load_vec4(x.row(q.row), q, values);
     source.epsilon(q, epsilon);
-    for (int lane = 0; lane < 4; ++lane) values[lane] += sigma * epsilon[lane];
+    for (int lane = 0; lane < 4; ++lane) values[lane] += rounded_product(sigma, epsilon[lane]);
     store_vec4(out.row(q.row), q, values);
   }
 };

@@ -15,6 +15,7 @@
 #include "feaug/cuda/augment/neighbour.cuh"
 #include "feaug/cuda/augment/noise.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/l2_norm.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
@@ -24,7 +25,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// made_i, the neighbour's row, becomes w·unit(x_i) + (1 − w)·made_i + σ·ε_i. `Source` gives ε.
 template <class Source, element T>
@@ -47,8 +48,8 @@ struct blend_neighbours {
       if (lane >= q.count) continue;
       double& row = made(q.row, q.first + lane);
       const double unit = static_cast<double>(values[lane]) * factor;
-      const double blended = weight * unit + (1.0 - weight) * row;
-      row = blended + sigma * epsilon[lane];
+      const double blended = rounded_product(weight, unit) + rounded_product(1.0 - weight, row);
+      row = blended + rounded_product(sigma, epsilon[lane]);
     }
   }
 };

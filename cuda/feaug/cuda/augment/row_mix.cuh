@@ -20,6 +20,7 @@
 #include "feaug/cuda/augment/augmentation.cuh"
 #include "feaug/cuda/augment/mix.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/permutation.cuh"
 #include "feaug/cuda/core/platform.cuh"
@@ -30,7 +31,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// The sums and maxima that a plan is computed from, over the columns of a row, by one warp. Every
 /// lane gets the result.

@@ -11,6 +11,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/cholesky.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
@@ -23,7 +24,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 using device_running_covariance = running_covariance<memory_space::device>;
 using device_running_variance = running_variance<memory_space::device>;
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// The share of a batch in a state. The state's count is read when the kernel runs.
 struct share_rule {

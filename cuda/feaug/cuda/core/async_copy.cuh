@@ -5,10 +5,11 @@
 
 #include <cstdint>
 
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// Starts an asynchronous copy of 16 bytes. If `is_there` is false, it writes zeros and does not
 /// read `from`. Both pointers are multiples of 16 bytes.

@@ -6,12 +6,13 @@
 #include "feaug/core/cholesky_pivot.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/square_tiles.cuh"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 // One panel of 32 columns, from `first` on. A block computes one 32 × 32 tile of it. It also
 // computes the panel's diagonal tile again, so that it reads nothing that another block of the same

@@ -4,14 +4,16 @@
 #include "feaug/header_begin.hpp"
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/exact_math.hpp"
 #include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// Two rows with their norms and cosine; every lane of the warp has the same values.
 template <element T>
@@ -22,7 +24,7 @@ struct compared_rows {
 
   /// Element j of the normalised row.
   [[nodiscard]] __device__ double unit(int side, index_t j) const {
-    return static_cast<double>(load(rows[side][j])) * factor[side];
+    return exact::to_double(load(rows[side][j])) * factor[side];
   }
 };
 
@@ -33,8 +35,8 @@ __device__ compared_rows<T> compare_rows(const T* first, const T* second, index_
   double squares[2] = {};
   double product = 0;
   for (index_t j = lane; j < cols; j += warp_lanes) {
-    const auto a = static_cast<double>(load(first[j]));
-    const auto b = static_cast<double>(load(second[j]));
+    const auto a = exact::to_double(load(first[j]));
+    const auto b = exact::to_double(load(second[j]));
     squares[0] += a * a;
     squares[1] += b * b;
     product += a * b;

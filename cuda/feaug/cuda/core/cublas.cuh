@@ -11,14 +11,12 @@
 #include <utility>
 
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/version.hpp"
 
-#if defined(__CUDACC__) && !defined(FEAUG_NO_CUBLAS)
-#if __has_include(<cublas_v2.h>)
+#if defined(FEAUG_HAS_CUBLAS)
 #include <cublas_v2.h>
-#define FEAUG_HAS_CUBLAS 1
-#endif
 #endif
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -31,7 +29,7 @@ enum class product_precision {
   bf16,  ///< operands rounded to 7 bits of mantissa
 };
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// A row-major matrix product C = A·op(B). Strides are distances between rows, in elements.
 template <class C>

@@ -8,13 +8,16 @@
 
 #include "feaug/core/basic_workspace.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/error.cuh"
+#include "feaug/cuda/core/platform.cuh"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 /// An allocator of the caller's, for example a framework's caching allocator. The memory is used on
-/// `stream`, in stream order. It must be aligned to 256 bytes.
+/// `stream`, in stream order. It must be aligned to 256 bytes. When a context is destroyed after its
+/// stream, `deallocate` gets the handle of the destroyed stream.
 class device_memory_resource {
  public:
   device_memory_resource() = default;
@@ -27,7 +30,22 @@ class device_memory_resource {
   virtual void deallocate(void* memory, std::size_t bytes, cudaStream_t stream) = 0;
 };
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
+
+/// Frees memory of cudaMallocAsync without the stream that used it, which may be destroyed: after
+/// all work of the GPU. If that fails, for example because another thread captures a graph, the
+/// memory is leaked rather than freed while a kernel uses it.
+inline void free_after_all_work(void* memory, int device) {
+  // A destructor cannot throw. The functions are not allowed in a thread while another one captures
+  // unless the mode is relaxed.
+  int device_before = 0;
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+  if (cudaGetDevice(&device_before) != cudaSuccess || cudaSetDevice(device) != cudaSuccess) return;
+  const bool is_relaxed = cudaThreadExchangeStreamCaptureMode(&mode) == cudaSuccess;
+  if (cudaDeviceSynchronize() == cudaSuccess) static_cast<void>(cudaFree(memory));
+  if (is_relaxed) static_cast<void>(cudaThreadExchangeStreamCaptureMode(&mode));
+  static_cast<void>(cudaSetDevice(device_before));
+}
 
 /// Allocates with cudaMallocAsync, or from the caller's resource.
 struct device_memory {
@@ -35,11 +53,13 @@ struct device_memory {
   static constexpr std::size_t alignment = 256;
 
   cudaStream_t stream = nullptr;
+  int device = 0;
   device_memory_resource* resource = nullptr;
   std::string_view op = "scratch memory";  ///< the operator named in errors
+  bool is_captured = false;                ///< the stream is being captured
 
   void* allocate(std::size_t bytes) {
-    if (is_capturing(op, stream)) {
+    if (is_captured) {
       throw cuda_error(op,
                        "scratch memory while the stream is captured (call once before capturing)",
                        cudaErrorStreamCaptureUnsupported);
@@ -65,18 +85,16 @@ struct device_memory {
     }
   }
 
-  [[nodiscard]] bool may_allocate() const {
-    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-    return cudaStreamIsCapturing(stream, &status) == cudaSuccess &&
-           status == cudaStreamCaptureStatusNone;
-  }
+  [[nodiscard]] bool may_allocate() const { return !is_captured; }
 
-  void deallocate(void* memory, std::size_t bytes) const {
+  void deallocate(void* memory, std::size_t bytes, workspace_freed when) const {
     if (resource != nullptr) {
       resource->deallocate(memory, bytes, stream);
-    } else {
+    } else if (when == workspace_freed::in_call) {
       // A destructor cannot throw, and a failed free cannot be repaired.
       static_cast<void>(cudaFreeAsync(memory, stream));
+    } else {
+      free_after_all_work(memory, device);
     }
   }
 };

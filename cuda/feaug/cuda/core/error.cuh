@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/version.hpp"
 
@@ -22,11 +23,23 @@ struct cuda_error : std::runtime_error {
   cudaError_t code;
 };
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
-/// Throws cuda_error unless `result` is cudaSuccess.
+/// Throws cuda_error unless `result`, of a call that feaug made, is cudaSuccess. CUDA also keeps the
+/// error for cudaGetLastError; that copy is cleared, so that nobody reports it a second time.
 inline void succeed(std::string_view op, std::string_view call, cudaError_t result) {
-  if (result != cudaSuccess) throw cuda_error(op, call, result);
+  if (result == cudaSuccess) return;
+  static_cast<void>(cudaGetLastError());
+  throw cuda_error(op, call, result);
+}
+
+/// Throws cuda_error if an earlier CUDA call of other code has failed and nobody has asked for its
+/// error yet. The error stays there for its owner. (cudaErrorNotReady is the answer "not yet" of a
+/// query.)
+inline void require_no_earlier_error(std::string_view op) {
+  const cudaError_t earlier = cudaPeekAtLastError();
+  if (earlier == cudaSuccess || earlier == cudaErrorNotReady) return;
+  throw cuda_error(op, "an earlier CUDA call outside feaug failed", earlier);
 }
 
 /// True if the stream is being captured for a graph.

@@ -12,11 +12,12 @@
 
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/error.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// Number of CUDA blocks for `items` work items, at most `max_blocks`. Kernels use grid-stride
 /// loops, so results are correct for any number of blocks.
@@ -25,11 +26,12 @@ inline unsigned grid_size(index_t items, index_t items_per_block, index_t max_bl
   return static_cast<unsigned>(std::clamp<index_t>(blocks, 1, max_blocks));
 }
 
-/// Created at the start of an operator call. Releases its scratch memory when it is destroyed.
+/// Created at the start of an operator call, before it enqueues anything. Checks the context and
+/// earlier CUDA errors. Releases its scratch memory when it is destroyed.
 class operation {
  public:
   operation(cuda_context& ctx, std::string_view op)
-      : ctx_(ctx), op_(op), scratch_((prepare(ctx, op), ctx.workspace)) {}
+      : ctx_(ctx), op_(op), is_captured_(enter(ctx, op)), scratch_(ctx.workspace) {}
 
   [[nodiscard]] std::string_view name() const { return op_; }
   [[nodiscard]] cuda_context& context() const { return ctx_; }
@@ -38,7 +40,8 @@ class operation {
   /// An uninitialised array in device memory, valid until the call ends.
   template <class T>
   [[nodiscard]] T* take(index_t count) {
-    ctx_.workspace.take_memory_from(memory_of(ctx_, op_));
+    // (An operator that this one called has set its own name.)
+    ctx_.workspace.take_memory_from(memory_of(ctx_, op_, is_captured_));
     return scratch_.template take<T>(count);
   }
 
@@ -69,8 +72,10 @@ class operation {
               std::size_t dynamic_shared_bytes,
               const std::type_identity_t<Parameters>&... arguments) const {
 #if defined(__CUDACC__)
-    kernel<<<grid, block, dynamic_shared_bytes, ctx_.stream>>>(arguments...);
-    const cudaError_t result = cudaGetLastError();
+    // (kernel<<<…>>> would report by cudaGetLastError, which may hold an error of other code.)
+    void* pointers[] = {const_cast<void*>(static_cast<const void*>(&arguments))...};
+    const cudaError_t result =
+        cudaLaunchKernel(kernel, grid, block, pointers, dynamic_shared_bytes, ctx_.stream);
 #else
     const cudaError_t result =
         simt::launch(ctx_.stream, kernel, grid, block, dynamic_shared_bytes, arguments...);
@@ -79,15 +84,28 @@ class operation {
   }
 
  private:
-  static device_memory memory_of(const cuda_context& ctx, std::string_view op) {
-    return {.stream = ctx.stream, .resource = ctx.resource, .op = op};
+  static device_memory memory_of(const cuda_context& ctx, std::string_view op, bool is_captured) {
+    return {.stream = ctx.stream,
+            .device = ctx.home->device,
+            .resource = ctx.resource,
+            .op = op,
+            .is_captured = is_captured};
   }
-  static void prepare(cuda_context& ctx, std::string_view op) {
-    ctx.workspace.take_memory_from(memory_of(ctx, op));
+
+  /// Returns whether the stream is being captured.
+  static bool enter(cuda_context& ctx, std::string_view op) {
+    require_no_earlier_error(op);
+    const int device = current_device(op);
+    require_home(ctx.home, op, ctx.stream, device);
+    const bool is_captured = is_capturing(op, ctx.stream);
+    if (!ctx.home) ctx.home = home{.stream = ctx.stream, .device = device};
+    ctx.workspace.take_memory_from(memory_of(ctx, op, is_captured));
+    return is_captured;
   }
 
   cuda_context& ctx_;
   std::string_view op_;
+  bool is_captured_;
   device_workspace::scope scratch_;
 };
 

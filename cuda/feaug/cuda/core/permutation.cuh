@@ -6,12 +6,13 @@
 #include <cstdint>
 
 #include "feaug/core/random.hpp"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/sort.cuh"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 // Writes each row's random word and its index, the keys and values of the sort. One thread per row.
 // Limited by random number generation (Philox): one word and 12 bytes written a row.

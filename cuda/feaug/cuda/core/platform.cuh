@@ -8,7 +8,8 @@
 
 #if defined(__CUDACC__)
 
-/// PTX for sm_80 and up. On older GPUs it is a trap, because operators throw before a launch.
+/// PTX for sm_80 and up. In code for older GPUs it is a trap, because uses_tensor_cores is false
+/// there.
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 #define FEAUG_PTX_SM80(...) asm volatile(__VA_ARGS__)
 #else

@@ -10,15 +10,18 @@
 #include "feaug/core/error.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
+#include "feaug/cuda/core/error.cuh"
+#include "feaug/cuda/core/home.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
-/// Checks the pointer of a view that is read or written: device, managed or mapped host memory,
-/// aligned to the element type.
+/// Checks the pointer of a view that is read or written: memory of the current GPU, managed or
+/// mapped host memory, aligned to the element type.
 template <class T, std::size_t Rank>
 void on_device(std::string_view op, std::string_view argument,
                const tensor_view<T, Rank, memory_space::device>& view) {
@@ -28,12 +31,14 @@ void on_device(std::string_view op, std::string_view argument,
                 "a multiple of " + check::text(alignof(T)) + " bytes");
   }
   cudaPointerAttributes attributes{};
-  if (cudaPointerGetAttributes(&attributes, view.data) != cudaSuccess) {
-    static_cast<void>(cudaGetLastError());  // the driver does not know the pointer: clear the error
-    return;
-  }
-  if (attributes.type == cudaMemoryTypeUnregistered) {
+  succeed(op, "cudaPointerGetAttributes", cudaPointerGetAttributes(&attributes, view.data));
+  if (attributes.type == cudaMemoryTypeUnregistered)
     check::fail(op, argument, "a pointer to ordinary host memory", "device memory");
+  if (attributes.type != cudaMemoryTypeDevice) return;
+  const int device = current_device(op);
+  if (attributes.device != device) {
+    check::fail(op, argument, "memory of GPU " + check::text(attributes.device),
+                "memory of the current GPU, " + check::text(device));
   }
 }
 
@@ -47,8 +52,9 @@ void on_device(std::string_view op, std::string_view argument,
 }  // namespace cuda
 
 template <class View>
-void require_reachable(const cuda_context& /*ctx*/, std::string_view op, std::string_view argument,
+void require_reachable(const cuda_context& ctx, std::string_view op, std::string_view argument,
                        const View& view) {
+  if (ctx.home) cuda::require_home(ctx.home, op, ctx.stream, cuda::current_device(op));
   cuda::on_device(op, argument, view);
 }
 

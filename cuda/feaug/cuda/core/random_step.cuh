@@ -7,13 +7,14 @@
 
 #include "feaug/core/error.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 // *step += 1, by one thread. Limited by launch latency.
 template <class Counter>

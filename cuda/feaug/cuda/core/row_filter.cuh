@@ -9,10 +9,11 @@
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// The rows, out of M, that a query may find or a row of logits may use.
 struct row_filter {

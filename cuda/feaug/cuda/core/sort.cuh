@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/version.hpp"
@@ -19,7 +20,7 @@
 #include <cub/device/device_radix_sort.cuh>
 #endif
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// Sorts the values by their keys; values with equal keys keep their order. All four arrays have
 /// `count` elements and do not overlap.

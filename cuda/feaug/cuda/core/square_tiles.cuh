@@ -5,10 +5,11 @@
 #include "feaug/header_begin.hpp"
 
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 inline constexpr int square_tile = 32;  ///< rows and columns of a tile
 inline constexpr int square_threads = 256;

@@ -1,5 +1,5 @@
-// Small matrix products on tensor cores by one warp: PTX for sm_80 and up (on older GPUs operators
-// throw before they launch), a portable equivalent in the CPU emulation of CUDA (tests/simt).
+// Small matrix products on tensor cores by one warp: PTX for sm_80 and up (other programs and GPUs
+// use other kernels), a portable equivalent in the CPU emulation of CUDA (tests/simt).
 //
 // In lane l, g = l / 4 and t = l % 4. Two adjacent 16-bit elements share a word, the first in its
 // lower half.
@@ -7,34 +7,52 @@
 
 #include "feaug/header_begin.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "feaug/core/element.hpp"
-#include "feaug/core/error.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/error.cuh"
+#include "feaug/cuda/core/home.cuh"
+#include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
-/// True if the context asks for tensor cores. Throws if its GPU is older than sm_80.
-inline bool uses_tensor_cores(const cuda_context& ctx, std::string_view op) {
+/// Never launched: CUDA says for which architecture it was compiled, and so the tensor-core kernels
+/// of the same program.
+template <class = void>
+__global__ void __launch_bounds__(32) architecture_probe_kernel() {}
+
+/// Shared memory in bytes that a block of a tensor-core kernel may use on the current GPU. 0 if the
+/// program's code for this GPU was generated for an architecture below sm_80, which has none of
+/// their instructions.
+inline std::size_t tensor_core_shared(std::string_view op) {
+  cudaFuncAttributes code{};
+  succeed(op, "cudaFuncGetAttributes", cudaFuncGetAttributes(&code, architecture_probe_kernel<>));
+  if (std::min(code.ptxVersion, code.binaryVersion) < 80) return 0;
+  int bytes = 0;
+  succeed(
+      op, "cudaDeviceGetAttribute",
+      cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, current_device(op)));
+  return static_cast<std::size_t>(bytes);
+}
+
+/// Whether the context asks for tensor cores and a kernel whose blocks use this much shared memory
+/// can run.
+inline bool uses_tensor_cores(const operation& call, std::size_t shared_bytes) {
+  cuda_context& ctx = call.context();
   if (!ctx.tensor_cores) return false;
-  int device = 0;
-  int major = 0;
-  succeed(op, "cudaGetDevice", cudaGetDevice(&device));
-  succeed(op, "cudaDeviceGetAttribute",
-          cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
-  if (major < 8) {
-    check::fail(op, "tensor_cores",
-                "true on a GPU of compute capability " + check::text(major) + ".x",
-                "false, or compute capability 8.0 and up");
-  }
-  return true;
+  std::optional<std::size_t>& known = ctx.home->tensor_core_shared;
+  if (!known) known = tensor_core_shared(call.name());
+  return shared_bytes <= *known;
 }
 
 /// Element types that the tensor-core products accept.

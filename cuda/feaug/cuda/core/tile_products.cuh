@@ -4,15 +4,21 @@
 
 #include "feaug/header_begin.hpp"
 
+#include <cstddef>
+
+#include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/async_copy.cuh"
+#include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
+#include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/tensor_core.cuh"
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/version.hpp"
 
 // A block computes tile_rows × tile_columns at a time, a warp warp_rows of the rows.
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 inline constexpr int tile_warps = 8;
 inline constexpr int tile_block = tile_warps * warp_lanes;  ///< threads per block
@@ -54,6 +60,28 @@ struct product_tiles {
   Element rows[tile_rows][pitch];
   Element columns[2][tile_columns][pitch];
 };
+
+/// The shared memory of a block of a kernel on these tiles: the tiles, and 1 KiB of other data of
+/// their columns (at most 8 bytes for each of the two buffers' columns).
+template <int Features>
+inline constexpr std::size_t tile_shared_bytes =
+    sizeof(product_tiles<half, Features>) + std::size_t{2} * tile_columns * 8;
+
+/// Whether the context asks for tensor cores and kernels on tiles of rows with `cols` features can
+/// run: 37 KiB of shared memory up to 64 features, 69 up to 128, 133 up to 256 (GPUs of sm_86, sm_89
+/// and sm_120 have 99).
+inline bool uses_tensor_tiles(const operation& call, index_t cols) {
+  switch (tile_features(cols)) {
+    case 64:
+      return uses_tensor_cores(call, tile_shared_bytes<64>);
+    case 128:
+      return uses_tensor_cores(call, tile_shared_bytes<128>);
+    case 256:
+      return uses_tensor_cores(call, tile_shared_bytes<256>);
+    default:
+      return false;
+  }
+}
 
 /// All threads of the block start to copy Rows rows, from `first` on; rows from `end` on become 0.
 template <int Rows, int Features, tensor_element Element>
@@ -163,5 +191,18 @@ __device__ C over_row_lanes(C value, const Combine& combine) {
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE {
+
+/// Whether losses with precision bf16, and searches, use tensor cores in this context for rows with
+/// this many features. False if the context does not ask for them, above 256 features, if the
+/// program was compiled for an architecture below sm_80, or if the GPU has too little shared memory
+/// (docs/cuda.md).
+inline bool has_tensor_cores(cuda_context& ctx, index_t features) {
+  const cuda::operation call(ctx, "has_tensor_cores");
+  return cuda::uses_tensor_tiles(call, features);
+}
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
 
 #include "feaug/header_end.hpp"

@@ -4,19 +4,37 @@
 
 #include "feaug/header_begin.hpp"
 
+#include <concepts>
 #include <cstdint>
+#include <type_traits>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/row_selection.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 inline constexpr index_t vec4_columns = 4;
+
+/// a·b, rounded before it is added to something. nvcc would otherwise contract a·b + c to a fused
+/// multiply-add, and a result in half would be rounded to another neighbour than on the CPU.
+template <std::floating_point C>
+__device__ C rounded_product(C a, C b) {
+#if defined(__CUDACC__)
+  if constexpr (std::is_same_v<C, float>) {
+    return __fmul_rn(a, b);
+  } else {
+    return __dmul_rn(a, b);
+  }
+#else
+  return a * b;
+#endif
+}
 
 /// A thread's elements: columns first … first + count − 1 of a row, count ≤ 4.
 struct vec4 {

@@ -3,10 +3,11 @@
 
 #include "feaug/header_begin.hpp"
 
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 inline constexpr int warp_lanes = 32;
 inline constexpr unsigned all_lanes = ~0U;

@@ -8,6 +8,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/compare_rows.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
@@ -19,7 +20,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 // distances[i] = ‖unit(a_i) − unit(b_i)‖^alpha. One warp per row. Limited by memory bandwidth:
 // reads both rows twice, writes 8 bytes. (Without a minimum of 2 blocks, ptxas would use fewer

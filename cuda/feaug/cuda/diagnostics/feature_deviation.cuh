@@ -10,6 +10,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/columns.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/l2_norm.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
@@ -20,7 +21,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 // Calls finish(j) for every feature j, one thread per feature. Limited by memory bandwidth: reads
 // and writes a few doubles per feature.

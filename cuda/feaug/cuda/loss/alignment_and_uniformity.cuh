@@ -6,6 +6,7 @@
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/loss/concatenated_rows.cuh"
@@ -14,7 +15,7 @@
 #include "feaug/loss/alignment_and_uniformity.hpp"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// The softmax of each row over all other rows, with s_ij = 2t·cos_ij: log Σ_{j≠i} exp s_ij and, if
 /// wanted, Σ_{j≠i} softmax_ij · unit_j.

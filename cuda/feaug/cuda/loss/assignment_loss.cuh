@@ -11,6 +11,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/unit_backward.cuh"
@@ -26,7 +27,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 template <element T>
 using device_assignment_loss_options = assignment_loss_options<T, memory_space::device>;
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// Predictions compared with their target assignments, as in cpu::assignment_direction.
 template <element T>

@@ -12,6 +12,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/columns.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
@@ -23,7 +24,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 // Replaces squared deviations by 1 / σ. One thread per feature. Limited by memory bandwidth: 8
 // bytes read and 8 written.

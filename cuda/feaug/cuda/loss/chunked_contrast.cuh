@@ -14,6 +14,7 @@
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/products.cuh"
@@ -21,7 +22,7 @@
 #include "feaug/cuda/loss/contrast_problem.cuh"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// The size of a tile of logits, from the shape alone: at most 2²² elements, 16 MiB of floats.
 struct tiling {

@@ -9,6 +9,7 @@
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/l2_norm.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/tile_products.cuh"
@@ -16,7 +17,7 @@
 #include "feaug/cuda/core/warps.cuh"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// Rows 0 … first.rows() − 1 are those of `first`, the rest those of `second`. Scratch holds a
 /// packed copy of the rows, each multiplied by inverse[i] (null: by 1): in `packed` (rows × cols
@@ -90,8 +91,8 @@ Packed* pack_concatenated(operation& call, const concatenated_rows<T>& stack, in
 }
 
 /// The stack of two matrices (the second may be empty), packed in scratch memory. It is packed for
-/// the fused kernels if the context asks for bf16 on tensor cores and a kernel for this width
-/// exists. `filled`, if given, is the number of rows, in device memory.
+/// the fused kernels if the context asks for bf16 on tensor cores and a kernel for this width can
+/// run. `filled`, if given, is the number of rows, in device memory.
 template <element T>
 concatenated_rows<T> concatenate_rows(operation& call, bool normalize,
                                       const device_matrix<const T>& first,
@@ -106,9 +107,9 @@ concatenated_rows<T> concatenate_rows(operation& call, bool normalize,
     stack.inverse = inverse;
   }
   if constexpr (!std::is_same_v<T, double>) {
-    const int features = tile_features(cols);
-    if (can_be_fused && call.context().precision == product_precision::bf16 && features != 0 &&
-        uses_tensor_cores(call.context(), call.name())) {
+    if (can_be_fused && call.context().precision == product_precision::bf16 &&
+        uses_tensor_tiles(call, cols)) {
+      const int features = tile_features(cols);
       stack.tensor = {.data = pack_concatenated<T, bfloat16>(call, stack, features),
                       .count = stack.rows(),
                       .features = features};

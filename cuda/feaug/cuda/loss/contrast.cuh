@@ -13,6 +13,7 @@
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/unit_backward.cuh"
 #include "feaug/cuda/loss/chunked_contrast.cuh"
@@ -20,7 +21,7 @@
 #include "feaug/cuda/loss/fused_contrast.cuh"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// The softmax of every row over its columns without the positive. One product per logit, two with
 /// the mean; with stopped columns this is the loss and its whole gradient. Scratch: see the two

@@ -9,6 +9,7 @@
 #include "feaug/core/element.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/row_filter.cuh"
 #include "feaug/cuda/loss/concatenated_rows.cuh"
@@ -17,7 +18,7 @@
 #include "feaug/loss/softmax_weights.hpp"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// Which columns are left out of a row's sum.
 struct left_out_columns {

@@ -14,6 +14,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/columns.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/products.cuh"
@@ -23,7 +24,7 @@
 #include "feaug/loss/cross_moments.hpp"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 template <element T>
 using cross_moments_problem = feaug::detail::cross_moments_problem<T, memory_space::device>;

@@ -16,6 +16,7 @@
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/tensor_core.cuh"
@@ -24,7 +25,7 @@
 #include "feaug/cuda/loss/contrast_problem.cuh"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// Operands are rounded to bfloat16, so doubles are not fused.
 template <element T>
@@ -307,6 +308,8 @@ __global__ void __launch_bounds__(tile_block, 1)
         multiply_rows<Features>(&shared->tiles.rows[warp_row], shared->tiles.columns[stage], tile);
         float factors[2];
         epilogue.weigh(tile, shared->numbers, first, stage, end, factors);
+        // The lanes may have branched; the products below need the whole warp together.
+        __syncwarp();
         if constexpr (Sums) {
           if (factors[0] != 1.0F || factors[1] != 1.0F) {
             FEAUG_UNROLL
@@ -395,6 +398,7 @@ template <int Features, bool Sums, class Weigher, class Source>
 void launch_fused(const operation& call, const fused_problem& problem, index_t part_count,
                   const Source& source, float* weighted) {
   constexpr auto bytes = sizeof(fused_shared<Features, Weigher>);
+  static_assert(bytes <= tile_shared_bytes<Features>);
   const auto kernel = fused_contrast_kernel<Features, Sums, Weigher, Source>;
   call.allow_dynamic_shared(kernel, bytes);
   const auto row_tiles = static_cast<unsigned>((problem.rows.count + tile_rows - 1) / tile_rows);

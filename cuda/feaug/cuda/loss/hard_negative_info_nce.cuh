@@ -12,6 +12,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/augment/noise.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/loss/info_nce.cuh"
@@ -23,7 +24,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// One call of the loss; the constructor checks the arguments. Runs info_nce with the synthetic
 /// negatives added to the softmax. Scratch memory: that of info_nce and of nearest (for rows that

@@ -10,6 +10,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
@@ -25,7 +26,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 // Each row's term of the alignment, and the factor of the difference of the views in its gradient.
 // One warp per row. Limited by memory bandwidth: reads 2·cols elements, writes 16 bytes. Registers:

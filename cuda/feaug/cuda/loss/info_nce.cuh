@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/unit_backward.cuh"
@@ -21,7 +22,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 template <element T>
 using device_info_nce_options = info_nce_options<T, memory_space::device>;
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// The gradient with respect to the unit queries if the softmax pass computed the mean of the
 /// columns: Σ_j ∂L/∂s_ij k_j / τ = c·(mean − positive) / τ, with c = ∂L/∂(log_sum_exp − s_positive) and

@@ -10,6 +10,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
@@ -25,7 +26,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 template <element T>
 using device_kl_to_standard_normal_options = kl_to_standard_normal_options<T, memory_space::device>;
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 // Loss and wanted gradients of each row, from one reading. One warp per row. Limited by memory
 // bandwidth: reads 2·cols elements, writes cols elements per gradient. Registers: at most 64.

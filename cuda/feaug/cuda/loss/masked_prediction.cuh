@@ -17,6 +17,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/augment/mask.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/vec4.cuh"
@@ -31,7 +32,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 template <element T>
 using device_masked_prediction_options = masked_prediction_options<T, memory_space::device>;
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// Calls act(vec4, keep) for this lane's vec4s of a row; keep[e] is 0 where element e is masked.
 /// The lanes of a warp cover the row together.

@@ -10,6 +10,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
@@ -25,7 +26,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 template <element T>
 using device_mean_shift_options = mean_shift_options<T, memory_space::device>;
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 // Row losses and along[i]; multiplies every neighbour's factor by its weight in the gradient. One
 // thread per row. Limited by memory bandwidth: reads 24·k, writes 8·k + 16 bytes a row. Registers:

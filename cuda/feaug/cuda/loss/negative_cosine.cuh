@@ -14,6 +14,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/compare_rows.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
@@ -29,7 +30,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 template <element T>
 using device_negative_cosine_options = negative_cosine_options<T, memory_space::device>;
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 // Loss and wanted gradients of each row: for unit rows p and t with cosine c, ∂c/∂x_p = (t − c·p) /
 // ‖x_p‖. If `adds`, the loss is added to `losses`. One warp per row. Limited by memory bandwidth:

@@ -10,6 +10,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/unit_backward.cuh"
@@ -26,7 +27,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 template <element T>
 using device_sigmoid_options = sigmoid_options<T, memory_space::device>;
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// One call of the loss; the constructor checks the arguments. Scratch: packed copies of a and b,
 /// 40 bytes a row, and that of logistic_pass.

@@ -10,6 +10,7 @@
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/vectors.cuh"
@@ -26,7 +27,7 @@ using device_sinkhorn_options = sinkhorn_options<T, memory_space::device>;
 template <element T>
 using device_assignment_target = assignment_target<T, memory_space::device>;
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// eˣ in C's precision, of a difference computed in double.
 template <class C>

@@ -11,6 +11,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/l2_norm.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
@@ -32,7 +33,7 @@ template <element T>
 using device_soft_neighbour_contrast_options =
     soft_neighbour_contrast_options<T, memory_space::device>;
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// Inputs and intermediate results of the row losses.
 template <element T>

@@ -10,6 +10,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
@@ -30,7 +31,7 @@ template <element T>
 using device_supervised_contrastive_options =
     supervised_contrastive_options<T, memory_space::device>;
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 // Coefficient of each row's gradient and, if positive_sum is not null, its loss and its term of the
 // temperature's gradient. One thread per row. Limited by memory bandwidth: reads up to 32 and

@@ -6,10 +6,11 @@
 #include <cmath>
 
 #include "feaug/core/operand.hpp"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// A fixed scalar, or a learnable one if `learnable` is not null.
 template <class C>

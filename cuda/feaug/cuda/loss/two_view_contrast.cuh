@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/core/vectors.cuh"
@@ -19,7 +20,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 // logits[i] = cos(a_i, b_i) / σ. One warp per pair. Limited by memory bandwidth: reads 2·cols
 // elements. Registers: at most 64.

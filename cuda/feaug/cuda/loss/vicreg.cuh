@@ -11,6 +11,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/columns.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/cuda/loss/cross_moments.cuh"
@@ -21,7 +22,7 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// One call of the loss; the constructor checks the arguments. Scratch: 32 bytes a feature and that
 /// of cross_moments_pass.

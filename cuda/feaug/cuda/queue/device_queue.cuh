@@ -7,6 +7,7 @@
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/pointers.cuh"
 #include "feaug/queue/support_queue.hpp"
 #include "feaug/version.hpp"
@@ -18,7 +19,7 @@ template <element T>
 using device_support_queue = support_queue<T, memory_space::device>;
 using device_enqueue_payload = basic_enqueue_payload<memory_space::device>;
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 template <element T>
 void on_device(std::string_view op, const device_support_queue<T>& queue) {

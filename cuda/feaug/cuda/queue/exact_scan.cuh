@@ -9,17 +9,19 @@
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/exact_dot.hpp"
+#include "feaug/core/exact_math.hpp"
 #include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/queue/search_space.cuh"
 #include "feaug/queue/ranking.hpp"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 inline constexpr int scan_tile = 64;      ///< queries and support rows per block
 inline constexpr int scan_features = 16;  ///< features per step
@@ -58,11 +60,10 @@ __global__ void __launch_bounds__(scan_threads, 2)
         const index_t query = first_query + r;
         const index_t row = first_row + r;
         shared.query[d][r] = feature && query < queries.rows()
-                                 ? static_cast<double>(load(queries.row(query)[first + d]))
+                                 ? exact::to_double(load(queries.row(query)[first + d]))
                                  : 0.0;
-        shared.row[d][r] = feature && row < count
-                               ? static_cast<double>(load(space.rows.row(row)[first + d]))
-                               : 0.0;
+        shared.row[d][r] =
+            feature && row < count ? exact::to_double(load(space.rows.row(row)[first + d])) : 0.0;
       }
       __syncthreads();
       const int features =

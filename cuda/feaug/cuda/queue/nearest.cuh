@@ -9,6 +9,7 @@
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/l2_norm.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/pointers.cuh"
@@ -26,7 +27,7 @@ template <element T>
 using device_nearest_outputs = nearest_outputs<T, memory_space::device>;
 using device_nearest_options = basic_nearest_options<memory_space::device>;
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// The search. `normalized`: the rows are stored with unit norm. For other rows, the space may
 /// provide the inverse norms; else they are computed.
@@ -40,8 +41,7 @@ void find_rows(operation& call, search_space<T> space, bool normalized,
   }
   auto* norms = call.take<double>(queries.rows());
   row_norms(call, queries, norm_output::norm, default_norm_eps, norms);
-  if (uses_tensor_cores(call.context(), call.name()) &&
-      can_prune(queries.cols(), to.k, space.similarity)) {
+  if (can_prune(to.k, space.similarity) && uses_tensor_tiles(call, queries.cols())) {
     pruned_scan(call, space, queries, norms, to);
   } else {
     exact_scan(call, space, queries, norms, to);

@@ -12,6 +12,7 @@
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/l2_norm.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
@@ -21,15 +22,15 @@
 #include "feaug/queue/similarity_range.hpp"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 inline constexpr index_t most_pruned_k = 32;
 inline constexpr int rescore_threads = 128;
 
 /// True if a search with these options can be pruned. A similarity ceiling cannot: the pruning
 /// bound counts the nearest rows, which a ceiling excludes.
-constexpr bool can_prune(index_t cols, index_t k, const similarity_range& similarity) {
-  return tile_features(cols) != 0 && k <= most_pruned_k && !similarity.has_ceiling();
+constexpr bool can_prune(index_t k, const similarity_range& similarity) {
+  return k <= most_pruned_k && !similarity.has_ceiling();
 }
 
 /// Results of the pruning for a chunk of queries, in device memory.
@@ -161,8 +162,8 @@ __global__ void __launch_bounds__(rescore_threads, 4)
   }
 }
 
-/// The same results as exact_scan, bitwise. At most 256 features, k ≤ 32 and no ceiling
-/// (can_prune). Scratch: 2 · features + 16 bytes per query and per row, features rounded up to 64,
+/// The same results as exact_scan, bitwise. Requires uses_tensor_tiles and can_prune. Scratch:
+/// 2 · features + 16 bytes per query and per row, features rounded up to 64,
 /// 128 or 256; 12 bytes per query and 64 rows, for as many queries at a time as fit 48 MiB, at
 /// least 128.
 template <element T>

@@ -13,10 +13,12 @@
 #include <cstdint>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/exact_math.hpp"
 #include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/tensor_core.cuh"
@@ -25,7 +27,7 @@
 #include "feaug/cuda/queue/search_space.cuh"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// Norm of a rounded row, and of its difference from the row. Both are infinite if the row is not
 /// finite or out of half's range; the rounded row is then 0.
@@ -72,8 +74,8 @@ __global__ void __launch_bounds__(256, 2)
     double length = 0;
     double error = 0;
     for (index_t j = lane; j < x.cols(); j += warp_lanes) {
-      const double wanted = static_cast<double>(load(x(i, j))) * factor;
-      const auto got = static_cast<double>(load(store<half>(static_cast<float>(wanted))));
+      const double wanted = exact::to_double(load(x(i, j))) * factor;
+      const auto got = exact::to_double(load(store<half>(static_cast<float>(wanted))));
       length += got * got;
       error += (wanted - got) * (wanted - got);
     }
@@ -83,7 +85,7 @@ __global__ void __launch_bounds__(256, 2)
     for (index_t j = lane; j < features; j += warp_lanes) {
       const bool is_there = is_held && j < x.cols();
       rounded[i * features + j] = store<half>(
-          is_there ? static_cast<float>(static_cast<double>(load(x(i, j))) * factor) : 0.0F);
+          is_there ? static_cast<float>(exact::to_double(load(x(i, j))) * factor) : 0.0F);
     }
     if (lane == 0) {
       roundings[i] = {is_held ? detail::rounded_up(sqrt(length)) : INFINITY,
@@ -225,6 +227,7 @@ void prune(const operation& call, const row_filter& filter, const tensor_rows<ha
   const index_t parts = std::clamp<index_t>(wanted_blocks / row_tiles, 1, groups);
   const index_t part_groups = (groups + parts - 1) / parts;
   constexpr auto bytes = sizeof(pruning_shared<Features>);
+  static_assert(bytes <= tile_shared_bytes<Features>);
   const auto kernel = prune_kernel<Features>;
   call.allow_dynamic_shared(kernel, bytes);
   const dim3 grid(static_cast<unsigned>(row_tiles),

@@ -8,6 +8,7 @@
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/row_filter.cuh"
 #include "feaug/cuda/core/warps.cuh"
@@ -16,7 +17,7 @@
 #include "feaug/queue/similarity_range.hpp"
 #include "feaug/version.hpp"
 
-namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda {
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// The rows to search, M × D, and which of them may be found.
 template <element T>

@@ -16,6 +16,7 @@
 #include "feaug/core/error.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/pointers.cuh"
@@ -27,7 +28,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 template <element T, element S = T>
 using device_momentum_pair = momentum_pair<T, S, memory_space::device>;
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// Pairs per launch. They are kernel arguments (at most 4 KiB), so nothing is copied to the device,
 /// and a captured graph contains them.

@@ -11,6 +11,7 @@
 #include "feaug/cuda/augment/l2_normalize.cuh"
 #include "feaug/cuda/augment/noise.cuh"
 #include "feaug/cuda/core/context.cuh"
+#include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/vec4.cuh"
@@ -25,7 +26,7 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 template <element T>
 using device_step_options = step_options<T, memory_space::device>;
 
-namespace cuda {
+namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// Overwrites x's gradient with `gradient`, or accumulates into it.
 template <element T>

@@ -24,7 +24,7 @@ struct host_memory {
     return ::operator new (bytes, std::align_val_t{alignment}, std::nothrow);
   }
   static bool may_allocate() { return true; }
-  static void deallocate(void* memory, std::size_t /*bytes*/) {
+  static void deallocate(void* memory, std::size_t /*bytes*/, workspace_freed /*when*/) {
     ::operator delete (memory, std::align_val_t{alignment});
   }
 };
