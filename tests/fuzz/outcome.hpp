@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <string>
 #include <type_traits>
@@ -12,29 +11,15 @@
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "fuzz/target.hpp"
 #include "support/operators/results.hpp"
+#include "support/relative_error.hpp"
 
 namespace fuzz {
 
 using conformance::result;
+using testing::relative_error;
 
 inline std::string name_of(const result& one) {
   return one.name + (one.route.empty() ? "" : " of " + one.route);
-}
-
-/// ‖got − want‖ / max(‖want‖, floor · √size). Infinite if an element is NaN in one of them only, or
-/// infinite and not equal.
-inline double relative_error(const std::vector<double>& got, const std::vector<double>& want,
-                             double floor) {
-  double difference = 0;
-  double size = 0;
-  for (std::size_t i = 0; i < want.size(); ++i) {
-    if (std::isnan(got[i]) && std::isnan(want[i])) continue;
-    if (std::isinf(want[i]) && got[i] == want[i]) continue;
-    if (!std::isfinite(got[i]) || !std::isfinite(want[i])) return HUGE_VAL;
-    difference = std::hypot(difference, got[i] - want[i]);
-    size = std::hypot(size, want[i]);
-  }
-  return difference / std::max(size, floor * std::sqrt(static_cast<double>(want.size()) + 1e-300));
 }
 
 /// Calls check.operator()<T>() for one of the four element types.

@@ -3,15 +3,14 @@
 #pragma once
 
 #include <catch2/catch.hpp>
-#include <cmath>
 #include <cstdint>
-#include <limits>
 #include <random>
 #include <vector>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "support/relative_error.hpp"
 
 namespace testing {
 
@@ -100,23 +99,6 @@ class test_matrix {
   index_t stride_;
   std::vector<T> data_;
 };
-
-/// ‖got − want‖ / max(‖want‖, floor · √size). Infinite if exactly one of got and want is NaN
-/// somewhere. Elements that are NaN in both, or the same infinity, are skipped.
-inline double relative_error(const std::vector<double>& got, const std::vector<double>& want,
-                             double floor = 1e-4) {
-  REQUIRE(got.size() == want.size());
-  double difference = 0;
-  double size = 0;
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    if (std::isnan(got[i]) != std::isnan(want[i])) return std::numeric_limits<double>::infinity();
-    if (std::isnan(want[i]) || (std::isinf(want[i]) && got[i] == want[i])) continue;
-    difference += (got[i] - want[i]) * (got[i] - want[i]);
-    size += want[i] * want[i];
-  }
-  return std::sqrt(difference) /
-         std::max(std::sqrt(size), floor * std::sqrt(static_cast<double>(got.size()) + 1e-300));
-}
 
 /// Relative tolerance of an operator on T for exactly equal inputs: sums in double or float, one
 /// rounding at the end.

@@ -61,14 +61,18 @@ struct augmentation_defaults {
   static bool wants_gradient(const P& /*policy*/) {
     return false;
   }
-  /// Checks that memory referred to by the policy does not overlap `out`; it may be exactly `out`
-  /// if `alone` (the policy is not one of several steps).
-  template <class P, class T, memory_space S>
-  static void check_forward(const P& /*policy*/, const matrix_view<T, S>& /*out*/, bool /*alone*/) {
-  }
   /// Adds the memory that the policy refers to, such as a partner, to the arguments of a call.
   template <class P>
   static void add_memory(const P& /*policy*/, check::call_memory& /*memory*/) {}
+  /// Checks that memory referred to by the policy does not overlap `out`. An augmentation may permit
+  /// that it is exactly `out` if `alone` (the policy is not one of several steps).
+  template <class P, class T, memory_space S>
+  static void check_forward(const P& policy, const matrix_view<T, S>& out, bool /*alone*/) {
+    check::call_memory memory(augmentation_traits<P>::name);
+    memory.writes("out", out);
+    augmentation_traits<P>::add_memory(policy, memory);
+    memory.require_apart();
+  }
   /// Checks that destinations held by the policy have the right shape and do not overlap x and
   /// grad_out.
   template <class P, class T, memory_space S>

@@ -11,8 +11,8 @@
 #include <utility>
 
 #include "feaug/augment/augmentation.hpp"
+#include "feaug/augment/parts.hpp"
 #include "feaug/core/any_context.hpp"
-#include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/random.hpp"
@@ -36,44 +36,18 @@ composed<Ps...> compose(const Ps&... parts) {
 }
 
 template <augmentation... Ps>
-struct augmentation_traits<composed<Ps...>> : augmentation_defaults {
+struct augmentation_traits<composed<Ps...>> : detail::parts_traits<Ps...> {
   using policy_type = composed<Ps...>;
   static constexpr std::string_view name = "compose";
   static constexpr int count = sizeof...(Ps);
   static constexpr int streams = (augmentation_traits<Ps>::streams + ...);
-  static constexpr bool mixes_rows = (augmentation_traits<Ps>::mixes_rows || ...);
-  static constexpr bool backward_reads_value =
-      (augmentation_traits<Ps>::backward_reads_value || ...);
+  using parts = detail::parts_traits<Ps...>;
+  using parts::backward_reads_value;
+  using parts::mixes_rows;
 
-  static bool wants_gradient(const policy_type& policy) {
-    return std::apply(
-        [](const Ps&... part) { return (augmentation_traits<Ps>::wants_gradient(part) || ...); },
-        policy.parts);
-  }
-  static void validate(const policy_type& policy, index_t rows, index_t cols) {
-    std::apply(
-        [&](const Ps&... part) { (augmentation_traits<Ps>::validate(part, rows, cols), ...); },
-        policy.parts);
-  }
   template <class T, memory_space S>
   static void check_forward(const policy_type& policy, const matrix_view<T, S>& out, bool alone) {
-    const bool only = alone && count == 1;
-    std::apply(
-        [&](const Ps&... part) { (augmentation_traits<Ps>::check_forward(part, out, only), ...); },
-        policy.parts);
-  }
-  static void add_memory(const policy_type& policy, check::call_memory& memory) {
-    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::add_memory(part, memory), ...); },
-               policy.parts);
-  }
-  template <class T, memory_space S>
-  static void check_backward(const policy_type& policy, const operand<T, 2, S>& x,
-                             const matrix_view<const T, S>& grad_out) {
-    std::apply(
-        [&](const Ps&... part) {
-          (augmentation_traits<Ps>::check_backward(part, x, grad_out), ...);
-        },
-        policy.parts);
+    parts::check_forward(policy, out, alone && count == 1);
   }
 
   template <any_context Context, element T>

@@ -78,11 +78,6 @@ struct augmentation_traits<covariance_noise_policy<State>> : augmentation_defaul
     detail::for_each_view(
         policy.state, [&](std::string_view part, const auto& view) { memory.reads(part, view); });
   }
-  template <class T, memory_space S>
-  static void check_forward(const policy_type& policy, const matrix_view<T, S>& out,
-                            bool /*alone*/) {
-    check::policy_apart(policy, check::call_memory(name).writes("out", out));
-  }
 };
 
 namespace detail {

@@ -108,11 +108,6 @@ struct augmentation_traits<mask_from_policy<U, S>> : augmentation_defaults {
   static void add_memory(const mask_from_policy<U, S>& policy, check::call_memory& memory) {
     memory.reads("keep", policy.keep);
   }
-  template <class T>
-  static void check_forward(const mask_from_policy<U, S>& policy, const matrix_view<T, S>& out,
-                            bool /*alone*/) {
-    check::policy_apart(policy, check::call_memory(name).writes("out", out));
-  }
 };
 
 namespace detail {

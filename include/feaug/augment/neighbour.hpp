@@ -150,12 +150,6 @@ struct augmentation_traits<neighbour_policy<U, S, How>>
     rule::validate(name, policy.how);
     augmentation_traits::validate_neighbours(name, policy, rule::plan(policy.how), rows, cols);
   }
-
-  template <class T>
-  static void check_forward(const policy_type& policy, const matrix_view<T, S>& out,
-                            bool /*alone*/) {
-    check::policy_apart(policy, check::call_memory(name).writes("out", out));
-  }
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE

@@ -74,11 +74,6 @@ struct noise_traits : augmentation_defaults {
   static void add_memory(const P& policy, check::call_memory& memory) {
     if constexpr (requires { policy.epsilon; }) memory.reads("epsilon", policy.epsilon);
   }
-  template <class T, memory_space S>
-  static void check_forward(const P& policy, const matrix_view<T, S>& out, bool /*alone*/) {
-    check::policy_apart(policy,
-                        check::call_memory(augmentation_traits<P>::name).writes("out", out));
-  }
 };
 
 }  // namespace detail

@@ -15,6 +15,7 @@
 #include <type_traits>
 
 #include "feaug/augment/augmentation.hpp"
+#include "feaug/augment/parts.hpp"
 #include "feaug/core/any_context.hpp"
 #include "feaug/core/call_memory.hpp"
 #include "feaug/core/element.hpp"
@@ -128,42 +129,10 @@ void check_choice(std::string_view op, const vector_view<const index_t, S>& choi
 
 /// The implementation shared by one_of and one_of_from.
 template <class Policy, augmentation... Ps>
-struct one_of_traits : augmentation_defaults {
+struct one_of_traits : parts_traits<Ps...> {
   using policy_type = Policy;
   static constexpr int streams = 1 + (augmentation_traits<Ps>::streams + ...);
-  static constexpr bool mixes_rows = (augmentation_traits<Ps>::mixes_rows || ...);
-  static constexpr bool backward_reads_value =
-      (augmentation_traits<Ps>::backward_reads_value || ...);
-
-  static bool wants_gradient(const policy_type& policy) {
-    return std::apply(
-        [](const Ps&... part) { return (augmentation_traits<Ps>::wants_gradient(part) || ...); },
-        policy.parts);
-  }
-  static void validate_parts(const policy_type& policy, index_t rows, index_t cols) {
-    std::apply(
-        [&](const Ps&... part) { (augmentation_traits<Ps>::validate(part, rows, cols), ...); },
-        policy.parts);
-  }
-  static void add_memory(const policy_type& policy, check::call_memory& memory) {
-    std::apply([&](const Ps&... part) { (augmentation_traits<Ps>::add_memory(part, memory), ...); },
-               policy.parts);
-  }
-  template <class T, memory_space S>
-  static void check_forward(const policy_type& policy, const matrix_view<T, S>& out, bool alone) {
-    std::apply(
-        [&](const Ps&... part) { (augmentation_traits<Ps>::check_forward(part, out, alone), ...); },
-        policy.parts);
-  }
-  template <class T, memory_space S>
-  static void check_backward(const policy_type& policy, const operand<T, 2, S>& x,
-                             const matrix_view<const T, S>& grad_out) {
-    std::apply(
-        [&](const Ps&... part) {
-          (augmentation_traits<Ps>::check_backward(part, x, grad_out), ...);
-        },
-        policy.parts);
-  }
+  using parts_traits<Ps...>::mixes_rows;
 
   template <any_context Context, element T>
   static void forward(Context& ctx, const policy_type& policy,
@@ -237,28 +206,28 @@ struct augmentation_traits<one_of_policy<Ps...>>
   static constexpr std::string_view name = "one_of";
   static void validate(const one_of_policy<Ps...>& policy, index_t rows, index_t cols) {
     detail::check_probabilities(name, policy.probabilities);
-    augmentation_traits::validate_parts(policy, rows, cols);
+    detail::parts_traits<Ps...>::validate(policy, rows, cols);
   }
 };
 
 template <memory_space S, augmentation... Ps>
 struct augmentation_traits<one_of_from_policy<S, Ps...>>
     : detail::one_of_traits<one_of_from_policy<S, Ps...>, Ps...> {
-  using parts_traits = detail::one_of_traits<one_of_from_policy<S, Ps...>, Ps...>;
+  using parts = detail::parts_traits<Ps...>;
   static constexpr std::string_view name = "one_of_from";
   static void validate(const one_of_from_policy<S, Ps...>& policy, index_t rows, index_t cols) {
     detail::check_choice(name, policy.choice, rows, sizeof...(Ps));
-    augmentation_traits::validate_parts(policy, rows, cols);
+    parts::validate(policy, rows, cols);
   }
   static void add_memory(const one_of_from_policy<S, Ps...>& policy, check::call_memory& memory) {
     memory.reads("choice", policy.choice);
-    parts_traits::add_memory(policy, memory);
+    parts::add_memory(policy, memory);
   }
   template <class T>
   static void check_forward(const one_of_from_policy<S, Ps...>& policy,
                             const matrix_view<T, S>& out, bool alone) {
     check::apart(name, "out", out, "choice", feaug::detail::as_column(policy.choice));
-    parts_traits::check_forward(policy, out, alone);
+    parts::check_forward(policy, out, alone);
   }
 };
 

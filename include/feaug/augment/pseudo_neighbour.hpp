@@ -81,12 +81,6 @@ struct augmentation_traits<neighbour_policy<U, S, pseudo_neighbour_of<Of>>>
     check::has_shape(name, "epsilon", *policy.epsilon, rows, cols, "x");
   }
 
-  template <class T>
-  static void check_forward(const policy_type& policy, const matrix_view<T, S>& out,
-                            bool /*alone*/) {
-    check::policy_apart(policy, check::call_memory(name).writes("out", out));
-  }
-
   /// The weight of g on the straight-through path via the neighbour.
   static double through_share(const policy_type& policy) {
     const bool through = rule::plan(policy.how.of).gradient == neighbour_gradient::straight_through;

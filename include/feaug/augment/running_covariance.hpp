@@ -82,10 +82,6 @@ struct batch_share {
   }
 };
 
-}  // namespace detail
-
-namespace detail {
-
 /// Calls visit(name, view) for every part of a state.
 template <memory_space S, class Visit>
 void for_each_view(const running_covariance<S>& state, const Visit& visit) {

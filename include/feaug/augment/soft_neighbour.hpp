@@ -102,12 +102,6 @@ struct augmentation_traits<soft_neighbour_policy<U, S>> : augmentation_defaults 
       check::has_shape(name, "indices", policy.binding.indices, rows, how.k, "x and k ask for");
   }
 
-  template <class T>
-  static void check_forward(const policy_type& policy, const matrix_view<T, S>& out,
-                            bool /*alone*/) {
-    check::policy_apart(policy, check::call_memory(name).writes("out", out));
-  }
-
   static void add_memory(const policy_type& policy, check::call_memory& memory) {
     memory.writes("indices", policy.binding.indices);
     memory.reads("exclude_ids", policy.binding.exclude_ids);

@@ -7,8 +7,8 @@
 #include <concepts>
 
 #include "feaug/core/element.hpp"
-#include "feaug/core/exact_math.hpp"
 #include "feaug/core/elementary.hpp"
+#include "feaug/core/exact_math.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/version.hpp"
 

@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "feaug/core/element.hpp"
-#include "feaug/core/exact_math.hpp"
 #include "feaug/core/elementary.hpp"
 #include "feaug/core/exact_dot.hpp"
+#include "feaug/core/exact_math.hpp"
 #include "feaug/core/finite.hpp"
 #include "feaug/core/macros.hpp"
 #include "feaug/core/tensor_view.hpp"

@@ -84,7 +84,7 @@ row_reduction<compute_t<T>, S> masked_prediction_arguments(
   check::usable(op, key, prediction.value.rows(), prediction.value.cols(), traits::streams, S);
   traits::validate(policy, prediction.value.rows(), prediction.value.cols());
   check::call_memory memory = check::loss_memory(op, options, vectors);
-  memory.uses("prediction", prediction).uses("target", target).require_apart();
+  memory.uses("prediction", prediction).uses("target", target);
   check::policy_apart(policy, memory);
   return reduction_of<T>(op, options, prediction.value.rows(), vectors);
 }

@@ -74,8 +74,12 @@ check::call_memory check_step(std::string_view op, const step_options<T, S>& opt
   check::has_size(op, "loss", loss, 1, "a scalar");
   check::call_memory memory(op);
   memory.writes("loss", loss).uses(first, a).uses(second, b);
-  memory.uses("negatives", options.negatives).require_apart();
-  if constexpr (augmentation<Augmentation>) check::policy_apart(policy, memory);
+  memory.uses("negatives", options.negatives);
+  if constexpr (augmentation<Augmentation>) {
+    check::policy_apart(policy, memory);
+  } else {
+    memory.require_apart();
+  }
   if (options.negatives.wants_gradient()) {
     check::fail(op, "negatives", "a gradient destination",
                 "stop_gradient(negatives), since several losses read them");
