@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <memory>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "feaug/core/tensor_view.hpp"
@@ -98,11 +99,12 @@ class basic_workspace {
 
   /// Frees the blocks from number `first` on.
   void free_from(std::size_t first, freed when) {
-    for (std::size_t b = first; b < blocks_.size(); ++b) {
-      giving_back& owner = blocks_[b].get_deleter();
-      owner.memory.deallocate(blocks_[b].release(), owner.bytes, when);
+    while (blocks_.size() > first) {
+      block last = std::move(blocks_.back());
+      blocks_.pop_back();  // first, so that no block without memory is left if deallocate throws
+      giving_back& owner = last.get_deleter();
+      owner.memory.deallocate(last.release(), owner.bytes, when);
     }
-    blocks_.resize(std::min(first, blocks_.size()));
   }
 
   void* take(std::size_t bytes) {

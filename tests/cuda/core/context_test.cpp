@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -316,6 +317,43 @@ TEST_CASE("a context can outlive its stream", "[cuda][context]") {
     on.reset();  // (the executor ends the program if a destroyed stream is used)
   }
   CHECK(simt::device_bytes() == before);
+}
+
+TEST_CASE("the end of a context during another capture leaves no error", "[cuda][context]") {
+  const device_copy<float> x(test_matrix<float>::normal(4, 8, 1));
+  const stream captured;
+  cudaGraph_t graph = nullptr;
+  {
+    feaug::cuda_context ctx;
+    CHECK(normalize(ctx, x).empty());
+    device_test::succeed(cudaStreamBeginCapture(captured.get(), cudaStreamCaptureModeGlobal));
+  }
+  cudaStreamEndCapture(captured.get(), &graph);
+  cudaGraphDestroy(graph);
+  CHECK(cudaGetLastError() == cudaSuccess);
+}
+
+TEST_CASE("a resource that throws when blocks are joined ends nothing", "[cuda][context]") {
+  struct exhausted : feaug::device_memory_resource {
+    int left = 2;
+    void* allocate(std::size_t bytes, cudaStream_t /*stream*/) override {
+      if (left-- <= 0) throw std::bad_alloc();
+      void* memory = nullptr;
+      cudaMalloc(&memory, bytes);
+      return memory;
+    }
+    void deallocate(void* memory, std::size_t /*bytes*/, cudaStream_t /*stream*/) override {
+      cudaFree(memory);
+    }
+  };
+  exhausted memory;
+  feaug::cuda_context ctx{.resource = &memory};
+  {
+    feaug::cuda::operation call(ctx, "test");
+    CHECK(call.take<char>(1000) != nullptr);
+    CHECK(call.take<char>(1000) != nullptr);
+  }
+  CHECK(ctx.workspace.capacity() == 0);
 }
 
 TEST_CASE("every CUDA call is checked", "[cuda][context]") {

@@ -27,6 +27,7 @@ class device_memory_resource {
 
   /// Throws, or returns null, if the memory is not available.
   virtual void* allocate(std::size_t bytes, cudaStream_t stream) = 0;
+  /// Must not throw: destructors call it.
   virtual void deallocate(void* memory, std::size_t bytes, cudaStream_t stream) = 0;
 };
 
@@ -38,13 +39,17 @@ namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 inline void free_after_all_work(void* memory, int device) {
   // A destructor cannot throw. The functions are not allowed in a thread while another one captures
   // unless the mode is relaxed.
+  const bool had_error = cudaPeekAtLastError() != cudaSuccess;
   int device_before = 0;
   cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
-  if (cudaGetDevice(&device_before) != cudaSuccess || cudaSetDevice(device) != cudaSuccess) return;
-  const bool is_relaxed = cudaThreadExchangeStreamCaptureMode(&mode) == cudaSuccess;
-  if (cudaDeviceSynchronize() == cudaSuccess) static_cast<void>(cudaFree(memory));
-  if (is_relaxed) static_cast<void>(cudaThreadExchangeStreamCaptureMode(&mode));
-  static_cast<void>(cudaSetDevice(device_before));
+  if (cudaGetDevice(&device_before) == cudaSuccess && cudaSetDevice(device) == cudaSuccess) {
+    const bool is_relaxed = cudaThreadExchangeStreamCaptureMode(&mode) == cudaSuccess;
+    if (cudaDeviceSynchronize() == cudaSuccess) static_cast<void>(cudaFree(memory));
+    if (is_relaxed) static_cast<void>(cudaThreadExchangeStreamCaptureMode(&mode));
+    static_cast<void>(cudaSetDevice(device_before));
+  }
+  // An error of these calls must not look like one of the caller's.
+  if (!had_error) static_cast<void>(cudaGetLastError());
 }
 
 /// Allocates with cudaMallocAsync, or from the caller's resource.
@@ -80,7 +85,7 @@ struct device_memory {
   void* allocate_or_null(std::size_t bytes) {
     try {
       return allocate(bytes);
-    } catch (const cuda_error&) {
+    } catch (...) {  // of any type that the caller's resource throws
       return nullptr;
     }
   }

@@ -8,7 +8,7 @@
 
 #if defined(__CUDACC__)
 
-/// PTX for sm_80 and up. In code for older GPUs it is a trap, because uses_tensor_cores is false
+/// PTX for sm_80 and up. In code for older GPUs it is a trap, because tensor_core_shared is 0
 /// there.
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 #define FEAUG_PTX_SM80(...) asm volatile(__VA_ARGS__)

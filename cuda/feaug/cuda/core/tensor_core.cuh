@@ -45,14 +45,11 @@ inline std::size_t tensor_core_shared(std::string_view op) {
   return static_cast<std::size_t>(bytes);
 }
 
-/// Whether the context asks for tensor cores and a kernel whose blocks use this much shared memory
-/// can run.
-inline bool uses_tensor_cores(const operation& call, std::size_t shared_bytes) {
-  cuda_context& ctx = call.context();
-  if (!ctx.tensor_cores) return false;
-  std::optional<std::size_t>& known = ctx.home->tensor_core_shared;
+/// tensor_core_shared of the call's GPU, which its context remembers.
+inline std::size_t known_tensor_core_shared(const operation& call) {
+  std::optional<std::size_t>& known = call.context().home->tensor_core_shared;
   if (!known) known = tensor_core_shared(call.name());
-  return shared_bytes <= *known;
+  return *known;
 }
 
 /// Element types that the tensor-core products accept.

@@ -5,12 +5,14 @@
 #include "feaug/header_begin.hpp"
 
 #include <cstddef>
+#include <string_view>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/async_copy.cuh"
 #include "feaug/cuda/core/context.cuh"
 #include "feaug/cuda/core/cublas_namespace.cuh"
+#include "feaug/cuda/core/error.cuh"
 #include "feaug/cuda/core/operation.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/cuda/core/tensor_core.cuh"
@@ -67,20 +69,26 @@ template <int Features>
 inline constexpr std::size_t tile_shared_bytes =
     sizeof(product_tiles<half, Features>) + std::size_t{2} * tile_columns * 8;
 
+/// tile_shared_bytes of the kernel for rows with `cols` features; 0: none.
+constexpr std::size_t shared_bytes_of_tiles(index_t cols) {
+  switch (tile_features(cols)) {
+    case 64:
+      return tile_shared_bytes<64>;
+    case 128:
+      return tile_shared_bytes<128>;
+    case 256:
+      return tile_shared_bytes<256>;
+    default:
+      return 0;
+  }
+}
+
 /// Whether the context asks for tensor cores and kernels on tiles of rows with `cols` features can
 /// run: 37 KiB of shared memory up to 64 features, 69 up to 128, 133 up to 256 (GPUs of sm_86, sm_89
 /// and sm_120 have 99).
 inline bool uses_tensor_tiles(const operation& call, index_t cols) {
-  switch (tile_features(cols)) {
-    case 64:
-      return uses_tensor_cores(call, tile_shared_bytes<64>);
-    case 128:
-      return uses_tensor_cores(call, tile_shared_bytes<128>);
-    case 256:
-      return uses_tensor_cores(call, tile_shared_bytes<256>);
-    default:
-      return false;
-  }
+  const std::size_t needed = shared_bytes_of_tiles(cols);
+  return needed != 0 && call.context().tensor_cores && needed <= known_tensor_core_shared(call);
 }
 
 /// All threads of the block start to copy Rows rows, from `first` on; rows from `end` on become 0.
@@ -196,11 +204,13 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 /// Whether losses with precision bf16, and searches, use tensor cores in this context for rows with
 /// this many features. False if the context does not ask for them, above 256 features, if the
-/// program was compiled for an architecture below sm_80, or if the GPU has too little shared memory
-/// (docs/cuda.md).
-inline bool has_tensor_cores(cuda_context& ctx, index_t features) {
-  const cuda::operation call(ctx, "has_tensor_cores");
-  return cuda::uses_tensor_tiles(call, features);
+/// program was compiled for an architecture below sm_80, or if the current GPU has too little shared
+/// memory (docs/cuda.md).
+inline bool has_tensor_cores(const cuda_context& ctx, index_t features) {
+  constexpr std::string_view op = "has_tensor_cores";
+  cuda::require_no_earlier_error(op);
+  const std::size_t needed = cuda::shared_bytes_of_tiles(features);
+  return needed != 0 && ctx.tensor_cores && needed <= cuda::tensor_core_shared(op);
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
