@@ -12,6 +12,7 @@ On the CPU, calls repeat for up to three seconds; the fastest counts. Results mu
 """
 import argparse
 import json
+import pathlib
 import statistics
 import sys
 import time
@@ -236,8 +237,9 @@ def main():
     def write():
         text = json.dumps({"device": device, "torch": torch.__version__, "results": results}, indent=1)
         if options.out:
-            with open(options.out, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
+            part = pathlib.Path(options.out + ".part")
+            part.write_text(text + "\n", encoding="utf-8")
+            part.rename(options.out)  # a run that is stopped leaves no half of a file
         return text
 
     def size(full):

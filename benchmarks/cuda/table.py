@@ -9,7 +9,13 @@ NONE = "not measured"
 
 
 def read(folder, pattern):
-    return [json.loads(path.read_text()) for path in sorted(folder.glob(pattern))]
+    found = []
+    for path in sorted(folder.glob(pattern)):
+        try:
+            found.append(json.loads(path.read_text()))
+        except json.JSONDecodeError:
+            print(f"{path.name} is not complete: its program was stopped\n")
+    return found
 
 
 def own_results(runs):

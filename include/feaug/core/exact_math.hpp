@@ -51,7 +51,7 @@ FEAUG_HD inline double to_double(float x) {
   asm("cvt.f64.f32 %0, %1;" : "=d"(wide) : "f"(x));
   return wide;
 #else
-  return x;
+  return static_cast<double>(x);
 #endif
 }
 FEAUG_HD constexpr double to_double(double x) { return x; }

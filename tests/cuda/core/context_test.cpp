@@ -283,7 +283,7 @@ TEST_CASE("an error that feaug throws is not left for others", "[cuda][context]"
   feaug::cuda_context ctx;
   simt::last_error() = cudaErrorNotReady;  // the answer of a query
   CHECK(normalize(ctx, x).empty());
-  CHECK(cudaGetLastError() == cudaErrorNotReady);
+  CHECK(cudaGetLastError() == cudaSuccess);
   simt::next_failure() = {.calls = 4, .error = cudaErrorInvalidConfiguration};
   CHECK(normalize(ctx, x).find("cudaErrorInvalidConfiguration") != std::string::npos);
   simt::next_failure() = {};
@@ -303,7 +303,11 @@ TEST_CASE("a context and the memory of its calls belong to one GPU", "[cuda][con
   device_test::succeed(cudaSetDevice(0));
   CHECK(moved.find("l2_normalize: the current GPU: got 1, wanted 0, as in the context's") == 0);
   CHECK(foreign == "l2_normalize: x: got memory of GPU 0, wanted memory of the current GPU, 1");
-  // `other` frees its memory although its GPU is not the current one.
+  other.reset();  // although its GPU is not the current one
+  CHECK(other.workspace.capacity() == 0);
+  int now = 1;
+  device_test::succeed(cudaGetDevice(&now));
+  CHECK(now == 0);
 }
 
 TEST_CASE("a context can outlive its stream", "[cuda][context]") {

@@ -224,6 +224,7 @@ TEST_CASE("programs and GPUs without the tensor-core kernels use others", "[cuda
     feaug::cuda_context fast{.precision = feaug::product_precision::bf16, .tensor_cores = true};
     CHECK(feaug::has_tensor_cores(fast, features) == (features <= of.most_features));
     CHECK_FALSE(feaug::has_tensor_cores(plain, features));
+    CHECK_FALSE(feaug::has_tensor_cores(fast, 0));
     CHECK_FALSE(fast.home.has_value());  // a question is no call
 
     const device_copy<float> x(test_matrix<float>::normal(70, features, 1));

@@ -34,7 +34,8 @@ inline namespace FEAUG_CUBLAS_NAMESPACE {
 ///
 /// A captured graph uses the context's scratch memory: keep the context while the graph is used,
 /// and launch the graph on the context's stream. The context may outlive its stream, because its
-/// destructor waits for the GPU instead of using the stream.
+/// destructor waits for the whole GPU instead of using the stream. Therefore do not destroy it while
+/// any stream of the GPU is captured; reset() before the capture waits for its own stream alone.
 struct cuda_context {
   static constexpr memory_space space = memory_space::device;
   /// Scratch memory of one call, for augmentations that are composed of others and run in any
@@ -67,6 +68,7 @@ struct cuda_context {
   void reset() {
     if (!home) return;
     constexpr std::string_view op = "cuda_context::reset";
+    const cuda::device_scope on(home->device);
     if (cuda::is_capturing(op, home->stream))
       throw cuda_error(op, "the stream is captured", cudaErrorStreamCaptureUnsupported);
     cuda::succeed(op, "cudaStreamSynchronize", cudaStreamSynchronize(home->stream));

@@ -10,6 +10,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/error.cuh"
+#include "feaug/cuda/core/home.cuh"
 #include "feaug/cuda/core/platform.cuh"
 #include "feaug/version.hpp"
 
@@ -34,19 +35,14 @@ class device_memory_resource {
 namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 
 /// Frees memory of cudaMallocAsync without the stream that used it, which may be destroyed: after
-/// all work of the GPU. If that fails, for example because another thread captures a graph, the
+/// all work of the GPU. If that fails, for example because a stream of the GPU is captured, the
 /// memory is leaked rather than freed while a kernel uses it.
 inline void free_after_all_work(void* memory, int device) {
-  // A destructor cannot throw. The functions are not allowed in a thread while another one captures
-  // unless the mode is relaxed.
   const bool had_error = cudaPeekAtLastError() != cudaSuccess;
-  int device_before = 0;
-  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
-  if (cudaGetDevice(&device_before) == cudaSuccess && cudaSetDevice(device) == cudaSuccess) {
-    const bool is_relaxed = cudaThreadExchangeStreamCaptureMode(&mode) == cudaSuccess;
-    if (cudaDeviceSynchronize() == cudaSuccess) static_cast<void>(cudaFree(memory));
-    if (is_relaxed) static_cast<void>(cudaThreadExchangeStreamCaptureMode(&mode));
-    static_cast<void>(cudaSetDevice(device_before));
+  {
+    const device_scope on(device);
+    if (on.is_current() && cudaDeviceSynchronize() == cudaSuccess)
+      static_cast<void>(cudaFree(memory));
   }
   // An error of these calls must not look like one of the caller's.
   if (!had_error) static_cast<void>(cudaGetLastError());

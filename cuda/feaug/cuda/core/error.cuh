@@ -34,12 +34,22 @@ inline void succeed(std::string_view op, std::string_view call, cudaError_t resu
 }
 
 /// Throws cuda_error if an earlier CUDA call of other code has failed and nobody has asked for its
-/// error yet. The error stays there for its owner. (cudaErrorNotReady is the answer "not yet" of a
-/// query.)
+/// error yet. The error stays there for its owner.
 inline void require_no_earlier_error(std::string_view op) {
   const cudaError_t earlier = cudaPeekAtLastError();
-  if (earlier == cudaSuccess || earlier == cudaErrorNotReady) return;
-  throw cuda_error(op, "an earlier CUDA call outside feaug failed", earlier);
+  switch (earlier) {
+    case cudaSuccess:
+      return;
+    case cudaErrorNotReady:
+      // The answer "not yet" of a query is no error, but CUB would take it for one.
+      static_cast<void>(cudaGetLastError());
+      return;
+    case cudaErrorInsufficientDriver:
+    case cudaErrorNoDevice:
+      return;  // no earlier call need have failed; feaug's own next call reports it
+    default:
+      throw cuda_error(op, "an earlier CUDA call outside feaug failed", earlier);
+  }
 }
 
 /// True if the stream is being captured for a graph.

@@ -33,6 +33,27 @@ inline int current_device(std::string_view op) {
   return device;
 }
 
+/// Makes a GPU the current one while the object exists. Throws nothing: `is_current` says whether it
+/// succeeded.
+class device_scope {
+ public:
+  explicit device_scope(int device)
+      : is_current_(cudaGetDevice(&before_) == cudaSuccess &&
+                    (before_ == device || cudaSetDevice(device) == cudaSuccess)),
+        changes_(is_current_ && before_ != device) {}
+  device_scope(const device_scope&) = delete;
+  device_scope& operator=(const device_scope&) = delete;
+  ~device_scope() {
+    if (changes_) static_cast<void>(cudaSetDevice(before_));
+  }
+  [[nodiscard]] bool is_current() const { return is_current_; }
+
+ private:
+  int before_ = 0;
+  bool is_current_;
+  bool changes_;
+};
+
 /// What a context's memory and handles belong to.
 struct home {
   cudaStream_t stream = nullptr;
@@ -48,7 +69,7 @@ inline void require_home(const std::optional<home>& known, std::string_view op, 
                          int device) {
   if (!known || (known->stream == stream && known->device == device)) return;
   const std::string_view remedy =
-      ", as in the context's earlier calls (cuda_context::reset() frees it for others)";
+      ", as in the context's earlier calls (before another one, call cuda_context::reset())";
   if (known->stream != stream) {
     check::fail(op, "context.stream", text_of(stream),
                 text_of(known->stream) + std::string(remedy));

@@ -202,15 +202,15 @@ __device__ C over_row_lanes(C value, const Combine& combine) {
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
-/// Whether losses with precision bf16, and searches, use tensor cores in this context for rows with
-/// this many features. False if the context does not ask for them, above 256 features, if the
+/// Whether losses of floats and 16-bit types with precision bf16, and searches with k ≤ 32 and
+/// without a similarity ceiling, use tensor cores in this context for rows with this many features. False if the context does not ask for them, above 256 features, if the
 /// program was compiled for an architecture below sm_80, or if the current GPU has too little shared
 /// memory (docs/cuda.md).
 inline bool has_tensor_cores(const cuda_context& ctx, index_t features) {
   constexpr std::string_view op = "has_tensor_cores";
   cuda::require_no_earlier_error(op);
   const std::size_t needed = cuda::shared_bytes_of_tiles(features);
-  return needed != 0 && ctx.tensor_cores && needed <= cuda::tensor_core_shared(op);
+  return features > 0 && needed != 0 && ctx.tensor_cores && needed <= cuda::tensor_core_shared(op);
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE
