@@ -218,17 +218,17 @@ TEST_CASE("programs and GPUs without the tensor-core kernels use others", "[cuda
     on_machine& operator=(const on_machine&) = delete;
   } const during(of.machine);
 
-  for (const index_t features : {9, 64, 100, 200, 300}) {
-    INFO(features << " features");
+  for (const index_t cols : {9, 64, 100, 200, 300}) {
+    INFO(cols << " features");
     feaug::cuda_context plain;
     feaug::cuda_context fast{.precision = feaug::product_precision::bf16, .tensor_cores = true};
-    CHECK(feaug::has_tensor_cores(fast, features) == (features <= of.most_features));
-    CHECK_FALSE(feaug::has_tensor_cores(plain, features));
+    CHECK(feaug::has_tensor_cores(fast, cols) == (cols <= of.most_features));
+    CHECK_FALSE(feaug::has_tensor_cores(plain, cols));
     CHECK_FALSE(feaug::has_tensor_cores(fast, 0));
     CHECK_FALSE(fast.home.has_value());  // a question is no call
 
-    const device_copy<float> x(test_matrix<float>::normal(70, features, 1));
-    const device_copy<float> dx(test_matrix<float>(70, features));
+    const device_copy<float> x(test_matrix<float>::normal(70, cols, 1));
+    const device_copy<float> dx(test_matrix<float>(70, cols));
     const device_array<float> loss({0});
     feaug::info_nce_with_gradients(fast, feaug::differentiable(x.const_view(), dx.view()),
                                    feaug::stop_gradient(x.const_view()),
