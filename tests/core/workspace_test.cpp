@@ -18,7 +18,6 @@ bool on_cache_line(const void* pointer) {
 
 /// Host memory that can refuse to allocate, as a GPU does while a graph is captured, and that counts.
 struct counted_memory {
-  static constexpr feaug::memory_space space = feaug::memory_space::host;
   static constexpr std::size_t alignment = feaug::host_memory::alignment;
   struct counts {
     bool is_captured = false;
