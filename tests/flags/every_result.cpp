@@ -4,6 +4,12 @@
 #include <limits>
 #include <string>
 
+// Programs may include it before feaug. The functions in it then have the flags, in spite of feaug's
+// pragma.
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "feaug/feaug.hpp"
 #include "support/every_call.hpp"
 #include "support/host_call_arrays.hpp"

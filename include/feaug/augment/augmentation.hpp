@@ -50,6 +50,19 @@ struct augmentation_traits;
 template <class Context, class P>
 struct augmentation_on : augmentation_traits<P> {};
 
+namespace check {
+
+/// Checks that what a call writes overlaps neither the memory of its policy nor another argument.
+/// `others` are the other arguments. augment's out is not among them: check_forward compares it,
+/// because it may be a partner.
+template <class P>
+void policy_apart(const P& policy, call_memory others) {
+  augmentation_traits<P>::add_memory(policy, others);
+  others.require_apart();
+}
+
+}  // namespace check
+
 /// The defaults for augmentation_traits.
 struct augmentation_defaults {
   /// An output row reads other rows of x, so out must not overlap x, nor the gradients each other.
@@ -68,10 +81,8 @@ struct augmentation_defaults {
   /// that it is exactly `out` if `alone` (the policy is not one of several steps).
   template <class P, class T, memory_space S>
   static void check_forward(const P& policy, const matrix_view<T, S>& out, bool /*alone*/) {
-    check::call_memory memory(augmentation_traits<P>::name);
-    memory.writes("out", out);
-    augmentation_traits<P>::add_memory(policy, memory);
-    memory.require_apart();
+    check::policy_apart(policy,
+                        check::call_memory(augmentation_traits<P>::name).writes("out", out));
   }
   /// Checks that destinations held by the policy have the right shape and do not overlap x and
   /// grad_out.
@@ -87,19 +98,6 @@ concept augmentation = requires(const P& policy, index_t n) {
   { augmentation_traits<P>::streams } -> std::convertible_to<int>;
   augmentation_traits<P>::validate(policy, n, n);
 };
-
-namespace check {
-
-/// Checks that what a call writes overlaps neither the memory of its policy nor another argument.
-/// `others` are the other arguments. augment's out is not among them: check_forward compares it,
-/// because it may be a partner.
-template <augmentation P>
-void policy_apart(const P& policy, call_memory others) {
-  augmentation_traits<P>::add_memory(policy, others);
-  others.require_apart();
-}
-
-}  // namespace check
 
 namespace detail {
 

@@ -4,7 +4,6 @@
 #include "feaug/header_begin.hpp"
 
 #include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <sstream>
 #include <string>

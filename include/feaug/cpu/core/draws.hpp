@@ -64,14 +64,14 @@ struct add_normals {
   [[nodiscard]] float apply(float drawn, float value) const { return value + scale * drawn; }
 #if FEAUG_X86
   FEAUG_AVX2 FEAUG_INLINE __m256 apply(__m256 drawn, __m256 value) const {
-    __m256 product = _mm256_mul_ps(_mm256_set1_ps(scale), drawn);
+    __m256 product = _mm256_set1_ps(scale) * drawn;
     asm("" : "+x"(product));
-    return _mm256_add_ps(value, product);
+    return value + product;
   }
   FEAUG_AVX512 FEAUG_INLINE __m512 apply(__m512 drawn, __m512 value) const {
-    __m512 product = _mm512_mul_ps(_mm512_set1_ps(scale), drawn);
+    __m512 product = _mm512_set1_ps(scale) * drawn;
     asm("" : "+v"(product));
-    return _mm512_add_ps(value, product);
+    return value + product;
   }
 #endif
 };
@@ -96,12 +96,12 @@ struct keep_some {
   FEAUG_AVX2 FEAUG_INLINE __m256 apply_words(__m256i words, __m256 value) const {
     const __m256i kept =
         _mm256_cmpgt_epi32(_mm256_set1_epi32(steps_below), _mm256_srli_epi32(words, 8));
-    return _mm256_mul_ps(value, _mm256_and_ps(_mm256_castsi256_ps(kept), _mm256_set1_ps(1.0F)));
+    return value * _mm256_and_ps(_mm256_castsi256_ps(kept), _mm256_set1_ps(1.0F));
   }
   FEAUG_AVX512 FEAUG_INLINE __m512 apply_words(__m512i words, __m512 value) const {
     const __mmask16 dropped = _mm512_cmpge_epi32_mask(
         _mm512_maskz_srli_epi32(philox::all_32, words, 8), _mm512_set1_epi32(steps_below));
-    return _mm512_mask_mul_ps(value, dropped, value, _mm512_setzero_ps());
+    return _mm512_mask_mov_ps(value, dropped, value * _mm512_setzero_ps());
   }
 #endif
 };
@@ -141,8 +141,7 @@ FEAUG_AVX2 FEAUG_INLINE __m256 made_of_words(const Use& use, __m256i words, cons
   } else {
     __m256 drawn = _mm256_castsi256_ps(words);
     if constexpr (std::same_as<typename Use::draw, uniform_draw>) {
-      drawn =
-          _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32(words, 8)), _mm256_set1_ps(0x1p-24F));
+      drawn = _mm256_cvtepi32_ps(_mm256_srli_epi32(words, 8)) * _mm256_set1_ps(0x1p-24F);
     }
     return use.apply(drawn, Use::reads ? _mm256_loadu_ps(x) : drawn);
   }
@@ -188,8 +187,8 @@ FEAUG_AVX512 FEAUG_INLINE __m512 made_of_words(const Use& use, __m512i words, co
   } else {
     __m512 drawn = _mm512_castsi512_ps(words);
     if constexpr (std::same_as<typename Use::draw, uniform_draw>) {
-      drawn = _mm512_mul_ps(to_float(_mm512_maskz_srli_epi32(philox::all_32, words, 8)),
-                            _mm512_set1_ps(0x1p-24F));
+      drawn =
+          to_float(_mm512_maskz_srli_epi32(philox::all_32, words, 8)) * _mm512_set1_ps(0x1p-24F);
     }
     return use.apply(drawn, Use::reads ? _mm512_loadu_ps(x) : drawn);
   }

@@ -3,6 +3,10 @@
 // A kernel has one free function for each instruction set, and a portable one, which is always
 // available and is the reference in tests. Functions for an instruction set are marked FEAUG_AVX2
 // or FEAUG_AVX512. They must not use lambdas, since called functions do not inherit the mark.
+//
+// These functions write sums, differences, products and quotients of vectors as operators, which
+// follow the pragma of header_begin.hpp. The intrinsics are functions of <immintrin.h>. If a program
+// includes that header first, clang++ gives them the program's flags: with -ffast-math NaN · 0 is 0.
 #pragma once
 
 #include "feaug/header_begin.hpp"

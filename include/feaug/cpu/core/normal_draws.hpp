@@ -22,9 +22,7 @@ inline constexpr int root_half_bits = 0x3F3504F3;
 inline constexpr int scaled_root_half_bits = root_half_bits + (32 << 23);
 inline constexpr float quarter_word_angle = 1.46291808e-9F / 4;
 
-// Exact under any flags. Division is written as an operator, which follows the pragma of
-// header_begin.hpp; clang++ 14 approximates it, and the intrinsic of the square root, if the user's
-// flags allow it.
+// Exact under any flags: clang++ 14 approximates the intrinsic if the user's flags allow it.
 #if defined(__clang__) && !defined(__CUDACC__)
 FEAUG_AVX2 FEAUG_INLINE __m256 square_root(__m256 x) {
   __asm__("vsqrtps %0, %0" : "+x"(x));
@@ -61,22 +59,22 @@ FEAUG_AVX2 FEAUG_INLINE void normals_from_words(__m256i radius_word, __m256i ang
   const __m256 m = _mm256_castsi256_ps(_mm256_add_epi32(
       _mm256_and_si256(offset, _mm256_set1_epi32(0x007FFFFF)), _mm256_set1_epi32(root_half_bits)));
   const __m256 s = (m - one) / (m + one);
-  const __m256 s2 = _mm256_mul_ps(s, s);
+  const __m256 s2 = s * s;
   __m256 series = _mm256_fmadd_ps(s2, _mm256_set1_ps(2.0F / 9.0F), _mm256_set1_ps(2.0F / 7.0F));
   series = _mm256_fmadd_ps(series, s2, _mm256_set1_ps(2.0F / 5.0F));
   series = _mm256_fmadd_ps(series, s2, _mm256_set1_ps(2.0F / 3.0F));
-  const __m256 ln_m = _mm256_fmadd_ps(s, _mm256_mul_ps(series, s2), _mm256_add_ps(s, s));
+  const __m256 ln_m = _mm256_fmadd_ps(s, series * s2, s + s);
   const __m256 log = _mm256_fmadd_ps(exponent, _mm256_set1_ps(0.693147181F), ln_m);
-  const __m256 radius = square_root(_mm256_mul_ps(_mm256_set1_ps(-2.0F), log));
+  const __m256 radius = square_root(_mm256_set1_ps(-2.0F) * log);
 
-  const __m256 x = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_slli_epi32(angle_word, 2)),
-                                 _mm256_set1_ps(quarter_word_angle));
-  const __m256 x2 = _mm256_mul_ps(x, x);
+  const __m256 x =
+      _mm256_cvtepi32_ps(_mm256_slli_epi32(angle_word, 2)) * _mm256_set1_ps(quarter_word_angle);
+  const __m256 x2 = x * x;
   __m256 sine =
       _mm256_fmadd_ps(x2, _mm256_set1_ps(1.0F / 362880.0F), _mm256_set1_ps(-1.0F / 5040.0F));
   sine = _mm256_fmadd_ps(sine, x2, _mm256_set1_ps(1.0F / 120.0F));
   sine = _mm256_fmadd_ps(sine, x2, _mm256_set1_ps(-1.0F / 6.0F));
-  sine = _mm256_fmadd_ps(_mm256_mul_ps(sine, x2), x, x);
+  sine = _mm256_fmadd_ps(sine * x2, x, x);
   __m256 cosine =
       _mm256_fmadd_ps(x2, _mm256_set1_ps(-1.0F / 3628800.0F), _mm256_set1_ps(1.0F / 40320.0F));
   cosine = _mm256_fmadd_ps(cosine, x2, _mm256_set1_ps(-1.0F / 720.0F));
@@ -92,8 +90,8 @@ FEAUG_AVX2 FEAUG_INLINE void normals_from_words(__m256i radius_word, __m256i ang
                                        _mm256_and_ps(_mm256_castsi256_ps(t), sign));
   const __m256 of_cosine = _mm256_xor_ps(_mm256_blendv_ps(cosine, sine, swapped),
                                          _mm256_and_ps(_mm256_castsi256_ps(t_later), sign));
-  even = _mm256_castps_si256(_mm256_mul_ps(radius, of_cosine));
-  odd = _mm256_castps_si256(_mm256_mul_ps(radius, of_sine));
+  even = _mm256_castps_si256(radius * of_cosine);
+  odd = _mm256_castps_si256(radius * of_sine);
 }
 
 FEAUG_AVX512 FEAUG_INLINE __m512 to_float(__m512i integers) {
@@ -113,22 +111,22 @@ FEAUG_AVX512 FEAUG_INLINE void normals_from_words(__m512i radius_word, __m512i a
   const __m512 m = _mm512_castsi512_ps(_mm512_add_epi32(
       _mm512_and_si512(offset, _mm512_set1_epi32(0x007FFFFF)), _mm512_set1_epi32(root_half_bits)));
   const __m512 s = (m - one) / (m + one);
-  const __m512 s2 = _mm512_mul_ps(s, s);
+  const __m512 s2 = s * s;
   __m512 series = _mm512_fmadd_ps(s2, _mm512_set1_ps(2.0F / 9.0F), _mm512_set1_ps(2.0F / 7.0F));
   series = _mm512_fmadd_ps(series, s2, _mm512_set1_ps(2.0F / 5.0F));
   series = _mm512_fmadd_ps(series, s2, _mm512_set1_ps(2.0F / 3.0F));
-  const __m512 ln_m = _mm512_fmadd_ps(s, _mm512_mul_ps(series, s2), _mm512_add_ps(s, s));
+  const __m512 ln_m = _mm512_fmadd_ps(s, series * s2, s + s);
   const __m512 log = _mm512_fmadd_ps(exponent, _mm512_set1_ps(0.693147181F), ln_m);
-  const __m512 radius = square_root(_mm512_mul_ps(_mm512_set1_ps(-2.0F), log));
+  const __m512 radius = square_root(_mm512_set1_ps(-2.0F) * log);
 
-  const __m512 x = _mm512_mul_ps(to_float(_mm512_maskz_slli_epi32(all_32, angle_word, 2)),
-                                 _mm512_set1_ps(quarter_word_angle));
-  const __m512 x2 = _mm512_mul_ps(x, x);
+  const __m512 x =
+      to_float(_mm512_maskz_slli_epi32(all_32, angle_word, 2)) * _mm512_set1_ps(quarter_word_angle);
+  const __m512 x2 = x * x;
   __m512 sine =
       _mm512_fmadd_ps(x2, _mm512_set1_ps(1.0F / 362880.0F), _mm512_set1_ps(-1.0F / 5040.0F));
   sine = _mm512_fmadd_ps(sine, x2, _mm512_set1_ps(1.0F / 120.0F));
   sine = _mm512_fmadd_ps(sine, x2, _mm512_set1_ps(-1.0F / 6.0F));
-  sine = _mm512_fmadd_ps(_mm512_mul_ps(sine, x2), x, x);
+  sine = _mm512_fmadd_ps(sine * x2, x, x);
   __m512 cosine =
       _mm512_fmadd_ps(x2, _mm512_set1_ps(-1.0F / 3628800.0F), _mm512_set1_ps(1.0F / 40320.0F));
   cosine = _mm512_fmadd_ps(cosine, x2, _mm512_set1_ps(-1.0F / 720.0F));
@@ -146,8 +144,8 @@ FEAUG_AVX512 FEAUG_INLINE void normals_from_words(__m512i radius_word, __m512i a
   const __m512i of_cosine = _mm512_maskz_ternarylogic_epi32(
       all_32, _mm512_castps_si512(_mm512_mask_blend_ps(swapped, cosine, sine)), t_later, sign,
       0x78);
-  even = _mm512_castps_si512(_mm512_mul_ps(radius, _mm512_castsi512_ps(of_cosine)));
-  odd = _mm512_castps_si512(_mm512_mul_ps(radius, _mm512_castsi512_ps(of_sine)));
+  even = _mm512_castps_si512(radius * _mm512_castsi512_ps(of_cosine));
+  odd = _mm512_castps_si512(radius * _mm512_castsi512_ps(of_sine));
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu::detail

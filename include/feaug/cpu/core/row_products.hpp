@@ -72,8 +72,8 @@ FEAUG_AVX2 inline row_products multiply_rows_avx2(const float* x, const float* y
     }
   }
   double lanes[8];
-  _mm256_storeu_pd(lanes, _mm256_add_pd(square[0], square[1]));
-  _mm256_storeu_pd(lanes + 4, _mm256_add_pd(product[0], product[1]));
+  _mm256_storeu_pd(lanes, square[0] + square[1]);
+  _mm256_storeu_pd(lanes + 4, product[0] + product[1]);
   return {.square = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]),
           .product = (lanes[4] + lanes[5]) + (lanes[6] + lanes[7])};
 }
@@ -86,7 +86,7 @@ FEAUG_AVX2 inline void add_weighted_avx2(const weighted_rows<float>& rows, index
     __m256d sums[4];
     FEAUG_UNROLL_REGISTERS
     for (int part = 0; part < 4; ++part)
-      sums[part] = _mm256_mul_pd(own, _mm256_cvtps_pd(_mm_loadu_ps(rows.x + j + 4 * part)));
+      sums[part] = own * _mm256_cvtps_pd(_mm_loadu_ps(rows.x + j + 4 * part));
     for (index_t k = 0; k < rows.count; ++k) {
       const float* const other = rows.others[k].data + j;
       const __m256d factor = _mm256_set1_pd(rows.factors[k]);
@@ -99,8 +99,8 @@ FEAUG_AVX2 inline void add_weighted_avx2(const weighted_rows<float>& rows, index
     FEAUG_UNROLL_REGISTERS
     for (int part = 0; part < 4; ++part) {
       float* const to = out + j + 4 * part;
-      __m128 result = _mm256_cvtpd_ps(_mm256_mul_pd(scale, sums[part]));
-      if (adds) result = _mm_add_ps(_mm_loadu_ps(to), result);
+      __m128 result = _mm256_cvtpd_ps(scale * sums[part]);
+      if (adds) result = _mm_loadu_ps(to) + result;
       _mm_storeu_ps(to, result);
     }
   }
@@ -112,9 +112,9 @@ FEAUG_AVX512 FEAUG_INLINE __m512d eight_doubles(const float* x) {
 }
 
 FEAUG_AVX512 FEAUG_INLINE double sum_of_eight(__m512d x) {
-  const __m256d four = _mm256_add_pd(_mm512_maskz_extractf64x4_pd(0xF, x, 0),
-                                     _mm512_maskz_extractf64x4_pd(0xF, x, 1));
-  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  const __m256d four =
+      _mm512_maskz_extractf64x4_pd(0xF, x, 0) + _mm512_maskz_extractf64x4_pd(0xF, x, 1);
+  const __m128d two = _mm256_castpd256_pd128(four) + _mm256_extractf128_pd(four, 1);
   return _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two));
 }
 
@@ -130,8 +130,8 @@ FEAUG_AVX512 inline row_products multiply_rows_avx512(const float* x, const floa
       product[half] = _mm512_fmadd_pd(a, b, product[half]);
     }
   }
-  return {.square = sum_of_eight(_mm512_add_pd(square[0], square[1])),
-          .product = sum_of_eight(_mm512_add_pd(product[0], product[1]))};
+  return {.square = sum_of_eight(square[0] + square[1]),
+          .product = sum_of_eight(product[0] + product[1])};
 }
 
 /// x with `Count` rows at once: x is loaded and converted to double once. Sums are accumulated as
@@ -162,10 +162,10 @@ FEAUG_AVX512 inline double multiply_several_avx512(const float* x, const row_poi
   }
   FEAUG_UNROLL_REGISTERS
   for (int k = 0; k < Count; ++k) {
-    sums[k] = {.square = sum_of_eight(_mm512_add_pd(square[k][0], square[k][1])),
-               .product = sum_of_eight(_mm512_add_pd(product[k][0], product[k][1]))};
+    sums[k] = {.square = sum_of_eight(square[k][0] + square[k][1]),
+               .product = sum_of_eight(product[k][0] + product[k][1])};
   }
-  return sum_of_eight(_mm512_add_pd(own[0], own[1]));
+  return sum_of_eight(own[0] + own[1]);
 }
 
 FEAUG_AVX512 inline void add_weighted_avx512(const weighted_rows<float>& rows, index_t cols,
@@ -175,8 +175,7 @@ FEAUG_AVX512 inline void add_weighted_avx512(const weighted_rows<float>& rows, i
   for (index_t j = 0; j < cols; j += 16) {
     __m512d sums[2];
     FEAUG_UNROLL_REGISTERS
-    for (int half = 0; half < 2; ++half)
-      sums[half] = _mm512_mul_pd(own, eight_doubles(rows.x + j + 8 * half));
+    for (int half = 0; half < 2; ++half) sums[half] = own * eight_doubles(rows.x + j + 8 * half);
     for (index_t k = 0; k < rows.count; ++k) {
       const float* const other = rows.others[k].data + j;
       const __m512d factor = _mm512_set1_pd(rows.factors[k]);
@@ -187,8 +186,8 @@ FEAUG_AVX512 inline void add_weighted_avx512(const weighted_rows<float>& rows, i
     FEAUG_UNROLL_REGISTERS
     for (int half = 0; half < 2; ++half) {
       float* const to = out + j + 8 * half;
-      __m256 result = _mm512_maskz_cvtpd_ps(0xFF, _mm512_mul_pd(scale, sums[half]));
-      if (adds) result = _mm256_add_ps(_mm256_loadu_ps(to), result);
+      __m256 result = _mm512_maskz_cvtpd_ps(0xFF, scale * sums[half]);
+      if (adds) result = _mm256_loadu_ps(to) + result;
       _mm256_storeu_ps(to, result);
     }
   }

@@ -73,7 +73,7 @@ FEAUG_AVX2 inline double reflect_row_avx2(const reflected_row& r, index_t whole)
     }
   }
   double lanes[4];
-  _mm256_storeu_pd(lanes, _mm256_add_pd(sums[0], sums[1]));
+  _mm256_storeu_pd(lanes, sums[0] + sums[1]);
   return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
 }
 #endif

@@ -16,6 +16,14 @@
 #define FEAUG_UNROLL_REGISTERS _Pragma("GCC unroll 16")
 #endif
 
+// clang++ 14 gives the user's flags to the intrinsics of comparisons, in spite of the pragma in
+// header_begin.hpp. With -ffinite-math-only, it then takes NaN for less than any number.
+#if defined(__clang__) && __FINITE_MATH_ONLY__
+#define FEAUG_STATED_COMPARISONS 1
+#else
+#define FEAUG_STATED_COMPARISONS 0
+#endif
+
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
 template <class C>
@@ -35,23 +43,32 @@ struct avx2<float> {
   FEAUG_AVX2 FEAUG_INLINE static void store(float* to, vector x) { _mm256_storeu_ps(to, x); }
   /// Non-temporal store; `to` is aligned to the vector's size.
   FEAUG_AVX2 FEAUG_INLINE static void stream(float* to, vector x) { _mm256_stream_ps(to, x); }
-  FEAUG_AVX2 FEAUG_INLINE static vector add(vector a, vector b) { return _mm256_add_ps(a, b); }
-  FEAUG_AVX2 FEAUG_INLINE static vector multiply(vector a, vector b) { return _mm256_mul_ps(a, b); }
+  FEAUG_AVX2 FEAUG_INLINE static vector add(vector a, vector b) { return a + b; }
+  FEAUG_AVX2 FEAUG_INLINE static vector multiply(vector a, vector b) { return a * b; }
   /// a·b + c
   FEAUG_AVX2 FEAUG_INLINE static vector fused(vector a, vector b, vector c) {
     return _mm256_fmadd_ps(a, b, c);
   }
-  /// The larger one; b if one is NaN.
-  FEAUG_AVX2 FEAUG_INLINE static vector larger(vector a, vector b) { return _mm256_max_ps(a, b); }
+
+  /// All bits of the lanes in which not a < b.
+  FEAUG_AVX2 FEAUG_INLINE static vector not_less(vector a, vector b) {
+#if FEAUG_STATED_COMPARISONS
+    vector result;
+    __asm__("vcmpnltps %2, %1, %0" : "=x"(result) : "x"(a), "x"(b));
+    return result;
+#else
+    return _mm256_cmp_ps(a, b, _CMP_NLT_UQ);
+#endif
+  }
 
   /// Like fast_exp, up to rounding.
   FEAUG_AVX2 FEAUG_INLINE static vector exponential(vector x) {
-    const vector is_normal = _mm256_cmp_ps(x, all(-87.0F), _CMP_NLT_UQ);
+    const vector is_normal = not_less(x, all(-87.0F));
     // This order of operands keeps NaN.
     const vector clamped = _mm256_max_ps(all(-87.0F), _mm256_min_ps(all(88.0F), x));
     const vector to_integer = all(12582912.0F);
     const vector shifted = fused(clamped, all(1.44269504F), to_integer);
-    const vector k = _mm256_sub_ps(shifted, to_integer);
+    const vector k = shifted - to_integer;
     vector r = fused(k, all(-0.693359375F), clamped);
     r = fused(k, all(2.12194440e-4F), r);
     vector series = all(1.0F / 5040.0F);
@@ -93,22 +110,28 @@ struct avx512<float> {
   FEAUG_AVX512 FEAUG_INLINE static void store(float* to, vector x) { _mm512_storeu_ps(to, x); }
   /// Non-temporal store; `to` is aligned to the vector's size.
   FEAUG_AVX512 FEAUG_INLINE static void stream(float* to, vector x) { _mm512_stream_ps(to, x); }
-  FEAUG_AVX512 FEAUG_INLINE static vector add(vector a, vector b) { return _mm512_add_ps(a, b); }
-  FEAUG_AVX512 FEAUG_INLINE static vector multiply(vector a, vector b) {
-    return _mm512_mul_ps(a, b);
-  }
+  FEAUG_AVX512 FEAUG_INLINE static vector add(vector a, vector b) { return a + b; }
+  FEAUG_AVX512 FEAUG_INLINE static vector multiply(vector a, vector b) { return a * b; }
   FEAUG_AVX512 FEAUG_INLINE static vector fused(vector a, vector b, vector c) {
     return _mm512_fmadd_ps(a, b, c);
   }
-  FEAUG_AVX512 FEAUG_INLINE static vector larger(vector a, vector b) {
-    return _mm512_maskz_max_ps(every, a, b);
+
+  /// A bit for each lane: whether not a < b.
+  FEAUG_AVX512 FEAUG_INLINE static __mmask16 not_less(vector a, vector b) {
+#if FEAUG_STATED_COMPARISONS
+    __mmask16 result = 0;
+    __asm__("vcmpnltps %2, %1, %0" : "=Yk"(result) : "v"(a), "v"(b));
+    return result;
+#else
+    return _mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ);
+#endif
   }
 
   FEAUG_AVX512 FEAUG_INLINE static vector exponential(vector x) {
-    const __mmask16 is_normal = _mm512_cmp_ps_mask(x, all(-87.0F), _CMP_NLT_UQ);
+    const __mmask16 is_normal = not_less(x, all(-87.0F));
     const vector low = _mm512_maskz_min_ps(every, all(88.0F), x);
     const vector to_integer = all(12582912.0F);
-    const vector k = _mm512_sub_ps(fused(low, all(1.44269504F), to_integer), to_integer);
+    const vector k = fused(low, all(1.44269504F), to_integer) - to_integer;
     vector r = fused(k, all(-0.693359375F), low);
     r = fused(k, all(2.12194440e-4F), r);
     vector series = all(1.0F / 5040.0F);

@@ -39,7 +39,7 @@ FEAUG_AVX2 inline void scale_row_avx2(const float* from, index_t cols, double fa
   index_t j = 0;
   for (; j + 4 <= cols; j += 4) {
     const __m256d x = _mm256_cvtps_pd(_mm_loadu_ps(from + j));
-    _mm_storeu_ps(to + j, _mm256_cvtpd_ps(_mm256_mul_pd(x, f)));
+    _mm_storeu_ps(to + j, _mm256_cvtpd_ps(x * f));
   }
   for (; j < cols; ++j) to[j] = static_cast<float>(static_cast<double>(from[j]) * factor);
 }
@@ -51,7 +51,7 @@ FEAUG_AVX512 inline void scale_row_avx512(const float* from, index_t cols, doubl
   index_t j = 0;
   for (; j + 8 <= cols; j += 8) {
     const __m512d x = _mm512_maskz_cvtps_pd(every, _mm256_loadu_ps(from + j));
-    _mm256_storeu_ps(to + j, _mm512_maskz_cvtpd_ps(every, _mm512_mul_pd(x, f)));
+    _mm256_storeu_ps(to + j, _mm512_maskz_cvtpd_ps(every, x * f));
   }
   for (; j < cols; ++j) to[j] = static_cast<float>(static_cast<double>(from[j]) * factor);
 }

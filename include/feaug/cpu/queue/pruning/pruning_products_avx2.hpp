@@ -68,9 +68,8 @@ FEAUG_AVX2 inline void pruning_hits_avx2(const std::int32_t* products, const flo
     for (int part = 0; part < 4; ++part) {
       const __m256i eight =
           _mm256_loadu_si256(reinterpret_cast<const __m256i*>(products + 8 * part));
-      const __m256 scores =
-          _mm256_mul_ps(_mm256_cvtepi32_ps(eight), _mm256_loadu_ps(scales + 8 * part));
-      const int mask = _mm256_movemask_ps(_mm256_cmp_ps(scores, threshold, _CMP_NLT_UQ));
+      const __m256 scores = _mm256_cvtepi32_ps(eight) * _mm256_loadu_ps(scales + 8 * part);
+      const int mask = _mm256_movemask_ps(avx2<float>::not_less(scores, threshold));
       all |= static_cast<std::uint32_t>(mask) << static_cast<unsigned>(8 * part);
     }
     hits[i] = all;

@@ -57,10 +57,8 @@ FEAUG_AVX512 inline void pruning_hits_avx512(const std::int32_t* products, const
     const __m512 threshold = _mm512_set1_ps(thresholds[i]);
     const __m512 first = _mm512_maskz_cvtepi32_ps(all, _mm512_loadu_si512(products));
     const __m512 second = _mm512_maskz_cvtepi32_ps(all, _mm512_loadu_si512(products + 16));
-    const std::uint32_t low =
-        _mm512_cmp_ps_mask(_mm512_mul_ps(first, first_scales), threshold, _CMP_NLT_UQ);
-    const std::uint32_t high =
-        _mm512_cmp_ps_mask(_mm512_mul_ps(second, second_scales), threshold, _CMP_NLT_UQ);
+    const std::uint32_t low = avx512<float>::not_less(first * first_scales, threshold);
+    const std::uint32_t high = avx512<float>::not_less(second * second_scales, threshold);
     hits[i] = low | high << 16U;
   }
 }
