@@ -1,8 +1,8 @@
 // The operators of torch.ops.feaug. Python registers their autograd and fake formulas (_losses.py,
 // _augmentations.py, _queue.py).
-#include <torch/library.h>
-
+#include <algorithm>
 #include <array>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -24,14 +24,19 @@ void run_on(const char* function, const Tensor& x, const Body& body) {
   try {
     body(place.from());
   } catch (const std::invalid_argument& refused) {
-    TORCH_CHECK_VALUE(false, in_pythons_names(function, refused.what()));
+    throw std::invalid_argument(in_pythons_names(function, refused.what()));
   }
 }
 
-Tensor empty_like(const Tensor& x) { return at::empty(x.sizes(), x.options()); }
-Tensor nothing_like(const Tensor& x) { return at::empty({0}, x.options()); }
-
 // Losses.
+
+/// The schema's bool[n].
+using bools = std::vector<bool>;
+
+void check_count(const char* op, const bools& wanted, std::size_t count) {
+  if (wanted.size() != count)
+    refuse(op, "wanted", "got ", wanted.size(), " elements, wanted ", count);
+}
 
 struct named {
   const char* name;
@@ -48,12 +53,13 @@ auto tuple_of(const std::vector<Tensor>& results, std::index_sequence<I...> /*wh
 template <std::size_t Matrices, std::size_t Numbers, class Kernel>
 auto run_loss(const char* op, const std::array<named, Matrices>& matrices,
               const std::array<named, Numbers>& numbers, const optional_tensor& labels,
-              const std::array<bool, Matrices + Numbers>& wanted, const optional_tensor& by_loss,
-              const Kernel& kernel) {
+              const bools& wanted, const optional_tensor& by_loss, const Kernel& kernel) {
+  check_count(op, wanted, Matrices + Numbers);
   const Tensor& first = *matrices[0].tensor;
-  const at::Device device = first.device();
-  const auto computed_in = first.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  std::vector<Tensor> results = {at::empty({}, first.options().dtype(computed_in))};
+  const device_place device = place_of(first);
+  const bool in_double = first.scalar_type() == ScalarType::Double;
+  std::vector<Tensor> results = {
+      empty(first, {}, in_double ? aoti_torch_dtype_float64() : aoti_torch_dtype_float32())};
   std::vector<held> memory;
   const auto take = [&](const named& from, std::size_t at, bool is_matrix) -> side {
     if (!from.tensor) {
@@ -66,7 +72,7 @@ auto run_loss(const char* op, const std::array<named, Matrices>& matrices,
                                  : held::vector(op, from.name, t, device));
       return memory.back().view();
     };
-    results.push_back(wanted[at] ? empty_like(x) : nothing_like(x));
+    results.push_back(wanted[at] ? contiguous_like(x) : nothing_like(x));
     side taken = {.value = hold(x), .gradient = {}};
     if (wanted[at]) taken.gradient = hold(results.back());
     return taken;
@@ -91,7 +97,7 @@ constexpr std::array<named, 0> no_numbers = {};
 
 auto info_nce_operator(const Tensor& queries, const Tensor& keys, const optional_tensor& negatives,
                        const optional_tensor& learnable, double temperature, int64_t offset,
-                       bool in_batch_negatives, std::array<bool, 4> wanted,
+                       bool in_batch_negatives, const bools& wanted,
                        const optional_tensor& by_loss) {
   return run_loss<3, 1>("info_nce",
                         {{{"queries", queries}, {"keys", keys}, {"negatives", negatives}}},
@@ -103,7 +109,7 @@ auto info_nce_operator(const Tensor& queries, const Tensor& keys, const optional
 
 auto nt_xent_operator(const Tensor& z0, const Tensor& z1, const optional_tensor& learnable,
                       double temperature, bool decoupled, double positive_weighting,
-                      std::array<bool, 3> wanted, const optional_tensor& by_loss) {
+                      const bools& wanted, const optional_tensor& by_loss) {
   return run_loss<2, 1>("nt_xent", {{{"z0", z0}, {"z1", z1}}}, {{{"temperature", learnable}}}, {},
                         wanted, by_loss, [&](const caller& from, const loss_call& call) {
                           nt_xent(from, call, temperature, decoupled, positive_weighting);
@@ -112,7 +118,7 @@ auto nt_xent_operator(const Tensor& z0, const Tensor& z1, const optional_tensor&
 
 auto symmetric_info_nce_operator(const Tensor& queries, const Tensor& keys,
                                  const optional_tensor& learnable, double temperature,
-                                 std::array<bool, 3> wanted, const optional_tensor& by_loss) {
+                                 const bools& wanted, const optional_tensor& by_loss) {
   return run_loss<2, 1>("symmetric_info_nce", {{{"queries", queries}, {"keys", keys}}},
                         {{{"temperature", learnable}}}, {}, wanted, by_loss,
                         [&](const caller& from, const loss_call& call) {
@@ -122,7 +128,7 @@ auto symmetric_info_nce_operator(const Tensor& queries, const Tensor& keys,
 
 auto sigmoid_operator(const Tensor& z0, const Tensor& z1, const optional_tensor& learnable_scale,
                       const optional_tensor& learnable_bias, double scale, double bias,
-                      std::array<bool, 4> wanted, const optional_tensor& by_loss) {
+                      const bools& wanted, const optional_tensor& by_loss) {
   return run_loss<2, 2>(
       "sigmoid", {{{"z0", z0}, {"z1", z1}}},
       {{{"scale", learnable_scale}, {"bias", learnable_bias}}}, {}, wanted, by_loss,
@@ -130,8 +136,8 @@ auto sigmoid_operator(const Tensor& z0, const Tensor& z1, const optional_tensor&
 }
 
 auto supervised_contrastive_operator(const Tensor& features, const optional_tensor& learnable,
-                                     const Tensor& labels, double temperature,
-                                     std::array<bool, 2> wanted, const optional_tensor& by_loss) {
+                                     const Tensor& labels, double temperature, const bools& wanted,
+                                     const optional_tensor& by_loss) {
   return run_loss<1, 1>("supervised_contrastive", {{{"features", features}}},
                         {{{"temperature", learnable}}}, labels, wanted, by_loss,
                         [&](const caller& from, const loss_call& call) {
@@ -140,7 +146,7 @@ auto supervised_contrastive_operator(const Tensor& features, const optional_tens
 }
 
 auto negative_cosine_operator(const Tensor& predictions, const Tensor& targets, bool simsiam,
-                              std::array<bool, 2> wanted, const optional_tensor& by_loss) {
+                              const bools& wanted, const optional_tensor& by_loss) {
   return run_loss<2, 0>(
       "negative_cosine", {{{"predictions", predictions}, {"targets", targets}}}, no_numbers, {},
       wanted, by_loss,
@@ -148,14 +154,14 @@ auto negative_cosine_operator(const Tensor& predictions, const Tensor& targets, 
 }
 
 auto barlow_twins_operator(const Tensor& z0, const Tensor& z1, double lambda, double eps,
-                           std::array<bool, 2> wanted, const optional_tensor& by_loss) {
+                           const bools& wanted, const optional_tensor& by_loss) {
   return run_loss<2, 0>(
       "barlow_twins", {{{"z0", z0}, {"z1", z1}}}, no_numbers, {}, wanted, by_loss,
       [&](const caller& from, const loss_call& call) { barlow_twins(from, call, lambda, eps); });
 }
 
 auto vicreg_operator(const Tensor& z0, const Tensor& z1, double invariance, double variance,
-                     double covariance, double eps, std::array<bool, 2> wanted,
+                     double covariance, double eps, const bools& wanted,
                      const optional_tensor& by_loss) {
   return run_loss<2, 0>("vicreg", {{{"z0", z0}, {"z1", z1}}}, no_numbers, {}, wanted, by_loss,
                         [&](const caller& from, const loss_call& call) {
@@ -164,7 +170,7 @@ auto vicreg_operator(const Tensor& z0, const Tensor& z1, double invariance, doub
 }
 
 auto hypersphere_operator(const Tensor& z0, const Tensor& z1, double t, double lam, double alpha,
-                          std::array<bool, 2> wanted, const optional_tensor& by_loss) {
+                          const bools& wanted, const optional_tensor& by_loss) {
   return run_loss<2, 0>(
       "hypersphere", {{{"z0", z0}, {"z1", z1}}}, no_numbers, {}, wanted, by_loss,
       [&](const caller& from, const loss_call& call) { hypersphere(from, call, t, lam, alpha); });
@@ -173,28 +179,34 @@ auto hypersphere_operator(const Tensor& z0, const Tensor& z1, double t, double l
 /// gradient · by_loss for the gradient with respect to x. 16-bit gradients are multiplied in float,
 /// since the factor of GradScaler may exceed their range.
 Tensor scaled_operator(const Tensor& gradient, const Tensor& by_loss, const Tensor& /*x*/) {
-  return gradient.to(by_loss.scalar_type()).mul(by_loss).to(gradient.scalar_type());
+  const Tensor in_loss_type = torch::stable::to(gradient, by_loss.scalar_type());
+  std::array<StableIValue, 2> product = {torch::stable::detail::from(in_loss_type),
+                                         torch::stable::detail::from(by_loss)};
+  succeed("aten::mul",
+          torch_call_dispatcher("aten::mul", "Tensor", product.data(), TORCH_ABI_VERSION));
+  return torch::stable::to(torch::stable::detail::to<Tensor>(product[0]), gradient.scalar_type());
 }
 
 // Augmentations.
 
 void check_one_int64(const char* op, const char* name, const Tensor& x) {
-  TORCH_CHECK_VALUE(x.numel() == 1 && x.scalar_type() == at::kLong, op, ": ", name, ": got ",
-                    name_of_type(x), " of shape ", x.sizes(), ", wanted one int64");
+  if (x.numel() == 1 && x.scalar_type() == ScalarType::Long) return;
+  refuse(op, name, "got ", name_of_type(x), " of shape ", list_text(x.sizes()),
+         ", wanted one int64");
 }
 
 draw_key key_of(const char* op, const Tensor& step, int64_t seed, int64_t stream,
-                int64_t row_offset, const at::Device& device) {
+                int64_t row_offset, const device_place& device) {
   check_one_int64(op, "step", step);
   if (!step.is_cpu()) check_place(op, "step", step, device);
   return {.seed = seed,
-          .step = step.const_data_ptr<int64_t>(),
+          .step = static_cast<const int64_t*>(step.const_data_ptr()),
           .step_on_host = step.is_cpu(),
           .stream = stream,
           .row_offset = row_offset};
 }
 
-held partner_of(const char* op, const optional_tensor& partner, const at::Device& device) {
+held partner_of(const char* op, const optional_tensor& partner, const device_place& device) {
   return partner ? held::matrix(op, "partner", *partner, device) : held();
 }
 
@@ -202,11 +214,11 @@ Tensor augment_operator(const Tensor& x, const optional_tensor& partner, const T
                         const std::string& kind, int64_t option, double first, double second,
                         int64_t seed, int64_t stream, int64_t row_offset) {
   const char* const op = kind.c_str();
-  Tensor out = empty_like(x);
-  const held from_x = held::matrix(op, "x", x, x.device());
-  const held to_out = held::matrix(op, "out", out, x.device());
-  const held mixed_with = partner_of(op, partner, x.device());
-  const draw_key key = key_of(op, step, seed, stream, row_offset, x.device());
+  Tensor out = contiguous_like(x);
+  const held from_x = held::matrix(op, "x", x, place_of(x));
+  const held to_out = held::matrix(op, "out", out, place_of(x));
+  const held mixed_with = partner_of(op, partner, place_of(x));
+  const draw_key key = key_of(op, step, seed, stream, row_offset, place_of(x));
   run_on(op, x, [&](const caller& from) {
     augment(from, {kind, option, first, second}, key, from_x.view(), mixed_with.view(),
             to_out.view());
@@ -214,14 +226,17 @@ Tensor augment_operator(const Tensor& x, const optional_tensor& partner, const T
   return out;
 }
 
-std::tuple<Tensor, Tensor> augment_backward_operator(
-    const Tensor& by_out, const Tensor& x, const optional_tensor& partner, const Tensor& step,
-    const std::string& kind, int64_t option, double first, double second, int64_t seed,
-    int64_t stream, int64_t row_offset, std::array<bool, 2> wanted) {
+std::tuple<Tensor, Tensor> augment_backward_operator(const Tensor& by_out, const Tensor& x,
+                                                     const optional_tensor& partner,
+                                                     const Tensor& step, const std::string& kind,
+                                                     int64_t option, double first, double second,
+                                                     int64_t seed, int64_t stream,
+                                                     int64_t row_offset, const bools& wanted) {
   const char* const op = kind.c_str();
-  const at::Device device = x.device();
+  check_count(op, wanted, 2);
+  const device_place device = place_of(x);
   const auto make = [&](bool wants, const Tensor& like) {
-    return wants ? empty_like(like) : nothing_like(x);
+    return wants ? contiguous_like(like) : nothing_like(x);
   };
   Tensor by_x = make(wanted[0], x);
   Tensor by_partner = make(wanted[1] && partner, partner ? *partner : x);
@@ -246,22 +261,22 @@ std::tuple<Tensor, Tensor> augment_backward_operator(
 
 /// A copy of the step as an opaque operator, so that compilers do not replace it by the counter:
 /// the backward pass needs this step after the counter has advanced.
-Tensor drawn_step_operator(const Tensor& step) { return step.clone(); }
+Tensor drawn_step_operator(const Tensor& step) { return torch::stable::clone(step); }
 
 Tensor l2_normalize_operator(const Tensor& x) {
-  Tensor out = empty_like(x);
-  const held from_x = held::matrix("l2_normalize", "x", x, x.device());
-  const held to_out = held::matrix("l2_normalize", "out", out, x.device());
+  Tensor out = contiguous_like(x);
+  const held from_x = held::matrix("l2_normalize", "x", x, place_of(x));
+  const held to_out = held::matrix("l2_normalize", "out", out, place_of(x));
   run_on("l2_normalize", x,
          [&](const caller& from) { l2_normalize(from, from_x.view(), to_out.view()); });
   return out;
 }
 
 Tensor l2_normalize_backward_operator(const Tensor& by_out, const Tensor& x) {
-  Tensor by_x = empty_like(x);
-  const held from_x = held::matrix("l2_normalize", "x", x, x.device());
-  const held to_x = held::matrix("l2_normalize", "gradient of x", by_x, x.device());
-  const held from_out = held::matrix("l2_normalize", "grad_out", by_out, x.device());
+  Tensor by_x = contiguous_like(x);
+  const held from_x = held::matrix("l2_normalize", "x", x, place_of(x));
+  const held to_x = held::matrix("l2_normalize", "gradient of x", by_x, place_of(x));
+  const held from_out = held::matrix("l2_normalize", "grad_out", by_out, place_of(x));
   run_on("l2_normalize", x, [&](const caller& from) {
     l2_normalize_backward(from, {from_x.view(), to_x.view()}, from_out.view());
   });
@@ -270,27 +285,25 @@ Tensor l2_normalize_backward_operator(const Tensor& by_out, const Tensor& x) {
 
 // Queue and momentum.
 
-/// Marks a tensor as modified, so that autograd detects its use as a saved tensor.
-void has_changed(const Tensor& x) { x.unsafeGetTensorImpl()->bump_version(); }
-
 /// A tensor that is written in place.
-buffer in_place(const char* op, const char* name, const Tensor& x, const at::Device& device) {
-  TORCH_CHECK_VALUE(x.is_contiguous(), op, ": ", name, ": got strides ", x.strides(),
-                    ", wanted a contiguous tensor, since it is written");
+buffer in_place(const char* op, const char* name, const Tensor& x, const device_place& device) {
+  if (!x.is_contiguous())
+    refuse(op, name, "got strides ", list_text(x.strides()),
+           ", wanted a contiguous tensor, since it is written");
   return x.dim() == 2 ? held::matrix(op, name, x, device).view()
                       : held::vector(op, name, x, device).view();
 }
 
-int64_t* counter(const char* op, const char* name, const Tensor& x, const at::Device& device) {
+int64_t* counter(const char* op, const char* name, const Tensor& x, const device_place& device) {
   check_place(op, name, x, device);
   check_one_int64(op, name, x);
-  return x.data_ptr<int64_t>();
+  return static_cast<int64_t*>(x.data_ptr());
 }
 
 void enqueue_operator(const Tensor& rows, const Tensor& cursor, const Tensor& filled,
                       const optional_tensor& labels, const Tensor& batch,
                       const optional_tensor& batch_labels, bool normalize) {
-  const at::Device device = rows.device();
+  const device_place device = place_of(rows);
   const held from_batch = held::matrix("enqueue", "batch", batch, device);
   const held from_labels =
       batch_labels ? held::vector("enqueue", "batch_labels", *batch_labels, device) : held();
@@ -302,8 +315,6 @@ void enqueue_operator(const Tensor& rows, const Tensor& cursor, const Tensor& fi
       .normalize = normalize};
   run_on("enqueue", rows,
          [&](const caller& from) { enqueue(from, queue, from_batch.view(), from_labels.view()); });
-  for (const Tensor& changed : {rows, cursor, filled}) has_changed(changed);
-  if (labels) has_changed(*labels);
 }
 
 std::tuple<Tensor, Tensor, Tensor> nearest_operator(const Tensor& rows,
@@ -311,33 +322,39 @@ std::tuple<Tensor, Tensor, Tensor> nearest_operator(const Tensor& rows,
                                                     const optional_tensor& filled,
                                                     const Tensor& queries, int64_t k,
                                                     bool normalize) {
-  const at::Device device = queries.device();
+  const device_place device = place_of(queries);
   const held from_rows = held::matrix("nearest", "rows", rows, device);
   const held from_queries = held::matrix("nearest", "queries", queries, device);
-  TORCH_CHECK_VALUE(k >= 1, "nearest: k: got ", k, ", wanted at least 1");
-  const int64_t count = queries.size(0);
-  Tensor values = at::empty({count * k, rows.size(1)}, queries.options());
-  Tensor indices = at::empty({count, k}, queries.options().dtype(at::kLong));
-  Tensor similarities = at::empty({count, k}, queries.options());
+  if (k < 1) refuse("nearest", "k", "got ", k, ", wanted at least 1");
+  const int64_t count = from_queries.view().rows;
+  const int64_t cols = from_rows.view().cols;
+  const element_type type = from_queries.view().type;
+  const int64_t by_row[] = {count, k, cols};
+  const std::span<const int64_t> by_neighbour(by_row, 2);
+  const Tensor values = empty(queries, by_row, dtype_of(queries));
+  const Tensor indices = empty(queries, by_neighbour, aoti_torch_dtype_int64());
+  const Tensor similarities = empty(queries, by_neighbour, dtype_of(queries));
   const support from = {.rows = from_rows.view(),
                         .cursor = cursor ? counter("nearest", "cursor", *cursor, device) : nullptr,
                         .filled = filled ? counter("nearest", "filled", *filled, device) : nullptr,
                         .labels = {},
                         .normalize = normalize};
   run_on("nearest", queries, [&](const caller& on) {
-    nearest(on, from, from_queries.view(), k, in_place("nearest", "values", values, device),
-            in_place("nearest", "indices", indices, device),
-            in_place("nearest", "similarities", similarities, device));
+    nearest(on, from, from_queries.view(), k, {values.data_ptr(), type, count * k, cols, cols},
+            {indices.data_ptr(), element_type::int64, count, k, k},
+            {similarities.data_ptr(), type, count, k, k});
   });
-  return {values.reshape({count, k, rows.size(1)}), indices, similarities};
+  return {values, indices, similarities};
 }
 
-void momentum_update_operator(at::TensorList targets, at::TensorList online, double momentum) {
+void momentum_update_operator(const std::vector<Tensor>& targets, const std::vector<Tensor>& online,
+                              double momentum) {
   constexpr const char* op = "momentum_update";
-  TORCH_CHECK_VALUE(targets.size() == online.size(), op, ": online_params: got ", online.size(),
-                    " tensors, wanted ", targets.size(), " as target_params");
+  if (targets.size() != online.size())
+    refuse(op, "online_params", "got ", online.size(), " tensors, wanted ", targets.size(),
+           " as target_params");
   if (targets.empty()) return;
-  const at::Device device = targets[0].device();
+  const device_place device = place_of(targets[0]);
   std::vector<Tensor> alive;
   std::vector<buffer> to;
   std::vector<buffer> of;
@@ -347,15 +364,19 @@ void momentum_update_operator(at::TensorList targets, at::TensorList online, dou
   };
   for (std::size_t i = 0; i < targets.size(); ++i) {
     const Tensor& target = targets[i];
-    TORCH_CHECK_VALUE(target.is_non_overlapping_and_dense(), op, ": target_params: got strides ",
-                      target.strides(), ", wanted memory without gaps, since it is written");
-    TORCH_CHECK_VALUE(online[i].sizes() == target.sizes(), op, ": online_params: got shape ",
-                      online[i].sizes(), ", wanted ", target.sizes(), " as its target");
+    if (!is_without_gaps(target))
+      refuse(op, "target_params", "got strides ", list_text(target.strides()),
+             ", wanted memory without gaps, since it is written");
+    if (!std::ranges::equal(online[i].sizes(), target.sizes()))
+      refuse(op, "online_params", "got shape ", list_text(online[i].sizes()), ", wanted ",
+             list_text(target.sizes()), " as its target");
     // Both need the layout and type of the target; otherwise the online tensor is copied.
     Tensor source = online[i];
-    if (source.strides() != target.strides() || source.scalar_type() != target.scalar_type()) {
-      source = at::empty_strided(target.sizes(), target.strides(), target.options());
-      source.copy_(online[i]);
+    if (!std::ranges::equal(source.strides(), target.strides()) ||
+        source.scalar_type() != target.scalar_type()) {
+      source = empty_strided(target, span_of(target.sizes()), span_of(target.strides()),
+                             dtype_of(target));
+      torch::stable::copy_(source, online[i]);
     }
     to.push_back(flat("target_params", target));
     of.push_back(flat("online_params", alive.emplace_back(source)));
@@ -370,13 +391,12 @@ void momentum_update_operator(at::TensorList targets, at::TensorList online, dou
     });
     begin = end;
   }
-  for (const Tensor& target : targets) has_changed(target);
 }
 
 }  // namespace
 
 #if !defined(FEAUG_TORCH_CUDA)
-TORCH_LIBRARY(feaug, m) {
+STABLE_TORCH_LIBRARY(feaug, m) {
   // Arguments of a loss: differentiable ones, then the others, then the requested gradients, and
   // by_loss, which multiplies them.
   m.def(
@@ -428,28 +448,28 @@ TORCH_LIBRARY(feaug, m) {
   m.def("momentum_update(Tensor(a!)[] targets, Tensor[] online, float momentum) -> ()");
 }
 
-TORCH_LIBRARY_IMPL(feaug, CPU, m) {
+STABLE_TORCH_LIBRARY_IMPL(feaug, CPU, m) {
 #else
-TORCH_LIBRARY_IMPL(feaug, CUDA, m) {
+STABLE_TORCH_LIBRARY_IMPL(feaug, CUDA, m) {
 #endif
-  m.impl("info_nce", info_nce_operator);
-  m.impl("nt_xent", nt_xent_operator);
-  m.impl("symmetric_info_nce", symmetric_info_nce_operator);
-  m.impl("sigmoid", sigmoid_operator);
-  m.impl("supervised_contrastive", supervised_contrastive_operator);
-  m.impl("negative_cosine", negative_cosine_operator);
-  m.impl("barlow_twins", barlow_twins_operator);
-  m.impl("vicreg", vicreg_operator);
-  m.impl("hypersphere", hypersphere_operator);
-  m.impl("scaled", scaled_operator);
-  m.impl("augment", augment_operator);
-  m.impl("augment_backward", augment_backward_operator);
-  m.impl("drawn_step", drawn_step_operator);
-  m.impl("l2_normalize", l2_normalize_operator);
-  m.impl("l2_normalize_backward", l2_normalize_backward_operator);
-  m.impl("enqueue", enqueue_operator);
-  m.impl("nearest", nearest_operator);
-  m.impl("momentum_update", momentum_update_operator);
+  m.impl("info_nce", TORCH_BOX(&info_nce_operator));
+  m.impl("nt_xent", TORCH_BOX(&nt_xent_operator));
+  m.impl("symmetric_info_nce", TORCH_BOX(&symmetric_info_nce_operator));
+  m.impl("sigmoid", TORCH_BOX(&sigmoid_operator));
+  m.impl("supervised_contrastive", TORCH_BOX(&supervised_contrastive_operator));
+  m.impl("negative_cosine", TORCH_BOX(&negative_cosine_operator));
+  m.impl("barlow_twins", TORCH_BOX(&barlow_twins_operator));
+  m.impl("vicreg", TORCH_BOX(&vicreg_operator));
+  m.impl("hypersphere", TORCH_BOX(&hypersphere_operator));
+  m.impl("scaled", TORCH_BOX(&scaled_operator));
+  m.impl("augment", TORCH_BOX(&augment_operator));
+  m.impl("augment_backward", TORCH_BOX(&augment_backward_operator));
+  m.impl("drawn_step", TORCH_BOX(&drawn_step_operator));
+  m.impl("l2_normalize", TORCH_BOX(&l2_normalize_operator));
+  m.impl("l2_normalize_backward", TORCH_BOX(&l2_normalize_backward_operator));
+  m.impl("enqueue", TORCH_BOX(&enqueue_operator));
+  m.impl("nearest", TORCH_BOX(&nearest_operator));
+  m.impl("momentum_update", TORCH_BOX(&momentum_update_operator));
 }
 
 }  // namespace feaug_torch

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ._library import number, one_device, refuse_tracing, whole, whole_numbers
+from ._library import number, one_device, refuse_tracing, whole, whole_numbers, writes_in_place
 
 _ops = torch.ops.feaug
 
@@ -29,6 +29,9 @@ def _fake_nearest(rows, cursor, filled, queries, k, normalize):
     )
 
 
+_in_place = torch.library.Library("feaug", "IMPL")
+writes_in_place(_in_place, "enqueue", 0, 1, 2, 3)
+writes_in_place(_in_place, "momentum_update", 0)
 torch.library.register_fake("feaug::nearest", _fake_nearest)
 torch.library.register_fake(
     "feaug::enqueue", lambda *arguments: one_device("enqueue", *arguments[:-1])
