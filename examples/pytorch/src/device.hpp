@@ -17,9 +17,8 @@ inline void* allocate(std::size_t bytes) {
           aoti_torch_cuda_caching_allocator_raw_alloc(bytes, &memory));
   return memory;
 }
-inline void deallocate(void* memory) {
-  succeed("the release of GPU memory", aoti_torch_cuda_caching_allocator_raw_delete(memory));
-}
+/// Does not throw, since destructors call it: a failure is lost, as is the memory.
+inline void deallocate(void* memory) { aoti_torch_cuda_caching_allocator_raw_delete(memory); }
 /// Makes the device of a tensor the current device during its lifetime.
 class on_device_of {
  public:

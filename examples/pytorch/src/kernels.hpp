@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace feaug_torch {
@@ -103,5 +104,9 @@ void nearest(const caller& from, const support& queue, const buffer& queries, st
 /// targets[i] = momentum · targets[i] + (1 − momentum) · online[i], of the same type and size.
 void momentum_update(const caller& from, std::span<const buffer> targets,
                      std::span<const buffer> online, double momentum);
+
+/// Of the library for CPUs: feaug's version, and the instruction set that it uses.
+std::string version();
+std::string instructions();
 
 }  // namespace feaug_torch

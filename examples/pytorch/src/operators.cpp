@@ -446,6 +446,13 @@ STABLE_TORCH_LIBRARY(feaug, m) {
       "nearest(Tensor rows, Tensor? cursor, Tensor? filled, Tensor queries, int k, bool normalize) "
       "-> (Tensor, Tensor, Tensor)");
   m.def("momentum_update(Tensor(a!)[] targets, Tensor[] online, float momentum) -> ()");
+  m.def("version() -> str");
+  m.def("instructions() -> str");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(feaug, CompositeExplicitAutograd, m) {
+  m.impl("version", TORCH_BOX(&version));
+  m.impl("instructions", TORCH_BOX(&instructions));
 }
 
 STABLE_TORCH_LIBRARY_IMPL(feaug, CPU, m) {

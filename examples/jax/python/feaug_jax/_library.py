@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sys
 from pathlib import Path
 
 import jax
@@ -21,8 +22,23 @@ _HANDLERS = (
 _XLA_PLATFORMS = {"cpu": "cpu", "cuda": "CUDA"}
 
 
+def _compiled(platform: str) -> Path | None:
+    # An editable installation (pip install -e) has the library in another folder than the modules.
+    for folder in sys.modules[__package__].__path__:
+        library = Path(folder, f"libfeaug_jax_{platform}.so")
+        if library.exists():
+            return library
+    return None
+
+
 def _load(platform: str) -> ctypes.CDLL:
-    library = ctypes.CDLL(str(Path(__file__).with_name(f"libfeaug_jax_{platform}.so")))
+    path = _compiled(platform)
+    if path is None:
+        raise ImportError(
+            "feaug_jax: the compiled handlers are missing: install the package (pip install, or "
+            "pip install -e, of the folder that has its pyproject.toml) instead of importing its sources"
+        )
+    library = ctypes.CDLL(str(path))
     for name in _HANDLERS:
         handler = getattr(library, f"feaug_{name}")
         jax.ffi.register_ffi_target(
@@ -35,7 +51,7 @@ _cpu = _load("cpu")
 
 #: JAX platforms of the operators: "cpu", and "cuda" if it was compiled.
 platforms: tuple[str, ...] = ("cpu",)
-if Path(__file__).with_name("libfeaug_jax_cuda.so").exists():
+if _compiled("cuda") is not None:
     _load("cuda")
     platforms += ("cuda",)
 

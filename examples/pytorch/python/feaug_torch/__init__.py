@@ -2,7 +2,7 @@
 
 from . import distributed, functional
 from ._augmentation_modules import FeatureAugmentation
-from ._library import devices
+from ._library import __version__, devices
 from ._loss_modules import (
     BarlowTwinsLoss,
     DCLLoss,
@@ -31,6 +31,7 @@ __all__ = [
     "SupConLoss",
     "SupportQueue",
     "VICRegLoss",
+    "__version__",
     "devices",
     "distributed",
     "functional",

@@ -1,5 +1,6 @@
 """Loads the compiled operators, torch.ops.feaug; helpers for their registration."""
 
+import sys
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -8,19 +9,28 @@ import torch
 from torch import Tensor
 
 
+if [int(part) for part in torch.__version__.split(".")[:2]] < [2, 10]:
+    raise ImportError(f"feaug_torch: got PyTorch {torch.__version__}, wanted 2.10 or newer")
+
+
 def _load(device: str) -> bool:
-    library = Path(__file__).with_name(f"libfeaug_torch_{device}.so")
-    if not library.exists():
-        return False
-    torch.ops.load_library(str(library))
-    return True
+    # An editable installation (pip install -e) has the library in another folder than the modules.
+    for folder in sys.modules[__package__].__path__:
+        library = Path(folder, f"libfeaug_torch_{device}.so")
+        if library.exists():
+            torch.ops.load_library(str(library))
+            return True
+    return False
 
 
 if not _load("cpu"):
     raise ImportError(
-        "feaug_torch: the compiled operators are missing: install the package "
-        "(pip install ./examples/pytorch) instead of importing its sources"
+        "feaug_torch: the compiled operators are missing: install the package (pip install, or "
+        "pip install -e, of the folder that has its pyproject.toml) instead of importing its sources"
     )
+
+#: The version of feaug that the operators were compiled from.
+__version__: str = torch.ops.feaug.version()
 
 #: Device types of the operators: "cpu", and "cuda" if it was compiled.
 devices: tuple[str, ...] = ("cpu",)
@@ -77,8 +87,10 @@ def whole(operator: str, argument: str, value: Any) -> int:
 
 def sequence(value: Any) -> tuple | None:
     """The elements of a tuple, list, array or similar; None for a single value."""
+    if isinstance(value, (str, float, int)):  # torch.compile of PyTorch 2.10 refuses tuple(float)
+        return None
     try:
-        return None if isinstance(value, str) else tuple(value)
+        return tuple(value)
     except TypeError:
         return None
 
