@@ -14,23 +14,22 @@
 #include "losses.hpp"
 
 namespace feaug_torch {
+namespace {
 
-void negative_cosine(const caller& from, const loss_call& call, bool simsiam) {
-  static constexpr std::string_view names[] = {"predictions", "targets"};
-  run_loss(from, "negative_cosine", names, call, [&](context& ctx, const auto& typed) {
+void negative_cosine(const caller& from, const loss_call& call, std::string_view form) {
+  run_loss(from, call, [&](context& ctx, const auto& typed) {
     feaug::negative_cosine_with_gradients(
         ctx, typed.matrix(0), typed.matrix(1), typed.loss(),
-        {.form = simsiam ? feaug::cosine_form::simsiam : feaug::cosine_form::byol,
+        {.form = form == "byol" ? feaug::cosine_form::byol : feaug::cosine_form::simsiam,
          .row_weights = typed.weights(typed.rows())});
   });
 }
 
 /// A loss of all rows of a and b without row weights: by_loss is passed as the cotangent.
 template <class WithGradients, class Backward>
-void run_batch_loss(const caller& from, std::string_view op, const loss_call& call,
-                    const WithGradients& with_gradients, const Backward& backward) {
-  static constexpr std::string_view names[] = {"a", "b"};
-  run_loss(from, op, names, call, [&](context& ctx, const auto& typed) {
+void run_batch_loss(const caller& from, const loss_call& call, const WithGradients& with_gradients,
+                    const Backward& backward) {
+  run_loss(from, call, [&](context& ctx, const auto& typed) {
     if (typed.by_loss().empty()) {
       with_gradients(ctx, typed.matrix(0), typed.matrix(1), typed.loss());
     } else {
@@ -42,7 +41,7 @@ void run_batch_loss(const caller& from, std::string_view op, const loss_call& ca
 void barlow_twins(const caller& from, const loss_call& call, double lambda, double eps) {
   const feaug::barlow_twins_options options = {.lambda = lambda, .eps = eps};
   run_batch_loss(
-      from, "barlow_twins", call,
+      from, call,
       [&](auto& ctx, const auto&... in) {
         feaug::barlow_twins_with_gradients(ctx, in..., options);
       },
@@ -54,7 +53,7 @@ void vicreg(const caller& from, const loss_call& call, double invariance, double
   const feaug::vicreg_options options = {
       .invariance = invariance, .variance = variance, .covariance = covariance, .eps = eps};
   run_batch_loss(
-      from, "vicreg", call,
+      from, call,
       [&](auto& ctx, const auto&... in) { feaug::vicreg_with_gradients(ctx, in..., options); },
       [&](auto& ctx, const auto&... in) { feaug::vicreg_backward(ctx, in..., options); });
 }
@@ -62,9 +61,34 @@ void vicreg(const caller& from, const loss_call& call, double invariance, double
 void hypersphere(const caller& from, const loss_call& call, double t, double lam, double alpha) {
   const feaug::hypersphere_options options = {.t = t, .lam = lam, .alpha = alpha};
   run_batch_loss(
-      from, "hypersphere", call,
+      from, call,
       [&](auto& ctx, const auto&... in) { feaug::hypersphere_with_gradients(ctx, in..., options); },
       [&](auto& ctx, const auto&... in) { feaug::hypersphere_backward(ctx, in..., options); });
 }
+
+constexpr loss_row rows[] = {
+    row_of<&negative_cosine>(
+        R"(negative_cosine(predictions: Tensor, targets: Tensor, *,
+    form: Literal["simsiam", "byol"] = "simsiam"))",
+        R"(SimSiam's −cos or BYOL's 2 − 2·cos between every row and its target. Detach constants.)"),
+    row_of<&barlow_twins>(
+        R"(barlow_twins(z0: Tensor, z1: Tensor, *, lambda_param: float = 5e-3,
+    eps: float = 1e-5))",
+        R"(Σ_j (1 − C_jj)² + lambda_param · Σ_{j≠k} C_jk², where C has the correlations between the
+features of the two views.)"),
+    row_of<&vicreg>(
+        R"(vicreg(z0: Tensor, z1: Tensor, *, lambda_param: float = 25.0,
+    mu_param: float = 25.0, nu_param: float = 1.0, eps: float = 1e-4))",
+        R"(lambda·invariance + mu·½·(variance terms of both views) + nu·(their covariance terms).)"),
+    row_of<&hypersphere>(
+        R"(hypersphere(z0: Tensor, z1: Tensor, *, t: float = 1.0, lam: float = 1.0,
+    alpha: float = 2.0))",
+        R"(mean ‖û0 − û1‖^alpha + lam·½·(sum of the uniformities of both views). The uniformity is
+log mean exp(−t·‖û_i − û_j‖²) over pairs of unit rows.)"),
+};
+
+}  // namespace
+
+std::span<const loss_row> agreement_losses() { return rows; }
 
 }  // namespace feaug_torch

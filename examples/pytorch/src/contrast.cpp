@@ -17,11 +17,11 @@
 #include "losses.hpp"
 
 namespace feaug_torch {
+namespace {
 
 void info_nce(const caller& from, const loss_call& call, double temperature,
               std::int64_t positive_offset, bool in_batch_negatives) {
-  static constexpr std::string_view names[] = {"queries", "keys", "negatives", "temperature"};
-  run_loss(from, "info_nce", names, call, [&](context& ctx, const auto& typed) {
+  run_loss(from, call, [&](context& ctx, const auto& typed) {
     feaug::info_nce_with_gradients(ctx, typed.matrix(0), typed.matrix(1), typed.loss(),
                                    {.temperature = temperature,
                                     .positive_offset = positive_offset,
@@ -34,8 +34,7 @@ void info_nce(const caller& from, const loss_call& call, double temperature,
 
 void nt_xent(const caller& from, const loss_call& call, double temperature, bool decoupled,
              double positive_weighting) {
-  static constexpr std::string_view names[] = {"a", "b", "temperature"};
-  run_loss(from, "nt_xent", names, call, [&](context& ctx, const auto& typed) {
+  run_loss(from, call, [&](context& ctx, const auto& typed) {
     feaug::nt_xent_with_gradients(ctx, typed.matrix(0), typed.matrix(1), typed.loss(),
                                   {.temperature = temperature,
                                    .decoupled = decoupled,
@@ -46,8 +45,7 @@ void nt_xent(const caller& from, const loss_call& call, double temperature, bool
 }
 
 void symmetric_info_nce(const caller& from, const loss_call& call, double temperature) {
-  static constexpr std::string_view names[] = {"queries", "keys", "temperature"};
-  run_loss(from, "symmetric_info_nce", names, call, [&](context& ctx, const auto& typed) {
+  run_loss(from, call, [&](context& ctx, const auto& typed) {
     feaug::symmetric_info_nce_with_gradients(ctx, typed.matrix(0), typed.matrix(1), typed.loss(),
                                              {.temperature = temperature,
                                               .learnable_temperature = typed.number(0),
@@ -56,8 +54,7 @@ void symmetric_info_nce(const caller& from, const loss_call& call, double temper
 }
 
 void sigmoid(const caller& from, const loss_call& call, double scale, double bias) {
-  static constexpr std::string_view names[] = {"a", "b", "scale", "bias"};
-  run_loss(from, "sigmoid", names, call, [&](context& ctx, const auto& typed) {
+  run_loss(from, call, [&](context& ctx, const auto& typed) {
     feaug::sigmoid_with_gradients(ctx, typed.matrix(0), typed.matrix(1), typed.loss(),
                                   {.scale = scale,
                                    .bias = bias,
@@ -68,13 +65,46 @@ void sigmoid(const caller& from, const loss_call& call, double scale, double bia
 }
 
 void supervised_contrastive(const caller& from, const loss_call& call, double temperature) {
-  static constexpr std::string_view names[] = {"features", "temperature"};
-  run_loss(from, "supervised_contrastive", names, call, [&](context& ctx, const auto& typed) {
+  run_loss(from, call, [&](context& ctx, const auto& typed) {
     feaug::supervised_contrastive_with_gradients(ctx, typed.matrix(0), typed.labels(), typed.loss(),
                                                  {.temperature = temperature,
                                                   .learnable_temperature = typed.number(0),
                                                   .row_weights = typed.weights(typed.rows())});
   });
 }
+
+constexpr loss_row rows[] = {
+    row_of<&info_nce>(
+        R"(info_nce(queries: Tensor, keys: Tensor, *, negatives: Tensor | None = None,
+    temperature: float | Tensor = 0.1, positive_offset: int = 0,
+    in_batch_negatives: bool = True))",
+        R"(InfoNCE: the mean of −log softmax of every query's own key among all keys and negatives.
+
+queries N × D, keys M × D, negatives K × D; the key of query i is key i + positive_offset.
+in_batch_negatives=False: only `negatives` are negatives (MoCo). Logits are cosines /
+temperature.)"),
+    row_of<&nt_xent>(
+        R"(nt_xent(z0: Tensor, z1: Tensor, *, temperature: float | Tensor = 0.5,
+    decoupled: bool = False, positive_weighting: float = 0.0))",
+        R"(NT-Xent, SimCLR's loss: classifies the other view of every row of two views (N × D) among the
+2N − 1 other rows. decoupled: DCL, and with positive_weighting (its σ) DCLW.)"),
+    row_of<&symmetric_info_nce>(
+        R"(symmetric_info_nce(queries: Tensor, keys: Tensor, *,
+    temperature: float | Tensor = 0.1))",
+        R"(½ (info_nce(q, k) + info_nce(k, q)): CLIP's loss.)"),
+    row_of<&sigmoid>(
+        R"(sigmoid(z0: Tensor, z1: Tensor, *, scale: float | Tensor = 10.0,
+    bias: float | Tensor = -10.0))",
+        R"(SigLIP's loss: binary classification of every pair of rows, with logits scale·cos + bias.)"),
+    row_of<&supervised_contrastive>(
+        R"(supervised_contrastive(features: Tensor, labels: Tensor, *,
+    temperature: float | Tensor = 0.1))",
+        R"(SupCon's L_out: the positives of a row are all other rows with its label; the mean over rows
+that have a positive.)"),
+};
+
+}  // namespace
+
+std::span<const loss_row> contrastive_losses() { return rows; }
 
 }  // namespace feaug_torch

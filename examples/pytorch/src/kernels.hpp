@@ -39,29 +39,46 @@ struct caller {
 #endif
 };
 
-/// Arguments of every loss: matrices and numbers with gradients, and one element for the loss.
-/// `by_loss`, if present, has one element and multiplies all gradients; it may also multiply the
-/// loss.
+/// A plain argument of a loss, in the field of its type.
+struct option {
+  double number = 0;
+  std::int64_t whole = 0;
+  bool flag = false;
+  std::string choice;
+};
+
+/// The arguments of a call of a loss: matrices and numbers with gradients, plain options, and one
+/// element for the loss. `by_loss`, if present, has one element and multiplies all gradients; it may
+/// also multiply the loss. `names` has the names of the matrices, then of the numbers.
 struct loss_call {
+  std::string_view op;
+  std::span<const std::string> names;
   std::span<const side> matrices;
   std::span<const side> numbers;
+  std::span<const option> options;
   buffer labels;
   buffer by_loss;
   buffer loss;
 };
 
-void info_nce(const caller& from, const loss_call& call, double temperature,
-              std::int64_t positive_offset, bool in_batch_negatives);
-void nt_xent(const caller& from, const loss_call& call, double temperature, bool decoupled,
-             double positive_weighting);
-void symmetric_info_nce(const caller& from, const loss_call& call, double temperature);
-void sigmoid(const caller& from, const loss_call& call, double scale, double bias);
-void supervised_contrastive(const caller& from, const loss_call& call, double temperature);
-void negative_cosine(const caller& from, const loss_call& call, bool simsiam);
-void barlow_twins(const caller& from, const loss_call& call, double lambda, double eps);
-void vicreg(const caller& from, const loss_call& call, double invariance, double variance,
-            double covariance, double eps);
-void hypersphere(const caller& from, const loss_call& call, double t, double lam, double alpha);
+/// A loss. PyTorch's schema, the function in Python with its checks and its stub, and the formulas
+/// of autograd and of fake tensors all follow from `signature`, the function's signature in Python,
+/// without `recompute` and the result. Its types, in this order:
+///   Tensor, Tensor | None     a matrix with a gradient; the first ones have no default
+///   Tensor, named labels      integers, without a gradient
+///   float | Tensor            a number; a tensor of one element gets a gradient
+///   float, int, bool, Literal a plain option
+/// `run` gets the matrices, the tensors among the numbers, and as options the plain numbers and
+/// options in the order of the signature, whose types are the letters of `option_types`.
+struct loss_row {
+  const char* signature;
+  const char* documentation;
+  void (*run)(const caller& from, const loss_call& call);
+  const char* option_types;
+};
+
+std::span<const loss_row> contrastive_losses();
+std::span<const loss_row> agreement_losses();
 
 /// The key of the draws of an augmentation. `step` is an element in device or host memory.
 struct draw_key {

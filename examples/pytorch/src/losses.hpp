@@ -3,21 +3,22 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "views.hpp"
 
 namespace feaug_torch {
 
-/// A call with elements T, and the names of its arguments for messages.
+/// A call with elements T.
 template <class T>
 class typed_call {
  public:
   using element = T;
   using number_type = feaug::compute_t<T>;
 
-  typed_call(std::string_view op, std::span<const std::string_view> names, const loss_call& call)
-      : op_(op), names_(names), call_(call) {}
+  explicit typed_call(const loss_call& call) : op_(call.op), names_(call.names), call_(call) {}
 
   [[nodiscard]] operand<T> matrix(std::size_t at) const {
     return side_of<T>(op_, names_[at], call_.matrices[at]);
@@ -48,19 +49,65 @@ class typed_call {
 
  private:
   std::string_view op_;
-  std::span<const std::string_view> names_;
+  std::span<const std::string> names_;
   const loss_call& call_;
 };
 
 /// Runs body(context, typed_call) for the type of the first matrix.
 template <class Body>
-void run_loss(const caller& from, std::string_view op, std::span<const std::string_view> names,
-              const loss_call& call, const Body& body) {
+void run_loss(const caller& from, const loss_call& call, const Body& body) {
   lend_context(from, [&](context& ctx) {
-    with_element(op, names[0], call.matrices[0].value, [&](auto element) {
-      body(ctx, typed_call<typename decltype(element)::type>(op, names, call));
+    with_element(call.op, call.names[0], call.matrices[0].value, [&](auto element) {
+      body(ctx, typed_call<typename decltype(element)::type>(call));
     });
   });
+}
+
+template <class T>
+struct option_type;
+template <>
+struct option_type<double> {
+  static constexpr char letter = 'd';
+  static double value(const option& from) { return from.number; }
+};
+template <>
+struct option_type<std::int64_t> {
+  static constexpr char letter = 'i';
+  static std::int64_t value(const option& from) { return from.whole; }
+};
+template <>
+struct option_type<bool> {
+  static constexpr char letter = 'b';
+  static bool value(const option& from) { return from.flag; }
+};
+template <>
+struct option_type<std::string_view> {
+  static constexpr char letter = 's';
+  static std::string_view value(const option& from) { return from.choice; }
+};
+
+/// Passes the options of a call to a loss as separate arguments.
+template <auto loss, class Function = decltype(loss)>
+struct with_options;
+template <auto loss, class... Options>
+struct with_options<loss, void (*)(const caller&, const loss_call&, Options...)> {
+  static constexpr char types[] = {option_type<Options>::letter..., '\0'};
+
+  static void run(const caller& from, const loss_call& call) {
+    unpack(from, call, std::index_sequence_for<Options...>());
+  }
+
+ private:
+  template <std::size_t... I>
+  static void unpack(const caller& from, const loss_call& call, std::index_sequence<I...> /*all*/) {
+    loss(from, call, option_type<Options>::value(call.options[I])...);
+  }
+};
+
+/// The row of a function loss(from, call, options…).
+template <auto loss>
+constexpr loss_row row_of(const char* signature, const char* documentation) {
+  return {signature, documentation, with_options<loss>::run, with_options<loss>::types};
 }
 
 }  // namespace feaug_torch

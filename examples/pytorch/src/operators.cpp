@@ -1,5 +1,5 @@
-// The operators of torch.ops.feaug. Python registers their autograd and fake formulas (_losses.py,
-// _augmentations.py, _queue.py).
+// The operators of torch.ops.feaug, without those of the losses (loss_operators.cpp). Python registers
+// their autograd and fake formulas (_losses.py, _augmentations.py, _queue.py).
 #include <algorithm>
 #include <array>
 #include <span>
@@ -9,172 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include "device.hpp"
-#include "names.hpp"
+#include "run_on.hpp"
 #include "tensors.hpp"
 
 namespace feaug_torch {
 namespace {
 
-/// Runs body for a Python function; argument errors of feaug become a ValueError with the names of
-/// that function and its arguments.
-template <class Body>
-void run_on(const char* function, const Tensor& x, const Body& body) {
-  const on_device_of place(x);
-  try {
-    body(place.from());
-  } catch (const std::invalid_argument& refused) {
-    throw std::invalid_argument(in_pythons_names(function, refused.what()));
-  }
-}
-
-// Losses.
-
-/// The schema's bool[n].
-using bools = std::vector<bool>;
-
-void check_count(const char* op, const bools& wanted, std::size_t count) {
-  if (wanted.size() != count)
-    refuse(op, "wanted", "got ", wanted.size(), " elements, wanted ", count);
-}
-
-struct named {
-  const char* name;
-  optional_tensor tensor;
-};
-
-template <std::size_t... I>
-auto tuple_of(const std::vector<Tensor>& results, std::index_sequence<I...> /*which*/) {
-  return std::make_tuple(results[I]...);
-}
-
-/// Runs kernel(caller, call). Returns the loss, then a gradient for every matrix and number: an
-/// empty tensor if it is not requested.
-template <std::size_t Matrices, std::size_t Numbers, class Kernel>
-auto run_loss(const char* op, const std::array<named, Matrices>& matrices,
-              const std::array<named, Numbers>& numbers, const optional_tensor& labels,
-              const bools& wanted, const optional_tensor& by_loss, const Kernel& kernel) {
-  check_count(op, wanted, Matrices + Numbers);
-  const Tensor& first = *matrices[0].tensor;
-  const device_place device = place_of(first);
-  const bool in_double = first.scalar_type() == ScalarType::Double;
-  std::vector<Tensor> results = {
-      empty(first, {}, in_double ? aoti_torch_dtype_float64() : aoti_torch_dtype_float32())};
-  std::vector<held> memory;
-  const auto take = [&](const named& from, std::size_t at, bool is_matrix) -> side {
-    if (!from.tensor) {
-      results.push_back(nothing_like(first));
-      return {};
-    }
-    const Tensor& x = *from.tensor;
-    const auto hold = [&](const Tensor& t) {
-      memory.push_back(is_matrix ? held::matrix(op, from.name, t, device)
-                                 : held::vector(op, from.name, t, device));
-      return memory.back().view();
-    };
-    results.push_back(wanted[at] ? contiguous_like(x) : nothing_like(x));
-    side taken = {.value = hold(x), .gradient = {}};
-    if (wanted[at]) taken.gradient = hold(results.back());
-    return taken;
-  };
-  std::array<side, Matrices> matrix_sides;
-  std::array<side, Numbers> number_sides;
-  for (std::size_t i = 0; i < Matrices; ++i) matrix_sides[i] = take(matrices[i], i, true);
-  for (std::size_t i = 0; i < Numbers; ++i) number_sides[i] = take(numbers[i], Matrices + i, false);
-  const auto vector = [&](const char* name, const optional_tensor& x) {
-    return x ? memory.emplace_back(held::vector(op, name, *x, device)).view() : buffer();
-  };
-  const loss_call call = {.matrices = matrix_sides,
-                          .numbers = number_sides,
-                          .labels = vector("labels", labels),
-                          .by_loss = vector("by_loss", by_loss),
-                          .loss = vector("loss", results[0])};
-  run_on(op, first, [&](const caller& from) { kernel(from, call); });
-  return tuple_of(results, std::make_index_sequence<1 + Matrices + Numbers>());
-}
-
-constexpr std::array<named, 0> no_numbers = {};
-
-auto info_nce_operator(const Tensor& queries, const Tensor& keys, const optional_tensor& negatives,
-                       const optional_tensor& learnable, double temperature, int64_t offset,
-                       bool in_batch_negatives, const bools& wanted,
-                       const optional_tensor& by_loss) {
-  return run_loss<3, 1>("info_nce",
-                        {{{"queries", queries}, {"keys", keys}, {"negatives", negatives}}},
-                        {{{"temperature", learnable}}}, {}, wanted, by_loss,
-                        [&](const caller& from, const loss_call& call) {
-                          info_nce(from, call, temperature, offset, in_batch_negatives);
-                        });
-}
-
-auto nt_xent_operator(const Tensor& z0, const Tensor& z1, const optional_tensor& learnable,
-                      double temperature, bool decoupled, double positive_weighting,
-                      const bools& wanted, const optional_tensor& by_loss) {
-  return run_loss<2, 1>("nt_xent", {{{"z0", z0}, {"z1", z1}}}, {{{"temperature", learnable}}}, {},
-                        wanted, by_loss, [&](const caller& from, const loss_call& call) {
-                          nt_xent(from, call, temperature, decoupled, positive_weighting);
-                        });
-}
-
-auto symmetric_info_nce_operator(const Tensor& queries, const Tensor& keys,
-                                 const optional_tensor& learnable, double temperature,
-                                 const bools& wanted, const optional_tensor& by_loss) {
-  return run_loss<2, 1>("symmetric_info_nce", {{{"queries", queries}, {"keys", keys}}},
-                        {{{"temperature", learnable}}}, {}, wanted, by_loss,
-                        [&](const caller& from, const loss_call& call) {
-                          symmetric_info_nce(from, call, temperature);
-                        });
-}
-
-auto sigmoid_operator(const Tensor& z0, const Tensor& z1, const optional_tensor& learnable_scale,
-                      const optional_tensor& learnable_bias, double scale, double bias,
-                      const bools& wanted, const optional_tensor& by_loss) {
-  return run_loss<2, 2>(
-      "sigmoid", {{{"z0", z0}, {"z1", z1}}},
-      {{{"scale", learnable_scale}, {"bias", learnable_bias}}}, {}, wanted, by_loss,
-      [&](const caller& from, const loss_call& call) { sigmoid(from, call, scale, bias); });
-}
-
-auto supervised_contrastive_operator(const Tensor& features, const optional_tensor& learnable,
-                                     const Tensor& labels, double temperature, const bools& wanted,
-                                     const optional_tensor& by_loss) {
-  return run_loss<1, 1>("supervised_contrastive", {{{"features", features}}},
-                        {{{"temperature", learnable}}}, labels, wanted, by_loss,
-                        [&](const caller& from, const loss_call& call) {
-                          supervised_contrastive(from, call, temperature);
-                        });
-}
-
-auto negative_cosine_operator(const Tensor& predictions, const Tensor& targets, bool simsiam,
-                              const bools& wanted, const optional_tensor& by_loss) {
-  return run_loss<2, 0>(
-      "negative_cosine", {{{"predictions", predictions}, {"targets", targets}}}, no_numbers, {},
-      wanted, by_loss,
-      [&](const caller& from, const loss_call& call) { negative_cosine(from, call, simsiam); });
-}
-
-auto barlow_twins_operator(const Tensor& z0, const Tensor& z1, double lambda, double eps,
-                           const bools& wanted, const optional_tensor& by_loss) {
-  return run_loss<2, 0>(
-      "barlow_twins", {{{"z0", z0}, {"z1", z1}}}, no_numbers, {}, wanted, by_loss,
-      [&](const caller& from, const loss_call& call) { barlow_twins(from, call, lambda, eps); });
-}
-
-auto vicreg_operator(const Tensor& z0, const Tensor& z1, double invariance, double variance,
-                     double covariance, double eps, const bools& wanted,
-                     const optional_tensor& by_loss) {
-  return run_loss<2, 0>("vicreg", {{{"z0", z0}, {"z1", z1}}}, no_numbers, {}, wanted, by_loss,
-                        [&](const caller& from, const loss_call& call) {
-                          vicreg(from, call, invariance, variance, covariance, eps);
-                        });
-}
-
-auto hypersphere_operator(const Tensor& z0, const Tensor& z1, double t, double lam, double alpha,
-                          const bools& wanted, const optional_tensor& by_loss) {
-  return run_loss<2, 0>(
-      "hypersphere", {{{"z0", z0}, {"z1", z1}}}, no_numbers, {}, wanted, by_loss,
-      [&](const caller& from, const loss_call& call) { hypersphere(from, call, t, lam, alpha); });
-}
+// Losses: see loss_operators.cpp.
 
 /// gradient · by_loss for the gradient with respect to x. 16-bit gradients are multiplied in float,
 /// since the factor of GradScaler may exceed their range.
@@ -226,14 +67,12 @@ Tensor augment_operator(const Tensor& x, const optional_tensor& partner, const T
   return out;
 }
 
-std::tuple<Tensor, Tensor> augment_backward_operator(const Tensor& by_out, const Tensor& x,
-                                                     const optional_tensor& partner,
-                                                     const Tensor& step, const std::string& kind,
-                                                     int64_t option, double first, double second,
-                                                     int64_t seed, int64_t stream,
-                                                     int64_t row_offset, const bools& wanted) {
+std::tuple<Tensor, Tensor> augment_backward_operator(
+    const Tensor& by_out, const Tensor& x, const optional_tensor& partner, const Tensor& step,
+    const std::string& kind, int64_t option, double first, double second, int64_t seed,
+    int64_t stream, int64_t row_offset, const std::vector<bool>& wanted) {
   const char* const op = kind.c_str();
-  check_count(op, wanted, 2);
+  if (wanted.size() != 2) refuse(op, "wanted", "got ", wanted.size(), " elements, wanted 2");
   const device_place device = place_of(x);
   const auto make = [&](bool wants, const Tensor& like) {
     return wants ? contiguous_like(like) : nothing_like(x);
@@ -397,37 +236,6 @@ void momentum_update_operator(const std::vector<Tensor>& targets, const std::vec
 
 #if !defined(FEAUG_TORCH_CUDA)
 STABLE_TORCH_LIBRARY(feaug, m) {
-  // Arguments of a loss: differentiable ones, then the others, then the requested gradients, and
-  // by_loss, which multiplies them.
-  m.def(
-      "info_nce(Tensor queries, Tensor keys, Tensor? negatives, Tensor? learnable_temperature, "
-      "float temperature, SymInt positive_offset, bool in_batch_negatives, bool[4] wanted, "
-      "Tensor? by_loss) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
-  m.def(
-      "nt_xent(Tensor z0, Tensor z1, Tensor? learnable_temperature, float temperature, bool "
-      "decoupled, float positive_weighting, bool[3] wanted, Tensor? by_loss) -> (Tensor, Tensor, "
-      "Tensor, Tensor)");
-  m.def(
-      "symmetric_info_nce(Tensor queries, Tensor keys, Tensor? learnable_temperature, float "
-      "temperature, bool[3] wanted, Tensor? by_loss) -> (Tensor, Tensor, Tensor, Tensor)");
-  m.def(
-      "sigmoid(Tensor z0, Tensor z1, Tensor? learnable_scale, Tensor? learnable_bias, float scale, "
-      "float bias, bool[4] wanted, Tensor? by_loss) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
-  m.def(
-      "supervised_contrastive(Tensor features, Tensor? learnable_temperature, Tensor labels, float "
-      "temperature, bool[2] wanted, Tensor? by_loss) -> (Tensor, Tensor, Tensor)");
-  m.def(
-      "negative_cosine(Tensor predictions, Tensor targets, bool simsiam, bool[2] wanted, Tensor? "
-      "by_loss) -> (Tensor, Tensor, Tensor)");
-  m.def(
-      "barlow_twins(Tensor z0, Tensor z1, float lambd, float eps, bool[2] wanted, Tensor? by_loss) "
-      "-> (Tensor, Tensor, Tensor)");
-  m.def(
-      "vicreg(Tensor z0, Tensor z1, float invariance, float variance, float covariance, float eps, "
-      "bool[2] wanted, Tensor? by_loss) -> (Tensor, Tensor, Tensor)");
-  m.def(
-      "hypersphere(Tensor z0, Tensor z1, float t, float lam, float alpha, bool[2] wanted, Tensor? "
-      "by_loss) -> (Tensor, Tensor, Tensor)");
   m.def("scaled(Tensor gradient, Tensor by_loss, Tensor x) -> Tensor");
   m.def(
       "augment(Tensor x, Tensor? partner, Tensor step, str kind, int option, float first, float "
@@ -459,15 +267,6 @@ STABLE_TORCH_LIBRARY_IMPL(feaug, CPU, m) {
 #else
 STABLE_TORCH_LIBRARY_IMPL(feaug, CUDA, m) {
 #endif
-  m.impl("info_nce", TORCH_BOX(&info_nce_operator));
-  m.impl("nt_xent", TORCH_BOX(&nt_xent_operator));
-  m.impl("symmetric_info_nce", TORCH_BOX(&symmetric_info_nce_operator));
-  m.impl("sigmoid", TORCH_BOX(&sigmoid_operator));
-  m.impl("supervised_contrastive", TORCH_BOX(&supervised_contrastive_operator));
-  m.impl("negative_cosine", TORCH_BOX(&negative_cosine_operator));
-  m.impl("barlow_twins", TORCH_BOX(&barlow_twins_operator));
-  m.impl("vicreg", TORCH_BOX(&vicreg_operator));
-  m.impl("hypersphere", TORCH_BOX(&hypersphere_operator));
   m.impl("scaled", TORCH_BOX(&scaled_operator));
   m.impl("augment", TORCH_BOX(&augment_operator));
   m.impl("augment_backward", TORCH_BOX(&augment_backward_operator));

@@ -1,3 +1,4 @@
+import inspect
 import re
 import shutil
 import subprocess
@@ -75,3 +76,30 @@ def test_the_version_is_that_of_the_headers():
         assert version("feaug-torch") == feaug_torch.__version__
     except PackageNotFoundError:  # run from a build folder
         pass
+
+
+def test_the_stub_is_that_of_the_table():
+    from feaug_torch import _loss_table, _losses
+
+    stub = Path(__file__).parents[1] / "python" / "feaug_torch" / "_losses.pyi"
+    assert stub.read_text() == _loss_table.stub()
+    assert set(_losses.__all__) <= set(feaug_torch.__all__)
+
+
+def test_a_row_makes_the_schema_and_the_function():
+    from feaug_torch import _loss_table
+
+    rows = {loss.name: loss for loss in _loss_table.losses()}
+    schema = str(torch.ops.feaug.info_nce.default._schema)
+    assert schema == (
+        "feaug::info_nce(Tensor queries, Tensor keys, Tensor? negatives, "
+        "Tensor? learnable_temperature, float temperature, SymInt positive_offset, "
+        "bool in_batch_negatives, bool[4] wanted, Tensor? by_loss) -> "
+        "(Tensor, Tensor, Tensor, Tensor, Tensor)"
+    )
+    assert rows["info_nce"].differentiable == 4
+    assert feaug_torch.info_nce.__doc__ == rows["info_nce"].documentation
+    signature = inspect.signature(feaug_torch.hypersphere)
+    assert list(signature.parameters) == ["z0", "z1", "t", "lam", "alpha", "recompute"]
+    assert signature.parameters["alpha"].default == 2.0
+    assert "hypersphere(" in inspect.getsource(feaug_torch.hypersphere)

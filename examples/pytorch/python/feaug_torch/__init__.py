@@ -18,7 +18,6 @@ from ._queue_modules import NNMemoryBankModule, SupportQueue
 from .functional import *  # noqa: F403
 
 __all__ = [
-    *functional.__all__,
     "BarlowTwinsLoss",
     "DCLLoss",
     "DCLWLoss",
@@ -36,3 +35,4 @@ __all__ = [
     "distributed",
     "functional",
 ]
+__all__ += functional.__all__

@@ -70,9 +70,21 @@ def number(operator: str, argument: str, value: Any, wanted: str = "a number") -
         raise TypeError(f"{operator}: {argument}: got {value!r}, wanted {wanted}") from None
 
 
-def numbers(operator: str, **values: Any) -> list[float]:
-    """number() of each, by argument."""
-    return [number(operator, argument, value) for argument, value in values.items()]
+def number_or_tensor(
+    operator: str, argument: str, value: float | Tensor
+) -> tuple[float, Tensor | None]:
+    """A plain number and no tensor, or a placeholder and a tensor of one element (learnable)."""
+    if isinstance(value, Tensor):
+        return 1.0, value
+    return number(operator, argument, value), None
+
+
+def choice(operator: str, argument: str, value: Any, allowed: list[str]) -> str:
+    """One of a few words."""
+    if value not in allowed:
+        wanted = " or ".join(f'"{word}"' for word in allowed)
+        raise ValueError(f"{operator}: {argument}: got {value!r}, wanted {wanted}")
+    return value
 
 
 def whole(operator: str, argument: str, value: Any) -> int:

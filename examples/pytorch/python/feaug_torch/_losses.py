@@ -1,37 +1,29 @@
-"""The losses as functions. Each returns one number: for losses per row, the mean over rows."""
+"""The losses as functions. Each returns one number: for losses per row, the mean over rows.
 
+They are made from the table of the compiled library: see _loss_table.py and _losses.pyi.
+"""
+
+import linecache
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal  # noqa: F401
 
 import torch
 from torch import Tensor
 
-from ._library import (
+from ._library import (  # noqa: F401: the functions use them, and Literal
+    choice,
     contiguous_like,
     no_second_derivative,
     number,
-    numbers,
+    number_or_tensor,
     one_device,
     refuse_tracing,
     whole,
     whole_numbers,
 )
+from ._loss_table import Loss, losses
 
 _ops = torch.ops.feaug
-
-# The number of differentiable arguments of each operator; they come first.
-_DIFFERENTIABLE = {
-    "info_nce": 4,
-    "nt_xent": 3,
-    "symmetric_info_nce": 3,
-    "sigmoid": 4,
-    "supervised_contrastive": 2,
-    "negative_cosine": 2,
-    "barlow_twins": 2,
-    "vicreg": 2,
-    "hypersphere": 2,
-}
-
 
 def _register(name: str, count: int) -> None:
     """Registers the fake and autograd formulas of a loss. Its operator returns the loss, then a
@@ -96,8 +88,6 @@ def _register(name: str, count: int) -> None:
 
 torch.library.register_fake("feaug::scaled", lambda gradient, by_loss, x: contiguous_like(gradient))
 torch.library.register_autograd("feaug::scaled", no_second_derivative("a loss"))
-for _name, _count in _DIFFERENTIABLE.items():
-    _register(_name, _count)
 
 
 def _run(
@@ -127,174 +117,16 @@ def _run(
     return operator(*arguments, *options, wanted, None)[0]
 
 
-def _number(operator: str, argument: str, value: float | Tensor) -> tuple[float, Tensor | None]:
-    """A plain number and no tensor, or a placeholder and a tensor of one element (learnable)."""
-    if isinstance(value, Tensor):
-        return 1.0, value
-    return number(operator, argument, value), None
+def _define(loss: Loss) -> None:
+    """Makes the function of a row. Its source is kept for tracebacks and inspect.getsource."""
+    source, file = loss.definition(), f"<feaug_torch.{loss.name}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    exec(compile(source, file, "exec"), globals())
+    globals()[loss.name].__doc__ = loss.documentation
 
 
-def info_nce(
-    queries: Tensor,
-    keys: Tensor,
-    *,
-    negatives: Tensor | None = None,
-    temperature: float | Tensor = 0.1,
-    positive_offset: int = 0,
-    in_batch_negatives: bool = True,
-    recompute: bool | None = None,
-) -> Tensor:
-    """InfoNCE: the mean of −log softmax of every query's own key among all keys and negatives.
-
-    queries N × D, keys M × D, negatives K × D; the key of query i is key i + positive_offset.
-    in_batch_negatives=False: only `negatives` are negatives (MoCo). Logits are cosines /
-    temperature.
-    """
-    plain, learnable = _number("info_nce", "temperature", temperature)
-    return _run(
-        _ops.info_nce,
-        [queries, keys, negatives],
-        [learnable],
-        plain,
-        whole("info_nce", "positive_offset", positive_offset),
-        in_batch_negatives,
-        recompute=recompute,
-    )
-
-
-def nt_xent(
-    z0: Tensor,
-    z1: Tensor,
-    *,
-    temperature: float | Tensor = 0.5,
-    decoupled: bool = False,
-    positive_weighting: float = 0.0,
-    recompute: bool | None = None,
-) -> Tensor:
-    """NT-Xent, SimCLR's loss: classifies the other view of every row of two views (N × D) among the
-    2N − 1 other rows. decoupled: DCL, and with positive_weighting (its σ) DCLW.
-    """
-    plain, learnable = _number("nt_xent", "temperature", temperature)
-    return _run(
-        _ops.nt_xent,
-        [z0, z1],
-        [learnable],
-        plain,
-        decoupled,
-        number("nt_xent", "positive_weighting", positive_weighting),
-        recompute=recompute,
-    )
-
-
-def symmetric_info_nce(
-    queries: Tensor,
-    keys: Tensor,
-    *,
-    temperature: float | Tensor = 0.1,
-    recompute: bool | None = None,
-) -> Tensor:
-    """½ (info_nce(q, k) + info_nce(k, q)): CLIP's loss."""
-    plain, learnable = _number("symmetric_info_nce", "temperature", temperature)
-    return _run(_ops.symmetric_info_nce, [queries, keys], [learnable], plain, recompute=recompute)
-
-
-def sigmoid(
-    z0: Tensor,
-    z1: Tensor,
-    *,
-    scale: float | Tensor = 10.0,
-    bias: float | Tensor = -10.0,
-    recompute: bool | None = None,
-) -> Tensor:
-    """SigLIP's loss: binary classification of every pair of rows, with logits scale·cos + bias."""
-    plain_scale, learnable_scale = _number("sigmoid", "scale", scale)
-    plain_bias, learnable_bias = _number("sigmoid", "bias", bias)
-    return _run(
-        _ops.sigmoid,
-        [z0, z1],
-        [learnable_scale, learnable_bias],
-        plain_scale,
-        plain_bias,
-        recompute=recompute,
-    )
-
-
-def supervised_contrastive(
-    features: Tensor,
-    labels: Tensor,
-    *,
-    temperature: float | Tensor = 0.1,
-    recompute: bool | None = None,
-) -> Tensor:
-    """SupCon's L_out: the positives of a row are all other rows with its label; the mean over rows
-    that have a positive."""
-    plain, learnable = _number("supervised_contrastive", "temperature", temperature)
-    return _run(
-        _ops.supervised_contrastive,
-        [features],
-        [learnable],
-        whole_numbers(labels),
-        plain,
-        recompute=recompute,
-    )
-
-
-def negative_cosine(
-    predictions: Tensor,
-    targets: Tensor,
-    *,
-    form: Literal["simsiam", "byol"] = "simsiam",
-    recompute: bool | None = None,
-) -> Tensor:
-    """SimSiam's −cos or BYOL's 2 − 2·cos between every row and its target. Detach constants."""
-    if form not in ("simsiam", "byol"):
-        raise ValueError(f'negative_cosine: form: got {form!r}, wanted "simsiam" or "byol"')
-    return _run(
-        _ops.negative_cosine, [predictions, targets], [], form == "simsiam", recompute=recompute
-    )
-
-
-def barlow_twins(
-    z0: Tensor,
-    z1: Tensor,
-    *,
-    lambda_param: float = 5e-3,
-    eps: float = 1e-5,
-    recompute: bool | None = None,
-) -> Tensor:
-    """Σ_j (1 − C_jj)² + lambda_param · Σ_{j≠k} C_jk², where C has the correlations between the
-    features of the two views."""
-    options = numbers("barlow_twins", lambda_param=lambda_param, eps=eps)
-    return _run(_ops.barlow_twins, [z0, z1], [], *options, recompute=recompute)
-
-
-def vicreg(
-    z0: Tensor,
-    z1: Tensor,
-    *,
-    lambda_param: float = 25.0,
-    mu_param: float = 25.0,
-    nu_param: float = 1.0,
-    eps: float = 1e-4,
-    recompute: bool | None = None,
-) -> Tensor:
-    """lambda·invariance + mu·½·(variance terms of both views) + nu·(their covariance terms)."""
-    options = numbers(
-        "vicreg", lambda_param=lambda_param, mu_param=mu_param, nu_param=nu_param, eps=eps
-    )
-    return _run(_ops.vicreg, [z0, z1], [], *options, recompute=recompute)
-
-
-def hypersphere(
-    z0: Tensor,
-    z1: Tensor,
-    *,
-    t: float = 1.0,
-    lam: float = 1.0,
-    alpha: float = 2.0,
-    recompute: bool | None = None,
-) -> Tensor:
-    """mean ‖û0 − û1‖^alpha + lam·½·(sum of the uniformities of both views). The uniformity is
-    log mean exp(−t·‖û_i − û_j‖²) over pairs of unit rows."""
-    options = numbers("hypersphere", t=t, lam=lam, alpha=alpha)
-    return _run(_ops.hypersphere, [z0, z1], [], *options, recompute=recompute)
+__all__ = []
+for _loss in losses():
+    _register(_loss.name, _loss.differentiable)
+    _define(_loss)
+    __all__.append(_loss.name)
