@@ -14,6 +14,7 @@ from ._loss_modules import (
     SupConLoss,
     VICRegLoss,
 )
+from ._losses import *  # noqa: F403: functional's, where mypy finds them
 from ._queue_modules import NNMemoryBankModule, SupportQueue
 from .functional import *  # noqa: F403
 

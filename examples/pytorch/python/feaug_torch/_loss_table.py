@@ -103,7 +103,7 @@ def stub() -> str:
         "# Written by _loss_table.py; a test compares them.",
         "from typing import Literal",
         "from torch import Tensor",
-        "__all__: list[str]",
+        f"__all__ = {[loss.name for loss in losses()]}".replace("'", '"'),
     ]
     for loss in losses():
         documentation = indent(loss.documentation, "    ").strip()

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor
 
-__all__: list[str]
+__all__ = ["info_nce", "nt_xent", "symmetric_info_nce", "sigmoid", "supervised_contrastive", "negative_cosine", "barlow_twins", "vicreg", "hypersphere"]
 
 def info_nce(queries: Tensor, keys: Tensor, *, negatives: Tensor | None = None, temperature: float | Tensor = 0.1, positive_offset: int = 0, in_batch_negatives: bool = True, recompute: bool | None = None) -> Tensor:
     """InfoNCE: the mean of −log softmax of every query's own key among all keys and negatives.

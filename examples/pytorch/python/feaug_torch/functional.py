@@ -1,5 +1,6 @@
 """feaug's operators as functions of tensors."""
 
+from . import _losses
 from ._augmentations import (
     exchange_moments,
     extrapolate,
@@ -10,7 +11,6 @@ from ._augmentations import (
     slerp,
     uniform_noise,
 )
-from . import _losses
 from ._losses import *  # noqa: F403
 from ._queue import Neighbours, enqueue, momentum_update, nearest
 
