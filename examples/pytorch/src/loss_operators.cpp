@@ -103,6 +103,7 @@ class loss_operator {
   void call(StableIValue* stack) const {
     const StableIValue* next = stack;
     std::vector<optional_tensor> tensors;  // matrices, numbers
+    tensors.reserve(names_.size());
     for (std::size_t i = 0; i < names_.size(); ++i) {
       const bool is_required = i < is_required_.size() && is_required_[i];
       tensors.push_back(is_required ? take<Tensor>(next) : take<optional_tensor>(next));
@@ -110,6 +111,7 @@ class loss_operator {
     optional_tensor labels;
     if (has_labels_) labels = take<Tensor>(next);
     std::vector<option> options;
+    options.reserve(option_types_.size());
     for (const char type : option_types_) options.push_back(option_of(type, next));
     const auto wanted = take<std::vector<bool>>(next);
     const auto by_loss = take<optional_tensor>(next);
@@ -154,10 +156,13 @@ class loss_operator {
                                         const optional_tensor& by_loss) const {
     const Tensor& first = *tensors[0];
     const device_place device = place_of(first);
-    const bool in_double = first.scalar_type() == ScalarType::Double;
-    std::vector<Tensor> results = {
-        empty(first, {}, in_double ? aoti_torch_dtype_float64() : aoti_torch_dtype_float32())};
+    const bool in_double = dtype_of(first) == aoti_torch_dtype_float64();
+    std::vector<Tensor> results;
+    results.reserve(1 + tensors.size());
+    results.push_back(
+        empty(first, {}, in_double ? aoti_torch_dtype_float64() : aoti_torch_dtype_float32()));
     std::vector<held> memory;
+    memory.reserve(2 * tensors.size() + 3);
     std::vector<side> sides(tensors.size());
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       if (!tensors[i]) {

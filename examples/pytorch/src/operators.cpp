@@ -20,12 +20,15 @@ namespace {
 /// gradient · by_loss for the gradient with respect to x. 16-bit gradients are multiplied in float,
 /// since the factor of GradScaler may exceed their range.
 Tensor scaled_operator(const Tensor& gradient, const Tensor& by_loss, const Tensor& /*x*/) {
-  const Tensor in_loss_type = torch::stable::to(gradient, by_loss.scalar_type());
-  std::array<StableIValue, 2> product = {torch::stable::detail::from(in_loss_type),
-                                         torch::stable::detail::from(by_loss)};
+  const ScalarType type = gradient.scalar_type();
+  const ScalarType loss_type = by_loss.scalar_type();
+  const Tensor factor = type == loss_type ? gradient : torch::stable::to(gradient, loss_type);
+  std::array<StableIValue, 2> operands = {torch::stable::detail::from(factor),
+                                          torch::stable::detail::from(by_loss)};
   succeed("aten::mul",
-          torch_call_dispatcher("aten::mul", "Tensor", product.data(), TORCH_ABI_VERSION));
-  return torch::stable::to(torch::stable::detail::to<Tensor>(product[0]), gradient.scalar_type());
+          torch_call_dispatcher("aten::mul", "Tensor", operands.data(), TORCH_ABI_VERSION));
+  const auto product = torch::stable::detail::to<Tensor>(operands[0]);
+  return type == loss_type ? product : torch::stable::to(product, type);
 }
 
 // Augmentations.

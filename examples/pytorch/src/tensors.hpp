@@ -9,6 +9,7 @@
 #include <torch/csrc/stable/tensor.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
@@ -108,22 +109,23 @@ inline std::string name_of_type(const Tensor& x) {
   }
 }
 
+/// PyTorch's number for the type of x.
+inline std::int32_t dtype_of(const Tensor& x) {
+  std::int32_t dtype = 0;
+  succeed("get_dtype", aoti_torch_get_dtype(x.get(), &dtype));
+  return dtype;
+}
+
+/// The types that operators take. PyTorch's numbers of them are asked for once.
 inline element_type type_of(const char* op, const char* name, const Tensor& x) {
-  switch (x.scalar_type()) {
-    case ScalarType::Half:
-      return element_type::float16;
-    case ScalarType::BFloat16:
-      return element_type::bfloat16;
-    case ScalarType::Float:
-      return element_type::float32;
-    case ScalarType::Double:
-      return element_type::float64;
-    case ScalarType::Long:
-      return element_type::int64;
-    default:
-      refuse(op, name, "got ", name_of_type(x),
-             ", wanted float16, bfloat16, float32, float64, or int64 for labels");
-  }
+  static const std::array<std::int32_t, 5> numbers = {
+      aoti_torch_dtype_float16(), aoti_torch_dtype_bfloat16(), aoti_torch_dtype_float32(),
+      aoti_torch_dtype_float64(), aoti_torch_dtype_int64()};  // in the order of element_type
+  const auto at = std::find(numbers.begin(), numbers.end(), dtype_of(x));
+  if (at == numbers.end())
+    refuse(op, name, "got ", name_of_type(x),
+           ", wanted float16, bfloat16, float32, float64, or int64 for labels");
+  return static_cast<element_type>(at - numbers.begin());
 }
 
 inline void check_place(const char* op, const char* name, const Tensor& x,
@@ -133,13 +135,6 @@ inline void check_place(const char* op, const char* name, const Tensor& x,
       text(op, ": ", name,
            ": Expected all tensors to be on the same device, but found at least two devices, ",
            text_of(place_of(x)), " and ", text_of(place), "!"));
-}
-
-/// PyTorch's number for the type of x.
-inline std::int32_t dtype_of(const Tensor& x) {
-  std::int32_t dtype = 0;
-  succeed("get_dtype", aoti_torch_get_dtype(x.get(), &dtype));
-  return dtype;
 }
 
 /// An uninitialised tensor on the device of `like`.

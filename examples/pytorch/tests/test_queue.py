@@ -237,3 +237,14 @@ def test_momentum_update(rows):
     follower.load_state_dict(network.state_dict())
     ft.momentum_update(network.parameters(), follower.parameters(), 0.5)
     torch.testing.assert_close(follower.state_dict(), network.state_dict())
+
+
+def test_what_is_written_is_marked_as_changed(rows):
+    queue = ft.SupportQueue(8, 3)
+    before = [x._version for x in queue.buffers()]
+    queue.enqueue(rows(2, 3, torch.float32))
+    assert all(x._version > version for x, version in zip(queue.buffers(), before))
+    target = rows(4, 3)
+    before = target._version
+    ft.momentum_update([rows(4, 3)], [target], 0.5)
+    assert target._version > before
