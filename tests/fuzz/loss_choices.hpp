@@ -234,6 +234,9 @@ class loss_choices {
   }
   loss_case assignment_loss() {
     json options = of_assignments();
+    // Without iterations, assignments of these potentials are up to e^40, and where such numbers
+    // cancel in a gradient, a float has no correct digit.
+    options["iterations"] = choose_.between(1, 4);
     options.update(reduction());
     options["temperature"] = temperature();
     loss_case made("assignment_loss", options);
