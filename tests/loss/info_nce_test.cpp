@@ -67,6 +67,12 @@ TEST_CASE("info_nce: edge cases", "[info_nce]") {
     CHECK(all_finite(d_queries));
     CHECK(all_finite(d_keys));
   }
+  SECTION("negatives without columns are refused") {
+    const feaug::matrix_view<const float> none(nullptr, 4, 0);
+    const feaug::info_nce_options<float> options = {.negatives = feaug::stop_gradient(none)};
+    CHECK_THROWS_WITH(feaug::info_nce(ctx, queries.view(), keys.view(), options),
+                      Catch::Contains("negatives: got 0 columns, wanted 3 as queries"));
+  }
   SECTION("a single pair has loss 0") {
     queries = test_matrix<float>::normal(1, 3, 1);
     keys = test_matrix<float>::normal(1, 3, 2);

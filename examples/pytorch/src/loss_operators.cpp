@@ -106,15 +106,15 @@ class loss_operator {
     tensors.reserve(names_.size());
     for (std::size_t i = 0; i < names_.size(); ++i) {
       const bool is_required = i < is_required_.size() && is_required_[i];
-      tensors.push_back(is_required ? take<Tensor>(next) : take<optional_tensor>(next));
+      tensors.push_back(is_required ? take<Tensor>(*next++) : take<optional_tensor>(*next++));
     }
     optional_tensor labels;
-    if (has_labels_) labels = take<Tensor>(next);
+    if (has_labels_) labels = take<Tensor>(*next++);
     std::vector<option> options;
     options.reserve(option_types_.size());
     for (const char type : option_types_) options.push_back(option_of(type, next));
-    const auto wanted = take<std::vector<bool>>(next);
-    const auto by_loss = take<optional_tensor>(next);
+    const auto wanted = take<std::vector<bool>>(*next++);
+    const auto by_loss = take<optional_tensor>(*next++);
     if (wanted.size() != names_.size())
       refuse(op(), "wanted", "got ", wanted.size(), " elements, wanted ", names_.size());
     const std::vector<Tensor> results = run(tensors, labels, options, wanted, by_loss);
@@ -124,11 +124,6 @@ class loss_operator {
 
  private:
   [[nodiscard]] const char* op() const { return name_.c_str(); }
-
-  template <class T>
-  static T take(const StableIValue*& next) {
-    return torch::stable::detail::to<T>(*next++);
-  }
 
   void add_option(const std::string& name, const std::string& type) {
     const bool is_number = type == "float" || type == "float | Tensor";
@@ -142,10 +137,10 @@ class loss_operator {
 
   static option option_of(char type, const StableIValue*& next) {
     option taken;
-    if (type == 'd') taken.number = take<double>(next);
-    if (type == 'i') taken.whole = take<std::int64_t>(next);
-    if (type == 'b') taken.flag = take<bool>(next);
-    if (type == 's') taken.choice = take<std::string>(next);
+    if (type == 'd') taken.number = take<double>(*next++);
+    if (type == 'i') taken.whole = take<std::int64_t>(*next++);
+    if (type == 'b') taken.flag = take<bool>(*next++);
+    if (type == 's') taken.choice = take<std::string>(*next++);
     return taken;
   }
 

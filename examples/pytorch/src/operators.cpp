@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -20,21 +21,16 @@ namespace {
 /// gradient · by_loss for the gradient with respect to x. 16-bit gradients are multiplied in float,
 /// since the factor of GradScaler may exceed their range.
 Tensor scaled_operator(const Tensor& gradient, const Tensor& by_loss, const Tensor& /*x*/) {
-  const ScalarType type = gradient.scalar_type();
-  const ScalarType loss_type = by_loss.scalar_type();
-  const Tensor factor = type == loss_type ? gradient : torch::stable::to(gradient, loss_type);
-  std::array<StableIValue, 2> operands = {torch::stable::detail::from(factor),
-                                          torch::stable::detail::from(by_loss)};
-  succeed("aten::mul",
-          torch_call_dispatcher("aten::mul", "Tensor", operands.data(), TORCH_ABI_VERSION));
-  const auto product = torch::stable::detail::to<Tensor>(operands[0]);
-  return type == loss_type ? product : torch::stable::to(product, type);
+  const std::int32_t type = dtype_of(gradient);
+  const std::int32_t loss_type = dtype_of(by_loss);
+  if (type == loss_type) return call_torch("aten::mul", "Tensor", gradient, by_loss);
+  return to_dtype(call_torch("aten::mul", "Tensor", to_dtype(gradient, loss_type), by_loss), type);
 }
 
 // Augmentations.
 
 void check_one_int64(const char* op, const char* name, const Tensor& x) {
-  if (x.numel() == 1 && x.scalar_type() == ScalarType::Long) return;
+  if (x.numel() == 1 && dtype_of(x) == aoti_torch_dtype_int64()) return;
   refuse(op, name, "got ", name_of_type(x), " of shape ", list_text(x.sizes()),
          ", wanted one int64");
 }
@@ -103,7 +99,9 @@ std::tuple<Tensor, Tensor> augment_backward_operator(
 
 /// A copy of the step as an opaque operator, so that compilers do not replace it by the counter:
 /// the backward pass needs this step after the counter has advanced.
-Tensor drawn_step_operator(const Tensor& step) { return torch::stable::clone(step); }
+Tensor drawn_step_operator(const Tensor& step) {
+  return call_torch("aten::clone", "", step, std::nullopt);
+}
 
 Tensor l2_normalize_operator(const Tensor& x) {
   Tensor out = contiguous_like(x);
@@ -215,10 +213,10 @@ void momentum_update_operator(const std::vector<Tensor>& targets, const std::vec
     // Both need the layout and type of the target; otherwise the online tensor is copied.
     Tensor source = online[i];
     if (!std::ranges::equal(source.strides(), target.strides()) ||
-        source.scalar_type() != target.scalar_type()) {
+        dtype_of(source) != dtype_of(target)) {
       source = empty_strided(target, span_of(target.sizes()), span_of(target.strides()),
                              dtype_of(target));
-      torch::stable::copy_(source, online[i]);
+      call_torch("aten::copy_", "", source, online[i], false);
     }
     to.push_back(flat("target_params", target));
     of.push_back(flat("online_params", alive.emplace_back(source)));
@@ -234,6 +232,31 @@ void momentum_update_operator(const std::vector<Tensor>& targets, const std::vec
     begin = end;
   }
 }
+
+/// As TORCH_BOX, which leaks arguments of type std::string.
+template <auto function, class Type = decltype(function)>
+struct boxed;
+template <auto function, class Result, class... Arguments>
+struct boxed<function, Result (*)(Arguments...)> {
+  static void run(StableIValue* stack, std::uint64_t /*arguments*/, std::uint64_t /*results*/) {
+    put(stack, call(stack, std::index_sequence_for<Arguments...>()));
+  }
+
+ private:
+  template <std::size_t... I>
+  static Result call(StableIValue* stack, std::index_sequence<I...> /*all*/) {
+    std::tuple<std::remove_cvref_t<Arguments>...> arguments = {
+        take<std::remove_cvref_t<Arguments>>(stack[I])...};
+    return std::apply(function, arguments);
+  }
+  static void put(StableIValue* stack, const Tensor& result) {
+    stack[0] = torch::stable::detail::from(result);
+  }
+  static void put(StableIValue* stack, const std::tuple<Tensor, Tensor>& results) {
+    stack[0] = torch::stable::detail::from(std::get<0>(results));
+    stack[1] = torch::stable::detail::from(std::get<1>(results));
+  }
+};
 
 }  // namespace
 
@@ -271,8 +294,8 @@ STABLE_TORCH_LIBRARY_IMPL(feaug, CPU, m) {
 STABLE_TORCH_LIBRARY_IMPL(feaug, CUDA, m) {
 #endif
   m.impl("scaled", TORCH_BOX(&scaled_operator));
-  m.impl("augment", TORCH_BOX(&augment_operator));
-  m.impl("augment_backward", TORCH_BOX(&augment_backward_operator));
+  m.impl("augment", boxed<&augment_operator>::run);
+  m.impl("augment_backward", boxed<&augment_backward_operator>::run);
   m.impl("drawn_step", TORCH_BOX(&drawn_step_operator));
   m.impl("l2_normalize", TORCH_BOX(&l2_normalize_operator));
   m.impl("l2_normalize_backward", TORCH_BOX(&l2_normalize_backward_operator));

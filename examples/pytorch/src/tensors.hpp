@@ -3,6 +3,7 @@
 // compiled library works with every PyTorch that has them.
 #pragma once
 
+#include <dlfcn.h>
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -24,7 +25,6 @@
 
 namespace feaug_torch {
 
-using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 using optional_tensor = std::optional<Tensor>;
 
@@ -42,8 +42,49 @@ template <class... Parts>
   throw std::invalid_argument(text(op, ": ", name, ": ", parts...));
 }
 
+/// Throws if a function of PyTorch has failed. PyTorch tells why from 2.13 on; before, it writes the
+/// reason to standard error.
 inline void succeed(const char* what, AOTITorchError code) {
-  if (code != 0) throw std::runtime_error(text("feaug_torch: ", what, " failed"));
+  if (code == 0) return;
+  static const auto reason = reinterpret_cast<const char* (*)()>(
+      dlsym(RTLD_DEFAULT, "torch_exception_get_what_without_backtrace"));
+  throw std::runtime_error(
+      text("feaug_torch: ", what, " failed", reason == nullptr ? "" : text(": ", reason())));
+}
+
+/// Takes an argument from a stack of the stable ABI.
+template <class T>
+T take(StableIValue from) {
+  return torch::stable::detail::to<T>(from);
+}
+/// (The conversion of PyTorch 2.10 to 2.13 leaks the text.)
+template <>
+inline std::string take<std::string>(StableIValue from) {
+  const auto handle = torch::stable::detail::to<StringHandle>(from);
+  std::size_t size = 0;
+  const char* data = nullptr;
+  succeed("torch_string_length", torch_string_length(handle, &size));
+  succeed("torch_string_c_str", torch_string_c_str(handle, &data));
+  const std::string copy(data, size);
+  succeed("torch_delete_string", torch_delete_string(handle));
+  return copy;
+}
+
+/// Calls an operator of PyTorch that returns a tensor.
+template <class... Arguments>
+Tensor call_torch(const char* name, const char* overload, const Arguments&... arguments) {
+  std::array<StableIValue, sizeof...(Arguments)> stack = {
+      torch::stable::detail::from(arguments)...};
+  succeed(name, torch_call_dispatcher(name, overload, stack.data(), TORCH_ABI_VERSION));
+  return take<Tensor>(stack[0]);
+}
+
+inline Tensor contiguous_copy(const Tensor& x) {
+  return call_torch("aten::contiguous", "", x, torch::headeronly::MemoryFormat::Contiguous);
+}
+/// A copy with another type, which is PyTorch's number.
+inline Tensor to_dtype(const Tensor& x, std::int32_t dtype) {
+  return call_torch("aten::to", "dtype", x, dtype, false, false, std::nullopt);
 }
 
 /// Sizes or strides for messages: [2, 3].
@@ -77,43 +118,31 @@ inline std::string text_of(const device_place& place) {
   return place.index < 0 ? name : text(name, ":", place.index);
 }
 
-/// The name of a type in PyTorch's Python, for messages.
-inline std::string name_of_type(const Tensor& x) {
-  switch (x.scalar_type()) {
-    case ScalarType::Int:
-      return "int32";
-    case ScalarType::Short:
-      return "int16";
-    case ScalarType::Char:
-      return "int8";
-    case ScalarType::Byte:
-      return "uint8";
-    case ScalarType::Bool:
-      return "bool";
-    case ScalarType::ComplexFloat:
-      return "complex64";
-    case ScalarType::ComplexDouble:
-      return "complex128";
-    case ScalarType::Long:
-      return "int64";
-    case ScalarType::Float:
-      return "float32";
-    case ScalarType::Double:
-      return "float64";
-    case ScalarType::Half:
-      return "float16";
-    case ScalarType::BFloat16:
-      return "bfloat16";
-    default:
-      return torch::headeronly::toString(x.scalar_type());
-  }
-}
-
 /// PyTorch's number for the type of x.
 inline std::int32_t dtype_of(const Tensor& x) {
   std::int32_t dtype = 0;
   succeed("get_dtype", aoti_torch_get_dtype(x.get(), &dtype));
   return dtype;
+}
+
+/// The name of a type in PyTorch's Python, for messages.
+inline std::string name_of_type(const Tensor& x) {
+  struct named_type {
+    std::int32_t number;
+    const char* name;
+  };
+  const named_type types[] = {
+      {aoti_torch_dtype_bool(), "bool"},           {aoti_torch_dtype_uint8(), "uint8"},
+      {aoti_torch_dtype_int8(), "int8"},           {aoti_torch_dtype_int16(), "int16"},
+      {aoti_torch_dtype_int32(), "int32"},         {aoti_torch_dtype_int64(), "int64"},
+      {aoti_torch_dtype_float16(), "float16"},     {aoti_torch_dtype_bfloat16(), "bfloat16"},
+      {aoti_torch_dtype_float32(), "float32"},     {aoti_torch_dtype_float64(), "float64"},
+      {aoti_torch_dtype_complex64(), "complex64"}, {aoti_torch_dtype_complex128(), "complex128"},
+  };
+  const std::int32_t number = dtype_of(x);
+  for (const named_type& type : types)
+    if (type.number == number) return type.name;
+  return text("PyTorch's type ", number);
 }
 
 /// The types that operators take. PyTorch's numbers of them are asked for once.
@@ -201,7 +230,7 @@ class held {
     const bool side_by_side = sizes[1] <= 1 || strides[1] == 1;
     const bool rows_apart = sizes[0] <= 1 || strides[0] == 0 || strides[0] >= sizes[1];
     held of;
-    of.tensor_ = side_by_side && rows_apart ? x : torch::stable::contiguous(x);
+    of.tensor_ = side_by_side && rows_apart ? x : contiguous_copy(x);
     const std::int64_t row_stride = sizes[0] <= 1 ? sizes[1] : of.tensor_->stride(0);
     of.view_ = {of.tensor_->data_ptr(), type, sizes[0], sizes[1], row_stride};
     return of;
@@ -212,7 +241,7 @@ class held {
     check_place(op, name, x, place);
     const element_type type = type_of(op, name, x);
     held of;
-    of.tensor_ = x.is_contiguous() ? x : torch::stable::contiguous(x);
+    of.tensor_ = x.is_contiguous() ? x : contiguous_copy(x);
     of.view_ = {of.tensor_->data_ptr(), type, x.numel(), 1, 1};
     return of;
   }

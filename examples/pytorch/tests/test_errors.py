@@ -61,3 +61,34 @@ def test_others(rows, refuses):
     refuses(lambda: ft.nearest(a, rows(2, 2)), "nearest", "queries", "got 2 columns, wanted 3")
     refuses(lambda: ft.nearest(a, a, k=5), "nearest", "k", "got 5", "wanted")
     refuses(lambda: ft.nearest(a, a, k=0), "nearest", "k", "got 0", "wanted")
+
+
+def test_negatives_without_columns(rows, refuses):
+    x = rows(4, 3)
+    call = lambda: ft.info_nce(x, x, negatives=rows(4, 0))  # noqa: E731
+    refuses(call, "info_nce: negatives: got 0 columns, wanted 3", error=ValueError)
+
+
+def test_the_reason_of_pytorch_is_passed_on(rows, refuses):
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 13):
+        pytest.skip("PyTorch writes it to standard error")
+    refuses(lambda: ft.nearest(rows(4, 3), rows(2, 3), k=10**12), "allocate", error=RuntimeError)
+
+
+def test_words_are_not_leaked(rows):
+    """The conversion of strings in PyTorch's headers leaks them."""
+    resource = pytest.importorskip("resource")
+
+    def memory():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB
+
+    x, y = rows(2, 3), rows(2, 3)
+
+    def calls(count):
+        for _ in range(count):
+            ft.exchange_moments(x, y, seed=1)
+
+    calls(3000)
+    before = memory()
+    calls(20000)
+    assert memory() - before < 1000  # a leak of a string each: 1580

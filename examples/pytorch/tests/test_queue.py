@@ -247,4 +247,15 @@ def test_what_is_written_is_marked_as_changed(rows):
     target = rows(4, 3)
     before = target._version
     ft.momentum_update([rows(4, 3)], [target], 0.5)
-    assert target._version > before
+    torch.ops.feaug.momentum_update([target], [rows(4, 3)], 0.5)
+    assert target._version >= before + 2
+
+
+def test_a_compiled_enqueue_is_marked_too(rows, refuses):
+    queue = ft.SupportQueue(8, 3)
+    step = torch.compile(lambda batch: queue.enqueue(batch), backend="eager")
+    step(rows(2, 3, torch.float32))
+    features = rows(4, 3, torch.float32).requires_grad_()
+    loss = (features @ queue.rows.t()).logsumexp(1).sum()
+    step(rows(2, 3, torch.float32))
+    refuses(loss.backward, "modified by an inplace operation")

@@ -60,7 +60,7 @@ row_reduction<compute_t<T>, S> info_nce_arguments(std::string_view op,
   const index_t rows = queries.value.rows();
   const index_t cols = queries.value.cols();
   check::has_columns(op, "keys", keys.value, cols, "queries");
-  if (!options.negatives.value.empty())
+  if (options.negatives.value.rows() > 0)
     check::has_columns(op, "negatives", options.negatives.value, cols, "queries");
   if (options.positive_offset < 0 || options.positive_offset + rows > keys.value.rows()) {
     check::fail(op, "keys", check::text(keys.value.rows()) + " rows",

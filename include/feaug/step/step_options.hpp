@@ -84,7 +84,7 @@ check::call_memory check_step(std::string_view op, const step_options<T, S>& opt
     check::fail(op, "negatives", "a gradient destination",
                 "stop_gradient(negatives), since several losses read them");
   }
-  if (!options.negatives.value.empty()) {
+  if (options.negatives.value.rows() > 0) {
     check::has_columns(op, "negatives", options.negatives.value, a.value.cols(), first);
     if (options.paradigm == paradigm::similarity || options.contrast == contrast::both_views) {
       check::fail(op, "negatives", check::shape(options.negatives.value),

@@ -115,12 +115,20 @@ def refuse_tracing(operator: str) -> None:
         )
 
 
-def have_changed(*tensors: Tensor | None) -> None:
-    """Marks tensors that an operator has written, so that autograd detects their use as saved
-    tensors. (torch.compile does so by itself.)
+def writes_in_place(library: torch.library.Library, name: str, *written: int) -> None:
+    """Marks the tensors (or lists of tensors) at positions `written` of an operator's arguments as
+    modified after each call, so that autograd detects their use as saved tensors.
     """
-    if not torch.compiler.is_compiling():
-        torch.autograd.graph.increment_version([x for x in tensors if x is not None])
+    operator = getattr(torch.ops.feaug, name).default
+
+    def mark(keys: Any, *arguments: Any) -> None:
+        with torch._C._AutoDispatchBelowADInplaceOrView():
+            operator.redispatch(keys & torch._C._after_ADInplaceOrView_keyset, *arguments)
+        for at in written:
+            if arguments[at] is not None:
+                torch.autograd.graph.increment_version(arguments[at])
+
+    library.impl(name, mark, "ADInplaceOrView", with_keyset=True)
 
 
 def no_second_derivative(operator: str):

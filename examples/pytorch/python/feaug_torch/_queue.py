@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ._library import have_changed, number, one_device, refuse_tracing, whole, whole_numbers
+from ._library import number, one_device, refuse_tracing, whole, whole_numbers, writes_in_place
 
 _ops = torch.ops.feaug
 
@@ -29,6 +29,9 @@ def _fake_nearest(rows, cursor, filled, queries, k, normalize):
     )
 
 
+_in_place = torch.library.Library("feaug", "IMPL")
+writes_in_place(_in_place, "enqueue", 0, 1, 2, 3)
+writes_in_place(_in_place, "momentum_update", 0)
 torch.library.register_fake("feaug::nearest", _fake_nearest)
 torch.library.register_fake(
     "feaug::enqueue", lambda *arguments: one_device("enqueue", *arguments[:-1])
@@ -67,7 +70,6 @@ def enqueue(
         batch_labels,
         normalize,
     )
-    have_changed(rows, cursor, filled, labels)
 
 
 def nearest(
@@ -125,6 +127,5 @@ def momentum_update(
         targets, online = [to for to, _ in averaged], [of for _, of in averaged]
     if targets or online:
         _ops.momentum_update(targets, online, number("momentum_update", "m", m))
-        have_changed(*targets)
     for to, of in counted:
         to.copy_(of)

@@ -16,14 +16,6 @@
 #define FEAUG_UNROLL_REGISTERS _Pragma("GCC unroll 16")
 #endif
 
-// clang++ 14 gives the user's flags to the intrinsics of comparisons, in spite of the pragma in
-// header_begin.hpp. With -ffinite-math-only, it then takes NaN for less than any number.
-#if defined(__clang__) && __FINITE_MATH_ONLY__
-#define FEAUG_STATED_COMPARISONS 1
-#else
-#define FEAUG_STATED_COMPARISONS 0
-#endif
-
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
 template <class C>
@@ -50,9 +42,11 @@ struct avx2<float> {
     return _mm256_fmadd_ps(a, b, c);
   }
 
-  /// All bits of the lanes in which not a < b.
+  /// All bits of the lanes in which not a < b: also those with NaN. clang++ 14 gives the user's flags
+  /// to the intrinsic, in spite of the pragma in header_begin.hpp; with -ffinite-math-only or
+  /// -fno-honor-nans, NaN would then be less.
   FEAUG_AVX2 FEAUG_INLINE static vector not_less(vector a, vector b) {
-#if FEAUG_STATED_COMPARISONS
+#if defined(__clang__)
     vector result;
     __asm__("vcmpnltps %2, %1, %0" : "=x"(result) : "x"(a), "x"(b));
     return result;
@@ -118,7 +112,7 @@ struct avx512<float> {
 
   /// A bit for each lane: whether not a < b.
   FEAUG_AVX512 FEAUG_INLINE static __mmask16 not_less(vector a, vector b) {
-#if FEAUG_STATED_COMPARISONS
+#if defined(__clang__)
     __mmask16 result = 0;
     __asm__("vcmpnltps %2, %1, %0" : "=Yk"(result) : "v"(a), "v"(b));
     return result;
