@@ -52,17 +52,24 @@ double tolerance_of(const result& one) {
 /// The size below which only the absolute error counts: the terms of a loss are of size 1, those of
 /// a gradient smaller by the number of losses, if it is of their mean. Without normalisation, logits
 /// of several hundred have rounding errors that change every term, also where terms cancel (a
-/// negative equals the positive): the root mean square of the largest gradient stands for the terms.
+/// negative equals the positive). There the root mean square of the largest gradient stands for the
+/// terms of a matrix, and the largest logit (of the statistics) for those of a temperature.
 double floor_of(const test_case& given, const result& one, const std::vector<result>& want) {
-  if (!one.name.starts_with("grad_") || one.value.shape.empty()) return 1;
+  if (!one.name.starts_with("grad_")) return 1;
+  const bool is_number = one.value.shape.empty();
   const double losses = static_cast<double>(given.inputs.begin()->second.shape.at(0));
   double terms = 0.01 / (given.options.value("reduction", "mean") == "mean" ? losses : 1);
+  if (is_number) terms = 1;
   if (given.options.value("normalize", true)) return terms;
   for (const result& other : want) {
-    if (!other.name.starts_with("grad_") || !is_matrix(other)) continue;
     double squares = 0;
-    for (const double x : other.value.data) squares += std::isfinite(x) ? x * x : 0;
-    terms = std::max(terms, std::sqrt(squares / static_cast<double>(other.value.data.size())));
+    for (const double x : other.value.data) {
+      if (!std::isfinite(x)) continue;
+      squares += x * x;
+      if (is_number && other.name == "statistics") terms = std::max(terms, std::abs(x));
+    }
+    if (!is_number && other.name.starts_with("grad_") && is_matrix(other))
+      terms = std::max(terms, std::sqrt(squares / static_cast<double>(other.value.data.size())));
   }
   return terms;
 }
