@@ -1,7 +1,9 @@
 // Shared by the files of losses: converts the arguments of a call to feaug's types.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,35 +65,28 @@ void run_loss(const caller& from, const loss_call& call, const Body& body) {
   });
 }
 
+/// The letter of an option's type, in loss_row.
 template <class T>
-struct option_type;
-template <>
-struct option_type<double> {
-  static constexpr char letter = 'd';
-  static double value(const option& from) { return from.number; }
-};
-template <>
-struct option_type<std::int64_t> {
-  static constexpr char letter = 'i';
-  static std::int64_t value(const option& from) { return from.whole; }
-};
-template <>
-struct option_type<bool> {
-  static constexpr char letter = 'b';
-  static bool value(const option& from) { return from.flag; }
-};
-template <>
-struct option_type<std::string_view> {
-  static constexpr char letter = 's';
-  static std::string_view value(const option& from) { return from.choice; }
-};
+constexpr char option_letter() {
+  if (std::same_as<T, double>) return 'd';
+  if (std::same_as<T, std::int64_t>) return 'i';
+  return std::same_as<T, bool> ? 'b' : 's';
+}
+
+template <class T>
+T value_of(const option& from) {
+  if constexpr (std::same_as<T, double>) return from.number;
+  if constexpr (std::same_as<T, std::int64_t>) return from.whole;
+  if constexpr (std::same_as<T, bool>) return from.flag;
+  if constexpr (std::same_as<T, std::string_view>) return from.choice;
+}
 
 /// Passes the options of a call to a loss as separate arguments.
 template <auto loss, class Function = decltype(loss)>
 struct with_options;
 template <auto loss, class... Options>
 struct with_options<loss, void (*)(const caller&, const loss_call&, Options...)> {
-  static constexpr char types[] = {option_type<Options>::letter..., '\0'};
+  static constexpr char types[] = {option_letter<Options>()..., '\0'};
 
   static void run(const caller& from, const loss_call& call) {
     unpack(from, call, std::index_sequence_for<Options...>());
@@ -100,7 +95,7 @@ struct with_options<loss, void (*)(const caller&, const loss_call&, Options...)>
  private:
   template <std::size_t... I>
   static void unpack(const caller& from, const loss_call& call, std::index_sequence<I...> /*all*/) {
-    loss(from, call, option_type<Options>::value(call.options[I])...);
+    loss(from, call, value_of<Options>(call.options[I])...);
   }
 };
 
