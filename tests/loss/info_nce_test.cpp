@@ -67,6 +67,11 @@ TEST_CASE("info_nce: edge cases", "[info_nce]") {
     CHECK(all_finite(d_queries));
     CHECK(all_finite(d_keys));
   }
+  SECTION("an offset whose sum with the rows overflows is refused") {
+    constexpr index_t huge = std::numeric_limits<index_t>::max();
+    CHECK_THROWS_WITH(feaug::info_nce(ctx, queries.view(), keys.view(), {.positive_offset = huge}),
+                      Catch::Contains("keys: got 4 rows"));
+  }
   SECTION("negatives without columns are refused") {
     const feaug::matrix_view<const float> none(nullptr, 4, 0);
     const feaug::info_nce_options<float> options = {.negatives = feaug::stop_gradient(none)};

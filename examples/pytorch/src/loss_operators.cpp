@@ -149,6 +149,12 @@ class loss_operator {
                                         const std::vector<option>& options,
                                         const std::vector<bool>& wanted,
                                         const optional_tensor& by_loss) const {
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      if (!tensors[i]) continue;
+      if (!tensors[i]->defined()) refuse(op(), names_[i].c_str(), "got None, wanted a tensor");
+      if (i >= is_required_.size() && tensors[i]->numel() != 1)
+        refuse(op(), names_[i].c_str(), "got ", tensors[i]->numel(), " elements, wanted 1");
+    }
     const Tensor& first = *tensors[0];
     const device_place device = place_of(first);
     const bool in_double = dtype_of(first) == aoti_torch_dtype_float64();

@@ -144,6 +144,9 @@ void enqueue_operator(const Tensor& rows, const Tensor& cursor, const Tensor& fi
                       const optional_tensor& labels, const Tensor& batch,
                       const optional_tensor& batch_labels, bool normalize) {
   const device_place device = place_of(rows);
+  if (rows.dim() != 2)
+    refuse("enqueue", "rows", "got shape ", list_text(rows.sizes()),
+           ", wanted 2 axes: slots, features");
   const held from_batch = held::matrix("enqueue", "batch", batch, device);
   const held from_labels =
       batch_labels ? held::vector("enqueue", "batch_labels", *batch_labels, device) : held();
@@ -165,7 +168,9 @@ std::tuple<Tensor, Tensor, Tensor> nearest_operator(const Tensor& rows,
   const device_place device = place_of(queries);
   const held from_rows = held::matrix("nearest", "rows", rows, device);
   const held from_queries = held::matrix("nearest", "queries", queries, device);
-  if (k < 1) refuse("nearest", "k", "got ", k, ", wanted at least 1");
+  // Before the results are allocated; feaug compares k with the filled rows.
+  if (k < 1 || k > from_rows.view().rows)
+    refuse("nearest", "k", "got ", k, ", wanted from 1 to ", from_rows.view().rows);
   const int64_t count = from_queries.view().rows;
   const int64_t cols = from_rows.view().cols;
   const element_type type = from_queries.view().type;

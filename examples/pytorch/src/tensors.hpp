@@ -103,6 +103,7 @@ struct device_place {
 };
 
 inline device_place place_of(const Tensor& x) {
+  if (!x.defined()) throw std::invalid_argument("feaug_torch: got None, wanted a tensor");
   device_place place;
   succeed("get_device_type", aoti_torch_get_device_type(x.get(), &place.type));
   succeed("get_device_index", aoti_torch_get_device_index(x.get(), &place.index));

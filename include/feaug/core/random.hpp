@@ -87,7 +87,7 @@ inline void usable(std::string_view op, const random_key& key, index_t rows, ind
   if (key.device_step != nullptr && space == memory_space::host)
     fail(op, "random_key.device_step", "a pointer", "null, since this runs on the CPU");
   if (key.step > 0xFFFFFFFFU) fail(op, "random_key.step", text(key.step), "a number below 2^32");
-  if (key.row_offset < 0 || key.row_offset + rows > (index_t{1} << 48)) {
+  if (key.row_offset < 0 || key.row_offset > (index_t{1} << 48) - rows) {
     fail(op, "random_key.row_offset", text(key.row_offset), "rows numbered from 0 to 2^48 - 1");
   }
   if (columns > (index_t{1} << 34))

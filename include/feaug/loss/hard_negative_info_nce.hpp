@@ -276,7 +276,7 @@ void synthesis_numbers(std::string_view op, const synthetic_negatives<T, S>& how
   if (how.drawn.given()) return;
   usable(op, how.key, rows, 0, 2, S);
   const index_t noisy = counts.noisy > 0 ? counts.noisy : 1;
-  if (how.key.row_offset + rows > (index_t{1} << 48) / noisy) {
+  if (how.key.row_offset > (index_t{1} << 48) / noisy - rows) {
     fail(op, "random_key.row_offset", text(how.key.row_offset),
          "rows numbered below 2^48 / " + text(noisy) + ", since each has that many rows of noise");
   }

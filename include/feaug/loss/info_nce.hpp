@@ -62,7 +62,7 @@ row_reduction<compute_t<T>, S> info_nce_arguments(std::string_view op,
   check::has_columns(op, "keys", keys.value, cols, "queries");
   if (options.negatives.value.rows() > 0)
     check::has_columns(op, "negatives", options.negatives.value, cols, "queries");
-  if (options.positive_offset < 0 || options.positive_offset + rows > keys.value.rows()) {
+  if (options.positive_offset < 0 || options.positive_offset > keys.value.rows() - rows) {
     check::fail(op, "keys", check::text(keys.value.rows()) + " rows",
                 "at least " + check::text(rows) + " queries + positive_offset " +
                     check::text(options.positive_offset) + " (an offset of at least 0)");
