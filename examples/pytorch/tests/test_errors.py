@@ -69,10 +69,36 @@ def test_negatives_without_columns(rows, refuses):
     refuses(call, "info_nce: negatives: got 0 columns, wanted 3", error=ValueError)
 
 
+def test_what_is_no_tensor_or_no_number(rows, refuses):
+    x, y = rows(6, 4), rows(6, 4)
+    empty = torch.tensor([])
+    calls = {
+        "info_nce: temperature: got 0 elements": lambda: ft.info_nce(x, y, temperature=empty),
+        "info_nce: temperature: got -1": lambda: ft.info_nce(x, y, temperature=-torch.ones(())),
+        "info_nce: keys: got None": lambda: ft.info_nce(x, None),
+        "got None, wanted a tensor": lambda: ft.mask(None),
+        "nearest: k: got 1000000000000": lambda: ft.nearest(x, y, 10**12),
+        "info_nce: keys: got 6 rows": lambda: ft.info_nce(x, y, positive_offset=2**63 - 1),
+        "mask: row_offset: got": lambda: ft.mask(x, row_offset=2**63 - 1),
+        "interpolate: stream: got 65535": lambda: ft.interpolate(x, stream=65535),
+    }
+    for wanted, call in calls.items():
+        refuses(call, wanted, error=ValueError)
+    counter = torch.tensor(0)
+    refuses(
+        lambda: ft.enqueue(torch.zeros(4), counter, counter.clone(), torch.ones(2, 1)),
+        "enqueue: rows: got shape [4]",
+        error=ValueError,
+    )
+
+
 def test_the_reason_of_pytorch_is_passed_on(rows, refuses):
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 13):
         pytest.skip("PyTorch writes it to standard error")
-    refuses(lambda: ft.nearest(rows(4, 3), rows(2, 3), k=10**12), "allocate", error=RuntimeError)
+    values, factor = rows(4, 3), torch.ones(0, dtype=torch.float64)
+    refuses(
+        lambda: torch.ops.feaug.scaled(values, factor, values), "must match", error=RuntimeError
+    )
 
 
 def test_words_are_not_leaked(rows):
