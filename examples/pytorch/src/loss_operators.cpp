@@ -1,9 +1,9 @@
 // The operators of the losses in torch.ops.feaug, made from the rows of contrastive_losses() and
 // agreement_losses().
-#include <array>
 #include <cctype>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>

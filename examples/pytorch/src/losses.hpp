@@ -20,23 +20,24 @@ class typed_call {
   using element = T;
   using number_type = feaug::compute_t<T>;
 
-  explicit typed_call(const loss_call& call) : op_(call.op), names_(call.names), call_(call) {}
+  explicit typed_call(const loss_call& call) : call_(call) {}
 
   [[nodiscard]] operand<T> matrix(std::size_t at) const {
-    return side_of<T>(op_, names_[at], call_.matrices[at]);
+    return side_of<T>(call_.op, call_.names[at], call_.matrices[at]);
   }
   /// A temperature, a scale or a bias; empty if a plain number is given instead.
   [[nodiscard]] operand<number_type, 1> number(std::size_t at) const {
-    return number_of<number_type>(op_, names_[call_.matrices.size() + at], call_.numbers[at]);
+    return number_of<number_type>(call_.op, call_.names[call_.matrices.size() + at],
+                                  call_.numbers[at]);
   }
   [[nodiscard]] vector_view<const index_t> labels() const {
-    return vector<std::int64_t>(op_, "labels", call_.labels);
+    return vector<std::int64_t>(call_.op, "labels", call_.labels);
   }
   [[nodiscard]] vector_view<number_type> loss() const {
-    return vector<number_type>(op_, "loss", call_.loss);
+    return vector<number_type>(call_.op, "loss", call_.loss);
   }
   [[nodiscard]] vector_view<const number_type> by_loss() const {
-    return vector<number_type>(op_, "by_loss", call_.by_loss);
+    return vector<number_type>(call_.op, "by_loss", call_.by_loss);
   }
   /// by_loss as the weight of every row, so that it multiplies in float, before gradients are
   /// rounded to 16 bits.
@@ -50,8 +51,6 @@ class typed_call {
   [[nodiscard]] index_t rows() const { return call_.matrices[0].value.rows; }
 
  private:
-  std::string_view op_;
-  std::span<const std::string> names_;
   const loss_call& call_;
 };
 

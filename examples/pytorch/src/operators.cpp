@@ -1,7 +1,7 @@
 // The operators of torch.ops.feaug, without those of the losses (loss_operators.cpp). Python registers
 // their autograd and fake formulas (_losses.py, _augmentations.py, _queue.py).
 #include <algorithm>
-#include <array>
+#include <cstdint>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -15,8 +15,6 @@
 
 namespace feaug_torch {
 namespace {
-
-// Losses: see loss_operators.cpp.
 
 /// gradient · by_loss for the gradient with respect to x. 16-bit gradients are multiplied in float,
 /// since the factor of GradScaler may exceed their range.
@@ -54,11 +52,12 @@ Tensor augment_operator(const Tensor& x, const optional_tensor& partner, const T
                         const std::string& kind, int64_t option, double first, double second,
                         int64_t seed, int64_t stream, int64_t row_offset) {
   const char* const op = kind.c_str();
+  const device_place device = place_of(x);
   Tensor out = contiguous_like(x);
-  const held from_x = held::matrix(op, "x", x, place_of(x));
-  const held to_out = held::matrix(op, "out", out, place_of(x));
-  const held mixed_with = partner_of(op, partner, place_of(x));
-  const draw_key key = key_of(op, step, seed, stream, row_offset, place_of(x));
+  const held from_x = held::matrix(op, "x", x, device);
+  const held to_out = held::matrix(op, "out", out, device);
+  const held mixed_with = partner_of(op, partner, device);
+  const draw_key key = key_of(op, step, seed, stream, row_offset, device);
   run_on(op, x, [&](const caller& from) {
     augment(from, {kind, option, first, second}, key, from_x.view(), mixed_with.view(),
             to_out.view());
@@ -104,19 +103,21 @@ Tensor drawn_step_operator(const Tensor& step) {
 }
 
 Tensor l2_normalize_operator(const Tensor& x) {
+  const device_place device = place_of(x);
   Tensor out = contiguous_like(x);
-  const held from_x = held::matrix("l2_normalize", "x", x, place_of(x));
-  const held to_out = held::matrix("l2_normalize", "out", out, place_of(x));
+  const held from_x = held::matrix("l2_normalize", "x", x, device);
+  const held to_out = held::matrix("l2_normalize", "out", out, device);
   run_on("l2_normalize", x,
          [&](const caller& from) { l2_normalize(from, from_x.view(), to_out.view()); });
   return out;
 }
 
 Tensor l2_normalize_backward_operator(const Tensor& by_out, const Tensor& x) {
+  const device_place device = place_of(x);
   Tensor by_x = contiguous_like(x);
-  const held from_x = held::matrix("l2_normalize", "x", x, place_of(x));
-  const held to_x = held::matrix("l2_normalize", "gradient of x", by_x, place_of(x));
-  const held from_out = held::matrix("l2_normalize", "grad_out", by_out, place_of(x));
+  const held from_x = held::matrix("l2_normalize", "x", x, device);
+  const held to_x = held::matrix("l2_normalize", "gradient of x", by_x, device);
+  const held from_out = held::matrix("l2_normalize", "grad_out", by_out, device);
   run_on("l2_normalize", x, [&](const caller& from) {
     l2_normalize_backward(from, {from_x.view(), to_x.view()}, from_out.view());
   });

@@ -102,12 +102,8 @@ struct device_place {
   friend bool operator==(const device_place&, const device_place&) = default;
 };
 
-inline void check_defined(const Tensor& x) {
-  if (!x.defined()) throw std::invalid_argument("feaug_torch: got None, wanted a tensor");
-}
-
 inline device_place place_of(const Tensor& x) {
-  check_defined(x);
+  if (!x.defined()) throw std::invalid_argument("feaug_torch: got None, wanted a tensor");
   device_place place;
   succeed("get_device_type", aoti_torch_get_device_type(x.get(), &place.type));
   succeed("get_device_index", aoti_torch_get_device_index(x.get(), &place.index));
@@ -174,15 +170,11 @@ inline void check_place(const char* op, const char* name, const Tensor& x,
 /// An uninitialised tensor on the device of `like`.
 inline Tensor empty_strided(const Tensor& like, std::span<const std::int64_t> sizes,
                             std::span<const std::int64_t> strides, std::int32_t dtype) {
-  check_defined(like);
-  std::int32_t type = 0;
-  std::int32_t index = 0;
-  succeed("get_device_type", aoti_torch_get_device_type(like.get(), &type));
-  succeed("get_device_index", aoti_torch_get_device_index(like.get(), &index));
+  const device_place place = place_of(like);
   AtenTensorHandle made = nullptr;
   succeed("empty_strided",
           aoti_torch_empty_strided(static_cast<std::int64_t>(sizes.size()), sizes.data(),
-                                   strides.data(), dtype, type, index, &made));
+                                   strides.data(), dtype, place.type, place.index, &made));
   return Tensor(made);
 }
 

@@ -6,6 +6,7 @@ Python functions with their checks, and the stub:
 
 import ast
 from dataclasses import dataclass
+from functools import cached_property
 from textwrap import indent
 
 import torch
@@ -53,7 +54,7 @@ class Loss:
     def name(self) -> str:
         return self.signature.partition("(")[0]
 
-    @property
+    @cached_property
     def parameters(self) -> list[Parameter]:
         arguments = ast.parse(f"def {self.signature}: ...").body[0].args
         return [
