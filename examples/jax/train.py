@@ -43,7 +43,7 @@ def loss_of(weights, queue: SupportQueue, one, other, step):
     target = apply(weights["encoder"], one)
     masked = mask(apply(weights["encoder"], other), seed=1, step=step, keep_probability=0.9)
     found = nearest(queue, target).values  # constants: no gradient is computed
-    return info_nce(found, apply(weights["predictor"], masked), 0.2), target
+    return info_nce(found, apply(weights["predictor"], masked), temperature=0.2), target
 
 
 def train_step(state, step):

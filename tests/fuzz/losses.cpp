@@ -49,27 +49,37 @@ double tolerance_of(const result& one) {
   return (one.value.shape.empty() ? 10 : 1) * tolerance<feaug::compute_t<T>>();
 }
 
+double root_mean_square(const std::vector<double>& numbers) {
+  double squares = 0;
+  for (const double x : numbers)
+    if (std::isfinite(x)) squares += x * x;
+  return std::sqrt(squares / static_cast<double>(std::max<std::size_t>(numbers.size(), 1)));
+}
+
 /// The size below which only the absolute error counts: the terms of a loss are of size 1, those of
 /// a gradient smaller by the number of losses, if it is of their mean. Without normalisation, logits
 /// of several hundred have rounding errors that change every term, also where terms cancel (a
-/// negative equals the positive). There the root mean square of the largest gradient stands for the
-/// terms of a matrix, and the largest logit (of the statistics) for those of a temperature.
+/// negative equals the positive). There the terms of a matrix have the root mean square of the
+/// largest gradient, or of the rows if other gradients are not requested, and those of a temperature
+/// the largest logit (of the statistics).
 double floor_of(const test_case& given, const result& one, const std::vector<result>& want) {
   if (!one.name.starts_with("grad_")) return 1;
   const bool is_number = one.value.shape.empty();
   const double losses = static_cast<double>(given.inputs.begin()->second.shape.at(0));
-  double terms = 0.01 / (given.options.value("reduction", "mean") == "mean" ? losses : 1);
-  if (is_number) terms = 1;
+  const double averaged = given.options.value("reduction", "mean") == "mean" ? losses : 1;
+  double terms = is_number ? 1 : 0.01 / averaged;
   if (given.options.value("normalize", true)) return terms;
+  for (const auto& [name, input] : given.inputs) {
+    if (is_number || input.shape.size() != 2 || input.shape[1] != one.value.shape[1]) continue;
+    terms = std::max(terms, root_mean_square(input.data) / averaged);
+  }
   for (const result& other : want) {
-    double squares = 0;
-    for (const double x : other.value.data) {
-      if (!std::isfinite(x)) continue;
-      squares += x * x;
-      if (is_number && other.name == "statistics") terms = std::max(terms, std::abs(x));
+    if (is_number && other.name == "statistics") {
+      for (const double x : other.value.data)
+        if (std::isfinite(x)) terms = std::max(terms, std::abs(x));
     }
     if (!is_number && other.name.starts_with("grad_") && is_matrix(other))
-      terms = std::max(terms, std::sqrt(squares / static_cast<double>(other.value.data.size())));
+      terms = std::max(terms, root_mean_square(other.value.data));
   }
   return terms;
 }

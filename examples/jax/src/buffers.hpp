@@ -1,103 +1,82 @@
-// XLA's buffers as feaug's views and operands. Nothing is copied: XLA's arrays are row-major.
+// XLA's arrays as buffers. Nothing is copied: XLA's arrays are row-major.
 #pragma once
 
-#include <cstdint>
-#include <feaug/core/element.hpp>
-#include <feaug/core/error.hpp>
-#include <feaug/core/operand.hpp>
-#include <feaug/core/tensor_view.hpp>
-#include <string>
-#include <string_view>
-#include <type_traits>
+#include <xla/ffi/api/ffi.h>
 
-#include "handler.hpp"
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+#include "kernels.hpp"
 
 namespace feaug_jax {
 
+namespace ffi = xla::ffi;
+using feaug_python::buffer;
+using feaug_python::element_type;
 using input = ffi::AnyBuffer;
 using output = ffi::Result<ffi::AnyBuffer>;
-using feaug::index_t;
-inline constexpr feaug::memory_space space = context::space;
-template <class T>
-using matrix_view = feaug::matrix_view<T, space>;
-template <class T>
-using vector_view = feaug::vector_view<T, space>;
 
-template <class T>
-constexpr ffi::DataType type_of() {
-  if constexpr (std::is_same_v<T, feaug::half>) return ffi::F16;
-  if constexpr (std::is_same_v<T, feaug::bfloat16>) return ffi::BF16;
-  if constexpr (std::is_same_v<T, float>) return ffi::F32;
-  if constexpr (std::is_same_v<T, double>) return ffi::F64;
-  if constexpr (std::is_same_v<T, std::int32_t>) return ffi::S32;
-  if constexpr (std::is_same_v<T, std::uint32_t>) return ffi::U32;
+/// Throws an argument error in feaug's form.
+[[noreturn]] inline void refuse(const std::string& op, const std::string& argument,
+                                const std::string& got, const std::string& wanted) {
+  throw std::invalid_argument(op + ": " + argument + ": got " + got + ", wanted " + wanted);
 }
 
-/// The elements of a buffer; throws if they are not T.
-template <class T>
-T* elements(std::string_view op, std::string_view argument, const ffi::AnyBuffer& buffer) {
-  if (buffer.element_type() != type_of<T>()) {
-    feaug::check::fail(op, argument,
-                       "elements of type " + feaug::check::text(buffer.element_type()),
-                       "type " + feaug::check::text(type_of<T>()) + " (XLA's numbers)");
-  }
-  return static_cast<T*>(buffer.untyped_data());
-}
-
-template <class T>
-matrix_view<T> matrix(std::string_view op, std::string_view argument,
-                      const ffi::AnyBuffer& buffer) {
-  const auto extents = buffer.dimensions();
-  if (extents.size() != 2)
-    feaug::check::fail(op, argument, std::to_string(extents.size()) + " axes", "2: rows, features");
-  return {elements<T>(op, argument, buffer), extents[0], extents[1]};
-}
-
-template <class T>
-vector_view<T> vector(std::string_view op, std::string_view argument,
-                      const ffi::AnyBuffer& buffer) {
-  return {elements<T>(op, argument, buffer), static_cast<index_t>(buffer.element_count())};
-}
-
-/// By default JAX has no 64-bit integers; they are passed as pairs of 32-bit words, the lower word
-/// first.
-template <class T>
-requires(sizeof(T) == 8) T* pairs(std::string_view op, std::string_view argument,
-                                  const ffi::AnyBuffer& buffer, index_t count) {
-  using word = std::conditional_t<std::is_signed_v<T>, std::int32_t, std::uint32_t>;
-  const vector_view<word> words = vector<word>(op, argument, buffer);
-  feaug::check::has_size(op, argument, words, 2 * count, "two words a number");
-  return reinterpret_cast<T*>(words.data);
-}
-
-/// An input whose gradient goes to `gradient`, which is an empty result if none is requested.
-template <class T>
-feaug::operand<T, 2, space> side(std::string_view op, std::string_view argument,
-                                 const ffi::AnyBuffer& value,
-                                 ffi::Result<ffi::AnyBuffer>& gradient) {
-  const matrix_view<const T> view = matrix<T>(op, argument, value);
-  if (gradient->element_count() == 0) return feaug::stop_gradient(view);
-  return feaug::differentiable(view, matrix<T>(op, argument, *gradient));
-}
-
-/// Calls body(T{}) with the element type T of the buffer.
-template <class Body>
-void with_element(std::string_view op, std::string_view argument, const ffi::AnyBuffer& buffer,
-                  const Body& body) {
-  switch (buffer.element_type()) {
+inline element_type type_of(const std::string& op, const std::string& argument, const input& x) {
+  switch (x.element_type()) {
     case ffi::F32:
-      return body(float{});
+      return element_type::float32;
     case ffi::F64:
-      return body(double{});
+      return element_type::float64;
     case ffi::F16:
-      return body(feaug::half{});
+      return element_type::float16;
     case ffi::BF16:
-      return body(feaug::bfloat16{});
+      return element_type::bfloat16;
+    case ffi::S64:
+      return element_type::int64;
     default:
-      feaug::check::fail(op, argument,
-                         "elements of type " + feaug::check::text(buffer.element_type()),
-                         "float16, bfloat16, float32 or float64");
+      refuse(op, argument, "XLA's type " + std::to_string(static_cast<int>(x.element_type())),
+             "float16, bfloat16, float32, float64 or int64");
   }
+}
+
+inline buffer matrix(const std::string& op, const std::string& argument, const input& x) {
+  const auto extents = x.dimensions();
+  if (extents.size() != 2)
+    refuse(op, argument, std::to_string(extents.size()) + " axes", "2: rows, features");
+  return {x.untyped_data(), type_of(op, argument, x), extents[0], extents[1], extents[1]};
+}
+
+/// An array as one column.
+inline buffer vector(const std::string& op, const std::string& argument, const input& x) {
+  return {x.untyped_data(), type_of(op, argument, x), static_cast<std::int64_t>(x.element_count()),
+          1, 1};
+}
+
+/// 64-bit integers, `cols` in a row. By default JAX has none; then they are pairs of 32-bit words, the
+/// lower word first.
+inline buffer whole_numbers(const std::string& op, const std::string& argument, const input& x,
+                            std::int64_t cols = 1) {
+  std::size_t count = x.element_count();
+  const bool is_pairs = x.element_type() == ffi::S32 || x.element_type() == ffi::U32;
+  if (is_pairs ? count % 2 != 0 : x.element_type() != ffi::S64)
+    refuse(op, argument,
+           std::to_string(count) + " elements of XLA's type " +
+               std::to_string(static_cast<int>(x.element_type())),
+           "64-bit integers or pairs of 32-bit words");
+  if (is_pairs) count /= 2;
+  return {x.untyped_data(), element_type::int64, static_cast<std::int64_t>(count) / cols, cols,
+          cols};
+}
+
+/// `count` 64-bit integers.
+inline std::int64_t* counters(const std::string& op, const std::string& argument, const input& x,
+                              std::int64_t count) {
+  const buffer all = whole_numbers(op, argument, x);
+  if (all.rows != count)
+    refuse(op, argument, std::to_string(all.rows) + " integers", std::to_string(count));
+  return static_cast<std::int64_t*>(all.data);
 }
 
 }  // namespace feaug_jax

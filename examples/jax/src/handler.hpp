@@ -1,30 +1,25 @@
-// Common code of the handlers: a context for the call, conversion of exceptions to XLA errors, and
-// an exported symbol for Python.
+// Common code of the handlers: conversion of exceptions to XLA errors, and an exported symbol for
+// Python.
 #pragma once
 
 #include <xla/ffi/api/ffi.h>
 
 #include <exception>
 #include <new>
-
-#if defined(FEAUG_JAX_CUDA)
-#include "cuda_backend.hpp"
-#else
-#include "cpu_backend.hpp"
-#endif
+#include <stdexcept>
 
 namespace feaug_jax {
 
 namespace ffi = xla::ffi;
 
-/// Runs body(context). Exceptions become XLA errors, since XLA is compiled without exceptions;
-/// argument errors of feaug become InvalidArgument with feaug's message.
+/// Runs body(). Exceptions become XLA errors, since XLA is compiled without exceptions; argument
+/// errors become InvalidArgument with feaug's message.
 template <class Body>
-ffi::Error answer(caller& from, const Body& body) noexcept {
+ffi::Error answer(const Body& body) noexcept {
   try {
-    lend_context(from, body);
+    body();
     return ffi::Error::Success();
-  } catch (const feaug::argument_error& refused) {
+  } catch (const std::invalid_argument& refused) {
     return ffi::Error::InvalidArgument(refused.what());
   } catch (const std::bad_alloc& none) {
     return {ffi::ErrorCode::kResourceExhausted, none.what()};
@@ -35,7 +30,7 @@ ffi::Error answer(caller& from, const Body& body) noexcept {
 
 }  // namespace feaug_jax
 
-// All other symbols of the libraries are hidden, except feaug_jax_set_threads.
+// All other symbols of the libraries are hidden, except the functions of installation.cpp.
 #define FEAUG_JAX_HANDLER(symbol, function, binding)                                           \
   extern "C" __attribute__((visibility("default"))) XLA_FFI_Error* symbol(XLA_FFI_CallFrame*); \
   XLA_FFI_DEFINE_HANDLER_SYMBOL(symbol, function, binding)

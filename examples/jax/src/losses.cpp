@@ -1,96 +1,105 @@
-// info_nce, nt_xent and negative_cosine: the loss and the requested gradients.
-#include <type_traits>
-
-#if defined(FEAUG_JAX_CUDA)
-#include <feaug/cuda/loss/info_nce.cuh>
-#include <feaug/cuda/loss/negative_cosine.cuh>
-#include <feaug/cuda/loss/nt_xent.cuh>
-#else
-#include <feaug/cpu/loss/info_nce.hpp>
-#include <feaug/cpu/loss/negative_cosine.hpp>
-#include <feaug/cpu/loss/nt_xent.hpp>
-#endif
+// The handler of all losses of the table.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "buffers.hpp"
+#include "handler.hpp"
+#include "loss_signature.hpp"
+#include "names.hpp"
+#include "resources.hpp"
 
 namespace feaug_jax {
 namespace {
 
-/// A temperature. It is an array, so that it may change between steps or be learnable.
+using feaug_python::loss_signature;
+
+const loss_signature& loss_named(std::string_view name) {
+  for (const loss_signature& loss : feaug_python::losses())
+    if (loss.name() == name) return loss;
+  refuse("feaug_jax", "loss", std::string(name), "a loss of the table");
+}
+
 template <class T>
-feaug::operand<feaug::compute_t<T>, 1, space> number(std::string_view op, std::string_view argument,
-                                                     const input& value, output& gradient) {
-  using C = feaug::compute_t<T>;
-  const vector_view<const C> view = vector<C>(op, argument, value);
-  if (gradient->element_count() == 0) return feaug::stop_gradient(view);
-  return feaug::differentiable(view, vector<C>(op, argument, *gradient));
+T attribute(const ffi::Dictionary& attributes, std::string_view name) {
+  const auto found = attributes.get<T>(name);
+  if (!found) throw std::invalid_argument(found.error().message());
+  return *found;
 }
 
-ffi::Error info_nce(caller from, input queries, input keys, input temperature, output loss,
-                    output by_queries, output by_keys, output by_temperature) {
-  return answer(from, [&](context& ctx) {
-    with_element("info_nce", "queries", queries, [&](auto element) {
-      using T = decltype(element);
-      feaug::info_nce_with_gradients(ctx, side<T>("info_nce", "queries", queries, by_queries),
-                                     side<T>("info_nce", "keys", keys, by_keys),
-                                     vector<feaug::compute_t<T>>("info_nce", "loss", *loss),
-                                     {.learnable_temperature = number<T>(
-                                          "info_nce", "temperature", temperature, by_temperature)});
-    });
-  });
+feaug_python::option option_of(const loss_signature::plain& wants,
+                               const ffi::Dictionary& attributes) {
+  feaug_python::option given;
+  if (wants.type == 'd') given.number = attribute<double>(attributes, wants.name);
+  if (wants.type == 'i') given.whole = attribute<std::int64_t>(attributes, wants.name);
+  if (wants.type == 'b') given.flag = attribute<bool>(attributes, wants.name);
+  if (wants.type == 's') given.choice = attribute<std::string_view>(attributes, wants.name);
+  return given;
 }
 
-ffi::Error nt_xent(caller from, input a, input b, input temperature, output loss, output by_a,
-                   output by_b, output by_temperature) {
-  return answer(from, [&](context& ctx) {
-    with_element("nt_xent", "a", a, [&](auto element) {
-      using T = decltype(element);
-      feaug::nt_xent_with_gradients(
-          ctx, side<T>("nt_xent", "a", a, by_a), side<T>("nt_xent", "b", b, by_b),
-          vector<feaug::compute_t<T>>("nt_xent", "loss", *loss),
-          {.learnable_temperature =
-               number<T>("nt_xent", "temperature", temperature, by_temperature)});
-    });
-  });
-}
-
-ffi::Error negative_cosine(caller from, input prediction, input target, output loss,
-                           output by_prediction, output by_target, bool simsiam) {
-  return answer(from, [&](context& ctx) {
-    with_element("negative_cosine", "prediction", prediction, [&](auto element) {
-      using T = decltype(element);
-      feaug::negative_cosine_with_gradients(
-          ctx, side<T>("negative_cosine", "prediction", prediction, by_prediction),
-          side<T>("negative_cosine", "target", target, by_target),
-          vector<feaug::compute_t<T>>("negative_cosine", "loss", *loss),
-          {.form = simsiam ? feaug::cosine_form::simsiam : feaug::cosine_form::byol});
-    });
+/// The arguments: matrices, numbers, labels, by_loss; absent ones are arrays of shape (0,). The
+/// results: the loss, and a gradient for each matrix and number; those that are not requested have
+/// the shape (0,). The attributes: the name of the loss, and its options. A number has no attribute.
+ffi::Error loss(resources from, ffi::RemainingArgs arguments, ffi::RemainingRets results,
+                ffi::Dictionary attributes) {
+  return answer([&] {
+    const loss_signature& wants = loss_named(attribute<std::string_view>(attributes, "loss"));
+    const std::size_t count = wants.names().size();
+    if (arguments.size() != count + 2 || results.size() != count + 1)
+      refuse(wants.name(), "arguments", std::to_string(arguments.size()),
+             std::to_string(count + 2));
+    const auto is_absent = [](const input& x) {
+      return x.dimensions().size() == 1 && x.element_count() == 0;
+    };
+    std::vector<feaug_python::side> sides(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      const input value = arguments.get<input>(i).value();
+      if (is_absent(value)) continue;
+      const std::string& name = wants.names()[i];
+      const bool is_matrix = i < wants.matrices();
+      if (!is_matrix && value.element_count() != 1)
+        refuse(wants.name(), name, std::to_string(value.element_count()) + " elements", "1");
+      const auto view = [&](const input& x) {
+        return is_matrix ? matrix(wants.name(), name, x) : vector(wants.name(), name, x);
+      };
+      sides[i].value = view(value);
+      output gradient = results.get<input>(i + 1).value();
+      if (!is_absent(*gradient)) sides[i].gradient = view(*gradient);
+    }
+    std::vector<feaug_python::option> options;
+    options.reserve(wants.options().size());
+    for (const loss_signature::plain& option : wants.options()) {
+      // The numbers are operands; their plain values are not read.
+      const bool is_number = std::ranges::find(wants.names(), option.name) != wants.names().end();
+      options.push_back(is_number ? feaug_python::option() : option_of(option, attributes));
+    }
+    const input labels = arguments.get<input>(count).value();
+    const input by_loss = arguments.get<input>(count + 1).value();
+    const std::span<const feaug_python::side> all(sides);
+    const feaug_python::loss_call call = {
+        .op = wants.name(),
+        .names = wants.names(),
+        .matrices = all.first(wants.matrices()),
+        .numbers = all.last(wants.numbers()),
+        .options = options,
+        .labels = is_absent(labels) ? buffer() : whole_numbers(wants.name(), "labels", labels),
+        .by_loss = is_absent(by_loss) ? buffer() : vector(wants.name(), "by_loss", by_loss),
+        .loss = vector(wants.name(), "loss", *results.get<input>(0).value())};
+    try {
+      wants.row().run(from.caller(), call);
+    } catch (const std::invalid_argument& refused) {
+      throw std::invalid_argument(feaug_python::in_pythons_names(wants.name(), refused.what()));
+    }
   });
 }
 
 }  // namespace
 }  // namespace feaug_jax
 
-#define FEAUG_JAX_CONTRAST(name)                   \
-  FEAUG_JAX_HANDLER(feaug_##name, feaug_jax::name, \
-                    xla::ffi::Ffi::Bind()          \
-                        .Ctx<feaug_jax::caller>()  \
-                        .Arg<feaug_jax::input>()   \
-                        .Arg<feaug_jax::input>()   \
-                        .Arg<feaug_jax::input>()   \
-                        .Ret<feaug_jax::input>()   \
-                        .Ret<feaug_jax::input>()   \
-                        .Ret<feaug_jax::input>()   \
-                        .Ret<feaug_jax::input>())
-
-FEAUG_JAX_CONTRAST(info_nce);
-FEAUG_JAX_CONTRAST(nt_xent);
-FEAUG_JAX_HANDLER(feaug_negative_cosine, feaug_jax::negative_cosine,
-                  xla::ffi::Ffi::Bind()
-                      .Ctx<feaug_jax::caller>()
-                      .Arg<feaug_jax::input>()
-                      .Arg<feaug_jax::input>()
-                      .Ret<feaug_jax::input>()
-                      .Ret<feaug_jax::input>()
-                      .Ret<feaug_jax::input>()
-                      .Attr<bool>("simsiam"));
+FEAUG_JAX_HANDLER(
+    feaug_loss, feaug_jax::loss,
+    xla::ffi::Ffi::Bind().Ctx<feaug_jax::resources>().RemainingArgs().RemainingRets().Attrs());

@@ -1,56 +1,42 @@
-// nearest and enqueue: a support queue whose memory is JAX's.
+// The handlers of nearest and enqueue: a support queue whose memory is JAX's.
 #include <cstdint>
-#if defined(FEAUG_JAX_CUDA)
-#include <feaug/cuda/queue/nearest.cuh>
-#include <feaug/cuda/queue/support_queue.cuh>
-#else
-#include <feaug/cpu/queue/nearest.hpp>
-#include <feaug/cpu/queue/support_queue.hpp>
-#endif
 
 #include "buffers.hpp"
+#include "handler.hpp"
+#include "resources.hpp"
 
 namespace feaug_jax {
 namespace {
 
-/// The queue with these rows; `counters` has the cursor, then the size.
-template <class T>
-feaug::support_queue<T, space> queue(std::string_view op, const input& rows,
-                                     const input& counters) {
-  auto* const cursor = pairs<index_t>(op, "queue.cursor and queue.size", counters, 2);
-  return {.storage = matrix<T>(op, "queue.rows", rows), .cursor = cursor, .size = cursor + 1};
+/// The queue with these rows; `numbers` has the cursor, then the size.
+feaug_python::support queue_of(const char* op, const input& rows, const input& numbers) {
+  std::int64_t* const cursor = counters(op, "queue.cursor and queue.size", numbers, 2);
+  return {
+      .rows = matrix(op, "queue.rows", rows), .cursor = cursor, .filled = cursor + 1, .labels = {}};
 }
 
-ffi::Error nearest(caller from, input rows, input counters, input queries, output values,
+ffi::Error nearest(resources from, input rows, input numbers, input queries, output values,
                    output indices, output similarities, std::int64_t k) {
-  return answer(from, [&](context& ctx) {
-    with_element("nearest", "queue.rows", rows, [&](auto element) {
-      using T = decltype(element);
-      const matrix_view<const T> wanted = matrix<T>("nearest", "queries", queries);
-      auto* const slots = pairs<index_t>("nearest", "indices", *indices, wanted.rows() * k);
-      feaug::nearest(ctx, queue<T>("nearest", rows, counters), wanted,
-                     {.indices = {slots, wanted.rows(), k},
-                      .similarities = matrix<T>("nearest", "similarities", *similarities),
-                      .values = matrix<T>("nearest", "values", *values)},
-                     {.k = k});
-    });
+  return answer([&] {
+    feaug_python::nearest(
+        from.caller(), queue_of("nearest", rows, numbers), matrix("nearest", "queries", queries), k,
+        matrix("nearest", "values", *values), whole_numbers("nearest", "indices", *indices, k),
+        matrix("nearest", "similarities", *similarities));
   });
 }
 
-/// `rows` and `counters` are also the results (aliased): XLA ensures that their old values are no
+/// `rows` and `numbers` are also the results (aliased): XLA ensures that their old values are no
 /// longer needed. The remaining arguments are not read; they make XLA compute them first.
-ffi::Error enqueue(caller from, input rows, input counters, input batch,
-                   ffi::RemainingArgs /*after*/, output rows_after, output counters_after) {
-  return answer(from, [&](context& ctx) {
+ffi::Error enqueue(resources from, input rows, input numbers, input batch,
+                   ffi::RemainingArgs /*after*/, output rows_after, output numbers_after) {
+  return answer([&] {
     if (rows.untyped_data() != rows_after->untyped_data() ||
-        counters.untyped_data() != counters_after->untyped_data()) {
-      feaug::check::fail("enqueue", "queue", "results in memory of their own",
-                         "the queue's own memory, by input_output_aliases");
+        numbers.untyped_data() != numbers_after->untyped_data()) {
+      refuse("enqueue", "queue", "results in memory of their own",
+             "the queue's own memory, by input_output_aliases");
     }
-    with_element("enqueue", "queue.rows", rows, [&](auto element) {
-      using T = decltype(element);
-      feaug::enqueue(ctx, queue<T>("enqueue", rows, counters), matrix<T>("enqueue", "rows", batch));
-    });
+    feaug_python::enqueue(from.caller(), queue_of("enqueue", rows, numbers),
+                          matrix("enqueue", "rows", batch), {});
   });
 }
 
@@ -59,7 +45,7 @@ ffi::Error enqueue(caller from, input rows, input counters, input batch,
 
 FEAUG_JAX_HANDLER(feaug_nearest, feaug_jax::nearest,
                   xla::ffi::Ffi::Bind()
-                      .Ctx<feaug_jax::caller>()
+                      .Ctx<feaug_jax::resources>()
                       .Arg<feaug_jax::input>()
                       .Arg<feaug_jax::input>()
                       .Arg<feaug_jax::input>()
@@ -69,7 +55,7 @@ FEAUG_JAX_HANDLER(feaug_nearest, feaug_jax::nearest,
                       .Attr<std::int64_t>("k"));
 FEAUG_JAX_HANDLER(feaug_enqueue, feaug_jax::enqueue,
                   xla::ffi::Ffi::Bind()
-                      .Ctx<feaug_jax::caller>()
+                      .Ctx<feaug_jax::resources>()
                       .Arg<feaug_jax::input>()
                       .Arg<feaug_jax::input>()
                       .Arg<feaug_jax::input>()

@@ -4,21 +4,23 @@
 #include "kernels.hpp"
 #include "tensors.hpp"
 
-#if defined(FEAUG_TORCH_CUDA)
+#if defined(FEAUG_PYTHON_CUDA)
 #include <torch/csrc/stable/accelerator.h>
 #endif
 
 namespace feaug_torch {
 
-#if defined(FEAUG_TORCH_CUDA)
-inline void* allocate(std::size_t bytes) {
+#if defined(FEAUG_PYTHON_CUDA)
+inline void* allocate(void* /*allocator*/, std::size_t bytes) {
   void* memory = nullptr;
   succeed("the allocation of GPU memory",
           aoti_torch_cuda_caching_allocator_raw_alloc(bytes, &memory));
   return memory;
 }
 /// Does not throw, since destructors call it: a failure is lost, as is the memory.
-inline void deallocate(void* memory) { aoti_torch_cuda_caching_allocator_raw_delete(memory); }
+inline void deallocate(void* /*allocator*/, void* memory) {
+  aoti_torch_cuda_caching_allocator_raw_delete(memory);
+}
 /// Makes the device of a tensor the current device during its lifetime.
 class on_device_of {
  public:

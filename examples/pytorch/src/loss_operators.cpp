@@ -1,6 +1,5 @@
 // The operators of the losses in torch.ops.feaug, made from the rows of contrastive_losses() and
 // agreement_losses().
-#include <cctype>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -10,41 +9,12 @@
 #include <utility>
 #include <vector>
 
+#include "loss_signature.hpp"
 #include "run_on.hpp"
 #include "tensors.hpp"
 
 namespace feaug_torch {
 namespace {
-
-/// The text with each run of spaces and line breaks replaced by one space.
-std::string on_one_line(std::string_view text) {
-  std::string line;
-  for (const char c : text) {
-    if (std::isspace(static_cast<unsigned char>(c)) == 0) {
-      line += c;
-    } else if (line.back() != ' ') {
-      line += ' ';
-    }
-  }
-  return line;
-}
-
-/// The text between its first and its last bracket, split at commas that are not within brackets.
-std::vector<std::string> parameters_of(std::string_view signature) {
-  std::vector<std::string> parts(1);
-  int depth = 0;
-  for (const char c : signature.substr(signature.find('(') + 1)) {
-    if (c == '[') ++depth;
-    if (c == ']') --depth;
-    if (c == ')') break;
-    if (c == ',' && depth == 0) {
-      parts.emplace_back();
-    } else if (c != ' ' || !parts.back().empty()) {
-      parts.back() += c;
-    }
-  }
-  return parts;
-}
 
 /// A loss as an operator. Its arguments are the matrices; a tensor or nothing for every number; the
 /// labels; the plain options; `wanted`: which gradients of the former are requested; and `by_loss`,
@@ -52,87 +22,60 @@ std::vector<std::string> parameters_of(std::string_view signature) {
 /// requested are empty.
 class loss_operator {
  public:
-  explicit loss_operator(const loss_row& row) : row_(row), signature_(on_one_line(row.signature)) {
-    name_ = signature_.substr(0, signature_.find('('));
-    std::vector<std::string> numbers;
-    for (const std::string& parameter : parameters_of(signature_)) {
-      if (parameter == "*") continue;
-      const std::string name = parameter.substr(0, parameter.find(':'));
-      const std::size_t begin = name.size() + 2;
-      const std::string type = parameter.substr(begin, parameter.find(" = ") - begin);
-      if (name == "labels") {
-        has_labels_ = true;
-      } else if (type == "Tensor" || type == "Tensor | None") {
-        names_.push_back(name);
-        is_required_.push_back(type == "Tensor");
-      } else {
-        if (type == "float | Tensor") numbers.push_back(name);
-        add_option(name, type);
-      }
-    }
-    numbers_ = numbers.size();
-    names_.insert(names_.end(), numbers.begin(), numbers.end());
-    if (option_types_ != row.option_types)
-      throw std::logic_error(text("feaug_torch: ", name_,
-                                  ": the signature's options have the types ", option_types_,
-                                  ", the function's have ", row.option_types));
-  }
+  explicit loss_operator(const loss_signature& signature) : signature_(signature) {}
 
-  [[nodiscard]] const std::string& name() const { return name_; }
-
-  /// The row for Python: signature, line break, documentation.
-  [[nodiscard]] std::string description() const { return signature_ + "\n" + row_.documentation; }
+  [[nodiscard]] const std::string& name() const { return signature_.name(); }
 
   [[nodiscard]] std::string schema() const {
     std::string arguments;
     std::string results = "Tensor";
-    for (std::size_t i = 0; i < names_.size(); ++i) {
-      if (i < is_required_.size()) {
-        arguments += text(is_required_[i] ? "Tensor " : "Tensor? ", names_[i], ", ");
+    for (std::size_t i = 0; i < names().size(); ++i) {
+      if (i < signature_.matrices()) {
+        arguments += text(signature_.is_required(i) ? "Tensor " : "Tensor? ", names()[i], ", ");
       } else {
-        arguments += text("Tensor? learnable_", names_[i], ", ");
+        arguments += text("Tensor? learnable_", names()[i], ", ");
       }
       results += ", Tensor";
     }
-    if (has_labels_) arguments += "Tensor labels, ";
-    return text(name_, "(", arguments, option_schema_, "bool[", names_.size(),
-                "] wanted, Tensor? by_loss) -> (", results, ")");
+    if (signature_.has_labels()) arguments += "Tensor labels, ";
+    for (const auto& option : signature_.options())
+      arguments += text(type_in_schema(option.type), " ", option.name, ", ");
+    return text(name(), "(", arguments, "bool[", names().size(), "] wanted, Tensor? by_loss) -> (",
+                results, ")");
   }
 
   /// Replaces the arguments on the stack by the results.
   void call(StableIValue* stack) const {
     const StableIValue* next = stack;
     std::vector<optional_tensor> tensors;  // matrices, numbers
-    tensors.reserve(names_.size());
-    for (std::size_t i = 0; i < names_.size(); ++i) {
-      const bool is_required = i < is_required_.size() && is_required_[i];
+    tensors.reserve(names().size());
+    for (std::size_t i = 0; i < names().size(); ++i) {
+      const bool is_required = i < signature_.matrices() && signature_.is_required(i);
       tensors.push_back(is_required ? take<Tensor>(*next++) : take<optional_tensor>(*next++));
     }
     optional_tensor labels;
-    if (has_labels_) labels = take<Tensor>(*next++);
+    if (signature_.has_labels()) labels = take<Tensor>(*next++);
     std::vector<option> options;
-    options.reserve(option_types_.size());
-    for (const char type : option_types_) options.push_back(option_of(type, next));
+    options.reserve(signature_.options().size());
+    for (const auto& wants : signature_.options()) options.push_back(option_of(wants.type, next));
     const auto wanted = take<std::vector<bool>>(*next++);
     const auto by_loss = take<optional_tensor>(*next++);
-    if (wanted.size() != names_.size())
-      refuse(op(), "wanted", "got ", wanted.size(), " elements, wanted ", names_.size());
+    if (wanted.size() != names().size())
+      refuse(op(), "wanted", "got ", wanted.size(), " elements, wanted ", names().size());
     const std::vector<Tensor> results = run(tensors, labels, options, wanted, by_loss);
     for (std::size_t i = 0; i < results.size(); ++i)
       stack[i] = torch::stable::detail::from(results[i]);
   }
 
  private:
-  [[nodiscard]] const char* op() const { return name_.c_str(); }
+  [[nodiscard]] const char* op() const { return name().c_str(); }
 
-  void add_option(const std::string& name, const std::string& type) {
-    const bool is_number = type == "float" || type == "float | Tensor";
-    const bool is_choice = type.starts_with("Literal[");
-    if (!is_number && !is_choice && type != "int" && type != "bool")
-      throw std::logic_error(text("feaug_torch: ", name_, ": ", name, ": got type ", type));
-    option_types_ += is_number ? 'd' : is_choice ? 's' : type[0];
-    option_schema_ += is_number ? "float" : is_choice ? "str" : type == "int" ? "SymInt" : "bool";
-    option_schema_ += " " + name + ", ";
+  [[nodiscard]] const std::vector<std::string>& names() const { return signature_.names(); }
+
+  static const char* type_in_schema(char type) {
+    if (type == 'd') return "float";
+    if (type == 'i') return "SymInt";
+    return type == 'b' ? "bool" : "str";
   }
 
   static option option_of(char type, const StableIValue*& next) {
@@ -151,9 +94,9 @@ class loss_operator {
                                         const optional_tensor& by_loss) const {
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       if (!tensors[i]) continue;
-      if (!tensors[i]->defined()) refuse(op(), names_[i].c_str(), "got None, wanted a tensor");
-      if (i >= is_required_.size() && tensors[i]->numel() != 1)
-        refuse(op(), names_[i].c_str(), "got ", tensors[i]->numel(), " elements, wanted 1");
+      if (!tensors[i]->defined()) refuse(op(), names()[i].c_str(), "got None, wanted a tensor");
+      if (i >= signature_.matrices() && tensors[i]->numel() != 1)
+        refuse(op(), names()[i].c_str(), "got ", tensors[i]->numel(), " elements, wanted 1");
     }
     const Tensor& first = *tensors[0];
     const device_place device = place_of(first);
@@ -171,9 +114,9 @@ class loss_operator {
         continue;
       }
       const auto hold = [&](const Tensor& x) {
-        memory.push_back(i < is_required_.size()
-                             ? held::matrix(op(), names_[i].c_str(), x, device)
-                             : held::vector(op(), names_[i].c_str(), x, device));
+        memory.push_back(i < signature_.matrices()
+                             ? held::matrix(op(), names()[i].c_str(), x, device)
+                             : held::vector(op(), names()[i].c_str(), x, device));
         return memory.back().view();
       };
       sides[i].value = hold(*tensors[i]);
@@ -184,67 +127,46 @@ class loss_operator {
       return x ? memory.emplace_back(held::vector(op(), name, *x, device)).view() : buffer();
     };
     const std::span<const side> all(sides);
-    const loss_call call = {.op = name_,
-                            .names = names_,
-                            .matrices = all.first(is_required_.size()),
-                            .numbers = all.last(numbers_),
+    const loss_call call = {.op = name(),
+                            .names = names(),
+                            .matrices = all.first(signature_.matrices()),
+                            .numbers = all.last(signature_.numbers()),
                             .options = options,
                             .labels = vector("labels", labels),
                             .by_loss = vector("by_loss", by_loss),
                             .loss = vector("loss", results[0])};
-    run_on(op(), first, [&](const caller& from) { row_.run(from, call); });
+    run_on(op(), first, [&](const caller& from) { signature_.row().run(from, call); });
     return results;
   }
 
-  const loss_row& row_;
-  std::string signature_;
-  std::string name_;
-  std::vector<std::string> names_;  // of the matrices, then of the numbers
-  std::vector<bool> is_required_;   // of the matrices
-  std::size_t numbers_ = 0;
-  bool has_labels_ = false;
-  std::string option_types_;
-  std::string option_schema_;
+  const loss_signature& signature_;
 };
 
-const std::vector<loss_operator>& losses() {
-  static const std::vector<loss_operator> all = [] {
-    std::vector<loss_operator> made;
-    for (const auto& rows : {contrastive_losses(), agreement_losses()})
-      for (const loss_row& row : rows) made.emplace_back(row);
-    return made;
-  }();
+const std::vector<loss_operator>& operators() {
+  static const std::vector<loss_operator> all(losses().begin(), losses().end());
   return all;
 }
 
 // The stable ABI takes a plain function for each operator.
 template <std::size_t At>
 void call_loss(StableIValue* stack, std::uint64_t /*arguments*/, std::uint64_t /*results*/) {
-  losses()[At].call(stack);
+  operators()[At].call(stack);
 }
 
 template <std::size_t... At>
 void implement_losses(torch::stable::detail::StableLibrary& m, std::index_sequence<At...> /*all*/) {
-  if (losses().size() > sizeof...(At))
+  if (operators().size() > sizeof...(At))
     throw std::logic_error("feaug_torch: more losses than implement_losses makes functions for");
-  (void)((At < losses().size() && (m.impl(losses()[At].name().c_str(), call_loss<At>), true)) &&
+  (void)((At < operators().size() &&
+          (m.impl(operators()[At].name().c_str(), call_loss<At>), true)) &&
          ...);
 }
 
-#if !defined(FEAUG_TORCH_CUDA)
-/// The rows for Python, separated by form feeds.
-std::string loss_table() {
-  std::string all;
-  for (const loss_operator& loss : losses()) all += (all.empty() ? "" : "\f") + loss.description();
-  return all;
-}
-#endif
-
 }  // namespace
 
-#if !defined(FEAUG_TORCH_CUDA)
+#if !defined(FEAUG_PYTHON_CUDA)
 STABLE_TORCH_LIBRARY_FRAGMENT(feaug, m) {
-  for (const loss_operator& loss : losses()) m.def(loss.schema().c_str());
+  for (const loss_operator& loss : operators()) m.def(loss.schema().c_str());
   m.def("loss_table() -> str");
 }
 STABLE_TORCH_LIBRARY_IMPL(feaug, CompositeExplicitAutograd, m) {

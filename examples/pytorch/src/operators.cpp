@@ -266,7 +266,7 @@ struct boxed<function, Result (*)(Arguments...)> {
 
 }  // namespace
 
-#if !defined(FEAUG_TORCH_CUDA)
+#if !defined(FEAUG_PYTHON_CUDA)
 STABLE_TORCH_LIBRARY(feaug, m) {
   m.def("scaled(Tensor gradient, Tensor by_loss, Tensor x) -> Tensor");
   m.def(

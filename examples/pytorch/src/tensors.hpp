@@ -25,6 +25,8 @@
 
 namespace feaug_torch {
 
+using namespace feaug_python;  // NOLINT(google-build-using-namespace): the kernels
+
 using torch::stable::Tensor;
 using optional_tensor = std::optional<Tensor>;
 

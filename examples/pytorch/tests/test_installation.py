@@ -79,17 +79,17 @@ def test_the_version_is_that_of_the_headers():
 
 
 def test_the_stub_is_that_of_the_table():
-    from feaug_torch import _loss_table, _losses
+    from feaug_torch import _losses
 
     stub = Path(__file__).parents[1] / "python" / "feaug_torch" / "_losses.pyi"
-    assert stub.read_text() == _loss_table.stub()
+    assert stub.read_text() == _losses.stub()
     assert set(_losses.__all__) <= set(feaug_torch.__all__)
 
 
 def test_a_row_makes_the_schema_and_the_function():
-    from feaug_torch import _loss_table
+    from feaug_torch import _losses
 
-    rows = {loss.name: loss for loss in _loss_table.losses()}
+    rows = {loss.name: loss for loss in _losses._table}
     schema = str(torch.ops.feaug.info_nce.default._schema)
     assert schema == (
         "feaug::info_nce(Tensor queries, Tensor keys, Tensor? negatives, "

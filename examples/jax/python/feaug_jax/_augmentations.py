@@ -5,7 +5,6 @@ is the same on every run, for any number of threads, and in the backward pass.
 an integer or an array of one, which may change without recompilation. interpolate uses two streams.
 """
 
-import operator as operators
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from ._axes import same_axes
-from ._call import as_words, call, check_features
+from ._call import as_words, call, check_features, flag, number, whole
 
 _Attributes = tuple[tuple[str, Any], ...]
 
@@ -48,9 +47,10 @@ def mask(
 
     rescale: multiplies the row by D / (number of kept features), to preserve its expected size.
     """
-    attributes = (
-        ("keep_probability", _number("mask", "keep_probability", keep_probability)),
-        ("rescale", bool(rescale)),
+    attributes = _attributes(
+        "mask",
+        flag("mask", "rescale", rescale),
+        number("mask", "keep_probability", keep_probability),
     )
     return _augment("mask", x, seed, step, stream, attributes)
 
@@ -67,9 +67,10 @@ def gaussian_noise(
     """x + scale · ε, ε standard normal. relative: scale · ‖row‖ · ε. The gradient passes
     unchanged: it treats ‖row‖ as a constant.
     """
-    attributes = (
-        ("scale", _number("gaussian_noise", "scale", scale)),
-        ("relative", bool(relative)),
+    attributes = _attributes(
+        "gaussian_noise",
+        flag("gaussian_noise", "relative", relative),
+        number("gaussian_noise", "scale", scale),
     )
     return _augment("gaussian_noise", x, seed, step, stream, attributes)
 
@@ -92,12 +93,23 @@ def interpolate(
         distribution, first, second = 2, weight.alpha, weight.beta
     else:
         distribution, first, second = 0, weight, weight
-    attributes = (
-        ("distribution", np.int32(distribution)),
-        ("first", _number("interpolate", "weight", first)),
-        ("second", _number("interpolate", "weight", second)),
+    attributes = _attributes(
+        "interpolate",
+        distribution,
+        number("interpolate", "weight", first),
+        number("interpolate", "weight", second),
     )
     return _augment("interpolate", x, seed, step, stream, attributes)
+
+
+def _attributes(kind: str, option: int, first: float, second: float = 0.0) -> _Attributes:
+    """What an augmentation is, as the handlers read it."""
+    return (
+        ("kind", kind),
+        ("option", np.int64(option)),
+        ("first", np.float64(first)),
+        ("second", np.float64(second)),
+    )
 
 
 def _augment(
@@ -108,7 +120,7 @@ def _augment(
     if isinstance(step, np.ndarray) and step.ndim == 0:
         step = step[()]
     if isinstance(step, (int, np.integer)):  # JAX's arrays may be traced: the handler checks them
-        step = jnp.uint32(_static(operator, "step", step, 32))
+        step = jnp.uint32(_unsigned(operator, "step", step, 32))
     counter = jnp.asarray(step)
     if counter.ndim != 0 or not jnp.issubdtype(counter.dtype, jnp.integer):
         raise TypeError(
@@ -116,55 +128,34 @@ def _augment(
         )
     draws = (
         # The bits of the seed as a signed integer, since attributes are signed.
-        ("seed", np.uint64(_static(operator, "seed", seed, 64)).astype(np.int64)),
-        ("stream", np.uint16(_static(operator, "stream", stream, 16))),
+        ("seed", np.uint64(_unsigned(operator, "seed", seed, 64)).astype(np.int64)),
+        ("stream", np.int64(_unsigned(operator, "stream", stream, 16))),
     )
     words = as_words(counter)
     return _augmented(operator, (*draws, *attributes), *same_axes([features, words]))
 
 
-def _number(operator: str, argument: str, value: float) -> np.float32:
-    """Checks a number that must be known when XLA compiles."""
-    try:
-        if isinstance(value, str):
-            raise TypeError
-        return np.float32(float(value))
-    except (TypeError, ValueError, OverflowError, jax.errors.JAXTypeError):
-        raise TypeError(
-            f"{operator}: {argument}: got {value!r}, wanted a number that is known when XLA compiles"
-        ) from None
+def _unsigned(operator: str, argument: str, value: int, bits: int) -> int:
+    return whole(operator, argument, value, 0, 2**bits - 1, f"0 to 2^{bits} - 1")
 
 
-def _static(operator: str, argument: str, number: int, bits: int) -> int:
-    """Checks a number that must be known when XLA compiles."""
-    try:
-        known = operators.index(number)
-    except TypeError:
-        raise TypeError(
-            f"{operator}: {argument}: got {type(number).__name__}, wanted a Python integer"
-        ) from None
-    if not 0 <= known < 2**bits:
-        raise ValueError(f"{operator}: {argument}: got {known}, wanted 0 to 2^{bits} - 1")
-    return known
-
-
-def _run(operator: str, attributes: _Attributes, x: Array, step: Array) -> Array:
-    (out,) = call(operator, [jax.ShapeDtypeStruct(x.shape, x.dtype)], x, step, **dict(attributes))
+def _run(handler: str, attributes: _Attributes, x: Array, step: Array) -> Array:
+    (out,) = call(handler, [jax.ShapeDtypeStruct(x.shape, x.dtype)], x, step, **dict(attributes))
     return out
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _augmented(operator: str, attributes: _Attributes, x: Array, step: Array) -> Array:
-    return _run(operator, attributes, x, step)
+    return _run("augment", attributes, x, step)
 
 
 def _forward(operator: str, attributes: _Attributes, x: Array, step: Array):
-    return _run(operator, attributes, x, step), step
+    return _run("augment", attributes, x, step), step
 
 
 # The handlers of the backward pass; they repeat the draws. A mask applies to the gradient as to x;
 # additive noise leaves the gradient unchanged.
-_BACKWARD = {"mask": "mask", "interpolate": "interpolate_backward", "gaussian_noise": None}
+_BACKWARD = {"mask": "augment", "interpolate": "augment_backward", "gaussian_noise": None}
 
 
 def _backward(operator: str, attributes: _Attributes, step: Array, by_out: Array):

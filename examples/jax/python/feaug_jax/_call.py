@@ -1,11 +1,14 @@
-"""Runs a handler as a custom call; helpers for types and shapes."""
+"""Runs a handler as a custom call; checks and conversions of arguments."""
 
+import operator as operators
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from ._axes import results_like
 
@@ -77,3 +80,77 @@ def as_words(number: Array) -> Array:
 def from_pairs(words: Array) -> Array:
     """The lower words, which suffice: slots, cursors and sizes are below 2³¹."""
     return words[..., 0]
+
+
+def number(operator: str, argument: str, value: float) -> np.float64:
+    """A number that must be known when XLA compiles."""
+    try:
+        if isinstance(value, str):
+            raise TypeError
+        return np.float64(float(value))
+    except (TypeError, ValueError, OverflowError, jax.errors.JAXTypeError):
+        raise TypeError(
+            f"{operator}: {argument}: got {value!r}, wanted a number that is known when XLA compiles"
+        ) from None
+
+
+def whole(
+    operator: str,
+    argument: str,
+    value: int,
+    least: int = -(2**63),
+    most: int = 2**63 - 1,
+    wanted: str = "-2^63 to 2^63 - 1",
+) -> int:
+    """A whole number that must be known when XLA compiles."""
+    try:
+        known = operators.index(value)
+    except TypeError:
+        raise TypeError(
+            f"{operator}: {argument}: got {type(value).__name__}, wanted a Python integer"
+        ) from None
+    if not least <= known <= most:
+        raise ValueError(f"{operator}: {argument}: got {known}, wanted {wanted}")
+    return known
+
+
+def flag(operator: str, argument: str, value: bool) -> bool:
+    """True or False, known when XLA compiles."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{operator}: {argument}: got {value!r}, wanted True or False")
+    return bool(value)
+
+
+def choice(operator: str, argument: str, value: str, allowed: Sequence[str]) -> str:
+    """One of a few words."""
+    if value not in allowed:
+        wanted = " or ".join(f'"{word}"' for word in allowed)
+        raise ValueError(f"{operator}: {argument}: got {value!r}, wanted {wanted}")
+    return value
+
+
+def one_number(operator: str, argument: str, value: ArrayLike, dtype: jnp.dtype) -> Array:
+    """A number or an array of one, which may be traced."""
+    try:
+        array = jnp.asarray(value)
+    except (TypeError, ValueError):
+        array = None
+    if array is None or not jnp.isdtype(array.dtype, ("real floating", "integral")):
+        raise TypeError(f"{operator}: {argument}: got {value!r}, wanted a number or an array of one")
+    if array.size != 1:
+        raise ValueError(f"{operator}: {argument}: got {array.size} elements, wanted 1")
+    return array.astype(dtype)
+
+
+def whole_numbers(operator: str, argument: str, values: ArrayLike) -> Array:
+    """An array of integers of any type, as the handlers read it: as 64-bit integers."""
+    array = jnp.asarray(values)
+    if array.ndim != 1 or not jnp.issubdtype(array.dtype, jnp.integer):
+        raise TypeError(
+            f"{operator}: {argument}: got {array.dtype} of shape {array.shape}, "
+            "wanted integers, one a row"
+        )
+    if array.dtype.itemsize == 8:
+        return array.astype(jnp.int64)
+    is_signed = jnp.issubdtype(array.dtype, jnp.signedinteger)
+    return as_pairs(array.astype(jnp.int32 if is_signed else jnp.uint32))

@@ -7,17 +7,7 @@ from pathlib import Path
 
 import jax
 
-_HANDLERS = (
-    "info_nce",
-    "nt_xent",
-    "negative_cosine",
-    "nearest",
-    "enqueue",
-    "mask",
-    "gaussian_noise",
-    "interpolate",
-    "interpolate_backward",
-)
+from ._loss_table import losses_of
 
 _XLA_PLATFORMS = {"cpu": "cpu", "cuda": "CUDA"}
 
@@ -32,27 +22,51 @@ def _compiled(platform: str) -> Path | None:
 
 
 def _load(platform: str) -> ctypes.CDLL:
+    """Loads the library of a platform."""
     path = _compiled(platform)
     if path is None:
         raise ImportError(
             "feaug_jax: the compiled handlers are missing: install the package (pip install, or "
             "pip install -e, of the folder that has its pyproject.toml) instead of importing its sources"
         )
-    library = ctypes.CDLL(str(path))
-    for name in _HANDLERS:
-        handler = getattr(library, f"feaug_{name}")
+    return ctypes.CDLL(str(path))
+
+
+def _text(function: str) -> str:
+    read = getattr(_cpu, f"feaug_jax_{function}")
+    read.restype = ctypes.c_char_p
+    return read().decode()
+
+
+def _register(library: ctypes.CDLL, platform: str) -> None:
+    """Registers the handlers. All losses have one, under their own names."""
+    handlers = {name: name for name in ("augment", "augment_backward", "enqueue", "nearest")}
+    handlers |= {loss.name: "loss" for loss in losses}
+    for name, handler in handlers.items():
         jax.ffi.register_ffi_target(
-            f"feaug_{name}", jax.ffi.pycapsule(handler), platform=_XLA_PLATFORMS[platform]
+            f"feaug_{name}",
+            jax.ffi.pycapsule(getattr(library, f"feaug_{handler}")),
+            platform=_XLA_PLATFORMS[platform],
         )
-    return library
 
 
 _cpu = _load("cpu")
 
+#: The version of feaug that the handlers were compiled from.
+__version__: str = _text("version")
+
+#: The instruction set that the handlers for CPUs use: "portable", "AVX2" or "AVX-512".
+instructions: str = _text("instructions")
+
+#: The rows of the losses.
+losses = losses_of(_text("loss_table"))
+
+_register(_cpu, "cpu")
+
 #: JAX platforms of the operators: "cpu", and "cuda" if it was compiled.
 platforms: tuple[str, ...] = ("cpu",)
 if _compiled("cuda") is not None:
-    _load("cuda")
+    _register(_load("cuda"), "cuda")
     platforms += ("cuda",)
 
 

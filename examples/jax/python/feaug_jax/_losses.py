@@ -1,89 +1,154 @@
-"""Losses. Each is the mean over rows; one call computes the loss and its gradients."""
+"""Losses. Each is the mean over rows; one call computes the loss and its gradients.
+
+They are made from the table of the compiled library: see _loss_table.py. A new row needs a new stub:
+
+    python -c 'from feaug_jax import _losses; print(_losses.stub(), end="")' > _losses.pyi
+"""
 
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal  # noqa: F401: the functions use it
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from . import _loss_table
 from ._axes import same_axes
-from ._call import call, check_features, computed_in
+from ._call import (  # noqa: F401: the functions use them
+    call,
+    check_features,
+    choice,
+    computed_in,
+    flag,
+    number,
+    one_number,
+    whole,
+    whole_numbers,
+)
+from ._library import losses
 
 _Attributes = tuple[tuple[str, Any], ...]
+_ROWS = {loss.name: loss for loss in losses}
 
 
 def _run(
-    operator: str, attributes: _Attributes, operands: list[Array], wanted: list[bool]
+    name: str, attributes: _Attributes, operands: list[Array], wanted: list[bool], by_loss: Array
 ) -> list[Array]:
-    """The loss, and a gradient for every operand: an empty array if it is not requested."""
+    """The loss, and a gradient for every operand that can have one: an empty array if it is not
+    requested. `by_loss`, if it is not empty, multiplies the gradients.
+    """
     gradients = [
         jax.ShapeDtypeStruct(operand.shape if wants else (0,), operand.dtype)
         for operand, wants in zip(operands, wanted)
     ]
     loss = jax.ShapeDtypeStruct((), computed_in(operands[0]))
-    return call(operator, [loss, *gradients], *operands, **dict(attributes))
+    arguments = same_axes([*operands, by_loss])
+    return call(name, [loss, *gradients], *arguments, loss=name, **dict(attributes))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _loss(operator: str, attributes: _Attributes, operands: list[Array]) -> Array:
-    return _run(operator, attributes, operands, [False] * len(operands))[0]
+def _nothing(dtype: jnp.dtype) -> Array:
+    """An absent operand."""
+    return jnp.zeros(0, dtype)
 
 
-def _forward(operator: str, attributes: _Attributes, operands: list[Any]):
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _loss(name: str, attributes: _Attributes, recompute: bool, operands: list[Array]) -> Array:
+    wanted = [False] * _ROWS[name].differentiable
+    return _run(name, attributes, operands, wanted, _nothing(computed_in(operands[0])))[0]
+
+
+def _forward(name: str, attributes: _Attributes, recompute: bool, operands: list[Any]):
     # perturbed: whether JAX differentiates with respect to the operand; false for constants and
     # results of stop_gradient.
-    wanted = [operand.perturbed for operand in operands]
-    loss, *gradients = _run(operator, attributes, [operand.value for operand in operands], wanted)
-    return loss, [gradient if wants else None for gradient, wants in zip(gradients, wanted)]
+    wanted = [operand.perturbed for operand in operands[: _ROWS[name].differentiable]]
+    values = [operand.value for operand in operands]
+    makes = [wants and not recompute for wants in wanted]
+    loss, *gradients = _run(name, attributes, values, makes, _nothing(computed_in(values[0])))
+    # An empty tuple is a residual without arrays: it tells which gradients are wanted.
+    kept = [() if wants else None for wants in wanted] if recompute else None
+    if not recompute:
+        values = [None] * len(values)
+        kept = [gradient if wants else None for gradient, wants in zip(gradients, wanted)]
+    return loss, (values, kept)
 
 
-def _backward(_operator: str, _attributes: _Attributes, gradients: list[Any], by_loss: Array):
-    def by_operand(gradient: Array | None) -> Array | None:
-        return None if gradient is None else (gradient * by_loss).astype(gradient.dtype)
-
-    return ([by_operand(gradient) for gradient in gradients],)
+def _backward(name: str, attributes: _Attributes, recompute: bool, kept: Any, by_loss: Array):
+    values, gradients = kept
+    if recompute:
+        wanted = [gradient is not None for gradient in gradients]
+        _, *made = _run(name, attributes, values, wanted, by_loss)
+        by_operand = [gradient if wants else None for gradient, wants in zip(made, wanted)]
+    else:
+        # 16-bit gradients are multiplied in float, since a scaled loss may exceed their range.
+        by_operand = [
+            None if gradient is None else (gradient * by_loss).astype(gradient.dtype)
+            for gradient in gradients
+        ]
+    return (by_operand + [None] * (len(values) - len(by_operand)),)
 
 
 _loss.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
-def _contrast(operator: str, rows: dict[str, ArrayLike], temperature: ArrayLike) -> Array:
-    matrices = {name: jnp.asarray(side) for name, side in rows.items()}
-    check_features(operator, **matrices)
-    operands = list(matrices.values())
-    operands.append(jnp.asarray(temperature, computed_in(operands[0])))
-    return _loss(operator, (), same_axes(operands))
-
-
-def info_nce(queries: ArrayLike, keys: ArrayLike, temperature: ArrayLike = 0.1) -> Array:
-    """InfoNCE: the mean of −log softmax of each query's own key among all keys.
-
-    queries N × D; keys M × D with M ≥ N, of which the first N are the queries' own. Rows are
-    divided by their norms; logits are cosines / temperature. The temperature is a number or an
-    array of one, which may be learnable. No N × M matrix is stored. For a side behind
-    jax.lax.stop_gradient no gradient is computed.
-    """
-    return _contrast("info_nce", {"queries": queries, "keys": keys}, temperature)
-
-
-def nt_xent(a: ArrayLike, b: ArrayLike, temperature: ArrayLike = 0.1) -> Array:
-    """NT-Xent, SimCLR's loss: classifies the other view of every row of two views (N × D) among the
-    2N − 1 other rows; the mean over 2N rows. Otherwise as info_nce.
-    """
-    return _contrast("nt_xent", {"a": a, "b": b}, temperature)
-
-
-def negative_cosine(
-    prediction: ArrayLike, target: ArrayLike, form: Literal["byol", "simsiam"] = "byol"
+def _mean_loss(
+    name: str,
+    matrices: list[ArrayLike | None],
+    numbers: list[ArrayLike],
+    labels: ArrayLike | None,
+    options: list[Any],
+    recompute: bool | None,
 ) -> Array:
-    """BYOL's 2 − 2·cos or SimSiam's −cos between predictions and targets (N × D), the mean over
-    rows. For a side behind jax.lax.stop_gradient no gradient is computed; both methods apply it to
-    the target.
-    """
-    if form not in ("byol", "simsiam"):
-        raise ValueError(f'negative_cosine: form: got {form!r}, wanted "byol" or "simsiam"')
-    operands = [jnp.asarray(prediction), jnp.asarray(target)]
-    check_features("negative_cosine", prediction=operands[0], target=operands[1])
-    return _loss("negative_cosine", (("simsiam", form == "simsiam"),), same_axes(operands))
+    """Checks the arguments and runs a loss."""
+    row = _ROWS[name]
+    given = {
+        argument: jnp.asarray(matrix)
+        for argument, matrix in zip(row.matrices, matrices)
+        if matrix is not None
+    }
+    check_features(name, **given)
+    dtype = next(iter(given.values())).dtype
+    computed = computed_in(given[row.matrices[0]])
+    operands = [given.get(argument, _nothing(dtype)) for argument in row.matrices]
+    operands += [
+        one_number(name, argument, value, computed) for argument, value in zip(row.numbers, numbers)
+    ]
+    operands.append(
+        _nothing(jnp.dtype(jnp.int32)) if labels is None else whole_numbers(name, "labels", labels)
+    )
+    attributes = tuple(
+        (option.name, np.int64(value) if option.type == "int" else value)
+        for option, value in zip(row.options, options)
+    )
+    if recompute is None:
+        # The gradient of a mean is small: in half it would underflow before the backward pass
+        # multiplies it by the factor of a scaled loss.
+        recompute = dtype == jnp.float16
+    return _loss(name, attributes, bool(recompute), same_axes(operands))
+
+
+def _define(loss: _loss_table.Loss) -> None:
+    """Makes the function of a row."""
+    arguments = [
+        f'"{loss.name}"',
+        f"[{', '.join(loss.matrices)}]",
+        f"[{', '.join(loss.numbers)}]",
+        "labels" if loss.has_labels else "None",
+        f"[{', '.join(option.checked(loss.name) for option in loss.options)}]",
+        "recompute",
+    ]
+    body = [f"return _mean_loss({', '.join(arguments)})"]
+    loss.define(loss.declaration("ArrayLike", "Array"), body, globals())
+
+
+def stub() -> str:
+    """The text of _losses.pyi."""
+    imports = ["from typing import Literal", "from jax import Array", "from jax.typing import ArrayLike"]
+    return _loss_table.stub(losses, imports, "ArrayLike", "Array")
+
+
+__all__ = []
+for _row in losses:
+    _define(_row)
+    __all__.append(_row.name)

@@ -87,6 +87,15 @@ def choice(operator: str, argument: str, value: Any, allowed: list[str]) -> str:
     return value
 
 
+def flag(operator: str, argument: str, value: Any) -> bool:
+    """True or False of Python, NumPy or a tensor of one element."""
+    if isinstance(value, bool):
+        return value
+    if getattr(value, "dtype", None) in (torch.bool, "bool") and value.ndim == 0:
+        return bool(value)
+    raise TypeError(f"{operator}: {argument}: got {value!r}, wanted True or False")
+
+
 def whole(operator: str, argument: str, value: Any) -> int:
     """A whole number of Python, NumPy or an integer tensor of one element, as an int."""
     if isinstance(value, (int, torch.SymInt)):

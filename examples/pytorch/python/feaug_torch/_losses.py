@@ -1,18 +1,21 @@
 """The losses as functions. Each returns one number: for losses per row, the mean over rows.
 
-They are made from the table of the compiled library: see _loss_table.py and _losses.pyi.
+They are made from the table of the compiled library: see _loss_table.py. A new row needs a new stub:
+
+    python -c 'from feaug_torch import _losses; print(_losses.stub(), end="")' > _losses.pyi
 """
 
-import linecache
 from collections.abc import Callable
 from typing import Any, Literal  # noqa: F401
 
 import torch
 from torch import Tensor
 
+from . import _loss_table
 from ._library import (  # noqa: F401: the functions use them, and Literal
     choice,
     contiguous_like,
+    flag,
     no_second_derivative,
     number,
     number_or_tensor,
@@ -21,8 +24,6 @@ from ._library import (  # noqa: F401: the functions use them, and Literal
     whole,
     whole_numbers,
 )
-from ._loss_table import Loss, losses
-
 _ops = torch.ops.feaug
 
 def _register(name: str, count: int) -> None:
@@ -117,16 +118,39 @@ def _run(
     return operator(*arguments, *options, wanted, None)[0]
 
 
-def _define(loss: Loss) -> None:
-    """Makes the function of a row. Its source is kept for tracebacks and inspect.getsource."""
-    source, file = loss.definition(), f"<feaug_torch.{loss.name}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    exec(compile(source, file, "exec"), globals())
-    globals()[loss.name].__doc__ = loss.documentation
+def _define(loss: _loss_table.Loss) -> None:
+    """Makes the function of a row."""
+    arguments = [
+        f"_ops.{loss.name}",
+        f"[{', '.join(loss.matrices)}]",
+        f"[{', '.join(f'learnable_{name}' for name in loss.numbers)}]",
+        *(["whole_numbers(labels)"] if loss.has_labels else []),
+        *(
+            f"plain_{x.name}" if x.is_number else x.checked(loss.name)
+            for x in loss.parameters
+            if x.is_number or x in loss.options
+        ),
+        "recompute=recompute",
+    ]
+    body = [
+        f'plain_{name}, learnable_{name} = number_or_tensor("{loss.name}", "{name}", {name})'
+        for name in loss.numbers
+    ]
+    body.append(f"return _run({', '.join(arguments)})")
+    loss.define(loss.declaration("Tensor", "Tensor"), body, globals())
+
+
+_table = _loss_table.losses_of(_ops.loss_table())
+
+
+def stub() -> str:
+    """The text of _losses.pyi."""
+    imports = ["from typing import Literal", "from torch import Tensor"]
+    return _loss_table.stub(_table, imports, "Tensor", "Tensor")
 
 
 __all__ = []
-for _loss in losses():
+for _loss in _table:
     _register(_loss.name, _loss.differentiable)
     _define(_loss)
     __all__.append(_loss.name)

@@ -1,4 +1,4 @@
-# Written by _loss_table.py; a test compares them.
+# Written by _losses.stub(); a test compares them.
 
 from typing import Literal
 
@@ -28,7 +28,8 @@ def supervised_contrastive(features: Tensor, labels: Tensor, *, temperature: flo
     that have a positive."""
 
 def negative_cosine(predictions: Tensor, targets: Tensor, *, form: Literal["simsiam", "byol"] = "simsiam", recompute: bool | None = None) -> Tensor:
-    """SimSiam's −cos or BYOL's 2 − 2·cos between every row and its target. Detach constants."""
+    """SimSiam's −cos or BYOL's 2 − 2·cos between every row and its target. The target is
+    often a constant: detach it, or stop its gradient."""
 
 def barlow_twins(z0: Tensor, z1: Tensor, *, lambda_param: float = 5e-3, eps: float = 1e-5, recompute: bool | None = None) -> Tensor:
     """Σ_j (1 − C_jj)² + lambda_param · Σ_{j≠k} C_jk², where C has the correlations between the

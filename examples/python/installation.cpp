@@ -1,11 +1,11 @@
-// What `python -m feaug_torch` reports of the compiled library.
+// What `python -m feaug_torch` and `python -m feaug_jax` report of the compiled library.
 #include <feaug/cpu/core/instruction_set.hpp>
 #include <feaug/version.hpp>
 #include <string>
 
 #include "kernels.hpp"
 
-namespace feaug_torch {
+namespace feaug_python {
 
 std::string version() {
   return std::to_string(FEAUG_VERSION_MAJOR) + "." + std::to_string(FEAUG_VERSION_MINOR) + "." +
@@ -17,4 +17,4 @@ std::string instructions() {
   return names[static_cast<int>(feaug::best_instruction_set())];
 }
 
-}  // namespace feaug_torch
+}  // namespace feaug_python

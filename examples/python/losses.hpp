@@ -11,7 +11,7 @@
 
 #include "views.hpp"
 
-namespace feaug_torch {
+namespace feaug_python {
 
 /// A call with elements T.
 template <class T>
@@ -104,4 +104,4 @@ constexpr loss_row row_of(const char* signature, const char* documentation) {
   return {signature, documentation, with_options<loss>::run, with_options<loss>::types};
 }
 
-}  // namespace feaug_torch
+}  // namespace feaug_python

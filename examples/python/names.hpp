@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace feaug_torch {
+namespace feaug_python {
 
 struct renamed {
   std::string_view function;  // of Python; empty: any
@@ -82,4 +82,4 @@ inline std::string in_pythons_names(std::string_view function, std::string_view 
   return without_pairs(std::string(function) + ": " + argument + rest);
 }
 
-}  // namespace feaug_torch
+}  // namespace feaug_python

@@ -1,5 +1,5 @@
 // Losses of the agreement of two views: negative_cosine, barlow_twins, vicreg, hypersphere.
-#if defined(FEAUG_TORCH_CUDA)
+#if defined(FEAUG_PYTHON_CUDA)
 #include <feaug/cuda/loss/barlow_twins.cuh>
 #include <feaug/cuda/loss/hypersphere.cuh>
 #include <feaug/cuda/loss/negative_cosine.cuh>
@@ -13,7 +13,7 @@
 
 #include "losses.hpp"
 
-namespace feaug_torch {
+namespace feaug_python {
 namespace {
 
 void negative_cosine(const caller& from, const loss_call& call, std::string_view form) {
@@ -70,7 +70,8 @@ constexpr loss_row rows[] = {
     row_of<&negative_cosine>(
         R"(negative_cosine(predictions: Tensor, targets: Tensor, *,
     form: Literal["simsiam", "byol"] = "simsiam"))",
-        R"(SimSiam's −cos or BYOL's 2 − 2·cos between every row and its target. Detach constants.)"),
+        R"(SimSiam's −cos or BYOL's 2 − 2·cos between every row and its target. The target is
+often a constant: detach it, or stop its gradient.)"),
     row_of<&barlow_twins>(
         R"(barlow_twins(z0: Tensor, z1: Tensor, *, lambda_param: float = 5e-3,
     eps: float = 1e-5))",
@@ -91,4 +92,4 @@ log mean exp(−t·‖û_i − û_j‖²) over pairs of unit rows.)"),
 
 std::span<const loss_row> agreement_losses() { return rows; }
 
-}  // namespace feaug_torch
+}  // namespace feaug_python

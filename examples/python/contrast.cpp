@@ -1,6 +1,5 @@
-// The PyTorch operators of the contrastive losses: info_nce, nt_xent, symmetric_info_nce, sigmoid,
-// supervised_contrastive. Each converts its tensors to views and calls feaug.
-#if defined(FEAUG_TORCH_CUDA)
+// Contrastive losses: info_nce, nt_xent, symmetric_info_nce, sigmoid, supervised_contrastive.
+#if defined(FEAUG_PYTHON_CUDA)
 #include <feaug/cuda/loss/info_nce.cuh>
 #include <feaug/cuda/loss/nt_xent.cuh>
 #include <feaug/cuda/loss/sigmoid.cuh>
@@ -16,7 +15,7 @@
 
 #include "losses.hpp"
 
-namespace feaug_torch {
+namespace feaug_python {
 namespace {
 
 void info_nce(const caller& from, const loss_call& call, double temperature,
@@ -107,4 +106,4 @@ that have a positive.)"),
 
 std::span<const loss_row> contrastive_losses() { return rows; }
 
-}  // namespace feaug_torch
+}  // namespace feaug_python

@@ -1,6 +1,6 @@
-// The interface between the PyTorch code (operators.cpp) and the feaug code (contrast.cpp, …).
-// Neither includes the other's headers, so that nvcc compiles only feaug, and each is compiled
-// once.
+// What feaug_torch and feaug_jax call: feaug's operators on untyped buffers. The packages' own code
+// includes no header of feaug, and the files here include none of PyTorch or JAX, so that one
+// compilation serves both and nvcc sees only feaug.
 #pragma once
 
 #include <cstddef>
@@ -9,11 +9,11 @@
 #include <string>
 #include <string_view>
 
-namespace feaug_torch {
+namespace feaug_python {
 
 enum class element_type { float16, bfloat16, float32, float64, int64 };
 
-/// The memory of a tensor: rows of contiguous elements. Absent: no data, no rows.
+/// The memory of an array: rows of contiguous elements. Absent: no data, no rows.
 struct buffer {
   void* data = nullptr;
   element_type type = element_type::float32;
@@ -28,12 +28,14 @@ struct side {
   buffer gradient;
 };
 
-/// The execution resources of a call: stream and allocator, or the number of threads.
+/// The execution resources of a call: the stream, and scratch memory of the framework, which gets
+/// `allocator` with every request; or the number of threads, 0 for all.
 struct caller {
-#if defined(FEAUG_TORCH_CUDA)
+#if defined(FEAUG_PYTHON_CUDA)
   void* stream = nullptr;
-  void* (*allocate)(std::size_t bytes) = nullptr;
-  void (*deallocate)(void* memory) = nullptr;
+  void* allocator = nullptr;
+  void* (*allocate)(void* allocator, std::size_t bytes) = nullptr;
+  void (*deallocate)(void* allocator, void* memory) = nullptr;
 #else
   int threads = 1;
 #endif
@@ -61,9 +63,10 @@ struct loss_call {
   buffer loss;
 };
 
-/// A loss. PyTorch's schema, the function in Python with its checks and its stub, and the formulas
-/// of autograd and of fake tensors all follow from `signature`, the function's signature in Python,
-/// without `recompute` and the result. Its types, in this order:
+/// A loss. All that the packages need of it follows from `signature`, the function's signature in
+/// Python without `recompute` and the result: PyTorch's schema, its formulas of autograd and of fake
+/// tensors; JAX's custom call; the function with its checks, and its stub. Types in this order,
+/// where Tensor is an array of the framework:
 ///   Tensor, Tensor | None     a matrix with a gradient; the first ones have no default
 ///   Tensor, named labels      integers, without a gradient
 ///   float | Tensor            a number; a tensor of one element gets a gradient
@@ -126,4 +129,4 @@ void momentum_update(const caller& from, std::span<const buffer> targets,
 std::string version();
 std::string instructions();
 
-}  // namespace feaug_torch
+}  // namespace feaug_python

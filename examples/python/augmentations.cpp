@@ -1,6 +1,6 @@
 // Augmentations of features. Draws depend on seed, step and stream, so that no draws are stored
 // between the forward and the backward pass.
-#if defined(FEAUG_TORCH_CUDA)
+#if defined(FEAUG_PYTHON_CUDA)
 #include <feaug/cuda/augment/l2_normalize.cuh>
 #include <feaug/cuda/augment/mask.cuh>
 #include <feaug/cuda/augment/mix.cuh>
@@ -18,7 +18,7 @@
 
 #include "views.hpp"
 
-namespace feaug_torch {
+namespace feaug_python {
 namespace {
 
 feaug::random_key random_key_of(std::string_view op, const draw_key& key) {
@@ -139,4 +139,4 @@ void l2_normalize_backward(const caller& from, const side& x, const buffer& by_o
   });
 }
 
-}  // namespace feaug_torch
+}  // namespace feaug_python

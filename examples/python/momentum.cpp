@@ -1,6 +1,6 @@
 // The momentum_update operator: updates a momentum (EMA target) network from the online network,
 // all parameters in one call: target = momentum · target + (1 − momentum) · online.
-#if defined(FEAUG_TORCH_CUDA)
+#if defined(FEAUG_PYTHON_CUDA)
 #include <feaug/cuda/step/momentum_update.cuh>
 #else
 #include <feaug/cpu/step/momentum_update.hpp>
@@ -9,7 +9,7 @@
 
 #include "views.hpp"
 
-namespace feaug_torch {
+namespace feaug_python {
 
 void momentum_update(const caller& from, std::span<const buffer> targets,
                      std::span<const buffer> online, double momentum) {
@@ -29,4 +29,4 @@ void momentum_update(const caller& from, std::span<const buffer> targets,
   });
 }
 
-}  // namespace feaug_torch
+}  // namespace feaug_python

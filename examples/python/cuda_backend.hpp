@@ -1,4 +1,4 @@
-// GPU backend: PyTorch's current stream, and memory of PyTorch's caching allocator.
+// GPU backend: the framework's stream, and its memory for scratch.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -11,20 +11,20 @@
 
 #include "kernels.hpp"
 
-namespace feaug_torch {
+namespace feaug_python {
 
 using context = feaug::cuda_context;
 
-/// Scratch memory that is returned at the end of the call. PyTorch reuses it on the same stream,
-/// and therefore after this call's kernels.
-class caching_memory : public feaug::device_memory_resource {
+/// Scratch memory that is returned at the end of the call. The framework reuses it on the same
+/// stream, and therefore after this call's kernels.
+class lent_memory : public feaug::device_memory_resource {
  public:
-  explicit caching_memory(const caller& from) : from_(from) {}
+  explicit lent_memory(const caller& from) : from_(from) {}
   void* allocate(std::size_t bytes, cudaStream_t /*stream*/) override {
-    return from_.allocate(bytes);
+    return from_.allocate(from_.allocator, bytes);
   }
   void deallocate(void* memory, std::size_t /*bytes*/, cudaStream_t /*stream*/) override {
-    from_.deallocate(memory);
+    from_.deallocate(from_.allocator, memory);
   }
 
  private:
@@ -37,12 +37,12 @@ void lend_context(const caller& from, const Body& body) {
   // The cuBLAS handles of this thread, one per device, since they are expensive to create.
   thread_local std::map<int, decltype(context::cublas)> handles;
   int device = 0;
-  feaug::cuda::succeed("feaug_torch", "cudaGetDevice", cudaGetDevice(&device));
-  caching_memory memory(from);
+  feaug::cuda::succeed("feaug_python", "cudaGetDevice", cudaGetDevice(&device));
+  lent_memory memory(from);
   context lent{.stream = static_cast<cudaStream_t>(from.stream), .resource = &memory};
   std::swap(lent.cublas, handles[device]);
   body(lent);
   std::swap(lent.cublas, handles[device]);
 }
 
-}  // namespace feaug_torch
+}  // namespace feaug_python

@@ -1,4 +1,4 @@
-// Converts the PyTorch extension's untyped buffers (pointer, element type, shape) to feaug's typed
+// Converts untyped buffers (pointer, element type, shape) to feaug's typed
 // views and operands (an operand is an input and where its gradient goes).
 #pragma once
 
@@ -10,13 +10,13 @@
 #include <string_view>
 #include <type_traits>
 
-#if defined(FEAUG_TORCH_CUDA)
+#if defined(FEAUG_PYTHON_CUDA)
 #include "cuda_backend.hpp"
 #else
 #include "cpu_backend.hpp"
 #endif
 
-namespace feaug_torch {
+namespace feaug_python {
 
 using feaug::index_t;
 inline constexpr feaug::memory_space space = context::space;
@@ -107,4 +107,4 @@ void with_element(std::string_view op, std::string_view argument, const buffer& 
   }
 }
 
-}  // namespace feaug_torch
+}  // namespace feaug_python

@@ -1,5 +1,5 @@
-// enqueue and nearest: a support queue whose memory is PyTorch's.
-#if defined(FEAUG_TORCH_CUDA)
+// enqueue and nearest: a support queue whose memory is the framework's.
+#if defined(FEAUG_PYTHON_CUDA)
 #include <feaug/cuda/queue/nearest.cuh>
 #include <feaug/cuda/queue/support_queue.cuh>
 #else
@@ -9,7 +9,7 @@
 
 #include "views.hpp"
 
-namespace feaug_torch {
+namespace feaug_python {
 namespace {
 
 template <class T>
@@ -53,4 +53,4 @@ void nearest(const caller& from, const support& queue, const buffer& queries, st
   });
 }
 
-}  // namespace feaug_torch
+}  // namespace feaug_python
