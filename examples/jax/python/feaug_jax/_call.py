@@ -132,7 +132,7 @@ def choice(operator: str, argument: str, value: str, allowed: Sequence[str]) -> 
 def one_number(operator: str, argument: str, value: ArrayLike, dtype: jnp.dtype) -> Array:
     """A number or an array of one, which may be traced."""
     try:
-        array = jnp.asarray(value)
+        array = None if value is None else jnp.asarray(value)  # JAX 0.5 reads None as NaN
     except (TypeError, ValueError):
         array = None
     if array is None or not jnp.isdtype(array.dtype, ("real floating", "integral")):
