@@ -97,6 +97,14 @@ class Loss:
         return function
 
 
+def choice(operator: str, argument: str, value: Any, allowed: list[str]) -> str:
+    """One of a few words."""
+    if value not in allowed:
+        wanted = " or ".join(f'"{word}"' for word in allowed)
+        raise ValueError(f"{operator}: {argument}: got {value!r}, wanted {wanted}")
+    return value
+
+
 def losses_of(table: str) -> list[Loss]:
     """The rows of the compiled library's table."""
     return [Loss(*row.split("\n", 1)) for row in table.split("\f")]

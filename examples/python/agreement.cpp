@@ -25,7 +25,8 @@ void negative_cosine(const caller& from, const loss_call& call, std::string_view
   });
 }
 
-/// A loss of all rows of a and b without row weights: by_loss is passed as the cotangent.
+/// A loss of all rows of a and b without row weights: by_loss is passed as the cotangent. Then only
+/// the gradients are computed, and the loss is 0.
 template <class WithGradients, class Backward>
 void run_batch_loss(const caller& from, const loss_call& call, const WithGradients& with_gradients,
                     const Backward& backward) {
@@ -34,6 +35,7 @@ void run_batch_loss(const caller& from, const loss_call& call, const WithGradien
       with_gradients(ctx, typed.matrix(0), typed.matrix(1), typed.loss());
     } else {
       backward(ctx, typed.matrix(0), typed.matrix(1), typed.by_loss());
+      clear(ctx, call.loss.data, sizeof(*typed.loss().data));
     }
   });
 }

@@ -1,10 +1,13 @@
-// CPU backend: a context for every call at a time.
+// CPU backend: each running call has a context of its own.
 #pragma once
 
 #include <array>
 #include <atomic>
+#include <cstddef>
+#include <cstring>
 #include <feaug/cpu/core/context.hpp>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include "kernels.hpp"
@@ -38,18 +41,26 @@ class idle_contexts {
   }
 
  private:
-  std::array<std::atomic<context*>, 64> slots_{};  // of more calls at a time, the others are freed
+  std::array<std::atomic<context*>, 64>
+      slots_{};  // if more calls run at once, the surplus is freed
 };
+
+/// Those of all operators. Not destroyed at exit, when threads of the framework may still run.
+inline constinit idle_contexts idle;
+static_assert(std::is_trivially_destructible_v<idle_contexts>);
 
 /// Runs body(context) with the caller's number of threads.
 template <class Body>
 void lend_context(const caller& from, const Body& body) {
-  // Never destroyed, since threads of the framework may still run when static objects are destroyed.
-  static idle_contexts& idle = *new idle_contexts;
   std::unique_ptr<context> lent = idle.take();
   lent->threads = from.threads;
   body(*lent);  // if it throws, the context is destroyed
   idle.give_back(std::move(lent));
+}
+
+/// Writes zeros.
+inline void clear(const context& /*ctx*/, void* memory, std::size_t bytes) {
+  std::memset(memory, 0, bytes);
 }
 
 }  // namespace feaug_python

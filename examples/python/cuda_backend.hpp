@@ -31,11 +31,16 @@ class lent_memory : public feaug::device_memory_resource {
   const caller& from_;
 };
 
+/// The cuBLAS handles of this thread, one per device, since they are expensive to create.
+inline std::map<int, decltype(context::cublas)>& cublas_handles() {
+  thread_local std::map<int, decltype(context::cublas)> handles;
+  return handles;
+}
+
 /// Runs body(context) with a context for this call.
 template <class Body>
 void lend_context(const caller& from, const Body& body) {
-  // The cuBLAS handles of this thread, one per device, since they are expensive to create.
-  thread_local std::map<int, decltype(context::cublas)> handles;
+  auto& handles = cublas_handles();
   int device = 0;
   feaug::cuda::succeed("feaug_python", "cudaGetDevice", cudaGetDevice(&device));
   lent_memory memory(from);
@@ -43,6 +48,12 @@ void lend_context(const caller& from, const Body& body) {
   std::swap(lent.cublas, handles[device]);
   body(lent);
   std::swap(lent.cublas, handles[device]);
+}
+
+/// Writes zeros, after what is on the stream.
+inline void clear(const context& ctx, void* memory, std::size_t bytes) {
+  feaug::cuda::succeed("feaug_python", "cudaMemsetAsync",
+                       cudaMemsetAsync(memory, 0, bytes, ctx.stream));
 }
 
 }  // namespace feaug_python

@@ -1,9 +1,9 @@
 # The files here as objects, for the library of a Python package. Both packages compile them with the same flags, so that ccache shares them.
 set(feaug_python_kernels ${CMAKE_CURRENT_LIST_DIR})
 
-# TARGET WERROR: the kernels for CPUs as an object library. WERROR: whether warnings are errors. For GPUs the name ends in cuda; call it
-# in a folder of its own, since a source has one language per folder.
-function(add_kernels target werror)
+# TARGET LANGUAGE WERROR: the kernels for CPUs (CXX) or for GPUs (CUDA) as an object library. WERROR: whether warnings are errors. Those for
+# GPUs need a folder of their own, since a source has one language per folder.
+function(add_kernels target language werror)
   set(compiled_by_nvcc agreement.cpp augmentations.cpp contrast.cpp momentum.cpp queue.cpp)
   list(TRANSFORM compiled_by_nvcc PREPEND ${feaug_python_kernels}/)
   add_library(${target} OBJECT ${compiled_by_nvcc} ${feaug_python_kernels}/loss_signature.cpp)
@@ -15,7 +15,7 @@ function(add_kernels target werror)
     $<$<COMPILE_LANGUAGE:CXX>:$<$<CONFIG:Release>:-O2> -Wall -Wextra -Wconversion -Wshadow -Wpedantic $<$<BOOL:${werror}>:-Werror>>
     $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wconversion,-Wshadow
     $<$<BOOL:${werror}>:-Xcompiler=-Werror> $<$<BOOL:${werror}>:-Werror=all-warnings>>)
-  if(NOT target MATCHES "cuda$")
+  if(language STREQUAL "CXX")
     target_sources(${target} PRIVATE ${feaug_python_kernels}/installation.cpp)
     target_link_libraries(${target} PUBLIC feaug::feaug)
     return()

@@ -50,8 +50,8 @@ struct option {
 };
 
 /// The arguments of a call of a loss: matrices and numbers with gradients, plain options, and one
-/// element for the loss. `by_loss`, if present, has one element and multiplies all gradients; it may
-/// also multiply the loss. `names` has the names of the matrices, then of the numbers.
+/// element for the loss. `by_loss`, if present, has one element and multiplies all gradients; the
+/// loss is then not meaningful. `names` has the names of the matrices, then of the numbers.
 struct loss_call {
   std::string_view op;
   std::span<const std::string> names;

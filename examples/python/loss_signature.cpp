@@ -13,14 +13,15 @@ std::string on_one_line(std::string_view text) {
   for (const char c : text) {
     if (std::isspace(static_cast<unsigned char>(c)) == 0) {
       line += c;
-    } else if (line.back() != ' ') {
+    } else if (!line.empty() && line.back() != ' ') {
       line += ' ';
     }
   }
   return line;
 }
 
-/// The text between its first and its last bracket, split at commas that are not within brackets.
+/// The text between the parentheses, split at commas that are not within square brackets. No default
+/// has parentheses.
 std::vector<std::string> parameters_of(std::string_view signature) {
   std::vector<std::string> parts(1);
   int depth = 0;
@@ -72,10 +73,11 @@ loss_signature::loss_signature(const loss_row& row)
 }
 
 std::span<const loss_signature> losses() {
-  static const std::vector<loss_signature> all = [] {
-    std::vector<loss_signature> read;
+  // Not destroyed at exit, when threads of the framework may still run.
+  static const auto& all = *[] {
+    auto* const read = new std::vector<loss_signature>;
     for (const auto& rows : {contrastive_losses(), agreement_losses()})
-      for (const loss_row& row : rows) read.emplace_back(row);
+      for (const loss_row& row : rows) read->emplace_back(row);
     return read;
   }();
   return all;

@@ -1,6 +1,8 @@
-// The names of the Python functions and arguments in feaug's error messages.
+// The names of the Python functions and arguments in feaug's error messages: for feaug_torch those of
+// all functions, for feaug_jax those of the losses.
 #pragma once
 
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -80,6 +82,16 @@ inline std::string in_pythons_names(std::string_view function, std::string_view 
   const std::string argument =
       pythons_name(function, message.substr(first + 2, second - first - 2));
   return without_pairs(std::string(function) + ": " + argument + rest);
+}
+
+/// Runs body; argument errors of feaug get the names of the Python function.
+template <class Body>
+void with_pythons_names(std::string_view function, const Body& body) {
+  try {
+    body();
+  } catch (const std::invalid_argument& refused) {
+    throw std::invalid_argument(in_pythons_names(function, refused.what()));
+  }
 }
 
 }  // namespace feaug_python

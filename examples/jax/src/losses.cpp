@@ -50,8 +50,10 @@ ffi::Error loss(resources from, ffi::RemainingArgs arguments, ffi::RemainingRets
     const loss_signature& wants = loss_named(attribute<std::string_view>(attributes, "loss"));
     const std::size_t count = wants.names().size();
     if (arguments.size() != count + 2 || results.size() != count + 1)
-      refuse(wants.name(), "arguments", std::to_string(arguments.size()),
-             std::to_string(count + 2));
+      refuse(wants.name(), "the custom call",
+             std::to_string(arguments.size()) + " arguments and " + std::to_string(results.size()) +
+                 " results",
+             std::to_string(count + 2) + " and " + std::to_string(count + 1));
     const auto is_absent = [](const input& x) {
       return x.dimensions().size() == 1 && x.element_count() == 0;
     };
@@ -89,11 +91,7 @@ ffi::Error loss(resources from, ffi::RemainingArgs arguments, ffi::RemainingRets
         .labels = is_absent(labels) ? buffer() : whole_numbers(wants.name(), "labels", labels),
         .by_loss = is_absent(by_loss) ? buffer() : vector(wants.name(), "by_loss", by_loss),
         .loss = vector(wants.name(), "loss", *results.get<input>(0).value())};
-    try {
-      wants.row().run(from.caller(), call);
-    } catch (const std::invalid_argument& refused) {
-      throw std::invalid_argument(feaug_python::in_pythons_names(wants.name(), refused.what()));
-    }
+    feaug_python::with_pythons_names(wants.name(), [&] { wants.row().run(from.caller(), call); });
   });
 }
 

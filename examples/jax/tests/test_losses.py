@@ -290,6 +290,41 @@ def test_labels_of_any_integers(rows, dtype):
         assert jax.jit(supervised_contrastive)(features, jnp.asarray(labels - 3, dtype)) == wanted
 
 
+@pytest.mark.parametrize("x64", [False, True])
+def test_labels_of_64_bits(rows, x64):
+    features = np.asarray(rows(16, 8), np.float32)
+    labels = np.array([1, 1 + 2**32, 2, 2 - 2**40] * 4)
+    enable = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
+    with enable(x64):
+        wanted = supervised_contrastive(features, np.unique(labels, return_inverse=True)[1])
+        assert supervised_contrastive(features, labels) == wanted
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_a_loss_that_is_only_looked_at(rows, recompute):
+    a, b = rows(6, 4), rows(6, 4)
+
+    @jax.jit
+    def both(a):
+        return jnp.sum(a**2), info_nce(a, b, recompute=recompute)
+
+    def scanned(a):
+        _, losses = jax.lax.scan(lambda carry, _: (carry, both(a)[1]), 0, None, length=2)
+        return jnp.sum(a**2), losses
+
+    for function in (both, scanned):
+        gradient, _ = jax.grad(function, has_aux=True)(a)
+        np.testing.assert_allclose(gradient, 2 * a)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_strict_promotion(rows, loss, dtype):
+    a, b = rows(6, 4, dtype), rows(6, 4, dtype)
+    with jax.numpy_dtype_promotion("strict"):
+        jax.grad(loss, argnums=(0, 1))(a, b)
+
+
 def test_recomputed_gradients_in_half_do_not_underflow(rows):
     a, b = rows(4096, 128, jnp.float16), rows(4096, 128, jnp.float16)
     scale = 2.0**16
@@ -417,13 +452,26 @@ def test_errors_of_types(rows, refuses):
         "nt_xent: temperature: got 2 elements, wanted 1",
         error=ValueError,
     )
-    for number in ("0.5", None, 1j, True):
+    for number in ("0.5", None, 1j, True, 2**70):
         refuses(
             lambda: nt_xent(a, a, temperature=number),
             "nt_xent: temperature: got",
             "wanted a number or an array of one",
             error=TypeError,
         )
+    for missing in (
+        lambda: vicreg(None, a),
+        lambda: supervised_contrastive(None, [0, 0, 1, 1]),
+        lambda: info_nce(a, None),
+        lambda: info_nce(a, a, negatives=object()),
+    ):
+        refuses(missing, ": got", "wanted an array", error=TypeError)
+    refuses(lambda: supervised_contrastive(a, None), "labels: got object", error=TypeError)
+    refuses(
+        lambda: info_nce(a, a, recompute="x"),
+        "info_nce: recompute: got 'x', wanted True or False",
+        error=TypeError,
+    )
     refuses(
         lambda: jax.jit(lambda t: hypersphere(a, a, t=t))(1.0),
         "hypersphere: t: got",

@@ -61,6 +61,31 @@ def test_two_devices():
     run("-c", SHARDED, XLA_FLAGS="--xla_force_host_platform_device_count=2")
 
 
+EXPLICIT = """
+import jax, jax.numpy as jnp, numpy as np
+from feaug_jax import info_nce, mask, vicreg
+
+a = jax.random.normal(jax.random.key(0), (16, 8))
+w = jnp.eye(8)
+with jax.set_mesh(jax.make_mesh((2,), ("d",), axis_types=(jax.sharding.AxisType.Explicit,))):
+    x = jax.device_put(a, jax.sharding.PartitionSpec("d"))
+    for function in (
+        lambda x, w: info_nce(x, x[::-1] @ w),
+        lambda x, w: vicreg(x @ w, x + 1),
+        lambda x, w: jnp.sum(mask(x @ w, seed=1, step=2) ** 2),
+    ):
+        gradients = jax.jit(jax.grad(function, argnums=(0, 1)))(x, w)
+        assert gradients[0].sharding.is_equivalent_to(x.sharding, 2)
+        wanted = jax.grad(function, argnums=(0, 1))(a, w)
+        jax.tree.map(lambda g, h: np.testing.assert_allclose(g, h, rtol=1e-4, atol=1e-5), gradients, wanted)
+"""
+
+
+@pytest.mark.skipif(not hasattr(jax, "set_mesh"), reason="JAX has no set_mesh yet")
+def test_sharding_in_types():
+    run("-c", EXPLICIT, XLA_FLAGS="--xla_force_host_platform_device_count=2")
+
+
 @pytest.mark.skipif(not hasattr(jax, "shard_map"), reason="JAX has no shard_map yet")
 def test_shard_map():
     run(

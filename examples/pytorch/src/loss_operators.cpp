@@ -143,7 +143,8 @@ class loss_operator {
 };
 
 const std::vector<loss_operator>& operators() {
-  static const std::vector<loss_operator> all(losses().begin(), losses().end());
+  // Not destroyed at exit, when threads of PyTorch may still run.
+  static const auto& all = *new std::vector<loss_operator>(losses().begin(), losses().end());
   return all;
 }
 

@@ -1,8 +1,6 @@
 // A call of feaug for a function in Python.
 #pragma once
 
-#include <stdexcept>
-
 #include "device.hpp"
 #include "names.hpp"
 #include "tensors.hpp"
@@ -14,11 +12,7 @@ namespace feaug_torch {
 template <class Body>
 void run_on(const char* function, const Tensor& x, const Body& body) {
   const on_device_of place(x);
-  try {
-    body(place.from());
-  } catch (const std::invalid_argument& refused) {
-    throw std::invalid_argument(in_pythons_names(function, refused.what()));
-  }
+  with_pythons_names(function, [&] { body(place.from()); });
 }
 
 }  // namespace feaug_torch

@@ -26,10 +26,23 @@ def _vary(x: Array, axes: frozenset) -> Array:
     return jax.lax.pvary(x, tuple(sorted(axes)))  # the name in older versions
 
 
-def same_axes(arrays: Sequence[Array]) -> list[Array]:
-    """The arrays, all with the union of their axes. The gradient of an array is summed over the axes
-    that are added. Call it outside of a custom derivative.
+def _gathered(x: Array) -> Array:
+    """The whole array on every device, where its type says how it is sharded (a mesh of explicit
+    axes). Its gradient is sharded as it was.
     """
+    kind = jax.typeof(x) if hasattr(jax, "typeof") else None
+    sharding = getattr(kind, "sharding", None)
+    if sharding is None or all(axes is None for axes in sharding.spec):
+        return x
+    return jax.sharding.reshard(x, jax.sharding.NamedSharding(sharding.mesh, PartitionSpec()))
+
+
+def same_axes(arrays: Sequence[Array]) -> list[Array]:
+    """The arrays as a custom call needs them: all with the union of their axes, and gathered where
+    their types say that they are sharded. The gradient of an array is summed over the axes that are
+    added. Call it outside of a custom derivative.
+    """
+    arrays = [_gathered(x) for x in arrays]
     union = frozenset().union(*(_varying(x) for x in arrays))
     return [_vary(x, union - _varying(x)) for x in arrays]
 

@@ -121,19 +121,23 @@ def flag(operator: str, argument: str, value: bool) -> bool:
     return bool(value)
 
 
-def choice(operator: str, argument: str, value: str, allowed: Sequence[str]) -> str:
-    """One of a few words."""
-    if value not in allowed:
-        wanted = " or ".join(f'"{word}"' for word in allowed)
-        raise ValueError(f"{operator}: {argument}: got {value!r}, wanted {wanted}")
-    return value
+def an_array(operator: str, argument: str, value: ArrayLike) -> Array:
+    """An array, or what JAX makes one of."""
+    try:
+        if value is None:
+            raise TypeError
+        return jnp.asarray(value)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{operator}: {argument}: got {type(value).__name__}, wanted an array"
+        ) from None
 
 
 def one_number(operator: str, argument: str, value: ArrayLike, dtype: jnp.dtype) -> Array:
     """A number or an array of one, which may be traced."""
     try:
         array = None if value is None else jnp.asarray(value)  # JAX 0.5 reads None as NaN
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = None
     if array is None or not jnp.isdtype(array.dtype, ("real floating", "integral")):
         raise TypeError(f"{operator}: {argument}: got {value!r}, wanted a number or an array of one")
@@ -144,12 +148,16 @@ def one_number(operator: str, argument: str, value: ArrayLike, dtype: jnp.dtype)
 
 def whole_numbers(operator: str, argument: str, values: ArrayLike) -> Array:
     """An array of integers of any type, as the handlers read it: as 64-bit integers."""
-    array = jnp.asarray(values)
+    array = values if isinstance(values, Array) else np.asarray(values)
     if array.ndim != 1 or not jnp.issubdtype(array.dtype, jnp.integer):
         raise TypeError(
             f"{operator}: {argument}: got {array.dtype} of shape {array.shape}, "
             "wanted integers, one a row"
         )
+    if isinstance(array, np.ndarray):
+        # All 64 bits, also where JAX has no such integers.
+        words = np.ascontiguousarray(array.astype(np.int64)).view(np.int32)
+        return jnp.asarray(words.reshape(len(array), 2))
     if array.dtype.itemsize == 8:
         return array.astype(jnp.int64)
     is_signed = jnp.issubdtype(array.dtype, jnp.signedinteger)

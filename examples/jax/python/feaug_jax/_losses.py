@@ -17,9 +17,9 @@ from jax.typing import ArrayLike
 from . import _loss_table
 from ._axes import same_axes
 from ._call import (  # noqa: F401: the functions use them
+    an_array,
     call,
     check_features,
-    choice,
     computed_in,
     flag,
     number,
@@ -28,6 +28,7 @@ from ._call import (  # noqa: F401: the functions use them
     whole_numbers,
 )
 from ._library import losses
+from ._loss_table import choice  # noqa: F401
 
 _Attributes = tuple[tuple[str, Any], ...]
 _ROWS = {loss.name: loss for loss in losses}
@@ -76,6 +77,8 @@ def _forward(name: str, attributes: _Attributes, recompute: bool, operands: list
 
 def _backward(name: str, attributes: _Attributes, recompute: bool, kept: Any, by_loss: Array):
     values, gradients = kept
+    if isinstance(by_loss, jax.custom_derivatives.SymbolicZero):
+        return ([None] * len(values),)
     if recompute:
         wanted = [gradient is not None for gradient in gradients]
         _, *made = _run(name, attributes, values, wanted, by_loss)
@@ -83,7 +86,7 @@ def _backward(name: str, attributes: _Attributes, recompute: bool, kept: Any, by
     else:
         # 16-bit gradients are multiplied in float, since a scaled loss may exceed their range.
         by_operand = [
-            None if gradient is None else (gradient * by_loss).astype(gradient.dtype)
+            None if gradient is None else (gradient.astype(by_loss.dtype) * by_loss).astype(gradient.dtype)
             for gradient in gradients
         ]
     return (by_operand + [None] * (len(values) - len(by_operand)),)
@@ -102,30 +105,33 @@ def _mean_loss(
 ) -> Array:
     """Checks the arguments and runs a loss."""
     row = _ROWS[name]
+    optional = [x.name for x in row.parameters if x.type.endswith("None")]
     given = {
-        argument: jnp.asarray(matrix)
+        argument: an_array(name, argument, matrix)
         for argument, matrix in zip(row.matrices, matrices)
-        if matrix is not None
+        if matrix is not None or argument not in optional
     }
     check_features(name, **given)
-    dtype = next(iter(given.values())).dtype
+    dtype = given[row.matrices[0]].dtype
     computed = computed_in(given[row.matrices[0]])
     operands = [given.get(argument, _nothing(dtype)) for argument in row.matrices]
     operands += [
         one_number(name, argument, value, computed) for argument, value in zip(row.numbers, numbers)
     ]
     operands.append(
-        _nothing(jnp.dtype(jnp.int32)) if labels is None else whole_numbers(name, "labels", labels)
+        whole_numbers(name, "labels", labels) if row.has_labels else _nothing(jnp.dtype(jnp.int32))
     )
     attributes = tuple(
         (option.name, np.int64(value) if option.type == "int" else value)
         for option, value in zip(row.options, options)
     )
-    if recompute is None:
+    if recompute is not None:
+        recompute = flag(name, "recompute", recompute)
+    else:
         # The gradient of a mean is small: in half it would underflow before the backward pass
         # multiplies it by the factor of a scaled loss.
         recompute = dtype == jnp.float16
-    return _loss(name, attributes, bool(recompute), same_axes(operands))
+    return _loss(name, attributes, recompute, same_axes(operands))
 
 
 def _define(loss: _loss_table.Loss) -> None:

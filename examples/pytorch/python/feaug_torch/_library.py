@@ -79,14 +79,6 @@ def number_or_tensor(
     return number(operator, argument, value), None
 
 
-def choice(operator: str, argument: str, value: Any, allowed: list[str]) -> str:
-    """One of a few words."""
-    if value not in allowed:
-        wanted = " or ".join(f'"{word}"' for word in allowed)
-        raise ValueError(f"{operator}: {argument}: got {value!r}, wanted {wanted}")
-    return value
-
-
 def flag(operator: str, argument: str, value: Any) -> bool:
     """True or False of Python, NumPy or a tensor of one element."""
     if isinstance(value, bool):

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from . import _loss_table
 from ._library import (  # noqa: F401: the functions use them, and Literal
-    choice,
     contiguous_like,
     flag,
     no_second_derivative,
@@ -24,6 +23,8 @@ from ._library import (  # noqa: F401: the functions use them, and Literal
     whole,
     whole_numbers,
 )
+from ._loss_table import choice  # noqa: F401
+
 _ops = torch.ops.feaug
 
 def _register(name: str, count: int) -> None:

@@ -4,24 +4,72 @@
 #include "feaug/header_begin.hpp"
 
 #include <algorithm>
+#include <concepts>
+#include <type_traits>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/exact_dot.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/widen.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 
 namespace cpu {
 
+namespace detail {
+
+// Rows whose norms are computed at once: a sum in index order is limited by the latency of
+// additions.
+inline constexpr index_t summed_rows = 4;
+
+/// sums[r] = Σ x² of row begin + r, for `count` ≤ summed_rows rows, with the bits of row_norm's sum.
+template <element T>
+void square_sums(instruction_set instructions, const matrix_view<const T>& x, index_t begin,
+                 index_t count, double* sums) {
+  constexpr index_t chunk = 64;
+  double wide[summed_rows][chunk] = {};
+  std::fill_n(sums, summed_rows, 0.0);
+  for (index_t first = 0; first < x.cols(); first += chunk) {
+    const index_t features = std::min(chunk, x.cols() - first);
+    for (index_t r = 0; r < count; ++r) {
+      if constexpr (std::same_as<T, double>) {
+        std::copy_n(x.row(begin + r) + first, features, wide[r]);
+      } else {
+        widen(instructions, x.row(begin + r) + first, features, wide[r]);
+      }
+    }
+    for (index_t j = 0; j < features; ++j) {
+      for (index_t r = 0; r < summed_rows; ++r) {
+        if constexpr (std::same_as<T, double>) {
+          sums[r] = exact_multiply_add(sums[r], wide[r][j], wide[r][j]);
+        } else {
+          sums[r] += wide[r][j] * wide[r][j];  // exact products, see exact_multiply_add
+        }
+      }
+    }
+  }
+}
+
+}  // namespace detail
+
 /// inverse[i] = 1 / max(‖x_i‖, eps) for all rows.
 template <class T>
 void inverse_norms(cpu_context& ctx, const matrix_view<T>& x, double eps, double* inverse) {
+  const instruction_set instructions = usable(ctx.instructions);
   for_each_row_block(ctx, x.rows(), x.cols(), [&](index_t begin, index_t count, int) {
-    for (index_t i = begin; i < begin + count; ++i)
-      inverse[i] = inverse_norm(row_norm(x.row(i), x.cols()), eps);
+    for (index_t i = begin; i < begin + count; i += detail::summed_rows) {
+      const index_t some = std::min(detail::summed_rows, begin + count - i);
+      double sums[detail::summed_rows];
+      detail::square_sums<std::remove_const_t<T>>(instructions, x, i, some, sums);
+      for (index_t r = 0; r < some; ++r)
+        inverse[i + r] = inverse_norm(row_norm_of(sums[r], x.row(i + r), x.cols()), eps);
+    }
   });
 }
 

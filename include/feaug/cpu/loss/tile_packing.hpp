@@ -10,6 +10,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/tile_product.hpp"
+#include "feaug/cpu/core/widen.hpp"
 #include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/version.hpp"
 
@@ -34,26 +35,28 @@ void turn_rows_portable(const C* from, index_t stride, index_t depth, C* to) {
 
 #if FEAUG_X86
 
-FEAUG_AVX2 inline void scale_row_avx2(const float* from, index_t cols, double factor, float* to) {
+template <element T>
+FEAUG_AVX2 inline void scale_row_avx2(const T* from, index_t cols, double factor, float* to) {
   const __m256d f = _mm256_set1_pd(factor);
   index_t j = 0;
-  for (; j + 4 <= cols; j += 4) {
-    const __m256d x = _mm256_cvtps_pd(_mm_loadu_ps(from + j));
-    _mm_storeu_ps(to + j, _mm256_cvtpd_ps(x * f));
+  for (; j + 8 <= cols; j += 8) {
+    const __m256 x = eight_floats(from + j);
+    _mm_storeu_ps(to + j, _mm256_cvtpd_ps(first_four(x) * f));
+    _mm_storeu_ps(to + j + 4, _mm256_cvtpd_ps(last_four(x) * f));
   }
-  for (; j < cols; ++j) to[j] = static_cast<float>(static_cast<double>(from[j]) * factor);
+  scale_row_portable(from + j, cols - j, factor, to + j);
 }
 
-FEAUG_AVX512 inline void scale_row_avx512(const float* from, index_t cols, double factor,
-                                          float* to) {
+template <element T>
+FEAUG_AVX512 inline void scale_row_avx512(const T* from, index_t cols, double factor, float* to) {
   constexpr __mmask8 every = 0xFF;
   const __m512d f = _mm512_set1_pd(factor);
   index_t j = 0;
   for (; j + 8 <= cols; j += 8) {
-    const __m512d x = _mm512_maskz_cvtps_pd(every, _mm256_loadu_ps(from + j));
+    const __m512d x = _mm512_maskz_cvtps_pd(every, eight_floats(from + j));
     _mm256_storeu_ps(to + j, _mm512_maskz_cvtpd_ps(every, x * f));
   }
-  for (; j < cols; ++j) to[j] = static_cast<float>(static_cast<double>(from[j]) * factor);
+  scale_row_portable(from + j, cols - j, factor, to + j);
 }
 
 // 8 × 8 transposes in registers: unpack, shuffle, 128-bit permute.
@@ -100,7 +103,7 @@ template <element T>
 void scale_row([[maybe_unused]] instruction_set instructions, const T* from, index_t cols,
                double factor, compute_t<T>* to) {
 #if FEAUG_X86
-  if constexpr (std::same_as<T, float>) {
+  if constexpr (!std::same_as<T, double>) {
     if (instructions == instruction_set::avx512) return scale_row_avx512(from, cols, factor, to);
     if (instructions == instruction_set::avx2) return scale_row_avx2(from, cols, factor, to);
   }

@@ -13,6 +13,7 @@
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/core/workspace.hpp"
 #include "feaug/cpu/queue/score_rows.hpp"
@@ -52,8 +53,9 @@ double inverse_norm_of(const search_space<T>& space, index_t slot) {
   return inverse_norm(row_norm(space.rows.row(slot), space.rows.cols()), default_norm_eps);
 }
 
-/// The scratch memory of one worker.
+/// The instruction set and the scratch memory of one worker.
 struct scan_scratch {
+  instruction_set instructions;
   double* packed;         ///< features of a chunk × query_lanes
   double* dots;           ///< scan_rows × query_lanes
   candidate* candidates;  ///< queries of a group × k
@@ -71,9 +73,8 @@ void score_tile(const matrix_view<const T>& queries, index_t begin, index_t coun
     if (first_tile || rows.cols() > scan_features) {
       pack_queries(queries, begin, count, chunk, features, scratch.packed);
     }
-    for (index_t r = 0; r < rows.rows(); ++r) {
-      add_dots(scratch.packed, rows.row(r) + chunk, features, scratch.dots + r * query_lanes);
-    }
+    add_dots(scratch.instructions, scratch.packed, rows.row(0) + chunk, rows.row_stride(),
+             rows.rows(), features, scratch.dots);
   }
 }
 
@@ -143,7 +144,8 @@ void exact_scan(cpu_context& ctx, const search_space<T>& space, const matrix_vie
   auto* dots = scope.take<double>(workers * scan_rows * query_lanes);
   auto* candidates = scope.take<candidate>(workers * group * k);
   for_each_block(ctx, groups, [&](index_t block, int worker) {
-    const scan_scratch scratch = {.packed = packed + worker * packed_size,
+    const scan_scratch scratch = {.instructions = usable(ctx.instructions),
+                                  .packed = packed + worker * packed_size,
                                   .dots = dots + worker * scan_rows * query_lanes,
                                   .candidates = candidates + worker * group * k};
     const index_t begin = block * group;

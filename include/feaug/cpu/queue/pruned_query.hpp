@@ -13,6 +13,7 @@
 #include "feaug/core/finite.hpp"
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/queue/exact_scan.hpp"
 #include "feaug/cpu/queue/pruning/quantized_rows.hpp"
 #include "feaug/cpu/queue/score_rows.hpp"
@@ -119,12 +120,13 @@ class pruned_query {
 
   /// Scores the waiting rows exactly like the exact scan. Returns how many were scored.
   template <element T>
-  index_t score_waiting(const search_space<T>& space, const T* query) {
+  index_t score_waiting(instruction_set instructions, const search_space<T>& space,
+                        const T* query) {
     forget_some();
     for (index_t first = 0; first < waiting_count_; first += query_lanes) {
       const index_t count = std::min(query_lanes, waiting_count_ - first);
       double dots[query_lanes] = {};
-      add_dots_of(space, waiting_ + first, count, query, dots);
+      add_dots_of(instructions, space, waiting_ + first, count, query, dots);
       for (index_t i = 0; i < count; ++i) offer(space, waiting_[first + i].slot, dots[i]);
     }
     const index_t scored = waiting_count_;
@@ -140,8 +142,8 @@ class pruned_query {
 
   // Rows and query swap roles in add_dots; the products have the same bits either way.
   template <element T>
-  static void add_dots_of(const search_space<T>& space, const waiting_row* waiting, index_t count,
-                          const T* query, double* dots) {
+  static void add_dots_of(instruction_set instructions, const search_space<T>& space,
+                          const waiting_row* waiting, index_t count, const T* query, double* dots) {
     constexpr index_t chunk = 64;
     double packed[chunk * query_lanes] = {};
     for (index_t begin = 0; begin < space.rows.cols(); begin += chunk) {
@@ -151,7 +153,7 @@ class pruned_query {
         for (index_t d = 0; d < features; ++d)
           packed[d * query_lanes + lane] = static_cast<double>(load(row[d]));
       }
-      add_dots(packed, query + begin, features, dots);
+      add_dots(instructions, packed, query + begin, 0, 1, features, dots);
     }
   }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -42,8 +43,12 @@ inline constexpr index_t most_block_codes = 12 << 10;
 // Below these sizes, scoring every row is faster than pruning.
 inline constexpr index_t fewest_pruned_rows = 1024;
 inline constexpr index_t fewest_pruned_features = 16;
-// Quantizing rows for a single search pays off from this number of queries.
-inline constexpr index_t fewest_queries_to_code_for = 128;
+// Quantizing rows for a single search pays off from this number of queries: a conversion of half is
+// slower than those of the other types. Lists of more than a few neighbours exclude few of few rows.
+template <element T>
+inline constexpr index_t fewest_queries_to_code_for = std::same_as<T, half> ? 64 : 32;
+inline constexpr index_t few_neighbours = 4;
+inline constexpr index_t fewest_rows_to_code_for_more = 4096;
 
 /// Whether pruning is likely to be faster than scoring every row. Depends only on shapes and on
 /// whether the machine has a kernel that is faster than the double-precision products of the exact
@@ -51,10 +56,14 @@ inline constexpr index_t fewest_queries_to_code_for = 128;
 template <element T>
 bool is_worth_pruning(const cpu_context& ctx, const search_space<T>& space, index_t queries,
                       index_t k) {
-  return usable(ctx.instructions) != instruction_set::portable && k <= most_pruned_neighbours &&
-         space.rows.rows() >= fewest_pruned_rows && space.rows.cols() >= fewest_pruned_features &&
-         space.rows.cols() <= most_pruned_features &&
-         (!space.shadow.empty() || queries >= fewest_queries_to_code_for);
+  const index_t rows = space.rows.rows();
+  if (usable(ctx.instructions) == instruction_set::portable || k > most_pruned_neighbours ||
+      rows < fewest_pruned_rows || space.rows.cols() < fewest_pruned_features ||
+      space.rows.cols() > most_pruned_features)
+    return false;
+  if (!space.shadow.empty()) return true;
+  return queries >= fewest_queries_to_code_for<T> &&
+         (k <= few_neighbours || rows >= fewest_rows_to_code_for_more);
 }
 
 /// A tile of queries in the layout of the kernel.
@@ -135,7 +144,7 @@ class pruned_search {
     for_each_block(ctx_, blocks_, [&](index_t block, int) {
       for_each_query(block, [&](index_t i, pruned_query& query) {
         if (counts_[block].given_up == 0)
-          counts_[block].scored += query.score_waiting(space_, queries_.row(i));
+          counts_[block].scored += query.score_waiting(instructions_, space_, queries_.row(i));
         scanned_query& scanned = query.scanned();
         found(first_query + i, scanned.best.ranked(), scanned.norm);
       });
@@ -231,7 +240,7 @@ class pruned_search {
       const bool is_full = query.meet(slot, static_cast<float>(products[r]) * rows.scales[r],
                                       rows.lengths[r], rows.errors[r]);
       if (is_full && !query.forget_some())
-        done.scored += query.score_waiting(space_, queries_.row(i));
+        done.scored += query.score_waiting(instructions_, space_, queries_.row(i));
     }
     tiles_[t].bars[lane] = below(static_cast<double>(query.bar()));
   }
@@ -254,11 +263,12 @@ class pruned_search {
   void give_up(index_t block, int worker, index_t next_row) {
     for_each_query(block, [&](index_t i, pruned_query& query) {
       ++counts_[block].given_up;
-      counts_[block].scored += query.score_waiting(space_, queries_.row(i));
+      counts_[block].scored += query.score_waiting(instructions_, space_, queries_.row(i));
     });
     const index_t a_block = tiles_a_block_ * pruning_queries;
     const index_t end = std::min((block + 1) * a_block, queries_.rows());
-    const scan_scratch scratch = {.packed = packed_ + worker * packed_size_,
+    const scan_scratch scratch = {.instructions = instructions_,
+                                  .packed = packed_ + worker * packed_size_,
                                   .dots = dots_ + worker * scan_rows * query_lanes,
                                   .candidates = nullptr};
     std::array<scanned_query, query_lanes> scanned = {};

@@ -1,14 +1,18 @@
-// Dot products of several queries with one support row, accumulated in double in index order, as
-// the ranking requires.
+// Dot products of several queries with support rows, accumulated in double in index order, as the
+// ranking requires.
 #pragma once
 
 #include "feaug/header_begin.hpp"
 
+#include <algorithm>
 #include <concepts>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/exact_dot.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/core/vectors.hpp"
+#include "feaug/cpu/core/widen.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
@@ -31,10 +35,13 @@ void pack_queries(const matrix_view<const T>& queries, index_t begin, index_t co
   }
 }
 
-/// dots[lane] += the dot products of the packed queries with `row`, in double in index order; both
-/// start at the same feature. Limited by FLOP: query_lanes multiply-adds in double a feature.
+namespace detail {
+
+// Features of a row that are converted to double at a time: four rows take 2 KiB of the stack.
+inline constexpr index_t widened_features = 64;
+
 template <element T>
-void add_dots(const double* packed, const T* row, index_t features, double* dots) {
+void add_dots_portable(const double* packed, const T* row, index_t features, double* dots) {
   double sums[query_lanes];
   for (index_t lane = 0; lane < query_lanes; ++lane) sums[lane] = dots[lane];
   for (index_t d = 0; d < features; ++d) {
@@ -49,6 +56,115 @@ void add_dots(const double* packed, const T* row, index_t features, double* dots
     }
   }
   for (index_t lane = 0; lane < query_lanes; ++lane) dots[lane] = sums[lane];
+}
+
+#if FEAUG_X86
+
+// An fma has the bits of exact_multiply_add. Several rows at once hide its latency: 8 sums are in
+// registers.
+template <int Rows>
+FEAUG_AVX2 inline void add_dots_avx2(const double* packed, const double* rows, index_t stride,
+                                     index_t features, double* dots) {
+  constexpr int vectors = query_lanes / 4;
+  __m256d sums[Rows][vectors];
+  FEAUG_UNROLL_REGISTERS
+  for (int r = 0; r < Rows; ++r) {
+    FEAUG_UNROLL_REGISTERS
+    for (int v = 0; v < vectors; ++v) sums[r][v] = _mm256_loadu_pd(dots + r * query_lanes + 4 * v);
+  }
+  for (index_t d = 0; d < features; ++d) {
+    __m256d queries[vectors];
+    FEAUG_UNROLL_REGISTERS
+    for (int v = 0; v < vectors; ++v)
+      queries[v] = _mm256_loadu_pd(packed + d * query_lanes + 4 * v);
+    FEAUG_UNROLL_REGISTERS
+    for (int r = 0; r < Rows; ++r) {
+      const __m256d x = _mm256_set1_pd(rows[r * stride + d]);
+      FEAUG_UNROLL_REGISTERS
+      for (int v = 0; v < vectors; ++v) sums[r][v] = _mm256_fmadd_pd(x, queries[v], sums[r][v]);
+    }
+  }
+  FEAUG_UNROLL_REGISTERS
+  for (int r = 0; r < Rows; ++r) {
+    FEAUG_UNROLL_REGISTERS
+    for (int v = 0; v < vectors; ++v) _mm256_storeu_pd(dots + r * query_lanes + 4 * v, sums[r][v]);
+  }
+}
+
+template <int Rows>
+FEAUG_AVX512 inline void add_dots_avx512(const double* packed, const double* rows, index_t stride,
+                                         index_t features, double* dots) {
+  __m512d sums[Rows][2];
+  FEAUG_UNROLL_REGISTERS
+  for (int r = 0; r < Rows; ++r) {
+    sums[r][0] = _mm512_loadu_pd(dots + r * query_lanes);
+    sums[r][1] = _mm512_loadu_pd(dots + r * query_lanes + 8);
+  }
+  for (index_t d = 0; d < features; ++d) {
+    const __m512d first = _mm512_loadu_pd(packed + d * query_lanes);
+    const __m512d last = _mm512_loadu_pd(packed + d * query_lanes + 8);
+    FEAUG_UNROLL_REGISTERS
+    for (int r = 0; r < Rows; ++r) {
+      const __m512d x = _mm512_set1_pd(rows[r * stride + d]);
+      sums[r][0] = _mm512_fmadd_pd(x, first, sums[r][0]);
+      sums[r][1] = _mm512_fmadd_pd(x, last, sums[r][1]);
+    }
+  }
+  FEAUG_UNROLL_REGISTERS
+  for (int r = 0; r < Rows; ++r) {
+    _mm512_storeu_pd(dots + r * query_lanes, sums[r][0]);
+    _mm512_storeu_pd(dots + r * query_lanes + 8, sums[r][1]);
+  }
+}
+
+inline void add_dots_in_vectors(instruction_set instructions, const double* packed,
+                                const double* rows, index_t stride, index_t count, index_t features,
+                                double* dots) {
+  const bool is_wide = instructions == instruction_set::avx512;
+  if (is_wide && count == 4) return add_dots_avx512<4>(packed, rows, stride, features, dots);
+  if (!is_wide && count == 2) return add_dots_avx2<2>(packed, rows, stride, features, dots);
+  for (index_t r = 0; r < count; ++r) {
+    const auto one = is_wide ? &add_dots_avx512<1> : &add_dots_avx2<1>;
+    one(packed, rows + r * stride, stride, features, dots + r * query_lanes);
+  }
+}
+
+#endif
+
+}  // namespace detail
+
+/// dots[r · query_lanes + lane] += the dot products of the packed queries with row r of `count`
+/// rows that are `stride` apart, in double in index order; all start at the same feature. Limited by
+/// FLOP: query_lanes multiply-adds in double a feature.
+template <element T>
+void add_dots([[maybe_unused]] instruction_set instructions, const double* packed, const T* rows,
+              index_t stride, index_t count, index_t features, double* dots) {
+#if FEAUG_X86
+  if (instructions != instruction_set::portable) {
+    const index_t most = instructions == instruction_set::avx512 ? 4 : 2;
+    for (index_t first = 0; first < count; first += most) {
+      const index_t some = std::min(most, count - first);
+      const T* const from = rows + first * stride;
+      double* const to = dots + first * query_lanes;
+      if constexpr (std::same_as<T, double>) {
+        detail::add_dots_in_vectors(instructions, packed, from, stride, some, features, to);
+      } else {
+        double wide[4 * detail::widened_features];
+        for (index_t begin = 0; begin < features; begin += detail::widened_features) {
+          const index_t chunk = std::min(detail::widened_features, features - begin);
+          for (index_t r = 0; r < some; ++r)
+            widen(instructions, from + r * stride + begin, chunk,
+                  wide + r * detail::widened_features);
+          detail::add_dots_in_vectors(instructions, packed + begin * query_lanes, wide,
+                                      detail::widened_features, some, chunk, to);
+        }
+      }
+    }
+    return;
+  }
+#endif
+  for (index_t r = 0; r < count; ++r)
+    detail::add_dots_portable(packed, rows + r * stride, features, dots + r * query_lanes);
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
