@@ -177,7 +177,7 @@ inline void supervised_contrastive(rows_to& to) {
   valid.matrix("z", 4, 3, overwrite).numbers("labels", {4}, std::vector<double>{0, 0, 1, 1});
   rows_of rows(to, valid.learnable("temperature", 0.3).row_weights(4), {"z"});
   rows.common();
-  rows.sized("labels", "a label a row of z");
+  rows.sized("labels", "a label a row");
   rows.statistics(4);
   rows.overlapping("statistics", "loss", {""});
   rows.positive("temperature");

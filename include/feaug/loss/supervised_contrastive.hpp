@@ -49,7 +49,7 @@ row_reduction<compute_t<T>, S> supervised_contrastive_arguments(
   check::valid(op, "z", z);
   check::not_empty(op, "z", z.value);
   check::readable(op, "labels", labels);
-  check::has_size(op, "labels", labels, z.value.rows(), "a label a row of z");
+  check::has_size(op, "labels", labels, z.value.rows(), "a label a row");
   check::temperature(op, options.temperature, options.learnable_temperature);
   check::loss_memory(op, options, vectors).uses("z", z).reads("labels", labels).require_apart();
   return reduction_of<T>(op, options, z.value.rows(), vectors);
