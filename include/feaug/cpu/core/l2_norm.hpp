@@ -31,29 +31,41 @@ inline constexpr index_t summed_rows = 4;
 /// sums[r] = Σ x² of row begin + r, for `count` ≤ summed_rows rows, with the bits of row_norm's sum.
 template <element T>
 void square_sums(instruction_set instructions, const matrix_view<const T>& x, index_t begin,
-                 index_t count, double* sums) {
+                 index_t count, double (&sums)[summed_rows]) {
   constexpr index_t chunk = 64;
   double wide[summed_rows][chunk] = {};
-  std::fill_n(sums, summed_rows, 0.0);
-  for (index_t first = 0; first < x.cols(); first += chunk) {
-    const index_t features = std::min(chunk, x.cols() - first);
+  const auto add = [](double sum, double value) {
+    if constexpr (std::same_as<T, double>) {
+      return exact_multiply_add(sum, value, value);
+    } else {
+      return sum + value * value;  // exact products, see exact_multiply_add
+    }
+  };
+  // Four variables, since compilers leave an array in memory at -O2.
+  double first = 0;
+  double second = 0;
+  double third = 0;
+  double fourth = 0;
+  for (index_t done = 0; done < x.cols(); done += chunk) {
+    const index_t features = std::min(chunk, x.cols() - done);
     for (index_t r = 0; r < count; ++r) {
       if constexpr (std::same_as<T, double>) {
-        std::copy_n(x.row(begin + r) + first, features, wide[r]);
+        std::copy_n(x.row(begin + r) + done, features, wide[r]);
       } else {
-        widen(instructions, x.row(begin + r) + first, features, wide[r]);
+        widen(instructions, x.row(begin + r) + done, features, wide[r]);
       }
     }
     for (index_t j = 0; j < features; ++j) {
-      for (index_t r = 0; r < summed_rows; ++r) {
-        if constexpr (std::same_as<T, double>) {
-          sums[r] = exact_multiply_add(sums[r], wide[r][j], wide[r][j]);
-        } else {
-          sums[r] += wide[r][j] * wide[r][j];  // exact products, see exact_multiply_add
-        }
-      }
+      first = add(first, wide[0][j]);
+      second = add(second, wide[1][j]);
+      third = add(third, wide[2][j]);
+      fourth = add(fourth, wide[3][j]);
     }
   }
+  sums[0] = first;
+  sums[1] = second;
+  sums[2] = third;
+  sums[3] = fourth;
 }
 
 }  // namespace detail

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <concepts>
+#include <cstddef>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/exact_dot.hpp"
@@ -66,14 +67,14 @@ template <int Rows>
 FEAUG_AVX2 inline void add_dots_avx2(const double* packed, const double* rows, index_t stride,
                                      index_t features, double* dots) {
   constexpr int vectors = query_lanes / 4;
-  __m256d sums[Rows][vectors];
+  __m256d sums[std::size_t{Rows}][std::size_t{vectors}];
   FEAUG_UNROLL_REGISTERS
   for (int r = 0; r < Rows; ++r) {
     FEAUG_UNROLL_REGISTERS
     for (int v = 0; v < vectors; ++v) sums[r][v] = _mm256_loadu_pd(dots + r * query_lanes + 4 * v);
   }
   for (index_t d = 0; d < features; ++d) {
-    __m256d queries[vectors];
+    __m256d queries[std::size_t{vectors}];
     FEAUG_UNROLL_REGISTERS
     for (int v = 0; v < vectors; ++v)
       queries[v] = _mm256_loadu_pd(packed + d * query_lanes + 4 * v);
@@ -94,7 +95,7 @@ FEAUG_AVX2 inline void add_dots_avx2(const double* packed, const double* rows, i
 template <int Rows>
 FEAUG_AVX512 inline void add_dots_avx512(const double* packed, const double* rows, index_t stride,
                                          index_t features, double* dots) {
-  __m512d sums[Rows][2];
+  __m512d sums[std::size_t{Rows}][2];
   FEAUG_UNROLL_REGISTERS
   for (int r = 0; r < Rows; ++r) {
     sums[r][0] = _mm512_loadu_pd(dots + r * query_lanes);
