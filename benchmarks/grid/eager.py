@@ -95,8 +95,8 @@ def extrapolate(x, partner):
 def slerp(x, partner):
     cosine = F.cosine_similarity(x, partner, dim=1)[:, None].clamp(-1, 1)
     angle = cosine.acos()
-    sine = angle.sin()
-    return ((0.5 * angle).sin() * unit(x) + (0.5 * angle).sin() * unit(partner)) / sine
+    weight = (0.5 * angle).sin() / angle.sin()
+    return weight * unit(x) + weight * unit(partner)
 
 
 def exchange_moments(x, partner):
@@ -113,9 +113,8 @@ def l2_normalize(x):
 
 
 def nearest(rows, queries, k):
-    """Of unit rows."""
-    similarities, indices = (unit(queries) @ rows.T).topk(k)
-    return indices, similarities
+    """Among unit rows: similarities and indices."""
+    return (unit(queries) @ rows.T).topk(k)
 
 
 def enqueue(rows, batch):

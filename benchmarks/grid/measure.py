@@ -34,8 +34,8 @@ def difference(got: torch.Tensor, want: torch.Tensor) -> float:
     return ((got - want).norm() / want.norm().clamp(min=1e-30)).item()
 
 
-def spread(cell: Cell, results: list[torch.Tensor]) -> list[float]:
-    """Of random draws: the mean and the mean size of the first result, which no seed changes much."""
+def spread(results: list[torch.Tensor]) -> list[float]:
+    """Of random draws: the mean size and the standard deviation of the first result, which no seed changes much."""
     return [results[0].double().abs().mean().item(), results[0].double().std().item()]
 
 
@@ -55,7 +55,7 @@ def refusals(cell: Cell, reference, contestants) -> dict[str, str]:
             if not error <= TOLERANCE[cell.type]:
                 wrong[library] = f"differs from double by {error:.1e}"
         else:
-            own = spread(cell, got)
+            own = spread(got)
             drawn = drawn or own
             if max(abs(a / b - 1) for a, b in zip(own, drawn)) > 0.1:
                 wrong[library] = f"draws {own}, the first library {drawn}"

@@ -186,7 +186,7 @@ class Search:
 
             made["feaug"] = ours
         if "PyTorch" in libraries:
-            made["PyTorch"] = lambda: [eager.nearest(rows, queries, k)[1]]
+            made["PyTorch"] = lambda: [eager.nearest(rows, queries, k).values]
         if cell.type == "float32" and "FAISS" in libraries and (faiss := optional("faiss")):
             index = faiss.IndexFlatIP(cell.cols)
             index.add(rows.numpy())
@@ -200,7 +200,7 @@ class Search:
                 return [1 - torch.from_numpy(np.array(found.distances)).reshape(cell.rows, k)]
 
             made["USearch"] = exact
-        return (lambda: [eager.nearest(rows.double(), queries.double(), k)[1]]), made
+        return (lambda: [eager.nearest(rows.double(), queries.double(), k).values]), made
 
 
 class Enqueue:

@@ -47,12 +47,9 @@ def mask(
 
     rescale: multiplies the row by D / (number of kept features), to preserve its expected size.
     """
-    attributes = _attributes(
-        "mask",
-        flag("mask", "rescale", rescale),
-        number("mask", "keep_probability", keep_probability),
-    )
-    return _augment("mask", x, seed, step, stream, attributes)
+    option = flag("mask", "rescale", rescale)
+    keep = number("mask", "keep_probability", keep_probability)
+    return _augment("mask", x, seed, step, stream, option, keep)
 
 
 def gaussian_noise(
@@ -67,12 +64,9 @@ def gaussian_noise(
     """x + scale · ε, ε standard normal. relative: scale · ‖row‖ · ε. The gradient passes
     unchanged: it treats ‖row‖ as a constant.
     """
-    attributes = _attributes(
-        "gaussian_noise",
-        flag("gaussian_noise", "relative", relative),
-        number("gaussian_noise", "scale", scale),
-    )
-    return _augment("gaussian_noise", x, seed, step, stream, attributes)
+    option = flag("gaussian_noise", "relative", relative)
+    size = number("gaussian_noise", "scale", scale)
+    return _augment("gaussian_noise", x, seed, step, stream, option, size)
 
 
 def interpolate(
@@ -93,27 +87,19 @@ def interpolate(
         distribution, first, second = 2, weight.alpha, weight.beta
     else:
         distribution, first, second = 0, weight, weight
-    attributes = _attributes(
-        "interpolate",
-        distribution,
-        number("interpolate", "weight", first),
-        number("interpolate", "weight", second),
-    )
-    return _augment("interpolate", x, seed, step, stream, attributes)
-
-
-def _attributes(kind: str, option: int, first: float, second: float = 0.0) -> _Attributes:
-    """What an augmentation is, as the handlers read it."""
-    return (
-        ("kind", kind),
-        ("option", np.int64(option)),
-        ("first", np.float64(first)),
-        ("second", np.float64(second)),
-    )
+    numbers = [number("interpolate", "weight", weight) for weight in (first, second)]
+    return _augment("interpolate", x, seed, step, stream, distribution, *numbers)
 
 
 def _augment(
-    operator: str, x: ArrayLike, seed: int, step: ArrayLike, stream: int, attributes: _Attributes
+    operator: str,
+    x: ArrayLike,
+    seed: int,
+    step: ArrayLike,
+    stream: int,
+    option: int,
+    first: np.float64,
+    second: np.float64 = np.float64(0),
 ) -> Array:
     features = jnp.asarray(x)
     check_features(operator, x=features)
@@ -126,13 +112,17 @@ def _augment(
         raise TypeError(
             f"{operator}: step: got {counter.dtype} of shape {counter.shape}, wanted an integer"
         )
-    draws = (
+    attributes = (
+        ("kind", operator),
+        ("option", np.int64(option)),
+        ("first", first),
+        ("second", second),
         # The bits of the seed as a signed integer, since attributes are signed.
         ("seed", np.uint64(_unsigned(operator, "seed", seed, 64)).astype(np.int64)),
         ("stream", np.int64(_unsigned(operator, "stream", stream, 16))),
     )
     words = as_words(counter)
-    return _augmented(operator, (*draws, *attributes), *same_axes([features, words]))
+    return _augmented(operator, attributes, *same_axes([features, words]))
 
 
 def _unsigned(operator: str, argument: str, value: int, bits: int) -> int:

@@ -121,24 +121,25 @@ def flag(operator: str, argument: str, value: bool) -> bool:
     return bool(value)
 
 
+def _as_array(value: Any) -> Array | None:
+    """What JAX makes of a value; None if nothing. (JAX 0.5 reads None as NaN.)"""
+    try:
+        return None if value is None else jnp.asarray(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def an_array(operator: str, argument: str, value: ArrayLike) -> Array:
     """An array, or what JAX makes one of."""
-    try:
-        if value is None:
-            raise TypeError
-        return jnp.asarray(value)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"{operator}: {argument}: got {type(value).__name__}, wanted an array"
-        ) from None
+    array = _as_array(value)
+    if array is None:
+        raise TypeError(f"{operator}: {argument}: got {type(value).__name__}, wanted an array")
+    return array
 
 
 def one_number(operator: str, argument: str, value: ArrayLike, dtype: jnp.dtype) -> Array:
     """A number or an array of one, which may be traced."""
-    try:
-        array = None if value is None else jnp.asarray(value)  # JAX 0.5 reads None as NaN
-    except (TypeError, ValueError, OverflowError):
-        array = None
+    array = _as_array(value)
     if array is None or not jnp.isdtype(array.dtype, ("real floating", "integral")):
         raise TypeError(f"{operator}: {argument}: got {value!r}, wanted a number or an array of one")
     if array.size != 1:
