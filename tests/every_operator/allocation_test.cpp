@@ -54,7 +54,7 @@ void operator delete(void* memory, std::size_t /*bytes*/, std::align_val_t /*ali
 namespace allocation_test {
 
 TEST_CASE("no operator allocates after warm-up", "[allocations]") {
-  // The long batch has more than 1024 columns of logits, for which exponentials are kept, and a queue
+  // The long batch has more than 128 columns of logits, for which exponentials are kept, and a queue
   // that is searched with pruning.
   const auto [rows, cols] = GENERATE(table<feaug::index_t, feaug::index_t>({{40, 33}, {1100, 20}}));
   const int threads = GENERATE(1, 3);

@@ -20,13 +20,13 @@ namespace cpu {
 
 /// Writes the gradient of normalize_row for row i to x's destination; `scratch` has room for a row.
 template <element T>
-void normalize_row_backward(const operand<T>& x, index_t i, const T* grad_out, double eps,
-                            compute_t<T>* scratch) {
+void normalize_row_backward(instruction_set instructions, const operand<T>& x, index_t i,
+                            const T* grad_out, double eps, compute_t<T>* scratch) {
   const T* row = x.value.row(i);
   const index_t cols = x.value.cols();
   for (index_t j = 0; j < cols; ++j) scratch[j] = load(grad_out[j]);
-  unit_backward_row(row, cols, inverse_norm(row_norm(row, cols), eps), eps, scratch);
-  write_gradient(x, i, scratch);
+  unit_backward_row(instructions, row, cols, inverse_norm(row_norm(row, cols), eps), eps, scratch);
+  write_gradient(instructions, x, i, scratch);
 }
 
 }  // namespace cpu
@@ -48,7 +48,8 @@ struct detail::l2_normalize_on<cpu_context> {
     workspace::scope scope(ctx.workspace);
     const cpu::row_buffers<compute_t<T>> scratch(ctx, scope, x.value.cols());
     cpu::for_each_row(ctx, x.value.rows(), x.value.cols(), {}, [&](index_t i, int worker) {
-      cpu::normalize_row_backward(x, i, grad_out.row(i), options.eps, scratch.of(worker));
+      cpu::normalize_row_backward(cpu::usable(ctx.instructions), x, i, grad_out.row(i), options.eps,
+                                  scratch.of(worker));
     });
   }
 };

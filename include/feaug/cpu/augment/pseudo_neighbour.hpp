@@ -34,15 +34,15 @@ namespace cpu {
 /// destination. `made` is out_i before normalisation, or null without normalisation; `gradient` has
 /// room for D numbers.
 template <element T>
-void pseudo_neighbour_backward_row(const operand<T>& x, index_t i, const T* grad_out,
-                                   const double* made, double weight, double through,
-                                   double* gradient) {
+void pseudo_neighbour_backward_row(instruction_set instructions, const operand<T>& x, index_t i,
+                                   const T* grad_out, const double* made, double weight,
+                                   double through, double* gradient) {
   const T* row = x.value.row(i);
   const index_t cols = x.value.cols();
   for (index_t j = 0; j < cols; ++j) gradient[j] = static_cast<double>(load(grad_out[j]));
   if (made != nullptr) {
     const double inverse = inverse_norm(row_norm(made, cols), default_norm_eps);
-    unit_backward_row(made, cols, inverse, default_norm_eps, gradient);
+    unit_backward_row(instructions, made, cols, inverse, default_norm_eps, gradient);
   }
   const double inverse = inverse_norm(row_norm(row, cols), default_norm_eps);
   double along = 0;
@@ -95,8 +95,8 @@ struct augmentation_on<cpu_context,
     const double weight = static_cast<double>(policy.how.weight);
     const double through = augmentation_on::through_share(policy);
     const auto put = [&](index_t i, const double* made, int worker) {
-      cpu::pseudo_neighbour_backward_row(x, i, grad_out.row(i), made, weight, through,
-                                         gradients.of(worker));
+      cpu::pseudo_neighbour_backward_row(cpu::usable(ctx.instructions), x, i, grad_out.row(i), made,
+                                         weight, through, gradients.of(worker));
     };
     if (policy.how.normalize) {
       for_each_made_row(ctx, policy, x.value, key, selection,

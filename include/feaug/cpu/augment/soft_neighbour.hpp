@@ -72,13 +72,15 @@ struct augmentation_on<cpu_context, soft_neighbour_policy<U>>
       check::found_slots(name, policy.support, given, selection);
     }
     workspace::scope scope(ctx.workspace);
+    const instruction_set instructions = cpu::usable(ctx.instructions);
     const cpu::row_buffers<C> gradients(ctx, scope, cols);
     const cpu::row_buffers<double> by_weight(ctx, scope, policy.how.k);
     for_each_row_found(
         ctx, policy, x.value, given, selection, [&](index_t i, const found_row& row, int worker) {
           C* const gradient = gradients.of(worker);
           if (row.count == 0) {
-            cpu::normalize_row_backward(x, i, grad_out.row(i), default_norm_eps, gradient);
+            cpu::normalize_row_backward(instructions, x, i, grad_out.row(i), default_norm_eps,
+                                        gradient);
             return;
           }
           // out = Σ w_n u_n, so ∂L/∂w_n = g·u_n; the softmax gradient gives ∂L/∂s_n.
@@ -100,8 +102,9 @@ struct augmentation_on<cpu_context, soft_neighbour_policy<U>>
           }
           for (index_t j = 0; j < cols; ++j)
             gradient[j] = static_cast<C>(cpu::neighbour_sum<T>(rows, row.found, row.count, j));
-          cpu::unit_backward_row(x.value.row(i), cols, row.inverse, default_norm_eps, gradient);
-          cpu::write_gradient(x, i, gradient);
+          cpu::unit_backward_row(instructions, x.value.row(i), cols, row.inverse, default_norm_eps,
+                                 gradient);
+          cpu::write_gradient(instructions, x, i, gradient);
         });
   }
 

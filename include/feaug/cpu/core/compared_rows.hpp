@@ -14,16 +14,13 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 template <element T>
 class compared_rows {
  public:
-  compared_rows(const T* first, const T* second, index_t cols)
-      : rows_{first, second},
+  compared_rows(instruction_set instructions, const T* first, const T* second, index_t cols)
+      : instructions_(instructions),
+        rows_{first, second},
         inverse_{inverse_norm(row_norm(first, cols), default_norm_eps),
                  inverse_norm(row_norm(second, cols), default_norm_eps)},
-        cols_(cols) {
-    for (index_t j = 0; j < cols; ++j) {
-      cosine_ += (static_cast<double>(load(first[j])) * inverse_[0]) *
-                 (static_cast<double>(load(second[j])) * inverse_[1]);
-    }
-  }
+        cols_(cols),
+        cosine_(scaled_dot(instructions, first, inverse_[0], second, inverse_[1], cols)) {}
 
   [[nodiscard]] double cosine() const { return cosine_; }
 
@@ -32,16 +29,16 @@ class compared_rows {
   void gradient(int side, double weight, compute_t<T>* to) const {
     const T* const other = rows_[1 - side];
     const double factor = weight * inverse_[1 - side];
-    for (index_t j = 0; j < cols_; ++j)
-      to[j] = static_cast<compute_t<T>>(static_cast<double>(load(other[j])) * factor);
-    unit_backward_row(rows_[side], cols_, inverse_[side], default_norm_eps, to);
+    scale_row(instructions_, other, cols_, factor, to);
+    unit_backward_row(instructions_, rows_[side], cols_, inverse_[side], default_norm_eps, to);
   }
 
  private:
+  instruction_set instructions_;
   const T* rows_[2];
   double inverse_[2];  // 1 / max(norm, 1e-12)
   index_t cols_;
-  double cosine_ = 0;
+  double cosine_;
 };
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

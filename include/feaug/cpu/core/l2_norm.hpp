@@ -15,7 +15,8 @@
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/parallel.hpp"
-#include "feaug/cpu/core/widen.hpp"
+#include "feaug/cpu/core/row_arithmetic.hpp"
+#include "feaug/cpu/core/transpose.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -26,46 +27,76 @@ namespace detail {
 
 // Rows whose norms are computed at once: a sum in index order is limited by the latency of
 // additions.
-inline constexpr index_t summed_rows = 4;
+inline constexpr index_t summed_rows = 8;
 
-/// sums[r] = Σ x² of row begin + r, for `count` ≤ summed_rows rows, with the bits of row_norm's sum.
+/// sums[r] = Σ x² of rows[r], with the bits of row_norm's sum.
 template <element T>
-void square_sums(instruction_set instructions, const matrix_view<const T>& x, index_t begin,
-                 index_t count, double (&sums)[summed_rows]) {
-  constexpr index_t chunk = 64;
-  double wide[summed_rows][chunk] = {};
-  const auto add = [](double sum, double value) {
-    if constexpr (std::same_as<T, double>) {
-      return exact_multiply_add(sum, value, value);
-    } else {
-      return sum + value * value;  // exact products, see exact_multiply_add
+void square_sums_portable(const T* const (&rows)[summed_rows], index_t cols,
+                          double (&sums)[summed_rows]) {
+  for (index_t r = 0; r < summed_rows; r += 4) {
+    // Four variables, since compilers leave an array in memory at -O2.
+    double first = 0;
+    double second = 0;
+    double third = 0;
+    double fourth = 0;
+    for (index_t j = 0; j < cols; ++j) {
+      first = exact_multiply_add(first, rows[r][j], rows[r][j]);
+      second = exact_multiply_add(second, rows[r + 1][j], rows[r + 1][j]);
+      third = exact_multiply_add(third, rows[r + 2][j], rows[r + 2][j]);
+      fourth = exact_multiply_add(fourth, rows[r + 3][j], rows[r + 3][j]);
     }
-  };
-  // Four variables, since compilers leave an array in memory at -O2.
-  double first = 0;
-  double second = 0;
-  double third = 0;
-  double fourth = 0;
-  for (index_t done = 0; done < x.cols(); done += chunk) {
-    const index_t features = std::min(chunk, x.cols() - done);
-    for (index_t r = 0; r < count; ++r) {
-      if constexpr (std::same_as<T, double>) {
-        std::copy_n(x.row(begin + r) + done, features, wide[r]);
-      } else {
-        widen(instructions, x.row(begin + r) + done, features, wide[r]);
-      }
-    }
-    for (index_t j = 0; j < features; ++j) {
-      first = add(first, wide[0][j]);
-      second = add(second, wide[1][j]);
-      third = add(third, wide[2][j]);
-      fourth = add(fourth, wide[3][j]);
-    }
+    sums[r] = first;
+    sums[r + 1] = second;
+    sums[r + 2] = third;
+    sums[r + 3] = fourth;
   }
-  sums[0] = first;
-  sums[1] = second;
-  sums[2] = third;
-  sums[3] = fourth;
+}
+
+#if FEAUG_X86
+
+// NOLINTBEGIN(bugprone-macro-parentheses): the arguments are attributes and type names
+// One row in each lane. Products of floats are exact in double, so an fma has the same bits.
+#define FEAUG_SQUARE_SUMS(MARK, ISA)                                                  \
+  template <element T>                                                                \
+  requires(!std::same_as<T, double>) MARK inline void square_sums_##ISA(              \
+      const T* const(&rows)[summed_rows], index_t cols, double(&sums)[summed_rows]) { \
+    using v = ISA##_eight_doubles;                                                    \
+    v::vector sum = v::all(0);                                                        \
+    index_t j = 0;                                                                    \
+    for (; j + 8 <= cols; j += 8) {                                                   \
+      __m256 x[8];                                                                    \
+      FEAUG_UNROLL_REGISTERS                                                          \
+      for (int r = 0; r < 8; ++r) x[r] = eight_floats(rows[r] + j);                   \
+      transpose_eight(x);                                                             \
+      FEAUG_UNROLL_REGISTERS                                                          \
+      for (int k = 0; k < 8; ++k) {                                                   \
+        const v::vector column = v::from_floats(x[k]);                                \
+        sum = v::fused(column, column, sum);                                          \
+      }                                                                               \
+    }                                                                                 \
+    v::store(sums, sum);                                                              \
+    for (index_t r = 0; r < summed_rows; ++r) {                                       \
+      for (index_t rest = j; rest < cols; ++rest)                                     \
+        sums[r] = exact_multiply_add(sums[r], rows[r][rest], rows[r][rest]);          \
+    }                                                                                 \
+  }
+FEAUG_SQUARE_SUMS(FEAUG_AVX2, avx2)
+FEAUG_SQUARE_SUMS(FEAUG_AVX512, avx512)
+#undef FEAUG_SQUARE_SUMS
+// NOLINTEND(bugprone-macro-parentheses)
+
+#endif
+
+template <element T>
+void square_sums([[maybe_unused]] instruction_set instructions, const T* const (&rows)[summed_rows],
+                 index_t cols, double (&sums)[summed_rows]) {
+#if FEAUG_X86
+  if constexpr (!std::same_as<T, double>) {
+    if (instructions == instruction_set::avx512) return square_sums_avx512(rows, cols, sums);
+    if (instructions == instruction_set::avx2) return square_sums_avx2(rows, cols, sums);
+  }
+#endif
+  square_sums_portable(rows, cols, sums);
 }
 
 }  // namespace detail
@@ -77,10 +108,12 @@ void inverse_norms(cpu_context& ctx, const matrix_view<T>& x, double eps, double
   for_each_row_block(ctx, x.rows(), x.cols(), [&](index_t begin, index_t count, int) {
     for (index_t i = begin; i < begin + count; i += detail::summed_rows) {
       const index_t some = std::min(detail::summed_rows, begin + count - i);
+      const std::remove_const_t<T>* rows[detail::summed_rows];
+      for (index_t r = 0; r < detail::summed_rows; ++r) rows[r] = x.row(i + std::min(r, some - 1));
       double sums[detail::summed_rows];
-      detail::square_sums<std::remove_const_t<T>>(instructions, x, i, some, sums);
+      detail::square_sums<std::remove_const_t<T>>(instructions, rows, x.cols(), sums);
       for (index_t r = 0; r < some; ++r)
-        inverse[i + r] = inverse_norm(row_norm_of(sums[r], x.row(i + r), x.cols()), eps);
+        inverse[i + r] = inverse_norm(row_norm_of(sums[r], rows[r], x.cols()), eps);
     }
   });
 }
@@ -97,36 +130,27 @@ void normalize_row(const T* x, index_t cols, double eps, T* out) {
 
 /// Writes a row's gradient to the operand's destination, by overwriting or accumulating.
 template <element T>
-void write_gradient(const operand<T>& x, index_t i, const compute_t<T>* gradient) {
-  T* destination = x.gradient.row(i);
-  const index_t cols = x.gradient.cols();
+void write_gradient(instruction_set instructions, const operand<T>& x, index_t i,
+                    const compute_t<T>* gradient) {
+  T* const destination = x.gradient.row(i);
   if (x.mode == gradient_mode::overwrite) {
-    for (index_t j = 0; j < cols; ++j) destination[j] = store<T>(gradient[j]);
+    store_row<false>(instructions, gradient, x.gradient.cols(), destination);
   } else {
-    for (index_t j = 0; j < cols; ++j)
-      destination[j] = store<T>(load(destination[j]) + gradient[j]);
+    store_row<true>(instructions, gradient, x.gradient.cols(), destination);
   }
 }
 
 /// Converts the gradient with respect to unit(x_i) to that with respect to x_i, in place; zero if
 /// ‖x‖ ≤ eps.
 template <element T>
-void unit_backward_row(const T* row, index_t cols, double inverse, double eps,
-                       compute_t<T>* gradient) {
-  using C = compute_t<T>;
+void unit_backward_row(instruction_set instructions, const T* row, index_t cols, double inverse,
+                       double eps, compute_t<T>* gradient) {
   if (has_no_direction(inverse, eps)) {
-    std::fill_n(gradient, cols, C{0});
+    std::fill_n(gradient, cols, compute_t<T>{0});
     return;
   }
-  double along = 0;
-  for (index_t j = 0; j < cols; ++j) {
-    along += static_cast<double>(load(row[j])) * inverse * static_cast<double>(gradient[j]);
-  }
-  for (index_t j = 0; j < cols; ++j) {
-    const double unit = static_cast<double>(load(row[j])) * inverse;
-    gradient[j] =
-        static_cast<C>(through_unit(static_cast<double>(gradient[j]), unit, along, inverse));
-  }
+  const double along = scaled_dot(instructions, row, inverse, gradient, 1.0, cols);
+  through_unit_row(instructions, row, cols, inverse, along, gradient);
 }
 
 }  // namespace cpu

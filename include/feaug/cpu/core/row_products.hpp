@@ -5,12 +5,14 @@
 
 #include "feaug/header_begin.hpp"
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/eight_doubles.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/vectors.hpp"
@@ -60,190 +62,118 @@ void multiply_rest(const T* x, const T* y, index_t count, row_products& sums) {
 
 #if FEAUG_X86
 
-FEAUG_AVX2 inline row_products multiply_rows_avx2(const float* x, const float* y, index_t cols) {
-  __m256d square[2] = {_mm256_setzero_pd(), _mm256_setzero_pd()};
-  __m256d product[2] = {_mm256_setzero_pd(), _mm256_setzero_pd()};
-  for (index_t j = 0; j < cols; j += 8) {
-    for (int half = 0; half < 2; ++half) {
-      const __m256d a = _mm256_cvtps_pd(_mm_loadu_ps(x + j + 4 * half));
-      const __m256d b = _mm256_cvtps_pd(_mm_loadu_ps(y + j + 4 * half));
-      square[half] = _mm256_fmadd_pd(b, b, square[half]);
-      product[half] = _mm256_fmadd_pd(a, b, product[half]);
-    }
-  }
-  double lanes[8];
-  _mm256_storeu_pd(lanes, square[0] + square[1]);
-  _mm256_storeu_pd(lanes + 4, product[0] + product[1]);
-  return {.square = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]),
-          .product = (lanes[4] + lanes[5]) + (lanes[6] + lanes[7])};
+/// Σ of eight doubles, in an order that is the same for every instruction set.
+inline double sum_of_eight(const double (&x)[8]) {
+  return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
 }
 
-FEAUG_AVX2 inline void add_weighted_avx2(const weighted_rows<float>& rows, index_t cols, bool adds,
-                                         float* out) {
-  const __m256d own = _mm256_set1_pd(rows.own);
-  const __m256d scale = _mm256_set1_pd(rows.scale);
-  for (index_t j = 0; j < cols; j += 16) {
-    __m256d sums[4];
-    FEAUG_UNROLL_REGISTERS
-    for (int part = 0; part < 4; ++part)
-      sums[part] = own * _mm256_cvtps_pd(_mm_loadu_ps(rows.x + j + 4 * part));
-    for (index_t k = 0; k < rows.count; ++k) {
-      const float* const other = rows.others[k].data + j;
-      const __m256d factor = _mm256_set1_pd(rows.factors[k]);
-      FEAUG_UNROLL_REGISTERS
-      for (int part = 0; part < 4; ++part) {
-        sums[part] =
-            _mm256_fmadd_pd(factor, _mm256_cvtps_pd(_mm_loadu_ps(other + 4 * part)), sums[part]);
-      }
-    }
-    FEAUG_UNROLL_REGISTERS
-    for (int part = 0; part < 4; ++part) {
-      float* const to = out + j + 4 * part;
-      __m128 result = _mm256_cvtpd_ps(scale * sums[part]);
-      if (adds) result = _mm_loadu_ps(to) + result;
-      _mm_storeu_ps(to, result);
-    }
+// NOLINTBEGIN(bugprone-macro-parentheses): the arguments are attributes and type names
+#define FEAUG_ROW_PRODUCTS(MARK, ISA)                                                               \
+  MARK inline double sum_of_eight_##ISA(ISA##_eight_doubles::vector x) {                            \
+    double lanes[8];                                                                                \
+    ISA##_eight_doubles::store(lanes, x);                                                           \
+    return sum_of_eight(lanes);                                                                     \
+  }                                                                                                 \
+  /* x with `Count` rows at once: x is loaded and converted to double once. Sums have two         \
+     accumulators each, against the latency of fma. Returns ‖x‖². */ \
+  template <int Count, element T>                                                                   \
+  MARK inline double multiply_several_##ISA(const T* x, const row_pointer<T>* y, index_t cols,      \
+                                            row_products* sums) {                                   \
+    using v = ISA##_eight_doubles;                                                                  \
+    v::vector own[2] = {v::all(0), v::all(0)};                                                      \
+    v::vector square[std::size_t{Count}][2];                                                        \
+    v::vector product[std::size_t{Count}][2];                                                       \
+    FEAUG_UNROLL_REGISTERS                                                                          \
+    for (int k = 0; k < Count; ++k)                                                                 \
+      square[k][0] = square[k][1] = product[k][0] = product[k][1] = v::all(0);                      \
+    for (index_t j = 0; j < cols; j += 16) {                                                        \
+      FEAUG_UNROLL_REGISTERS                                                                        \
+      for (int half = 0; half < 2; ++half) {                                                        \
+        const v::vector a = v::load(x + j + 8 * half);                                              \
+        own[half] = v::fused(a, a, own[half]);                                                      \
+        FEAUG_UNROLL_REGISTERS                                                                      \
+        for (int k = 0; k < Count; ++k) {                                                           \
+          const v::vector b = v::load(y[k].data + j + 8 * half);                                    \
+          square[k][half] = v::fused(b, b, square[k][half]);                                        \
+          product[k][half] = v::fused(a, b, product[k][half]);                                      \
+        }                                                                                           \
+      }                                                                                             \
+    }                                                                                               \
+    FEAUG_UNROLL_REGISTERS                                                                          \
+    for (int k = 0; k < Count; ++k) {                                                               \
+      sums[k] = {.square = sum_of_eight_##ISA(v::add(square[k][0], square[k][1])),                  \
+                 .product = sum_of_eight_##ISA(v::add(product[k][0], product[k][1]))};              \
+    }                                                                                               \
+    return sum_of_eight_##ISA(v::add(own[0], own[1]));                                              \
+  }                                                                                                 \
+  template <element T>                                                                              \
+  MARK inline void add_weighted_##ISA(const weighted_rows<T>& rows, index_t cols, bool adds,        \
+                                      T* out) {                                                     \
+    using v = ISA##_eight_doubles;                                                                  \
+    const v::vector own = v::all(rows.own);                                                         \
+    const v::vector scale = v::all(rows.scale);                                                     \
+    for (index_t j = 0; j < cols; j += 16) {                                                        \
+      v::vector sums[2];                                                                            \
+      FEAUG_UNROLL_REGISTERS                                                                        \
+      for (int half = 0; half < 2; ++half)                                                          \
+        sums[half] = v::multiply(own, v::load(rows.x + j + 8 * half));                              \
+      for (index_t k = 0; k < rows.count; ++k) {                                                    \
+        const T* const other = rows.others[k].data + j;                                             \
+        const v::vector factor = v::all(rows.factors[k]);                                           \
+        FEAUG_UNROLL_REGISTERS                                                                      \
+        for (int half = 0; half < 2; ++half)                                                        \
+          sums[half] = v::fused(factor, v::load(other + 8 * half), sums[half]);                     \
+      }                                                                                             \
+      FEAUG_UNROLL_REGISTERS                                                                        \
+      for (int half = 0; half < 2; ++half) {                                                        \
+        T* const to = out + j + 8 * half;                                                           \
+        __m256 result = v::to_floats(v::multiply(scale, sums[half]));                               \
+        if (adds) result = eight_floats(to) + result;                                               \
+        store_eight(to, result);                                                                    \
+      }                                                                                             \
+    }                                                                                               \
   }
-}
-
-/// Masked intrinsics with all lanes set: g++ 12 warns in its own headers about the unmasked ones.
-FEAUG_AVX512 FEAUG_INLINE __m512d eight_doubles(const float* x) {
-  return _mm512_maskz_cvtps_pd(0xFF, _mm256_loadu_ps(x));
-}
-
-FEAUG_AVX512 FEAUG_INLINE double sum_of_eight(__m512d x) {
-  const __m256d four =
-      _mm512_maskz_extractf64x4_pd(0xF, x, 0) + _mm512_maskz_extractf64x4_pd(0xF, x, 1);
-  const __m128d two = _mm256_castpd256_pd128(four) + _mm256_extractf128_pd(four, 1);
-  return _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two));
-}
-
-FEAUG_AVX512 inline row_products multiply_rows_avx512(const float* x, const float* y,
-                                                      index_t cols) {
-  __m512d square[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
-  __m512d product[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
-  for (index_t j = 0; j < cols; j += 16) {
-    for (int half = 0; half < 2; ++half) {
-      const __m512d a = eight_doubles(x + j + 8 * half);
-      const __m512d b = eight_doubles(y + j + 8 * half);
-      square[half] = _mm512_fmadd_pd(b, b, square[half]);
-      product[half] = _mm512_fmadd_pd(a, b, product[half]);
-    }
-  }
-  return {.square = sum_of_eight(square[0] + square[1]),
-          .product = sum_of_eight(product[0] + product[1])};
-}
-
-/// x with `Count` rows at once: x is loaded and converted to double once. Sums are accumulated as
-/// in multiply_rows_avx512. 4·Count + 2 vector registers hold sums (18 of 32 for Count 4). Returns
-/// ‖x‖².
-template <int Count>
-FEAUG_AVX512 inline double multiply_several_avx512(const float* x, const row_pointer<float>* y,
-                                                   index_t cols, row_products* sums) {
-  const __m512d zero = _mm512_setzero_pd();
-  __m512d own[2] = {zero, zero};
-  __m512d square[std::size_t{Count}][2];
-  __m512d product[std::size_t{Count}][2];
-  FEAUG_UNROLL_REGISTERS
-  for (int k = 0; k < Count; ++k)
-    square[k][0] = square[k][1] = product[k][0] = product[k][1] = zero;
-  for (index_t j = 0; j < cols; j += 16) {
-    FEAUG_UNROLL_REGISTERS
-    for (int half = 0; half < 2; ++half) {
-      const __m512d a = eight_doubles(x + j + 8 * half);
-      own[half] = _mm512_fmadd_pd(a, a, own[half]);
-      FEAUG_UNROLL_REGISTERS
-      for (int k = 0; k < Count; ++k) {
-        const __m512d b = eight_doubles(y[k].data + j + 8 * half);
-        square[k][half] = _mm512_fmadd_pd(b, b, square[k][half]);
-        product[k][half] = _mm512_fmadd_pd(a, b, product[k][half]);
-      }
-    }
-  }
-  FEAUG_UNROLL_REGISTERS
-  for (int k = 0; k < Count; ++k) {
-    sums[k] = {.square = sum_of_eight(square[k][0] + square[k][1]),
-               .product = sum_of_eight(product[k][0] + product[k][1])};
-  }
-  return sum_of_eight(own[0] + own[1]);
-}
-
-FEAUG_AVX512 inline void add_weighted_avx512(const weighted_rows<float>& rows, index_t cols,
-                                             bool adds, float* out) {
-  const __m512d own = _mm512_set1_pd(rows.own);
-  const __m512d scale = _mm512_set1_pd(rows.scale);
-  for (index_t j = 0; j < cols; j += 16) {
-    __m512d sums[2];
-    FEAUG_UNROLL_REGISTERS
-    for (int half = 0; half < 2; ++half) sums[half] = own * eight_doubles(rows.x + j + 8 * half);
-    for (index_t k = 0; k < rows.count; ++k) {
-      const float* const other = rows.others[k].data + j;
-      const __m512d factor = _mm512_set1_pd(rows.factors[k]);
-      FEAUG_UNROLL_REGISTERS
-      for (int half = 0; half < 2; ++half)
-        sums[half] = _mm512_fmadd_pd(factor, eight_doubles(other + 8 * half), sums[half]);
-    }
-    FEAUG_UNROLL_REGISTERS
-    for (int half = 0; half < 2; ++half) {
-      float* const to = out + j + 8 * half;
-      __m256 result = _mm512_maskz_cvtpd_ps(0xFF, scale * sums[half]);
-      if (adds) result = _mm256_loadu_ps(to) + result;
-      _mm256_storeu_ps(to, result);
-    }
-  }
-}
+FEAUG_ROW_PRODUCTS(FEAUG_AVX2, avx2)
+FEAUG_ROW_PRODUCTS(FEAUG_AVX512, avx512)
+#undef FEAUG_ROW_PRODUCTS
+// NOLINTEND(bugprone-macro-parentheses)
 
 #endif
 
 }  // namespace detail
 
-/// ‖y‖² and ⟨x, y⟩, each summed in double in an order that depends on the instruction set.
-template <element T>
-row_products multiply_rows(const cpu_context& ctx, const T* x, const T* y, index_t cols) {
-  row_products sums;
-  index_t done = 0;
-#if FEAUG_X86
-  if constexpr (std::same_as<T, float>) {
-    const instruction_set instructions = usable(ctx.instructions);
-    if (instructions != instruction_set::portable) {
-      done = in_full_lanes(cols);
-      sums = instructions == instruction_set::avx512 ? detail::multiply_rows_avx512(x, y, done)
-                                                     : detail::multiply_rows_avx2(x, y, done);
-    }
-  }
-#endif
-  static_cast<void>(ctx);
-  detail::multiply_rest(x + done, y + done, cols - done, sums);
-  return sums;
-}
-
-/// The same for x and each of `count` rows. Returns ‖x‖².
+/// ‖y‖² and ⟨x, y⟩ for x and each of `count` ≥ 1 rows y, summed in double in an order that depends on
+/// the instruction set. Returns ‖x‖².
 template <element T>
 double multiply_rows(const cpu_context& ctx, const T* x, const row_pointer<T>* others,
                      index_t count, index_t cols, row_products* sums) {
-  index_t k = 0;
-  double square = 0;
+  row_products own;
+  index_t whole = 0;
 #if FEAUG_X86
-  if constexpr (std::same_as<T, float>) {
-    constexpr index_t several = 4;
-    const index_t whole = in_full_lanes(cols);
-    if (usable(ctx.instructions) == instruction_set::avx512) {
-      for (; k + several <= count; k += several) {
-        square = detail::multiply_several_avx512<several>(x, others + k, whole, sums + k);
-        for (index_t n = k; n < k + several; ++n)
-          detail::multiply_rest(x + whole, others[n].data + whole, cols - whole, sums[n]);
+  if constexpr (!std::same_as<T, double>) {
+    const instruction_set instructions = usable(ctx.instructions);
+    if (instructions != instruction_set::portable) {
+      whole = in_full_lanes(cols);
+      index_t k = 0;
+      if (instructions == instruction_set::avx512) {
+        // 4·4 + 2 of 32 registers hold sums.
+        for (; k + 4 <= count; k += 4)
+          own.square = detail::multiply_several_avx512<4>(x, others + k, whole, sums + k);
+        for (; k < count; ++k)
+          own.square = detail::multiply_several_avx512<1>(x, others + k, whole, sums + k);
+      } else {
+        for (; k < count; ++k)
+          own.square = detail::multiply_several_avx2<1>(x, others + k, whole, sums + k);
       }
-    }
-    if (k > 0) {
-      row_products rest;
-      detail::multiply_rest(x + whole, x + whole, cols - whole, rest);
-      square += rest.square;
     }
   }
 #endif
-  if (k == 0) square = multiply_rows(ctx, x, x, cols).square;
-  for (; k < count; ++k) sums[k] = multiply_rows(ctx, x, others[k].data, cols);
-  return square;
+  if (whole == 0) std::fill_n(sums, count, row_products{});
+  static_cast<void>(ctx);
+  detail::multiply_rest(x + whole, x + whole, cols - whole, own);
+  for (index_t k = 0; k < count; ++k)
+    detail::multiply_rest(x + whole, others[k].data + whole, cols - whole, sums[k]);
+  return own.square;
 }
 
 /// Writes the weighted sum of rows to `out`, or adds it if `adds`. `out` must not be one of the
@@ -254,7 +184,7 @@ void write_weighted(const cpu_context& ctx, const weighted_rows<T>& rows, index_
   using C = compute_t<T>;
   index_t j = 0;
 #if FEAUG_X86
-  if constexpr (std::same_as<T, float>) {
+  if constexpr (!std::same_as<T, double>) {
     const instruction_set instructions = usable(ctx.instructions);
     if (instructions != instruction_set::portable) {
       j = in_full_lanes(cols);

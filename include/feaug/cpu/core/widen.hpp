@@ -7,6 +7,7 @@
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/eight_doubles.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/version.hpp"
 
@@ -15,24 +16,6 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 namespace detail {
 
 #if FEAUG_X86
-
-/// Eight elements as floats; all are exact.
-FEAUG_AVX2 FEAUG_INLINE __m256 eight_floats(const float* x) { return _mm256_loadu_ps(x); }
-FEAUG_AVX2 FEAUG_INLINE __m256 eight_floats(const half* x) {
-  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
-}
-FEAUG_AVX2 FEAUG_INLINE __m256 eight_floats(const bfloat16* x) {
-  const __m256i bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
-  return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
-}
-
-/// The first and the last four of eight floats in double.
-FEAUG_AVX2 FEAUG_INLINE __m256d first_four(__m256 x) {
-  return _mm256_cvtps_pd(_mm256_castps256_ps128(x));
-}
-FEAUG_AVX2 FEAUG_INLINE __m256d last_four(__m256 x) {
-  return _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1));
-}
 
 /// Returns the number of converted elements: whole vectors.
 template <element T>

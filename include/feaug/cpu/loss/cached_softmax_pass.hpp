@@ -50,11 +50,11 @@ struct cached_softmax_size {
 
 }  // namespace detail
 
-/// Whether cached_softmax_pass is valid and worthwhile: one shift fits all logits, there are ≥ 1024
+/// Whether cached_softmax_pass is valid and worthwhile: one shift fits all logits, there are ≥ 128
 /// columns, and scratch is ≤ 14 MiB.
 template <class C>
 bool can_keep_logits(const contrast_problem<C>& problem) {
-  constexpr index_t fewest_columns = 1024;
+  constexpr index_t fewest_columns = 128;
   constexpr index_t most_bytes = index_t{14} << 20;
   return !problem.labels.given() && detail::has_fixed_max(problem) &&
          problem.columns.rows() >= fewest_columns &&

@@ -5,7 +5,9 @@
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/l2_norm.hpp"
+#include "feaug/cpu/core/row_arithmetic.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
@@ -19,6 +21,7 @@ struct concatenated_rows {
   matrix_view<const T> first = {};
   matrix_view<const T> second = {};
   const double* inverse = nullptr;
+  instruction_set instructions = instruction_set::portable;
 
   [[nodiscard]] index_t rows() const { return first.rows() + second.rows(); }
   [[nodiscard]] const T* row(index_t i) const {
@@ -26,20 +29,19 @@ struct concatenated_rows {
   }
   [[nodiscard]] double factor(index_t i) const { return inverse == nullptr ? 1.0 : inverse[i]; }
 
-  /// Only rows begin … begin + count − 1, which must all be first's.
-  [[nodiscard]] concatenated_rows first_rows_from(index_t begin, index_t count) const {
-    return {.first = first.rows_from(begin, count),
-            .second = {},
-            .inverse = inverse == nullptr ? nullptr : inverse + begin};
+  /// Only rows begin … begin + count − 1, which must all be first's or all second's.
+  [[nodiscard]] concatenated_rows part(index_t begin, index_t count) const {
+    concatenated_rows rows = *this;
+    rows.first = begin < first.rows() ? first.rows_from(begin, count)
+                                      : second.rows_from(begin - first.rows(), count);
+    rows.second = {};
+    if (inverse != nullptr) rows.inverse += begin;
+    return rows;
   }
 
   /// target += weight · row i
   void add_row(index_t i, double weight, index_t cols, C* target) const {
-    const T* source = row(i);
-    const double f = factor(i);
-    for (index_t j = 0; j < cols; ++j) {
-      target[j] += static_cast<C>(weight * (static_cast<double>(load(source[j])) * f));
-    }
+    add_scaled_row(instructions, row(i), factor(i), weight, cols, target);
   }
 };
 
@@ -47,15 +49,7 @@ struct concatenated_rows {
 template <element T>
 double dot(const concatenated_rows<T>& a, index_t i, const concatenated_rows<T>& b, index_t j,
            index_t cols) {
-  const T* x = a.row(i);
-  const T* y = b.row(j);
-  const double fx = a.factor(i);
-  const double fy = b.factor(j);
-  double sum = 0;
-  for (index_t d = 0; d < cols; ++d) {
-    sum += (static_cast<double>(load(x[d])) * fx) * (static_cast<double>(load(y[d])) * fy);
-  }
-  return sum;
+  return scaled_dot(a.instructions, a.row(i), a.factor(i), b.row(j), b.factor(j), cols);
 }
 
 /// The stack of two matrices, with the inverse norms of its rows in scratch memory; without
@@ -64,7 +58,8 @@ template <element T>
 concatenated_rows<T> concatenate_rows(cpu_context& ctx, workspace::scope& scratch, bool normalize,
                                       matrix_view<const T> first,
                                       matrix_view<const T> second = {}) {
-  concatenated_rows<T> stack{.first = first, .second = second};
+  concatenated_rows<T> stack{
+      .first = first, .second = second, .instructions = usable(ctx.instructions)};
   if (!normalize) return stack;
   auto* inverse = scratch.take<double>(stack.rows());
   inverse_norms(ctx, first, default_norm_eps, inverse);

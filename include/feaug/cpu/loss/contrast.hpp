@@ -83,7 +83,7 @@ void softmax_pass(cpu_context& ctx, const contrast_problem<C>& problem, bool wit
     detail::fixed_max_softmax(ctx, problem, with_mean, with_mean_cosine, finish);
     return;
   }
-  const detail::tiling tiles(problem.rows.rows(), problem.cols);
+  const detail::tiling tiles(ctx, problem.rows.rows(), problem.cols);
   const auto scale = static_cast<C>(problem.scale);
   const index_t stride = packed_stride(problem.cols);
   workspace::scope scratch(ctx.workspace);
@@ -169,7 +169,7 @@ template <class C>
 void gradient_pass(cpu_context& ctx, const contrast_problem<C>& problem,
                    const softmax_weights& of_rows, const softmax_weights& of_columns,
                    const sum_finish<C>& finish) {
-  const detail::tiling tiles(problem.rows.rows(), problem.cols);
+  const detail::tiling tiles(ctx, problem.rows.rows(), problem.cols);
   const auto scale = static_cast<C>(problem.scale);
   const bool row_side = of_rows.coefficient != nullptr;
   const bool column_side = of_columns.coefficient != nullptr;
@@ -262,13 +262,13 @@ void normalize_backward_and_store(const operand<T>& x, const concatenated_rows<T
                                   index_t stack_row, index_t operand_row, double factor,
                                   C* gradient) {
   const index_t cols = x.value.cols();
-  for (index_t d = 0; d < cols; ++d)
-    gradient[d] = static_cast<C>(static_cast<double>(gradient[d]) * factor);
+  const instruction_set instructions = stack.instructions;
+  scale_row(instructions, gradient, cols, factor, gradient);
   if (stack.inverse != nullptr) {
-    unit_backward_row(x.value.row(operand_row), cols, stack.inverse[stack_row], default_norm_eps,
-                      gradient);
+    unit_backward_row(instructions, x.value.row(operand_row), cols, stack.inverse[stack_row],
+                      default_norm_eps, gradient);
   }
-  write_gradient(x, operand_row, gradient);
+  write_gradient(instructions, x, operand_row, gradient);
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

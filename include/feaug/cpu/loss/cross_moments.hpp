@@ -212,7 +212,7 @@ void cross_moments_pass(cpu_context& ctx, const cross_moments_problem<T>& proble
     detail::multiply_strip(ctx, problem, count, strip, [&](index_t i, C* sums) {
       for (index_t j = 0; j < count; ++j)
         sums[j] = static_cast<C>(gradient(i, first + j, static_cast<double>(sums[j])));
-      write_gradient(part, i, sums);
+      write_gradient(usable(ctx.instructions), part, i, sums);
     });
   }
 }

@@ -42,7 +42,7 @@ class info_nce_call {
     write(loss, statistics);
   }
   /// If keys and negatives are stopped, one pass over the logits gives loss and gradients. One pass
-  /// is also enough with gradients for all columns, if there are ≥ 1024 columns and
+  /// is also enough with gradients for all columns, if there are ≥ 128 columns and
   /// cached_softmax_pass needs ≤ 14 MiB.
   void forward_and_backward(vector_view<C> loss) {
     prepare();
@@ -87,7 +87,7 @@ class info_nce_call {
   template <class Join>
   void forward_rows(index_t begin, index_t count, bool gradients, const Join& join) {
     contrast_problem<C> problem = queries_against_keys();
-    problem.rows = query_rows_.first_rows_from(begin, count);
+    problem.rows = query_rows_.part(begin, count);
     problem.pairs.shift += begin;
     softmax_pass<C>(ctx_, problem, gradients && queries_.wants_gradient(),
                     gradients && options_.learnable_temperature.wants_gradient(),
@@ -132,10 +132,7 @@ class info_nce_call {
   [[nodiscard]] double temperature() const { return temperature_; }
   [[nodiscard]] const concatenated_rows<T>& query_rows() const { return query_rows_; }
   [[nodiscard]] concatenated_rows<T> negative_rows() const {
-    const double* inverse = key_rows_.inverse;
-    return {.first = options_.negatives.value,
-            .second = {},
-            .inverse = inverse == nullptr ? nullptr : inverse + keys_.value.rows()};
+    return key_rows_.part(keys_.value.rows(), options_.negatives.value.rows());
   }
 
  private:

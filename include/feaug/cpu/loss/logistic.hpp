@@ -66,7 +66,7 @@ template <class C>
 void logistic_pass(cpu_context& ctx, const contrast_problem<C>& problem, double bias,
                    const double* column_weight, bool losses_wanted, bool with_columns,
                    const logistic_finish<C>& finish) {
-  const detail::tiling tiles(problem.rows.rows(), problem.cols);
+  const detail::tiling tiles(ctx, problem.rows.rows(), problem.cols);
   const auto scale = static_cast<C>(problem.scale);
   const auto offset = static_cast<C>(bias);
   const index_t stride = packed_stride(problem.cols);

@@ -24,7 +24,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
 namespace detail {
 
-/// Tiling of the logit matrix. Depends on the shape only, never on the thread count.
+/// Tiling of the logit matrix. The chunks of columns, which decide the order of additions, depend on
+/// the shape only, never on the thread count.
 struct tiling {
   index_t block_rows;
   index_t chunk_cols;
@@ -37,10 +38,13 @@ struct tiling {
             256)),
         chunk_cols(std::min<index_t>(block_rows, 128)) {}
 
-  /// Makes at least eight blocks from a batch of some hundred rows, for the threads.
-  tiling(index_t rows, index_t features) : tiling(features) {
-    const index_t eighth = (rows + 63) / 64 * 8;
-    block_rows = std::min(block_rows, std::max<index_t>(8, eighth));
+  /// For passes in which no row's result depends on the other rows of its block: at least two blocks
+  /// for each of several threads, even of a batch of some hundred rows.
+  tiling(const cpu_context& ctx, index_t rows, index_t features) : tiling(features) {
+    const index_t threads = ctx.thread_count();
+    const index_t blocks = threads == 1 ? 1 : 2 * threads;
+    const index_t share = (rows + 8 * blocks - 1) / (8 * blocks) * 8;
+    block_rows = std::min(block_rows, std::max<index_t>(8, share));
   }
 };
 

@@ -105,7 +105,8 @@ class masked_prediction_call {
       if (masked) loss += at.loss;
       gradient[j] = masked ? static_cast<C>(weight * at.slope) : C{0};
     }
-    if (prediction_.wants_gradient()) write_gradient(prediction_, i, gradient);
+    if (prediction_.wants_gradient())
+      write_gradient(cpu::usable(ctx_.instructions), prediction_, i, gradient);
     put_gradient(target_, i, [&](index_t j) { return -gradient[j]; });
     return loss;
   }
@@ -120,7 +121,7 @@ class masked_prediction_call {
       packed[cols + masked] = target_.value(i, j);
       ++masked;
     }
-    const compared_rows<T> pair(packed, packed + cols, masked);
+    const compared_rows<T> pair(cpu::usable(ctx_.instructions), packed, packed + cols, masked);
     const double weight = -2.0 * reduction_.gradient_weight(i);
     const auto side_gradient = [&](const operand<T>& x, int side) {
       if (!x.wants_gradient()) return;
@@ -129,7 +130,7 @@ class masked_prediction_call {
       index_t next = 0;
       for (index_t j = 0; j < cols; ++j)
         gradient[j] = feaug::detail::is_equal(keep[j], 0) ? found[next++] : C{0};
-      write_gradient(x, i, gradient);
+      write_gradient(cpu::usable(ctx_.instructions), x, i, gradient);
     };
     side_gradient(prediction_, 0);
     side_gradient(target_, 1);

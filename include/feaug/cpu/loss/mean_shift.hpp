@@ -88,9 +88,9 @@ class mean_shift_call {
       for (index_t j = 0; j < cols; ++j) {
         gradient[j] = static_cast<C>(weight * neighbour_sum<T>(support_.rows(), found, count, j));
       }
-      unit_backward_row(p, cols, inverse, default_norm_eps, gradient);
+      unit_backward_row(usable(ctx_.instructions), p, cols, inverse, default_norm_eps, gradient);
       if (count == 0) std::fill_n(gradient, cols, static_cast<C>(share));
-      write_gradient(prediction_, i, gradient);
+      write_gradient(usable(ctx_.instructions), prediction_, i, gradient);
     }
     return 2.0 - 2.0 * cosine * share;
   }

@@ -76,7 +76,7 @@ class relation_distillation_call {
       own.data += first * own.strides[0];
       own.extents[0] = count;
     }
-    const contrast_problem<C> problem = {.rows = stack.first_rows_from(first, count),
+    const contrast_problem<C> problem = {.rows = stack.part(first, count),
                                          .columns = column_rows_,
                                          .positives = {},
                                          .positives_are_columns = false,

@@ -28,6 +28,7 @@ class row_reader {
       : first_(matrix_of(stack.first)),
         second_(matrix_of(stack.second)),
         inverse_(stack.inverse),
+        instructions_(stack.instructions),
         functions_(&functions_of<T>) {}
 
   [[nodiscard]] index_t rows() const { return first_.rows + second_.rows; }
@@ -71,7 +72,10 @@ class row_reader {
   }
   template <element T>
   [[nodiscard]] concatenated_rows<T> stack() const {
-    return {.first = view_of<T>(first_), .second = view_of<T>(second_), .inverse = inverse_};
+    return {.first = view_of<T>(first_),
+            .second = view_of<T>(second_),
+            .inverse = inverse_,
+            .instructions = instructions_};
   }
 
   template <element T>
@@ -87,6 +91,7 @@ class row_reader {
   matrix first_;
   matrix second_;
   const double* inverse_ = nullptr;
+  instruction_set instructions_ = instruction_set::portable;
   const functions* functions_ = nullptr;  // null: no rows
 };
 

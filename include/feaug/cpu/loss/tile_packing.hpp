@@ -9,21 +9,15 @@
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/core/row_arithmetic.hpp"
 #include "feaug/cpu/core/tile_product.hpp"
-#include "feaug/cpu/core/widen.hpp"
+#include "feaug/cpu/core/transpose.hpp"
 #include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
 namespace detail {
-
-/// to = factor · from, rounded once.
-template <element T>
-void scale_row_portable(const T* from, index_t cols, double factor, compute_t<T>* to) {
-  for (index_t j = 0; j < cols; ++j)
-    to[j] = static_cast<compute_t<T>>(static_cast<double>(load(from[j])) * factor);
-}
 
 /// to[k · 32 + r] = from[r · stride + k] for 16 rows.
 template <class C>
@@ -35,31 +29,6 @@ void turn_rows_portable(const C* from, index_t stride, index_t depth, C* to) {
 
 #if FEAUG_X86
 
-template <element T>
-FEAUG_AVX2 inline void scale_row_avx2(const T* from, index_t cols, double factor, float* to) {
-  const __m256d f = _mm256_set1_pd(factor);
-  index_t j = 0;
-  for (; j + 8 <= cols; j += 8) {
-    const __m256 x = eight_floats(from + j);
-    _mm_storeu_ps(to + j, _mm256_cvtpd_ps(first_four(x) * f));
-    _mm_storeu_ps(to + j + 4, _mm256_cvtpd_ps(last_four(x) * f));
-  }
-  scale_row_portable(from + j, cols - j, factor, to + j);
-}
-
-template <element T>
-FEAUG_AVX512 inline void scale_row_avx512(const T* from, index_t cols, double factor, float* to) {
-  constexpr __mmask8 every = 0xFF;
-  const __m512d f = _mm512_set1_pd(factor);
-  index_t j = 0;
-  for (; j + 8 <= cols; j += 8) {
-    const __m512d x = _mm512_maskz_cvtps_pd(every, eight_floats(from + j));
-    _mm256_storeu_ps(to + j, _mm512_maskz_cvtpd_ps(every, x * f));
-  }
-  scale_row_portable(from + j, cols - j, factor, to + j);
-}
-
-// 8 × 8 transposes in registers: unpack, shuffle, 128-bit permute.
 FEAUG_AVX2 inline void turn_rows_avx2(const float* from, index_t stride, index_t depth, float* to) {
   const index_t whole = depth / 8 * 8;
   for (index_t first = 0; first < column_step; first += 8) {
@@ -68,28 +37,10 @@ FEAUG_AVX2 inline void turn_rows_avx2(const float* from, index_t stride, index_t
       __m256 row[8];
       FEAUG_UNROLL_REGISTERS
       for (int r = 0; r < 8; ++r) row[r] = _mm256_loadu_ps(x + r * stride);
-      __m256 pair[8];
-      FEAUG_UNROLL_REGISTERS
-      for (int r = 0; r < 8; r += 2) {
-        pair[r] = _mm256_unpacklo_ps(row[r], row[r + 1]);
-        pair[r + 1] = _mm256_unpackhi_ps(row[r], row[r + 1]);
-      }
-      __m256 quarter[8];
-      FEAUG_UNROLL_REGISTERS
-      for (int r = 0; r < 8; r += 4) {
-        quarter[r] = _mm256_shuffle_ps(pair[r], pair[r + 2], 0x44);
-        quarter[r + 1] = _mm256_shuffle_ps(pair[r], pair[r + 2], 0xEE);
-        quarter[r + 2] = _mm256_shuffle_ps(pair[r + 1], pair[r + 3], 0x44);
-        quarter[r + 3] = _mm256_shuffle_ps(pair[r + 1], pair[r + 3], 0xEE);
-      }
+      transpose_eight(row);
       float* const y = to + k * panel_width + first;
       FEAUG_UNROLL_REGISTERS
-      for (int r = 0; r < 4; ++r) {
-        _mm256_storeu_ps(y + r * panel_width,
-                         _mm256_permute2f128_ps(quarter[r], quarter[r + 4], 0x20));
-        _mm256_storeu_ps(y + (r + 4) * panel_width,
-                         _mm256_permute2f128_ps(quarter[r], quarter[r + 4], 0x31));
-      }
+      for (int r = 0; r < 8; ++r) _mm256_storeu_ps(y + r * panel_width, row[r]);
     }
   }
   for (index_t k = whole; k < depth; ++k) {
@@ -98,18 +49,6 @@ FEAUG_AVX2 inline void turn_rows_avx2(const float* from, index_t stride, index_t
 }
 
 #endif
-
-template <element T>
-void scale_row([[maybe_unused]] instruction_set instructions, const T* from, index_t cols,
-               double factor, compute_t<T>* to) {
-#if FEAUG_X86
-  if constexpr (!std::same_as<T, double>) {
-    if (instructions == instruction_set::avx512) return scale_row_avx512(from, cols, factor, to);
-    if (instructions == instruction_set::avx2) return scale_row_avx2(from, cols, factor, to);
-  }
-#endif
-  scale_row_portable(from, cols, factor, to);
-}
 
 template <class C>
 void turn_rows([[maybe_unused]] instruction_set instructions, const C* from, index_t stride,
@@ -144,8 +83,7 @@ void pack_rows(instruction_set instructions, const concatenated_rows<T>& from, i
                index_t count, index_t cols, compute_t<T>* to) {
   const index_t stride = packed_stride(cols);
   for (index_t i = 0; i < count; ++i) {
-    detail::scale_row(instructions, from.row(begin + i), cols, from.factor(begin + i),
-                      to + i * stride);
+    scale_row(instructions, from.row(begin + i), cols, from.factor(begin + i), to + i * stride);
     std::fill(to + i * stride + cols, to + (i + 1) * stride, compute_t<T>{0});
   }
   std::fill(to + count * stride, to + padded_columns(count) * stride, compute_t<T>{0});

@@ -225,9 +225,7 @@ class two_view_call {
 
   /// One view's rows as a stack.
   [[nodiscard]] concatenated_rows<T> view_rows(int side) const {
-    return {.first = problem_.views[side].value,
-            .second = {},
-            .inverse = both_.inverse == nullptr ? nullptr : both_.inverse + side * rows_};
+    return both_.part(side * rows_, rows_);
   }
 
   [[nodiscard]] contrast_problem<C> contrast_of(int side) const {
