@@ -20,10 +20,14 @@ namespace detail {
 
 inline constexpr index_t double_lanes = 8;
 
+// The portable versions also compute the last elements of a row. They are not inlined into a version
+// for an instruction set, where the compiler could contract a product and a sum to an fma: whether
+// it does depends on the user's flags, and results must not.
+
 /// Adds the terms of `count` < 8 elements to the lanes of a dot product, and sums the lanes.
 template <element A, element B>
-double finish_dot(double (&lanes)[double_lanes], const A* a, double of_a, const B* b, double of_b,
-                  index_t count) {
+[[gnu::noinline]] double finish_dot(double (&lanes)[double_lanes], const A* a, double of_a,
+                                    const B* b, double of_b, index_t count) {
   for (index_t j = 0; j < count; ++j) {
     lanes[j] += (static_cast<double>(load(a[j])) * of_a) * (static_cast<double>(load(b[j])) * of_b);
   }
@@ -45,22 +49,23 @@ double scaled_dot_portable(const A* a, double of_a, const B* b, double of_b, ind
 }
 
 template <element T>
-void scale_row_portable(const T* from, index_t count, double factor, compute_t<T>* to) {
+[[gnu::noinline]] void scale_row_portable(const T* from, index_t count, double factor,
+                                          compute_t<T>* to) {
   for (index_t j = 0; j < count; ++j)
     to[j] = static_cast<compute_t<T>>(static_cast<double>(load(from[j])) * factor);
 }
 
 template <element T>
-void add_scaled_row_portable(const T* from, double factor, double weight, index_t count,
-                             compute_t<T>* to) {
+[[gnu::noinline]] void add_scaled_row_portable(const T* from, double factor, double weight,
+                                               index_t count, compute_t<T>* to) {
   for (index_t j = 0; j < count; ++j) {
     to[j] += static_cast<compute_t<T>>(weight * (static_cast<double>(load(from[j])) * factor));
   }
 }
 
 template <element T>
-void through_unit_row_portable(const T* row, index_t count, double inverse, double along,
-                               compute_t<T>* gradient) {
+[[gnu::noinline]] void through_unit_row_portable(const T* row, index_t count, double inverse,
+                                                 double along, compute_t<T>* gradient) {
   for (index_t j = 0; j < count; ++j) {
     const double unit = static_cast<double>(load(row[j])) * inverse;
     gradient[j] = static_cast<compute_t<T>>(
@@ -69,7 +74,7 @@ void through_unit_row_portable(const T* row, index_t count, double inverse, doub
 }
 
 template <bool accumulate, element T>
-void store_row_portable(const compute_t<T>* from, index_t count, T* to) {
+[[gnu::noinline]] void store_row_portable(const compute_t<T>* from, index_t count, T* to) {
   for (index_t j = 0; j < count; ++j) {
     if constexpr (accumulate) {
       to[j] = store<T>(load(to[j]) + from[j]);
@@ -82,57 +87,57 @@ void store_row_portable(const compute_t<T>* from, index_t count, T* to) {
 #if FEAUG_X86
 
 // NOLINTBEGIN(bugprone-macro-parentheses): the arguments are attributes and type names
-#define FEAUG_ROW_ARITHMETIC(MARK, ISA)                                                      \
-  template <element A, element B>                                                            \
-  MARK inline double scaled_dot_##ISA(const A* a, double of_a, const B* b, double of_b,      \
-                                      index_t count) {                                       \
-    using v = ISA##_eight_doubles;                                                           \
-    const v::vector factor_a = v::all(of_a);                                                 \
-    const v::vector factor_b = v::all(of_b);                                                 \
-    v::vector sums = v::all(0);                                                              \
-    index_t j = 0;                                                                           \
-    for (; j + double_lanes <= count; j += double_lanes)                                     \
-      sums = v::fused(v::multiply(v::load(a + j), factor_a),                                 \
-                      v::multiply(v::load(b + j), factor_b), sums);                          \
-    double lanes[double_lanes];                                                              \
-    v::store(lanes, sums);                                                                   \
-    return finish_dot(lanes, a + j, of_a, b + j, of_b, count - j);                           \
-  }                                                                                          \
-  template <element T>                                                                       \
-  MARK inline void scale_row_##ISA(const T* from, index_t count, double factor,              \
-                                   compute_t<T>* to) {                                       \
-    using v = ISA##_eight_doubles;                                                           \
-    const v::vector factors = v::all(factor);                                                \
-    index_t j = 0;                                                                           \
-    for (; j + double_lanes <= count; j += double_lanes)                                     \
-      v::store(to + j, v::multiply(v::load(from + j), factors));                             \
-    scale_row_portable(from + j, count - j, factor, to + j);                                 \
-  }                                                                                          \
-  template <element T>                                                                       \
-  MARK inline void add_scaled_row_##ISA(const T* from, double factor, double weight,         \
-                                        index_t count, compute_t<T>* to) {                   \
-    using v = ISA##_eight_doubles;                                                           \
-    const v::vector factors = v::all(factor);                                                \
-    const v::vector weights = v::all(weight);                                                \
-    index_t j = 0;                                                                           \
-    for (; j + double_lanes <= count; j += double_lanes)                                     \
-      v::store(to + j,                                                                       \
-               v::fused(weights, v::multiply(v::load(from + j), factors), v::load(to + j))); \
-    add_scaled_row_portable(from + j, factor, weight, count - j, to + j);                    \
-  }                                                                                          \
-  template <element T>                                                                       \
-  MARK inline void through_unit_row_##ISA(const T* row, index_t count, double inverse,       \
-                                          double along, compute_t<T>* gradient) {            \
-    using v = ISA##_eight_doubles;                                                           \
-    const v::vector inverses = v::all(inverse);                                              \
-    const v::vector minus_along = v::all(-along);                                            \
-    index_t j = 0;                                                                           \
-    for (; j + double_lanes <= count; j += double_lanes) {                                   \
-      const v::vector unit = v::multiply(v::load(row + j), inverses);                        \
-      v::store(gradient + j,                                                                 \
-               v::multiply(v::fused(unit, minus_along, v::load(gradient + j)), inverses));   \
-    }                                                                                        \
-    through_unit_row_portable(row + j, count - j, inverse, along, gradient + j);             \
+#define FEAUG_ROW_ARITHMETIC(MARK, ISA)                                                         \
+  template <element A, element B>                                                               \
+  MARK inline double scaled_dot_##ISA(const A* a, double of_a, const B* b, double of_b,         \
+                                      index_t count) {                                          \
+    using v = ISA##_eight_doubles;                                                              \
+    const v::vector factor_a = v::all(of_a);                                                    \
+    const v::vector factor_b = v::all(of_b);                                                    \
+    v::vector sums = v::all(0);                                                                 \
+    index_t j = 0;                                                                              \
+    for (; j + double_lanes <= count; j += double_lanes)                                        \
+      sums = v::fused(v::multiply(v::load(a + j), factor_a),                                    \
+                      v::multiply(v::load(b + j), factor_b), sums);                             \
+    double lanes[double_lanes];                                                                 \
+    v::store(lanes, sums);                                                                      \
+    return finish_dot(lanes, a + j, of_a, b + j, of_b, count - j);                              \
+  }                                                                                             \
+  template <element T>                                                                          \
+  MARK inline void scale_row_##ISA(const T* from, index_t count, double factor,                 \
+                                   compute_t<T>* to) {                                          \
+    using v = ISA##_eight_doubles;                                                              \
+    const v::vector factors = v::all(factor);                                                   \
+    index_t j = 0;                                                                              \
+    for (; j + double_lanes <= count; j += double_lanes)                                        \
+      v::store(to + j, v::multiply(v::load(from + j), factors));                                \
+    if (j < count) scale_row_portable(from + j, count - j, factor, to + j);                     \
+  }                                                                                             \
+  template <element T>                                                                          \
+  MARK inline void add_scaled_row_##ISA(const T* from, double factor, double weight,            \
+                                        index_t count, compute_t<T>* to) {                      \
+    using v = ISA##_eight_doubles;                                                              \
+    const v::vector factors = v::all(factor);                                                   \
+    const v::vector weights = v::all(weight);                                                   \
+    index_t j = 0;                                                                              \
+    for (; j + double_lanes <= count; j += double_lanes)                                        \
+      v::store(to + j,                                                                          \
+               v::fused(weights, v::multiply(v::load(from + j), factors), v::load(to + j)));    \
+    if (j < count) add_scaled_row_portable(from + j, factor, weight, count - j, to + j);        \
+  }                                                                                             \
+  template <element T>                                                                          \
+  MARK inline void through_unit_row_##ISA(const T* row, index_t count, double inverse,          \
+                                          double along, compute_t<T>* gradient) {               \
+    using v = ISA##_eight_doubles;                                                              \
+    const v::vector inverses = v::all(inverse);                                                 \
+    const v::vector minus_along = v::all(-along);                                               \
+    index_t j = 0;                                                                              \
+    for (; j + double_lanes <= count; j += double_lanes) {                                      \
+      const v::vector unit = v::multiply(v::load(row + j), inverses);                           \
+      v::store(gradient + j,                                                                    \
+               v::multiply(v::fused(unit, minus_along, v::load(gradient + j)), inverses));      \
+    }                                                                                           \
+    if (j < count) through_unit_row_portable(row + j, count - j, inverse, along, gradient + j); \
   }
 FEAUG_ROW_ARITHMETIC(FEAUG_AVX2, avx2)
 FEAUG_ROW_ARITHMETIC(FEAUG_AVX512, avx512)
@@ -148,7 +153,7 @@ FEAUG_AVX2 inline void store_row_avx2(const float* from, index_t count, T* to) {
     if constexpr (accumulate) x = eight_floats(to + j) + x;
     store_eight(to + j, x);
   }
-  store_row_portable<accumulate>(from + j, count - j, to + j);
+  if (j < count) store_row_portable<accumulate>(from + j, count - j, to + j);
 }
 
 #endif
