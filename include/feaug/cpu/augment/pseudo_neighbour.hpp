@@ -22,6 +22,7 @@
 #include "feaug/cpu/core/l2_norm.hpp"
 #include "feaug/cpu/core/operation.hpp"
 #include "feaug/cpu/core/put_gradient.hpp"
+#include "feaug/cpu/core/row_arithmetic.hpp"
 #include "feaug/cpu/core/rows.hpp"
 #include "feaug/cpu/core/workspace.hpp"
 #include "feaug/version.hpp"
@@ -45,9 +46,7 @@ void pseudo_neighbour_backward_row(instruction_set instructions, const operand<T
     unit_backward_row(instructions, made, cols, inverse, default_norm_eps, gradient);
   }
   const double inverse = inverse_norm(row_norm(row, cols), default_norm_eps);
-  double along = 0;
-  for (index_t j = 0; j < cols; ++j)
-    along += static_cast<double>(load(row[j])) * inverse * gradient[j];
+  const double along = scaled_dot(instructions, row, inverse, gradient, 1.0, cols);
   const double factor = has_no_direction(inverse, default_norm_eps) ? 0.0 : weight * inverse;
   put_gradient(x, i, [&](index_t j) {
     const double unit = static_cast<double>(load(row[j])) * inverse;

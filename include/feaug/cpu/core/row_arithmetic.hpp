@@ -4,7 +4,6 @@
 
 #include "feaug/header_begin.hpp"
 
-#include <algorithm>
 #include <concepts>
 
 #include "feaug/core/element.hpp"
@@ -24,13 +23,17 @@ inline constexpr index_t double_lanes = 8;
 // for an instruction set, where the compiler could contract a product and a sum to an fma: whether
 // it does depends on the user's flags, and results must not.
 
-/// Adds the terms of `count` < 8 elements to the lanes of a dot product, and sums the lanes.
+/// Adds the terms of `count` elements to the lanes of a dot product, and sums the lanes.
 template <element A, element B>
 [[gnu::noinline]] double finish_dot(double (&lanes)[double_lanes], const A* a, double of_a,
                                     const B* b, double of_b, index_t count) {
-  for (index_t j = 0; j < count; ++j) {
-    lanes[j] += (static_cast<double>(load(a[j])) * of_a) * (static_cast<double>(load(b[j])) * of_b);
-  }
+  const auto term = [=](index_t j) {
+    return (static_cast<double>(load(a[j])) * of_a) * (static_cast<double>(load(b[j])) * of_b);
+  };
+  const index_t full = count / double_lanes * double_lanes;
+  for (index_t j = 0; j < full; j += double_lanes)
+    for (index_t lane = 0; lane < double_lanes; ++lane) lanes[lane] += term(j + lane);
+  for (index_t j = full; j < count; ++j) lanes[j - full] += term(j);
   double sum = 0;
   for (const double lane : lanes) sum += lane;
   return sum;
@@ -39,13 +42,7 @@ template <element A, element B>
 template <element A, element B>
 double scaled_dot_portable(const A* a, double of_a, const B* b, double of_b, index_t count) {
   double lanes[double_lanes] = {};
-  const index_t full = count / double_lanes * double_lanes;
-  for (index_t j = 0; j < full; j += double_lanes)
-    for (index_t lane = 0; lane < double_lanes; ++lane) {
-      lanes[lane] += (static_cast<double>(load(a[j + lane])) * of_a) *
-                     (static_cast<double>(load(b[j + lane])) * of_b);
-    }
-  return finish_dot(lanes, a + full, of_a, b + full, of_b, count - full);
+  return finish_dot(lanes, a, of_a, b, of_b, count);
 }
 
 template <element T>

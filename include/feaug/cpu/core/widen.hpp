@@ -21,11 +21,8 @@ namespace detail {
 template <element T>
 FEAUG_AVX2 inline index_t widen_avx2(const T* from, index_t count, double* to) {
   index_t j = 0;
-  for (; j + 8 <= count; j += 8) {
-    const __m256 x = eight_floats(from + j);
-    _mm256_storeu_pd(to + j, first_four(x));
-    _mm256_storeu_pd(to + j + 4, last_four(x));
-  }
+  for (; j + 8 <= count; j += 8)
+    avx2_eight_doubles::store(to + j, avx2_eight_doubles::load(from + j));
   return j;
 }
 

@@ -15,6 +15,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/row_arithmetic.hpp"
 #include "feaug/cpu/core/row_products.hpp"
 #include "feaug/cpu/core/rows.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
@@ -92,9 +93,11 @@ class negative_cosine_call {
     for (index_t k = 0; k < targets; ++k) {
       const row_products& with = products[k];
       inverses[k] = inverse_of(with.square, others[k].data, cols);
+      // A product may leave double's range where that of the unit rows does not.
       cosines[k] = feaug::detail::is_finite(with.product)
                        ? with.product * inverse * inverses[k]
-                       : cosine_of_units(x, inverse, others[k].data, inverses[k], cols);
+                       : scaled_dot(usable(ctx_.instructions), x, inverse, others[k].data,
+                                    inverses[k], cols);
       factors[k] = weight * inverses[k];
       cosine_sum += cosines[k];
       loss += form_ == cosine_form::byol ? 2.0 - 2.0 * cosines[k] : -cosines[k];
@@ -122,17 +125,6 @@ class negative_cosine_call {
 
   [[nodiscard]] const operand<T>& target(index_t k) const {
     return targets_[static_cast<std::size_t>(k)];
-  }
-
-  /// The cosine of rows whose product leaves double's range or is not finite.
-  static double cosine_of_units(const T* x, double inverse_x, const T* y, double inverse_y,
-                                index_t cols) {
-    double cosine = 0;
-    for (index_t j = 0; j < cols; ++j) {
-      cosine += (static_cast<double>(load(x[j])) * inverse_x) *
-                (static_cast<double>(load(y[j])) * inverse_y);
-    }
-    return cosine;
   }
 
   /// Writes the gradient; 0 if the row has no direction. rows.scale is the row's inverse norm.

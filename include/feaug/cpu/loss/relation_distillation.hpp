@@ -12,6 +12,7 @@
 #include "feaug/core/operand.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/row_arithmetic.hpp"
 #include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/cpu/loss/contrast.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
@@ -102,12 +103,8 @@ class relation_distillation_call {
   /// `mean` is null if no gradient is wanted.
   void finish_row(index_t i, double log_sum_exp, const C* teacher_mean, C* mean) {
     const index_t cols = keys_.cols();
-    const double factor = query_rows_.factor(i);
-    double cosine = 0;
-    for (index_t d = 0; d < cols; ++d) {
-      cosine += (static_cast<double>(load(queries_.value(i, d))) * factor) *
-                static_cast<double>(teacher_mean[d]);
-    }
+    const double cosine = scaled_dot(query_rows_.instructions, query_rows_.row(i),
+                                     query_rows_.factor(i), teacher_mean, 1.0, cols);
     const feaug::detail::relation_terms terms(log_sum_exp, cosine, options_.temperature,
                                               reduction_.gradient_weight(i));
     row_losses_[i] = terms.loss;
