@@ -85,13 +85,13 @@ FEAUG_AVX2 void avx2_copy(const float* from, float* to, std::int64_t count) {
 
 float fma(std::int64_t rounds) {
 #if FEAUG_X86
-  if (feaug::best_instruction_set() == feaug::instruction_set::avx512) return avx512_fma(rounds);
+  if (feaug::best_instruction_set() >= feaug::instruction_set::avx512) return avx512_fma(rounds);
   if (feaug::best_instruction_set() == feaug::instruction_set::avx2) return avx2_fma(rounds);
 #endif
   return portable_fma(rounds);
 }
 
-bool has_int8() { return feaug::best_instruction_set() == feaug::instruction_set::avx512; }
+bool has_int8() { return feaug::best_instruction_set() >= feaug::instruction_set::avx512; }
 
 std::int32_t int8_dot([[maybe_unused]] std::int64_t rounds) {
 #if FEAUG_X86
@@ -102,7 +102,7 @@ std::int32_t int8_dot([[maybe_unused]] std::int64_t rounds) {
 
 void copy(const float* from, float* to, std::int64_t count) {
 #if FEAUG_X86
-  if (feaug::best_instruction_set() == feaug::instruction_set::avx512)
+  if (feaug::best_instruction_set() >= feaug::instruction_set::avx512)
     return avx512_copy(from, to, count);
   if (feaug::best_instruction_set() == feaug::instruction_set::avx2)
     return avx2_copy(from, to, count);

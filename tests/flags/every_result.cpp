@@ -37,7 +37,7 @@ extern "C" void RESULTS(std::string& text);  // declared, for -Wmissing-declarat
 
 void RESULTS(std::string& text) {
   for (const auto set : {feaug::instruction_set::portable, feaug::instruction_set::avx2,
-                         feaug::instruction_set::avx512}) {
+                         feaug::instruction_set::avx512, feaug::instruction_set::amx}) {
     if (set > feaug::best_instruction_set()) continue;
     for (int kind = 0; kind < 3; ++kind) {
       host_call_arrays memory(130, 33);

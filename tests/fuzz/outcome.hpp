@@ -41,7 +41,7 @@ void with_any_type(choices& choose, const Check& check) {
 inline feaug::instruction_set chosen_instructions(choices& choose) {
   using feaug::instruction_set;
   const instruction_set set =
-      choose.one_of({instruction_set::avx2, instruction_set::avx512, instruction_set::portable});
+      choose.one_of({instruction_set::avx2, instruction_set::amx, instruction_set::portable});
   return std::min(set, feaug::best_instruction_set());
 }
 

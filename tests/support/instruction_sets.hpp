@@ -11,8 +11,8 @@ namespace testing {
 template <class Body>
 void for_each_instruction_set(const Body& body) {
   using feaug::instruction_set;
-  for (const auto set :
-       {instruction_set::portable, instruction_set::avx2, instruction_set::avx512}) {
+  for (const auto set : {instruction_set::portable, instruction_set::avx2, instruction_set::avx512,
+                         instruction_set::amx}) {
     if (set > feaug::best_instruction_set()) continue;
     // All sets share their rows and blocks among the threads in the same way.
     if (testing::is_thread_sanitized && set != feaug::best_instruction_set()) continue;

@@ -2,13 +2,17 @@
 // compared with double.
 #include "feaug/cpu/core/tile_product.hpp"
 
+#include <bit>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <random>
 #include <vector>
 
 #include "feaug/cpu/core/add_row.hpp"
+#include "feaug/cpu/core/amx_product.hpp"
+#include "feaug/cpu/core/workspace.hpp"
 #include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/cpu/loss/logit_weights.hpp"
 #include "feaug/cpu/loss/tile_packing.hpp"
@@ -38,12 +42,20 @@ C& at(std::vector<C>& x, index_t i) {
   return x[static_cast<std::size_t>(i)];
 }
 
+/// Of AMX; null for 0 pieces.
+std::uint16_t* scratch_of(int pieces) {
+  static feaug::workspace memory;
+  static feaug::workspace::scope scope(memory);
+  static std::uint16_t* const scratch = scope.take<std::uint16_t>(feaug::cpu::amx_scratch_size(3));
+  return pieces == 0 ? nullptr : scratch;
+}
+
 /// One shape. a is row-major or column-major, b is in panels or packed rows, c is overwritten or
 /// accumulated to.
 template <class C>
 void compare_product(instruction_set set, index_t rows, index_t cols, index_t depth, bool turned,
-                     bool in_panels, bool accumulate) {
-  CAPTURE(rows, cols, depth, turned, in_panels, accumulate);
+                     bool in_panels, bool accumulate, int pieces = 0) {
+  CAPTURE(rows, cols, depth, turned, in_panels, accumulate, pieces);
   const index_t panels = (cols + feaug::cpu::panel_width - 1) / feaug::cpu::panel_width;
   const index_t row_length = panels * feaug::cpu::panel_width;
   const index_t c_row = cols + 3;
@@ -63,10 +75,13 @@ void compare_product(instruction_set set, index_t rows, index_t cols, index_t de
       .rows = rows,
       .cols = cols,
       .depth = depth,
-      .accumulate = accumulate};
+      .accumulate = accumulate,
+      .amx = {.count = pieces, .scratch = scratch_of(pieces)}};
   feaug::cpu::multiply(set, product);
-  const double allowed =
-      4.0 * static_cast<double>(depth + 1) * static_cast<double>(std::numeric_limits<C>::epsilon());
+  // One piece has 8 significant bits, two have 16.
+  const double of_pieces = pieces == 1 ? 0x1p-7 : pieces == 2 ? 0x1p-15 : 0.0;
+  const double allowed = of_pieces + 4.0 * static_cast<double>(depth + 1) *
+                                         static_cast<double>(std::numeric_limits<C>::epsilon());
   for (index_t i = 0; i < rows; ++i) {
     for (index_t j = 0; j < c_row; ++j) {
       double want = static_cast<double>(before[static_cast<std::size_t>(i * c_row + j)]);
@@ -102,6 +117,29 @@ void compare_products() {
   });
 }
 
+/// The sum of one row, in the last of `rows` rows of a product.
+float last_row(index_t rows, const std::vector<float>& x, int pieces) {
+  const auto depth = static_cast<index_t>(x.size());
+  std::vector<float> a(static_cast<std::size_t>(rows * depth), 3.0F);
+  std::copy_n(x.data(), depth, a.data() + (rows - 1) * depth);
+  const auto b = drawn<float>(depth * feaug::cpu::panel_width, 4);
+  std::vector<float> c(static_cast<std::size_t>(rows * feaug::cpu::panel_width));
+  feaug::cpu::multiply<float>(feaug::best_instruction_set(),
+                              {.a = a.data(),
+                               .a_row = depth,
+                               .a_depth = 1,
+                               .b = b.data(),
+                               .b_panel = 0,
+                               .b_depth = feaug::cpu::panel_width,
+                               .c = c.data(),
+                               .c_row = feaug::cpu::panel_width,
+                               .rows = rows,
+                               .cols = feaug::cpu::panel_width,
+                               .depth = depth,
+                               .amx = {.count = pieces, .scratch = scratch_of(pieces)}});
+  return c.back();
+}
+
 template <class T>
 void compare_packing(index_t rows, index_t cols) {
   using C = feaug::compute_t<T>;
@@ -135,6 +173,38 @@ void compare_packing(index_t rows, index_t cols) {
 TEST_CASE("tile products are sums of products", "[cpu]") {
   compare_products<float>();
   compare_products<double>();
+}
+
+TEST_CASE("products in pieces have the pieces' precision", "[cpu]") {
+  // Without AMX, vectors compute them.
+  for (int pieces = 1; pieces <= 3; ++pieces) {
+    for (const index_t rows : {1, 16, 17, 45, 64}) {
+      for (const index_t cols : {16, 32, 80, 272}) {
+        for (const index_t depth : {16, 33, 129}) {
+          for (int form = 0; form < 8; ++form)
+            compare_product<float>(feaug::best_instruction_set(), rows, cols, depth,
+                                   (form & 1) != 0, (form & 2) != 0, (form & 4) != 0, pieces);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a row of a product does not depend on the number of rows", "[cpu]") {
+  const auto x = drawn<float>(70, 5);
+  for (int pieces = 0; pieces <= 3; ++pieces) {
+    for (const index_t rows : {2, 16, 33, 64})
+      CHECK(last_row(rows, x, pieces) == last_row(1, x, pieces));
+  }
+}
+
+TEST_CASE("a NaN reaches its row of a product in pieces", "[cpu]") {
+  // The second has all bits set: rounding must not carry into its sign.
+  for (const std::uint32_t bits : {0x7FC00000U, 0xFFFFFFFFU, 0x7F800001U}) {
+    auto x = drawn<float>(40, 6);
+    x[7] = std::bit_cast<float>(bits);
+    for (int pieces = 0; pieces <= 3; ++pieces) CHECK(std::isnan(last_row(3, x, pieces)));
+  }
 }
 
 TEST_CASE("packed rows equal the scaled rows, rounded once", "[cpu]") {

@@ -25,7 +25,7 @@ struct test_case {
   std::map<std::string, std::int64_t> padding;  ///< elements after each row of an input
   damage wrong;                                 ///< the argument that the calls must reject
   int threads = 0;                              ///< of the CPU; 0: as many as the machine has
-  feaug::instruction_set instructions = feaug::instruction_set::avx512;  ///< of the CPU
+  feaug::instruction_set instructions = feaug::instruction_set::amx;  ///< of the CPU
 };
 
 /// The name of a case, or "?" if it has none.

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "feaug/core/product_precision.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cuda/core/cublas_namespace.cuh"
 #include "feaug/cuda/core/platform.cuh"
@@ -20,14 +21,6 @@
 #endif
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
-
-/// Precision in which float features are multiplied. Sums are always float; double features stay
-/// double.
-enum class product_precision {
-  fp32,  ///< float
-  tf32,  ///< operands rounded to 10 bits of mantissa
-  bf16,  ///< operands rounded to 7 bits of mantissa
-};
 
 namespace cuda::inline FEAUG_CUBLAS_NAMESPACE {
 

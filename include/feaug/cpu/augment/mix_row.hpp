@@ -83,7 +83,7 @@ void mix_row([[maybe_unused]] instruction_set instructions, const mixed_rows<T>&
              bool non_temporal, T* to) {
 #if FEAUG_X86
   if constexpr (std::same_as<T, float>) {
-    if (instructions == instruction_set::avx512)
+    if (instructions >= instruction_set::avx512)
       return detail::mix_row_avx512(from, cols, non_temporal, to);
     if (instructions == instruction_set::avx2)
       return detail::mix_row_avx2(from, cols, non_temporal, to);

@@ -40,7 +40,7 @@ template <class C>
 void add_row([[maybe_unused]] instruction_set instructions, const C* from, index_t count, C* to) {
 #if FEAUG_X86
   if constexpr (std::same_as<C, float>) {
-    if (instructions == instruction_set::avx512) return detail::add_row_avx512(from, count, to);
+    if (instructions >= instruction_set::avx512) return detail::add_row_avx512(from, count, to);
     if (instructions == instruction_set::avx2) return detail::add_row_avx2(from, count, to);
   }
 #endif

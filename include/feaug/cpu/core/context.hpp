@@ -7,6 +7,7 @@
 #include <string_view>
 #include <thread>
 
+#include "feaug/core/product_precision.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/thread_pool.hpp"
@@ -32,7 +33,10 @@ struct cpu_context {
   int threads = 0;
   /// The newest instruction set that kernels may use; sets that the machine lacks are never used.
   /// Results of different sets differ by rounding.
-  instruction_set instructions = instruction_set::avx512;
+  instruction_set instructions = instruction_set::amx;
+  /// Precision of the matrix products of losses. It is lowered only on request, and only where that
+  /// is faster: with instruction_set::amx. docs/context.md has the errors.
+  product_precision precision = product_precision::fp32;
   /// Scratch memory, kept between calls. docs/context.md lists what each operator needs.
   feaug::workspace workspace = {};
   /// The threads, started by the first call that uses more than one.

@@ -239,7 +239,7 @@ index_t use_whole_steps(instruction_set instructions, const random_key& key, ind
                         index_t first, index_t count, const Use& use) {
   const auto block = static_cast<std::uint32_t>(first / 4);
 #if FEAUG_X86
-  if (instructions == instruction_set::avx512) {
+  if (instructions >= instruction_set::avx512) {
     draw_steps_avx512(row_counter(key, row), block, count / 64, use);
     return count / 64 * 64;
   }

@@ -18,16 +18,31 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
 #include <immintrin.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 /// 1 if the compiler can generate x86 code for instruction sets beyond its target.
 #define FEAUG_X86 1
 #define FEAUG_AVX2 __attribute__((target("avx2,fma,f16c")))
 #define FEAUG_AVX512 \
   __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
+/// 1 if it can for AMX, too. Linux gives its registers on request only.
+#if defined(__linux__) && defined(SYS_arch_prctl)
+#define FEAUG_AMX_COMPILES 1
+#define FEAUG_AMX                                                                    \
+  __attribute__((                                                                    \
+      target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile," \
+             "amx-bf16")))
+#else
+#define FEAUG_AMX_COMPILES 0
+#endif
 /// For helpers that are inlined into such functions; they need the mark too.
 #define FEAUG_INLINE __attribute__((always_inline)) inline
 #else
 #define FEAUG_X86 0
+#define FEAUG_AMX_COMPILES 0
 #endif
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE {
@@ -36,11 +51,32 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE {
 enum class instruction_set {
   portable,  ///< the compiler's target
   avx2,      ///< AVX2, FMA and half precision: x86 since 2013
-  avx512     ///< AVX-512 F, BW, DQ, VL and VNNI: servers since 2019
+  avx512,    ///< AVX-512 F, BW, DQ, VL and VNNI: servers since 2019
+  amx        ///< and AMX with bfloat16, on Linux: Intel's servers since 2023
 };
 
 #if FEAUG_X86
 namespace cpu::detail {
+
+#if FEAUG_AMX_COMPILES
+/// Whether the processor has AMX with bfloat16, and Linux gives this process its registers. Linux
+/// refuses, for example, if the stack of a signal handler is too small for them.
+inline bool has_amx() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  constexpr unsigned tiles_and_bfloat16 = 1U << 24U | 1U << 22U;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 ||
+      (edx & tiles_and_bfloat16) != tiles_and_bfloat16)
+    return false;
+  constexpr long request_permission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long tile_data = 18;
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
+#else
+inline bool has_amx() { return false; }
+#endif
 
 inline instruction_set ask_processor() {
   // Checks F16C and VNNI by cpuid, which __builtin_cpu_supports does not cover. The builtins also
@@ -56,7 +92,7 @@ inline instruction_set ask_processor() {
     return instruction_set::portable;
   if (has_vnni && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    return instruction_set::avx512;
+    return has_amx() ? instruction_set::amx : instruction_set::avx512;
   return instruction_set::avx2;
 }
 

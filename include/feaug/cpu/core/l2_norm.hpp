@@ -92,7 +92,7 @@ void square_sums([[maybe_unused]] instruction_set instructions, const T* const (
                  index_t cols, double (&sums)[summed_rows]) {
 #if FEAUG_X86
   if constexpr (!std::same_as<T, double>) {
-    if (instructions == instruction_set::avx512) return square_sums_avx512(rows, cols, sums);
+    if (instructions >= instruction_set::avx512) return square_sums_avx512(rows, cols, sums);
     if (instructions == instruction_set::avx2) return square_sums_avx2(rows, cols, sums);
   }
 #endif

@@ -160,7 +160,7 @@ FEAUG_AVX2 inline void store_row_avx2(const float* from, index_t count, T* to) {
 // NOLINTBEGIN(bugprone-macro-parentheses): the arguments are a name and a list of arguments
 #if FEAUG_X86
 #define FEAUG_FOR_INSTRUCTIONS(FUNCTION, ...)                                                 \
-  if (instructions == instruction_set::avx512) return detail::FUNCTION##_avx512(__VA_ARGS__); \
+  if (instructions >= instruction_set::avx512) return detail::FUNCTION##_avx512(__VA_ARGS__); \
   if (instructions == instruction_set::avx2) return detail::FUNCTION##_avx2(__VA_ARGS__);     \
   return detail::FUNCTION##_portable(__VA_ARGS__)
 #else

@@ -155,7 +155,7 @@ double multiply_rows(const cpu_context& ctx, const T* x, const row_pointer<T>* o
     if (instructions != instruction_set::portable) {
       whole = in_full_lanes(cols);
       index_t k = 0;
-      if (instructions == instruction_set::avx512) {
+      if (instructions >= instruction_set::avx512) {
         // 4·4 + 2 of 32 registers hold sums.
         for (; k + 4 <= count; k += 4)
           own.square = detail::multiply_several_avx512<4>(x, others + k, whole, sums + k);
@@ -188,7 +188,7 @@ void write_weighted(const cpu_context& ctx, const weighted_rows<T>& rows, index_
     const instruction_set instructions = usable(ctx.instructions);
     if (instructions != instruction_set::portable) {
       j = in_full_lanes(cols);
-      if (instructions == instruction_set::avx512) {
+      if (instructions >= instruction_set::avx512) {
         detail::add_weighted_avx512(rows, j, adds, out);
       } else {
         detail::add_weighted_avx2(rows, j, adds, out);

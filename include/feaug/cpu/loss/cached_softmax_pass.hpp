@@ -8,8 +8,12 @@
 #include <algorithm>
 
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/amx_pieces.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/row_arithmetic.hpp"
+#include "feaug/cpu/core/scratch_array.hpp"
 #include "feaug/cpu/core/tile_product.hpp"
 #include "feaug/cpu/loss/contrast_problem.hpp"
 #include "feaug/cpu/loss/fixed_max_softmax.hpp"
@@ -76,6 +80,7 @@ void cached_softmax_pass(cpu_context& ctx, const contrast_problem<C>& problem, b
   const index_t columns = problem.columns.rows();
   const auto scale = static_cast<C>(problem.scale);
   const C shift = fixed_max<C>(problem.scale);
+  const instruction_set instructions = usable(ctx.instructions);
   workspace::scope scratch(ctx.workspace);
   C* const kept = scratch.take<C>(size.chunks * size.chunk_numbers);
   C* const column_sums = scratch.take<C>(size.column_numbers);
@@ -84,6 +89,9 @@ void cached_softmax_pass(cpu_context& ctx, const contrast_problem<C>& problem, b
   const auto of_parts = detail::part_sums_of<C>(scratch, size.parts, tiles, size.stride, with_mean);
   const auto of_workers =
       detail::softmax_workers(ctx, scratch, problem, tiles, size.parts, with_mean_cosine);
+  const scratch_array<amx_use> of_chunks(scratch, worker_count(ctx, size.chunks), [&] {
+    return take_amx<C>(ctx, scratch, problem.rows.element_bytes());
+  });
   const auto width_of = [&](index_t chunk) {
     return std::min(tiles.chunk_cols, columns - chunk * tiles.chunk_cols);
   };
@@ -110,31 +118,32 @@ void cached_softmax_pass(cpu_context& ctx, const contrast_problem<C>& problem, b
       }
     });
     // The sums are now known: scale the packed rows by their weights.
-    problem.rows.pack(usable(ctx.instructions), begin, count, problem.cols, weighted_rows);
+    problem.rows.pack(instructions, begin, count, problem.cols, weighted_rows);
     for_each_row_block(ctx, count, problem.cols, [&](index_t first, index_t some, int) {
       for (index_t i = first; i < first + some; ++i) {
-        detail::finish_fixed_row(problem, begin, i, of_parts.data(), size.parts, finish);
+        detail::finish_fixed_row(instructions, problem, begin, i, of_parts.data(), size.parts,
+                                 finish);
         const C weight = weight_with_shift(weights, begin + i, shift);
         C* const row = weighted_rows + i * size.stride;
-        for (index_t d = 0; d < problem.cols; ++d) row[d] *= weight;
+        scale_row(instructions, row, problem.cols, static_cast<double>(weight), row);
       }
     });
     // The columns' weighted sums of rows.
-    for_each_block(ctx, size.chunks, [&](index_t chunk, int) {
+    for_each_block(ctx, size.chunks, [&](index_t chunk, int worker) {
       const index_t width = width_of(chunk);
-      multiply<C>(usable(ctx.instructions),
-                  {.a = kept + chunk * size.chunk_numbers,
-                   .a_row = 1,
-                   .a_depth = padded_columns(width),
-                   .b = weighted_rows,
-                   .b_panel = panel_width,
-                   .b_depth = size.stride,
-                   .c = column_sums + chunk * tiles.chunk_cols * size.stride,
-                   .c_row = size.stride,
-                   .rows = width,
-                   .cols = padded_columns(problem.cols),
-                   .depth = count,
-                   .accumulate = true});
+      multiply<C>(instructions, {.a = kept + chunk * size.chunk_numbers,
+                                 .a_row = 1,
+                                 .a_depth = padded_columns(width),
+                                 .b = weighted_rows,
+                                 .b_panel = panel_width,
+                                 .b_depth = size.stride,
+                                 .c = column_sums + chunk * tiles.chunk_cols * size.stride,
+                                 .c_row = size.stride,
+                                 .rows = width,
+                                 .cols = padded_columns(problem.cols),
+                                 .depth = count,
+                                 .accumulate = true,
+                                 .amx = of_chunks[worker].of_weights});
     });
   }
   for_each_row_block(ctx, columns, problem.cols, [&](index_t first, index_t count, int) {

@@ -23,6 +23,7 @@
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/row_arithmetic.hpp"
 #include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/cpu/loss/contrast_problem.hpp"
 #include "feaug/cpu/loss/fixed_max_softmax.hpp"
@@ -114,7 +115,8 @@ void softmax_pass(cpu_context& ctx, const contrast_problem<C>& problem, bool wit
             const C rescale = my.sums[i].take(my.tile.instructions(),
                                               my.tile.row_to_weigh(i, scale, C{0}), my.cosines);
             if (with_mean && !feaug::detail::is_equal(rescale, C{1})) {
-              for (index_t d = 0; d < problem.cols; ++d) my.means[i * stride + d] *= rescale;
+              scale_row(my.tile.instructions(), my.means + i * stride, problem.cols,
+                        static_cast<double>(rescale), my.means + i * stride);
             }
           }
           if (with_mean) my.tile.add_weighted_columns(my.means);
@@ -123,7 +125,7 @@ void softmax_pass(cpu_context& ctx, const contrast_problem<C>& problem, bool wit
           const detail::running_sum<C>& sum = my.sums[i];
           const double share = feaug::detail::is_equal(sum.sum, 0) ? 0.0 : 1.0 / sum.sum;
           C* mean = with_mean ? my.means + i * stride : nullptr;
-          for (index_t d = 0; with_mean && d < problem.cols; ++d) mean[d] *= static_cast<C>(share);
+          if (with_mean) scale_row(my.tile.instructions(), mean, problem.cols, share, mean);
           const index_t row = begin + i;
           row_statistics found = {.log_sum_exp = sum.log_sum_exp(),
                                   .positive_cosine = 0,

@@ -14,6 +14,7 @@
 #include "feaug/core/columns.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
+#include "feaug/cpu/core/amx_pieces.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/l2_norm.hpp"
@@ -78,6 +79,7 @@ void make_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, index
     C* y;
     C* product;
     double* total;
+    amx_use amx;
   };
   const index_t stride = padded_columns(side);
   const scratch_array<worker_scratch> all(scratch, worker_count(ctx, tiles),
@@ -85,7 +87,8 @@ void make_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, index
                                             return {.x = scratch.take<C>(chunk_rows * stride),
                                                     .y = scratch.take<C>(chunk_rows * stride),
                                                     .product = scratch.take<C>(side * stride),
-                                                    .total = scratch.take<double>(side * side)};
+                                                    .total = scratch.take<double>(side * side),
+                                                    .amx = take_amx<C>(ctx, scratch, sizeof(T))};
                                           });
   for_each_block(ctx, tiles, [&](index_t tile, int worker) {
     const worker_scratch& my = all[worker];
@@ -109,7 +112,8 @@ void make_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, index
                                              .c_row = across_tile,
                                              .rows = height,
                                              .cols = across_tile,
-                                             .depth = taken});
+                                             .depth = taken,
+                                             .amx = my.amx.of_features});
       for (index_t r = 0; r < height; ++r) {
         const C* const from = my.product + r * across_tile;
         double* const to = my.total + r * width;
@@ -140,13 +144,15 @@ void multiply_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, i
     C* y;     // chunk_cols rows of features
     C* sums;  // transposed: `count` rows
     C* row;
+    amx_use amx;
   };
   const index_t most_columns = padded_columns(block_rows);
   const scratch_array<worker_scratch> all(scratch, worker_count(ctx, blocks),
                                           [&]() -> worker_scratch {
                                             return {.y = scratch.take<C>(chunk_cols * most_columns),
                                                     .sums = scratch.take<C>(count * most_columns),
-                                                    .row = scratch.take<C>(count)};
+                                                    .row = scratch.take<C>(count),
+                                                    .amx = take_amx<C>(ctx, scratch, sizeof(T))};
                                           });
   for_each_block(ctx, blocks, [&](index_t block, int worker) {
     const worker_scratch& my = all[worker];
@@ -167,7 +173,8 @@ void multiply_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, i
                                              .rows = count,
                                              .cols = stride,
                                              .depth = width,
-                                             .accumulate = left > 0});
+                                             .accumulate = left > 0,
+                                             .amx = my.amx.of_weights});
     }
     for (index_t i = 0; i < height; ++i) {
       for (index_t j = 0; j < count; ++j) my.row[j] = my.sums[j * stride + i];

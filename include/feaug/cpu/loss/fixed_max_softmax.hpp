@@ -10,8 +10,11 @@
 #include "feaug/core/elementary.hpp"
 #include "feaug/core/finite.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/add_row.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/row_arithmetic.hpp"
 #include "feaug/cpu/core/scratch_array.hpp"
 #include "feaug/cpu/loss/contrast_problem.hpp"
 #include "feaug/cpu/loss/logit_tile.hpp"
@@ -100,8 +103,9 @@ scratch_array<softmax_worker<C>> softmax_workers(cpu_context& ctx, workspace::sc
 /// Adds the parts of a block, whose rows begin at `begin`, in order, and finishes row begin + i as
 /// softmax_pass does.
 template <class C>
-void finish_fixed_row(const contrast_problem<C>& problem, index_t begin, index_t i,
-                      const part_sums<C>* of, index_t parts, const row_finish<C>& finish) {
+void finish_fixed_row(instruction_set instructions, const contrast_problem<C>& problem,
+                      index_t begin, index_t i, const part_sums<C>* of, index_t parts,
+                      const row_finish<C>& finish) {
   const index_t stride = packed_stride(problem.cols);
   exponential_sums all;
   C* const mean = of[0].means == nullptr ? nullptr : of[0].means + i * stride;
@@ -109,11 +113,10 @@ void finish_fixed_row(const contrast_problem<C>& problem, index_t begin, index_t
     all.sum += of[part].sums[i].sum;
     all.cosine_sum += of[part].sums[i].cosine_sum;
     if (mean == nullptr || part == 0) continue;
-    const C* const other = of[part].means + i * stride;
-    for (index_t d = 0; d < problem.cols; ++d) mean[d] += other[d];
+    add_row<C>(instructions, of[part].means + i * stride, problem.cols, mean);
   }
   const double share = feaug::detail::is_equal(all.sum, 0) ? 0.0 : 1.0 / all.sum;
-  for (index_t d = 0; mean != nullptr && d < problem.cols; ++d) mean[d] *= static_cast<C>(share);
+  if (mean != nullptr) scale_row(instructions, mean, problem.cols, share, mean);
   const index_t row = begin + i;
   row_statistics found = {
       .log_sum_exp = log_of_sum(all.sum, static_cast<double>(fixed_max<C>(problem.scale))),
@@ -135,6 +138,7 @@ void fixed_max_softmax(cpu_context& ctx, const contrast_problem<C>& problem, boo
   const index_t rows = problem.rows.rows();
   const index_t stride = with_mean ? packed_stride(problem.cols) : 0;
   const index_t blocks = (rows + tiles.block_rows - 1) / tiles.block_rows;
+  const instruction_set instructions = usable(ctx.instructions);
   const auto row_bytes =
       stride * static_cast<index_t>(sizeof(C)) + static_cast<index_t>(sizeof(exponential_sums));
   const parts_of_columns split(tiles, blocks, problem.columns.rows(), tiles.block_rows * row_bytes);
@@ -165,13 +169,13 @@ void fixed_max_softmax(cpu_context& ctx, const contrast_problem<C>& problem, boo
       if (with_mean) t.add_weighted_columns(my.means);
     });
     for (index_t i = 0; split.parts == 1 && i < count; ++i)
-      finish_fixed_row(problem, begin, i, &my, 1, finish);
+      finish_fixed_row(instructions, problem, begin, i, &my, 1, finish);
   });
   if (split.parts == 1) return;
   for_each_row_block(ctx, rows, problem.cols * split.parts, [&](index_t first, index_t count, int) {
     for (index_t row = first; row < first + count; ++row) {
       const index_t block = row / tiles.block_rows;
-      finish_fixed_row(problem, block * tiles.block_rows, row % tiles.block_rows,
+      finish_fixed_row(instructions, problem, block * tiles.block_rows, row % tiles.block_rows,
                        of_parts.data() + block * split.parts, split.parts, finish);
     }
   });

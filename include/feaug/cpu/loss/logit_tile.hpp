@@ -8,6 +8,7 @@
 
 #include "feaug/core/finite.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/amx_pieces.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/lanes.hpp"
@@ -73,7 +74,8 @@ class logit_tile {
         rows_(scratch.take<C>(packed_size(tiles.block_rows, problem.cols))),
         columns_(scratch.take<C>(packed_size(tiles.chunk_cols, problem.cols))),
         panels_(scratch.take<C>(panels_size(tiles.chunk_cols, problem.cols))),
-        products_(scratch.take<C>(tiles.block_rows * padded_columns(tiles.chunk_cols))) {}
+        products_(scratch.take<C>(tiles.block_rows * padded_columns(tiles.chunk_cols))),
+        amx_(take_amx<C>(ctx, scratch, problem.rows.element_bytes())) {}
 
   /// Writes the products of later tiles to `to` (row stride padded_columns(columns)) instead of the
   /// tile's own scratch, so that the caller can keep them.
@@ -106,7 +108,8 @@ class logit_tile {
                                      .c_row = padded_columns(count),
                                      .rows = row_count_,
                                      .cols = padded_columns(count),
-                                     .depth = features});
+                                     .depth = features,
+                                     .amx = amx_.of_features});
   }
 
   /// Multiplies each chunk of all columns and then calls act(first column, column count).
@@ -138,7 +141,8 @@ class logit_tile {
                                      .rows = row_count_,
                                      .cols = padded_columns(features),
                                      .depth = column_count_,
-                                     .accumulate = true});
+                                     .accumulate = true,
+                                     .amx = amx_.of_weights});
   }
 
   [[nodiscard]] C* row(index_t i) { return products_ + i * padded_columns(column_count_); }
@@ -219,6 +223,7 @@ class logit_tile {
   C* columns_;
   C* panels_;
   C* products_;
+  amx_use amx_;
   index_t first_row_ = 0;
   index_t row_count_ = 0;
   index_t first_column_ = 0;

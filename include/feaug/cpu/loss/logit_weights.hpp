@@ -120,7 +120,7 @@ template <class C>
 double exponentials_of([[maybe_unused]] instruction_set instructions, const logit_row<C>& row) {
 #if FEAUG_X86
   if constexpr (std::same_as<C, float>) {
-    if (instructions == instruction_set::avx512) return detail::exponentials_avx512(row);
+    if (instructions >= instruction_set::avx512) return detail::exponentials_avx512(row);
     if (instructions == instruction_set::avx2) return detail::exponentials_avx2(row);
   }
 #endif
@@ -133,7 +133,7 @@ double add_exponentials([[maybe_unused]] instruction_set instructions, const log
                         C* sums) {
 #if FEAUG_X86
   if constexpr (std::same_as<C, float>) {
-    if (instructions == instruction_set::avx512) return detail::add_exponentials_avx512(row, sums);
+    if (instructions >= instruction_set::avx512) return detail::add_exponentials_avx512(row, sums);
     if (instructions == instruction_set::avx2) return detail::add_exponentials_avx2(row, sums);
   }
 #endif
@@ -146,7 +146,7 @@ void weigh([[maybe_unused]] instruction_set instructions, const logit_row<C>& ro
            const C* others) {
 #if FEAUG_X86
   if constexpr (std::same_as<C, float>) {
-    if (instructions == instruction_set::avx512) return detail::weigh_avx512(row, own, others);
+    if (instructions >= instruction_set::avx512) return detail::weigh_avx512(row, own, others);
     if (instructions == instruction_set::avx2) return detail::weigh_avx2(row, own, others);
   }
 #endif

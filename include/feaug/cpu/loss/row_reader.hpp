@@ -35,6 +35,11 @@ class row_reader {
   /// Whether rows are unit rows.
   [[nodiscard]] bool is_normalized() const { return inverse_ != nullptr; }
 
+  /// Bytes of a stored element.
+  [[nodiscard]] index_t element_bytes() const {
+    return functions_ == nullptr ? static_cast<index_t>(sizeof(C)) : functions_->element_bytes;
+  }
+
   /// Writes rows begin … begin + count − 1 in the layout of pack_rows.
   void pack(instruction_set instructions, index_t begin, index_t count, index_t cols, C* to) const {
     functions_->pack(*this, instructions, begin, count, cols, to);
@@ -57,6 +62,7 @@ class row_reader {
     index_t row_stride = 0;
   };
   struct functions {
+    index_t element_bytes;
     void (*pack)(const row_reader&, instruction_set, index_t, index_t, index_t, C*);
     double (*dot)(const row_reader&, index_t, const row_reader&, index_t, index_t);
     void (*add_row)(const row_reader&, index_t, double, index_t, C*);
@@ -80,6 +86,7 @@ class row_reader {
 
   template <element T>
   static constexpr functions functions_of = {
+      .element_bytes = sizeof(T),
       .pack = [](const row_reader& from, instruction_set instructions, index_t begin, index_t count,
                  index_t cols,
                  C* to) { pack_rows(instructions, from.stack<T>(), begin, count, cols, to); },

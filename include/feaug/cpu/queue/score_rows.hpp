@@ -121,7 +121,7 @@ FEAUG_AVX512 inline void add_dots_avx512(const double* packed, const double* row
 inline void add_dots_in_vectors(instruction_set instructions, const double* packed,
                                 const double* rows, index_t stride, index_t count, index_t features,
                                 double* dots) {
-  const bool is_wide = instructions == instruction_set::avx512;
+  const bool is_wide = instructions >= instruction_set::avx512;
   if (is_wide && count == 4) return add_dots_avx512<4>(packed, rows, stride, features, dots);
   if (!is_wide && count == 2) return add_dots_avx2<2>(packed, rows, stride, features, dots);
   for (index_t r = 0; r < count; ++r) {
@@ -142,7 +142,7 @@ void add_dots([[maybe_unused]] instruction_set instructions, const double* packe
               index_t stride, index_t count, index_t features, double* dots) {
 #if FEAUG_X86
   if (instructions != instruction_set::portable) {
-    const index_t most = instructions == instruction_set::avx512 ? 4 : 2;
+    const index_t most = instructions >= instruction_set::avx512 ? 4 : 2;
     for (index_t first = 0; first < count; first += most) {
       const index_t some = std::min(most, count - first);
       const T* const from = rows + first * stride;

@@ -57,7 +57,7 @@ inline void prune_tile(instruction_set instructions, const pruning_operands& til
                        const float* scales, const float* thresholds, std::int32_t* products,
                        std::uint32_t* hits) {
 #if FEAUG_X86
-  if (instructions == instruction_set::avx512) {
+  if (instructions >= instruction_set::avx512) {
     pruning_products_avx512(tile, products);
     pruning_hits_avx512(products, scales, thresholds, hits);
     return;

@@ -1,0 +1,310 @@
+// Tile products on AMX, which multiplies bfloat16 with sums in float, at ten times and more the rate
+// of vectors of floats.
+//
+// Operands are floats. Each is split into pieces of 8 significant bits: x = x₀ + x₁ + x₂ exactly, so
+//     a·b = Σ a_p·b_q over p + q < pieces,
+// up to 2⁻⁸ of the last kept piece: three pieces (six products) give the accuracy of float products,
+// two pieces (three products) 16 significant bits, one piece rounds the operands to bfloat16. Each
+// product of pieces is exact; AMX rounds its sums to nearest and takes subnormal numbers as 0,
+// whatever the floating-point environment says. An infinite element gives NaN where its partner
+// has fewer pieces.
+#pragma once
+
+#include "feaug/header_begin.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/core/tile_operands.hpp"
+#include "feaug/cpu/core/transpose.hpp"
+#include "feaug/cpu/core/vectors.hpp"
+#include "feaug/version.hpp"
+
+namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
+
+namespace detail {
+
+// A tile of an operand: 16 rows of 64 bytes. Of a: 16 rows of 32 elements. Of b: 16 columns, whose
+// elements k and k + 1 are adjacent, of 32 rows.
+inline constexpr index_t amx_side = 16;
+inline constexpr index_t amx_depth = 32;
+inline constexpr index_t amx_tile = amx_side * amx_depth;
+// What is split at once: all of b's columns up to amx_cols, and two tiles of a's rows.
+inline constexpr index_t amx_chunk = 128;  ///< of the depth
+inline constexpr index_t amx_cols = 256;
+inline constexpr index_t amx_a_tiles = 2 * amx_chunk / amx_depth;
+inline constexpr index_t amx_b_tiles = amx_cols / amx_side * amx_chunk / amx_depth;
+
+}  // namespace detail
+
+/// Elements of scratch for a product in `pieces` pieces: at most 228 KiB.
+constexpr index_t amx_scratch_size(int pieces) {
+  return pieces * (detail::amx_a_tiles + detail::amx_b_tiles) * detail::amx_tile;
+}
+
+#if FEAUG_AMX_COMPILES
+namespace detail {
+
+// NOLINTBEGIN(readability-magic-numbers): bits of floats, sizes of tiles
+/// The next piece of x, as a float with 16 zero bits at the end; `x` becomes the rest. The last
+/// piece is rounded, the others are cut off.
+FEAUG_AVX512 FEAUG_INLINE __m512i take_piece(__m512& x, bool is_last) {
+  __m512i bits = _mm512_castps_si512(x);
+  if (is_last) {
+    // Half away from 0. A NaN stays one: no carry reaches its sign, and no bit is lost.
+    const __m512i size = _mm512_and_si512(bits, _mm512_set1_epi32(0x7FFFFFFF));
+    const __mmask16 is_number = _mm512_cmple_epu32_mask(size, _mm512_set1_epi32(0x7F800000));
+    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    bits = _mm512_mask_add_epi32(quiet, is_number, bits, _mm512_set1_epi32(0x8000));
+  }
+  const __m512i piece = _mm512_and_si512(bits, _mm512_set1_epi32(static_cast<int>(0xFFFF0000U)));
+  x = x - _mm512_castsi512_ps(piece);
+  return piece;
+}
+
+/// The upper 16 bits of every 32, as the lower ones. g++ 12 warns of the unmasked shift.
+FEAUG_AVX512 FEAUG_INLINE __m512i upper_half(__m512i bits) {
+  constexpr __mmask16 all = 0xFFFF;
+  return _mm512_maskz_srli_epi32(all, bits, 16);
+}
+
+/// Stores the pieces of pairs (x, y): x in the lower half of each 32 bits.
+template <int Pieces>
+FEAUG_AVX512 FEAUG_INLINE void store_pieces(__m512 x, __m512 y, std::uint16_t* to,
+                                            index_t piece_stride) {
+  FEAUG_UNROLL_REGISTERS
+  for (int p = 0; p < Pieces; ++p) {
+    const __m512i lower = upper_half(take_piece(x, p + 1 == Pieces));
+    const __m512i upper = take_piece(y, p + 1 == Pieces);
+    _mm512_store_si512(to + p * piece_stride, _mm512_or_si512(lower, upper));
+  }
+}
+
+FEAUG_AVX512 FEAUG_INLINE __mmask16 first_lanes(index_t count) {
+  return static_cast<__mmask16>((1U << static_cast<unsigned>(std::clamp<index_t>(count, 0, 16))) -
+                                1U);
+}
+
+/// A tile of b from row-major data: 16 columns, `depth` ≤ 32 rows; the others are 0.
+template <int Pieces>
+FEAUG_AVX512 inline void split_columns(const float* b, index_t b_depth, index_t depth,
+                                       std::uint16_t* to, index_t piece_stride) {
+  for (index_t k = 0; k < amx_depth; k += 2, to += amx_depth) {
+    const __m512 x = k < depth ? _mm512_loadu_ps(b + k * b_depth) : _mm512_setzero_ps();
+    const __m512 y = k + 1 < depth ? _mm512_loadu_ps(b + (k + 1) * b_depth) : _mm512_setzero_ps();
+    store_pieces<Pieces>(x, y, to, piece_stride);
+  }
+}
+
+/// A tile of a from row-major data: `rows` ≤ 16 rows of `depth` ≤ 32 elements; the others are 0.
+template <int Pieces>
+FEAUG_AVX512 inline void split_rows(const float* a, index_t a_row, index_t rows, index_t depth,
+                                    std::uint16_t* to, index_t piece_stride) {
+  const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+  const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+  const __mmask16 front = first_lanes(depth);
+  const __mmask16 back = first_lanes(depth - 16);
+  for (index_t i = 0; i < amx_side; ++i, to += amx_depth) {
+    const __mmask16 is_row = first_lanes(i < rows ? 16 : 0);
+    const float* const row = a + std::min(i, rows - 1) * a_row;
+    const __m512 x = _mm512_maskz_loadu_ps(front & is_row, row);
+    const __m512 y = _mm512_maskz_loadu_ps(back & is_row, row + 16);
+    store_pieces<Pieces>(_mm512_permutex2var_ps(x, even, y), _mm512_permutex2var_ps(x, odd, y), to,
+                         piece_stride);
+  }
+}
+
+/// Transposes 16 × 16 numbers of 32 bits.
+FEAUG_AVX512 inline void transpose_sixteen(std::uint16_t* tile) {
+  auto* const x = reinterpret_cast<float*>(tile);
+  for (index_t top = 0; top < 16; top += 8) {
+    for (index_t left = 0; left <= top; left += 8) {
+      __m256 block[8];
+      __m256 mirror[8];
+      FEAUG_UNROLL_REGISTERS
+      for (int r = 0; r < 8; ++r) block[r] = _mm256_loadu_ps(x + (top + r) * 16 + left);
+      FEAUG_UNROLL_REGISTERS
+      for (int r = 0; r < 8; ++r) mirror[r] = _mm256_loadu_ps(x + (left + r) * 16 + top);
+      transpose_eight(block);
+      transpose_eight(mirror);
+      FEAUG_UNROLL_REGISTERS
+      for (int r = 0; r < 8; ++r) _mm256_storeu_ps(x + (left + r) * 16 + top, block[r]);
+      FEAUG_UNROLL_REGISTERS
+      for (int r = 0; r < 8; ++r) _mm256_storeu_ps(x + (top + r) * 16 + left, mirror[r]);
+    }
+  }
+}
+
+/// A tile of a from column-major data.
+template <int Pieces>
+FEAUG_AVX512 inline void split_turned_rows(const float* a, index_t a_depth, index_t rows,
+                                           index_t depth, std::uint16_t* to, index_t piece_stride) {
+  const __mmask16 is_row = first_lanes(rows);
+  for (index_t k = 0; k < amx_depth; k += 2) {
+    const __mmask16 first = k < depth ? is_row : first_lanes(0);
+    const __mmask16 second = k + 1 < depth ? is_row : first_lanes(0);
+    const float* const from = a + std::min(k, depth - 1) * a_depth;
+    const __m512 x = _mm512_maskz_loadu_ps(first, from);
+    const __m512 y = _mm512_maskz_loadu_ps(second, from + (k + 1 < depth ? a_depth : 0));
+    store_pieces<Pieces>(x, y, to + k / 2 * amx_depth, piece_stride);
+  }
+  for (int p = 0; p < Pieces; ++p) transpose_sixteen(to + p * piece_stride);
+}
+
+/// The configuration of the eight tile registers: 16 rows of 64 bytes each.
+struct alignas(64) amx_configuration {
+  std::uint8_t palette = 1;
+  std::uint8_t start_row = 0;
+  std::uint8_t reserved[14] = {};
+  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+/// Two tiles each of a and b, and those after them in the depth.
+struct amx_block {
+  const std::uint16_t* a[2];
+  const std::uint16_t* b[2];
+  index_t steps;  ///< of the depth; their tiles are adjacent
+};
+
+/// c (32 × 32, rows c_row apart) = or += the product. Tiles 0 … 3 hold c, 4 and 5 a, 6 and 7 b.
+template <int Pieces>
+FEAUG_AMX inline void multiply_block_amx(const amx_block& block, float* c, index_t c_row,
+                                         bool accumulate) {
+  const index_t c_bytes = c_row * static_cast<index_t>(sizeof(float));
+  constexpr index_t bytes = 64;
+  // g++'s tile loads do not say that they read memory.
+  __asm__ volatile("" : : : "memory");
+  if (accumulate) {
+    _tile_loadd(0, c, c_bytes);
+    _tile_loadd(1, c + 16, c_bytes);
+    _tile_loadd(2, c + 16 * c_row, c_bytes);
+    _tile_loadd(3, c + 16 * c_row + 16, c_bytes);
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  for (index_t step = 0; step < block.steps; ++step) {
+    // The small products first, before the sums of this step are large.
+    for (int p = Pieces - 1; p >= 0; --p) {
+      const index_t of_a = (p * amx_a_tiles + step) * amx_tile;
+      _tile_loadd(4, block.a[0] + of_a, bytes);
+      _tile_loadd(5, block.a[1] + of_a, bytes);
+      for (int q = Pieces - 1 - p; q >= 0; --q) {
+        const index_t of_b = (q * amx_b_tiles + step) * amx_tile;
+        _tile_loadd(6, block.b[0] + of_b, bytes);
+        _tile_loadd(7, block.b[1] + of_b, bytes);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+      }
+    }
+  }
+  _tile_stored(0, c, c_bytes);
+  _tile_stored(1, c + 16, c_bytes);
+  _tile_stored(2, c + 16 * c_row, c_bytes);
+  _tile_stored(3, c + 16 * c_row + 16, c_bytes);
+}
+
+/// A part of b, split: tile (j / 16, step) at (j / 16 · steps + step) · amx_tile.
+template <int Pieces>
+FEAUG_AVX512 inline void split_b(const tile_product<float>& p, index_t first, index_t cols,
+                                 index_t begin, index_t depth, std::uint16_t* to) {
+  for (index_t j = 0; j < cols; j += amx_side) {
+    const float* const b = p.b_at(first + j) + begin * p.b_depth;
+    for (index_t k = 0; k < depth; k += amx_depth, to += amx_tile)
+      split_columns<Pieces>(b + k * p.b_depth, p.b_depth, depth - k, to, amx_b_tiles * amx_tile);
+  }
+}
+
+/// `rows` ≤ 32 rows of a, split, in the same order.
+template <int Pieces>
+FEAUG_AVX512 inline void split_a(const tile_product<float>& p, index_t first, index_t rows,
+                                 index_t begin, index_t depth, std::uint16_t* to) {
+  constexpr index_t piece = amx_a_tiles * amx_tile;
+  for (index_t i = 0; i < rows; i += amx_side) {
+    const float* const a = p.a + (first + i) * p.a_row + begin * p.a_depth;
+    for (index_t k = 0; k < depth; k += amx_depth, to += amx_tile) {
+      if (p.a_depth == 1)
+        split_rows<Pieces>(a + k, p.a_row, rows - i, depth - k, to, piece);
+      else
+        split_turned_rows<Pieces>(a + k * p.a_depth, p.a_depth, rows - i, depth - k, to, piece);
+    }
+  }
+}
+
+/// The block's product, with `rows` ≤ 32 and `cols` 16 or 32 of it in c.
+template <int Pieces>
+FEAUG_AMX inline void multiply_part_amx(const amx_block& block, float* c, index_t c_row,
+                                        index_t rows, index_t cols, bool accumulate) {
+  constexpr index_t side = 2 * amx_side;
+  if (rows == side && cols == side) return multiply_block_amx<Pieces>(block, c, c_row, accumulate);
+  alignas(64) float whole[side * side];
+  for (index_t i = 0; accumulate && i < rows; ++i)
+    std::copy_n(c + i * c_row, cols, whole + i * side);
+  multiply_block_amx<Pieces>(block, whole, side, accumulate);
+  for (index_t i = 0; i < rows; ++i) std::copy_n(whole + i * side, cols, c + i * c_row);
+}
+
+template <int Pieces>
+FEAUG_AMX inline void multiply_in_pieces(const tile_product<float>& p) {
+  static constexpr amx_configuration configuration;
+  std::uint16_t* const a = p.amx.scratch;
+  std::uint16_t* const b = a + Pieces * amx_a_tiles * amx_tile;
+  _tile_loadconfig(&configuration);
+  for (index_t begin = 0; begin < p.depth; begin += amx_chunk) {
+    const index_t depth = std::min(amx_chunk, p.depth - begin);
+    const index_t steps = (depth + amx_depth - 1) / amx_depth;
+    for (index_t left = 0; left < p.cols; left += amx_cols) {
+      const index_t width = std::min(amx_cols, p.cols - left);
+      split_b<Pieces>(p, left, width, begin, depth, b);
+      for (index_t top = 0; top < p.rows; top += 2 * amx_side) {
+        const index_t rows = std::min(2 * amx_side, p.rows - top);
+        split_a<Pieces>(p, top, rows, begin, depth, a);
+        for (index_t j = 0; j < width; j += 2 * amx_side) {
+          const index_t cols = std::min(2 * amx_side, width - j);
+          // Without a second tile the first is used twice, and not stored.
+          const std::uint16_t* const columns = b + j / amx_side * steps * amx_tile;
+          const amx_block block = {
+              .a = {a, rows > amx_side ? a + steps * amx_tile : a},
+              .b = {columns, cols > amx_side ? columns + steps * amx_tile : columns},
+              .steps = steps};
+          multiply_part_amx<Pieces>(block, p.c + top * p.c_row + left + j, p.c_row, rows, cols,
+                                    p.accumulate || begin > 0);
+        }
+      }
+    }
+  }
+  _tile_release();
+}
+
+/// Computes the product, if AMX may and gains. Which one computes must not depend on the number of rows, which depends on that of threads.
+inline bool multiply_amx(const tile_product<float>& product) {
+  if ((product.a_depth != 1 && product.a_row != 1) || product.depth < amx_depth / 2) return false;
+  switch (product.amx.count) {
+    case 1:
+      multiply_in_pieces<1>(product);
+      return true;
+    case 2:
+      multiply_in_pieces<2>(product);
+      return true;
+    case 3:
+      multiply_in_pieces<3>(product);
+      return true;
+    default:
+      return false;
+  }
+}
+// NOLINTEND(readability-magic-numbers)
+
+}  // namespace detail
+#endif
+
+}  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
+
+#include "feaug/header_end.hpp"
