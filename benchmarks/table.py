@@ -2,8 +2,8 @@
 """Prints the results of the CPU benchmarks as Markdown tables: `table.py FOLDER`.
 
 scripts/bench fills FOLDER: ceilings_*.json (the machine's peak rates), W1.json … (workloads),
-peers.json (torch.compile and lightly, from cuda/peers.py). `--into FILE` replaces the text between
-FILE's two markers instead of printing."""
+peers.json (torch.compile, lightly and FAISS, from cuda/peers.py). `--into FILE` replaces the text
+between FILE's two markers instead of printing."""
 import argparse
 import json
 import pathlib
@@ -88,7 +88,7 @@ def table(folder):
     ceilings, one_thread = (fastest(run for name, run in read.items() if name.startswith(f"ceilings_{threads}"))[0]
                             for threads in ("two_threads", "one_thread"))
     in_python, notes = {}, []
-    names = {"compile": "torch.compile", "lightly": "lightly"}
+    names = {"compile": "torch.compile", "lightly": "lightly", "FAISS": "FAISS"}
     for entry in read.get("peers", {}).get("results", []):
         if entry["peer"] in names and "seconds" in entry:
             in_python.setdefault(entry["workload"], {})[names[entry["peer"]]] = entry["seconds"]
@@ -97,7 +97,9 @@ def table(folder):
     notes += read.get("peers", {}).get("skipped", [])
     context = next(run["context"] for name, run in read.items() if name.startswith("W"))
     versions = ", ".join(f"{who} {context[who].removeprefix('OpenBLAS ').split()[0]}"
-                         for who in ("PyTorch", "FAISS", "OpenBLAS") if who in context)
+                         for who in ("PyTorch", "OpenBLAS") if who in context)
+    if read.get("peers", {}).get("faiss"):
+        versions += f", FAISS {read['peers']['faiss']}"
     yield (f"{context['date'][:10]}, {processor()}, {context['num_cpus']} cores, {context['threads']} threads; {versions}. "
            f"Command: `scripts/bench`. Load average at the start: {', '.join(f'{one:.1f}' for one in context['load_avg'][:1])}.")
     yield ""

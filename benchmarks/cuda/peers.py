@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """W1 … W7 in PyTorch, for comparison with the benchmarks: eager, with torch.compile and, on the CPU, with lightly's modules
-if lightly is installed.
+and FAISS's exact search if these are installed.
 
     peers.py --workload W1 --out peers_W1.json            on a GPU
     peers.py --workload W1 --device cpu --threads 2       on the CPU, in the shapes of its benchmarks
@@ -73,6 +73,11 @@ def nnclr(queue, targets, predictions):
     return loss
 
 
+def search(queue, queries):
+    """The similarity of the nearest row. A score decides between libraries: equal rows make indices ambiguous."""
+    return (unit(queries) @ queue.T).max(1).values
+
+
 def byol(prediction, targets):
     p = unit(prediction)
     return sum((2 - 2 * (p * unit(t)).sum(1)).mean() for t in targets) / len(targets)
@@ -136,6 +141,24 @@ def of_lightly(key, rows_of_bank=None):
     return run, undo
 
 
+def faiss():
+    """The module, or None if it is not installed."""
+    try:
+        import faiss
+
+        return faiss
+    except ImportError:
+        return None
+
+
+def of_faiss(queue, threads):
+    """The search with FAISS, in an index of all rows of the queue."""
+    faiss().omp_set_num_threads(threads)
+    index = faiss().IndexFlatIP(queue.shape[1])
+    index.add(queue.numpy())
+    return lambda _, queries: torch.from_numpy(index.search(unit(queries).numpy(), 1)[0][:, 0])
+
+
 def workloads(name, place, size, cpu):
     """(key, function, arguments, arguments with a gradient) of a workload and, if needed, a function that undoes a call."""
     if name == "W1":
@@ -155,6 +178,9 @@ def workloads(name, place, size, cpu):
         newest = queue[:targets.shape[0]]
         before = newest.clone()
         yield "W3", nnclr, (queue, targets, predictions), (predictions,), lambda: newest.copy_(before)
+        if cpu:
+            yield "W3/search", search, (queue, targets), ()
+            yield "W3/search/256", search, (queue, targets[:size(256)]), ()
     elif name == "W4":
         negatives = place(unit(features(size(65536), 128, 3)))
         for rows in (256, 4096):
@@ -235,7 +261,8 @@ def main():
     device = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
 
     def write():
-        text = json.dumps({"device": device, "torch": torch.__version__, "results": results}, indent=1)
+        text = json.dumps({"device": device, "torch": torch.__version__, "faiss": getattr(faiss(), "__version__", None),
+                           "results": results}, indent=1)
         if options.out:
             part = pathlib.Path(options.out + ".part")
             part.write_text(text + "\n", encoding="utf-8")
@@ -262,6 +289,8 @@ def main():
                 if lightly:
                     runs["lightly"], undo_lightly = lightly
                     undo = undo + [undo_lightly]
+                if function is search and faiss():
+                    runs["FAISS"] = of_faiss(arguments[0], options.threads)
                 for peer, run in runs.items():
                     torch.compiler.reset()
 
@@ -280,7 +309,7 @@ def main():
 
                     entry = {"workload": key, "precision": precision, "peer": peer}
                     try:
-                        if cpu and wanted:
+                        if cpu and (wanted or function is search):
                             reset()
                             answer = [call()] + [tensor.grad.clone() for tensor in wanted]
                             eager = eager or answer
