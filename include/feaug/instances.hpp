@@ -56,8 +56,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
                                               const softmax_weights&, const softmax_weights&,      \
                                               const sum_finish<C>&);                               \
   FEAUG_DETAIL_INSTANCE void logistic_pass<C>(cpu_context&, const contrast_problem<C>&, double,    \
-                                              const double*, bool, bool,                           \
-                                              const logistic_finish<C>&);                          \
+                                              const double*, const logistic_range&,                \
+                                              const logistic_finish<C>&, const sum_finish<C>&);    \
   FEAUG_DETAIL_INSTANCE void paired_sums<C>(cpu_context&, const paired_contrast<C>&, bool,         \
                                             const detail::paired_exponentials&);                   \
   FEAUG_DETAIL_INSTANCE void paired_gradients<C>(                                                  \

@@ -1,6 +1,7 @@
 // sigmoid: formula, edge cases.
 #include "feaug/cpu/loss/sigmoid.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
@@ -8,6 +9,7 @@
 
 #include "feaug/cpu/loss/logistic.hpp"
 #include "loss/formula.hpp"
+#include "support/instruction_sets.hpp"
 #include "support/test_matrix.hpp"
 
 namespace sigmoid_test {
@@ -74,27 +76,128 @@ TEST_CASE("sigmoid stays accurate for near-certain pairs", "[sigmoid]") {
   CHECK(losses[0] == Approx(std::exp(-40.0)).epsilon(1e-5));
 }
 
+namespace {
+
+/// The terms of one logit: that of x[0] = s, among columns that contribute nothing.
+template <class C>
+struct terms_of {
+  feaug::cpu::logistic_sums sums;
+  C weight;
+
+  terms_of(feaug::instruction_set set, C s) {
+    constexpr index_t count = feaug::cpu::column_step;
+    C x[count] = {s};
+    C biases[count] = {};
+    std::fill(biases + 1, biases + count, -std::numeric_limits<C>::infinity());
+    sums = feaug::cpu::logistic_terms<true>(
+        set, feaug::cpu::logistic_row<C>{
+                 .x = x, .biases = biases, .count = count, .scale = 1, .weight = 1});
+    weight = x[0];
+    for (index_t j = 1; j < count; ++j) CHECK(x[j] == 0);
+  }
+};
+
+/// The terms of s < −86 may be 0, as fast_exp is, and subnormal numbers need no accuracy.
+template <class C>
+void check_close(double got, long double want, C s) {
+  CHECK(got == Approx(static_cast<double>(want))
+                   .epsilon(4 * static_cast<double>(std::numeric_limits<C>::epsilon()))
+                   .margin(s < -86 ? 2e-36 : static_cast<double>(std::numeric_limits<C>::min())));
+}
+
+}  // namespace
+
 TEMPLATE_TEST_CASE("the terms of the logistic function are accurate to a few roundings",
                    "[sigmoid]", float, double) {
   using C = TestType;
-  const double allowed = 8 * static_cast<double>(std::numeric_limits<C>::epsilon());
-  std::vector<C> x;
-  for (double s = -80; s <= 80; s += 0.37) x.push_back(static_cast<C>(s));
-  const std::vector<C> s = x;
-  std::vector<C> losses(x.size());
-  feaug::cpu::logistic_terms<true>(x.data(), losses.data(), static_cast<index_t>(x.size()), C{1},
-                                   C{0});
-  for (std::size_t j = 0; j < x.size(); ++j) {
-    const auto at = static_cast<long double>(s[j]);
-    CAPTURE(s[j]);
-    CHECK(static_cast<double>(x[j]) ==
-          Approx(static_cast<double>(1 / (1 + std::exp(-at)))).epsilon(allowed).margin(0));
-    CHECK(static_cast<double>(losses[j]) ==
-          Approx(static_cast<double>(at > 0 ? at + std::log1p(std::exp(-at))
-                                            : std::log1p(std::exp(at))))
-              .epsilon(allowed)
-              .margin(0));
+  std::vector<C> logits = {C(0), -C(0), std::numeric_limits<C>::denorm_min(),
+                           std::numeric_limits<C>::min()};
+  for (double s = 1e-36; s < 1e38; s *= 1.37) logits.push_back(static_cast<C>(s));
+  for (double s = 0.37; s <= 120; s += 0.37) logits.push_back(static_cast<C>(s));
+  testing::for_each_instruction_set([&](feaug::instruction_set set) {
+    for (const C size : logits) {
+      for (const C s : {size, -size}) {
+        CAPTURE(s);
+        const auto at = static_cast<long double>(s);
+        const terms_of<C> got(set, s);
+        const long double weight =
+            at > 0 ? 1 / (1 + std::exp(-at)) : std::exp(at) / (1 + std::exp(at));
+        check_close(static_cast<double>(got.weight), weight, s);
+        check_close(got.sums.weight, weight, s);
+        check_close(got.sums.loss, std::max(at, 0.0L) + std::log1p(std::exp(-std::abs(at))), s);
+        check_close(std::abs(got.sums.weighted_cosine), weight * std::abs(at), s);
+      }
+    }
+    constexpr C infinity = std::numeric_limits<C>::infinity();
+    const terms_of<C> high(set, infinity);
+    CHECK((high.weight == 1 && high.sums.loss == HUGE_VAL));
+    const terms_of<C> low(set, -infinity);
+    CHECK((low.weight == 0 && low.sums.loss == 0));
+    for (const C bad :
+         {std::numeric_limits<C>::quiet_NaN(), -std::numeric_limits<C>::quiet_NaN()}) {
+      const terms_of<C> none(set, bad);
+      CHECK(
+          (std::isnan(none.weight) && std::isnan(none.sums.loss) && std::isnan(none.sums.weight)));
+    }
+  });
+}
+
+TEST_CASE("the terms of the logistic function do not decrease", "[sigmoid]") {
+  testing::for_each_instruction_set([&](feaug::instruction_set set) {
+    terms_of<float> before(set, -90.0F);
+    for (float s = -90.0F; s < 20.0F; s += 0.01F) {
+      const terms_of<float> now(set, s);
+      CAPTURE(s);
+      CHECK(now.weight >= before.weight);
+      CHECK(now.sums.loss >= before.sums.loss);
+      before = now;
+    }
+  });
+}
+
+namespace {
+
+/// Losses and gradients of `rows` pairs whose last features are 0.
+std::vector<double> gradients_of(feaug::cpu_context& ctx, index_t rows, index_t cols) {
+  constexpr index_t used = 5;
+  test_matrix<double> a(rows, cols);
+  test_matrix<double> b(rows, cols);
+  const auto x = test_matrix<double>::normal(rows, used, 1);
+  const auto y = test_matrix<double>::normal(rows, used, 2);
+  for (index_t i = 0; i < rows; ++i) {
+    for (index_t j = 0; j < used; ++j) {
+      a.set(i, j, x.get(i, j));
+      b.set(i, j, y.get(i, j));
+    }
   }
+  test_matrix<double> d_a(rows, cols);
+  test_matrix<double> d_b(rows, cols);
+  std::vector<double> weights;
+  for (index_t i = 0; i < rows; ++i) weights.push_back(0.5 + static_cast<double>(i % 3));
+  std::vector<double> all = {feaug::sigmoid_with_gradients(
+      ctx, differentiable(a.view(), d_a.view()), differentiable(b.view(), d_b.view()),
+      {.scale = -3, .bias = 1, .row_weights = {weights.data(), rows}})};
+  for (const auto* gradient : {&d_a, &d_b}) {
+    for (index_t i = 0; i < rows; ++i) {
+      for (index_t j = 0; j < used; ++j) all.push_back(gradient->get(i, j));
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("sigmoid: columns in several groups, and any number of threads", "[sigmoid]") {
+  constexpr index_t rows = 190;
+  constexpr index_t cols = 8192;
+  REQUIRE(feaug::cpu::most_logistic_columns<double>(cols) < rows);
+  feaug::cpu_context alone{.threads = 1};
+  feaug::cpu_context several{.threads = 3};
+  const std::vector<double> want = gradients_of(alone, rows, 5);
+  CHECK(gradients_of(several, rows, 5) == want);
+  const std::vector<double> got = gradients_of(alone, rows, cols);
+  CHECK(testing::relative_error(got, want) < 1e-12);
+  CHECK(gradients_of(several, rows, cols) == got);
 }
 
 TEST_CASE("sigmoid: NaN affects exactly the rows that read it", "[sigmoid]") {

@@ -3,6 +3,8 @@
 
 #include "feaug/header_begin.hpp"
 
+#include <cstdint>
+
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/version.hpp"
 
@@ -53,6 +55,16 @@ struct avx2<float> {
 #else
     return _mm256_cmp_ps(a, b, _CMP_NLT_UQ);
 #endif
+  }
+
+  /// −|x|
+  FEAUG_AVX2 FEAUG_INLINE static vector negative_size(vector x) {
+    return _mm256_castsi256_ps(
+        _mm256_or_si256(_mm256_castps_si256(x), _mm256_set1_epi32(INT32_MIN)));
+  }
+  /// a where x has its sign bit set, else b.
+  FEAUG_AVX2 FEAUG_INLINE static vector where_negative(vector x, vector a, vector b) {
+    return _mm256_blendv_ps(b, a, x);
   }
 
   /// Like fast_exp, up to rounding.
@@ -119,6 +131,14 @@ struct avx512<float> {
 #else
     return _mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ);
 #endif
+  }
+
+  FEAUG_AVX512 FEAUG_INLINE static vector negative_size(vector x) {
+    return _mm512_castsi512_ps(
+        _mm512_or_si512(_mm512_castps_si512(x), _mm512_set1_epi32(INT32_MIN)));
+  }
+  FEAUG_AVX512 FEAUG_INLINE static vector where_negative(vector x, vector a, vector b) {
+    return _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(x)), b, a);
   }
 
   FEAUG_AVX512 FEAUG_INLINE static vector exponential(vector x) {

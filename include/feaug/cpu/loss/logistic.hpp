@@ -1,127 +1,186 @@
-// The pass over logits for pairwise sigmoid losses: every pair has its own binary cross-entropy.
+// The pass over logits for pairwise sigmoid losses: every pair has its own binary cross-entropy. A
+// pair's weight depends on its logit alone, so both sides' gradients come from one product of logits.
 #pragma once
 
 #include "feaug/header_begin.hpp"
 
 #include <algorithm>
-#include <concepts>
+#include <limits>
 #include <type_traits>
 
 #include "feaug/core/function_ref.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
-#include "feaug/cpu/core/exponential.hpp"
-#include "feaug/cpu/core/lanes.hpp"
+#include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/scratch_array.hpp"
 #include "feaug/cpu/loss/contrast_problem.hpp"
+#include "feaug/cpu/loss/logistic_terms.hpp"
 #include "feaug/cpu/loss/logit_tile.hpp"
 #include "feaug/cpu/loss/tile_packing.hpp"
 #include "feaug/version.hpp"
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
-/// log(1 + e) for e in [0, 1] within 2 ulp, without branches: the series of 2·artanh(e / (2 + e)),
-/// with 8 terms for float and 18 for double.
-template <class C>
-C log_one_plus(C e) {
-  constexpr int terms = std::same_as<C, float> ? 8 : 18;
-  const C z = e / (C{2} + e);
-  const C square = z * z;
-  C series = C{1} / C{2 * terms - 1};
-  for (int k = terms - 2; k >= 0; --k) series = series * square + C{1} / static_cast<C>(2 * k + 1);
-  return C{2} * z * series;
-}
-
-/// Replaces the cosine x[j] with σ(s), s = scale · x[j] + bias; if with_losses, losses[j] = log(1 +
-/// eˢ). One exponential gives both without cancellation: σ(s) and 1 − σ(s) = σ(−s) are quotients of
-/// it.
-template <bool with_losses, class C>
-void logistic_terms(C* x, C* losses, index_t count, C scale, C bias) {
-  for_each_in_lanes(count, [=](index_t j) {
-    const C s = scale * x[j] + bias;
-    const C e = fast_exp(s < C{0} ? s : -s);
-    x[j] = (s < C{0} ? e : C{1}) / (C{1} + e);
-    if constexpr (with_losses) losses[j] = (s > C{0} ? s : C{0}) + log_one_plus(e);
-  });
-}
-
-/// Sums over a row's pairs, excluding its positive.
-struct logistic_sums {
-  double loss;             ///< Σ log(1 + exp s_j)
-  double weight;           ///< Σ σ(s_j)
-  double weighted_cosine;  ///< Σ σ(s_j) · (row · column_j)
+/// The columns first … last − 1, and what a pass over them computes.
+struct logistic_range {
+  index_t first;
+  index_t last;
+  bool losses;   ///< each row's logistic_sums; else they are 0
+  bool rows;     ///< each row's weighted sum of columns
+  bool columns;  ///< each column's weighted sum of rows
 };
+
+/// The most columns whose sums a pass may hold: 12 MiB, and at least one chunk.
+template <class C>
+index_t most_logistic_columns(index_t features) {
+  constexpr index_t most_bytes = index_t{12} << 20;
+  const index_t chunk = detail::tiling(features).chunk_cols;
+  const index_t column_bytes = packed_stride(features) * static_cast<index_t>(sizeof(C));
+  return std::max<index_t>(1, most_bytes / column_bytes / chunk) * chunk;
+}
+
+namespace detail {
+
+/// Chunks of columns and their distribution over at most eight parts, which threads share. Both
+/// depend on the shape only: four parts of at least 32 columns even of small batches.
+struct logistic_tiling {
+  static constexpr index_t most_parts = 8;
+
+  tiling tiles;
+  index_t chunks;
+  index_t parts;
+
+  logistic_tiling(index_t features, index_t columns) : tiles(features) {
+    const index_t quarter = padded_columns((columns + 3) / 4);
+    tiles.chunk_cols = std::min(tiles.chunk_cols, std::max<index_t>(32, quarter));
+    chunks = (columns + tiles.chunk_cols - 1) / tiles.chunk_cols;
+    parts = std::min(most_parts, chunks);
+  }
+  /// The first column of a part.
+  [[nodiscard]] index_t begin(index_t part) const {
+    return part * chunks / parts * tiles.chunk_cols;
+  }
+};
+
+/// One worker's tile of logits.
+template <class C>
+struct logistic_worker {
+  logit_tile<C> tile;
+  C* biases;
+
+  /// Replaces the tile's cosines with weights; adds the rows' sums to `found` unless it is null.
+  void weigh(index_t begin, index_t width, const contrast_problem<C>& problem, double bias,
+             const double* row_weights, logistic_sums* found) {
+    const index_t count = padded_columns(width);
+    constexpr C nothing = -std::numeric_limits<C>::infinity();
+    std::fill_n(biases, width, static_cast<C>(bias));
+    std::fill(biases + width, biases + count, nothing);
+    for (index_t i = 0; i < tile.row_count(); ++i) {
+      C* const x = tile.row(i);
+      std::fill(x + width, x + count, C{0});
+      tile.for_each_left_out(i, [&](index_t j) {
+        x[j] = C{0};
+        biases[j] = nothing;
+      });
+      const logistic_row<C> row = {.x = x,
+                                   .biases = biases,
+                                   .count = count,
+                                   .scale = static_cast<C>(problem.scale),
+                                   .weight = static_cast<C>(row_weights[begin + i])};
+      if (found != nullptr) {
+        found[i] += logistic_terms<true>(tile.instructions(), row);
+      } else {
+        logistic_terms<false>(tile.instructions(), row);
+      }
+      tile.for_each_left_out(i, [&](index_t j) { biases[j] = static_cast<C>(bias); });
+    }
+  }
+};
+
+/// The sums of one part of the columns for a block of rows.
+template <class C>
+struct logistic_part {
+  logistic_sums* found;
+  C* sums;  ///< packed_stride apart; null: not wanted
+};
+
+}  // namespace detail
 
 /// Called by logistic_pass for every row.
 template <class C>
 using logistic_finish = std::type_identity_t<
-    feaug::detail::function_ref<void(index_t row, const logistic_sums& found, C* sums)>>;
+    feaug::detail::function_ref<void(index_t row, const logistic_sums& found, C* sum)>>;
 
-/// For every row, once and in any order, calls finish(i, logistic_sums, sums), with s_ij =
-/// problem.scale · row_i · column_j + bias and sums = Σ_j w_j σ(s_ij) column_j over the columns
-/// except the positive. w_j is 1 if `column_weight` is null. sums has `cols` numbers, which finish
-/// may change; it is null unless `with_columns`. Unless `losses_wanted`, logistic_sums are 0.
-/// Limited by one product (2·cols FLOP) and one exponential per logit; a second product if
-/// `with_columns`; with losses also a series of 8 terms (18 for double).
+/// With s_ij = problem.scale · row_i · column_j + bias and w_ij = row_weights_i · σ(s_ij), over the
+/// columns of the range without a row's positive:
+///     finish_row(i, logistic_sums, Σ_j w_ij column_j) for every row, if range.losses or range.rows,
+///     finish_column(j, Σ_i w_ij row_i) for every column of the range, if range.columns,
+/// once and in any order. They may change the sums, which have `cols` numbers; a row's is null unless
+/// range.rows. Sums do not depend on the number of threads. Limited by one product (2·cols FLOP) and
+/// one exponential per logit, another product for each side's sums, and with losses a polynomial.
 template <class C>
 void logistic_pass(cpu_context& ctx, const contrast_problem<C>& problem, double bias,
-                   const double* column_weight, bool losses_wanted, bool with_columns,
-                   const logistic_finish<C>& finish) {
-  const detail::tiling tiles(ctx, problem.rows.rows(), problem.cols);
-  const auto scale = static_cast<C>(problem.scale);
-  const auto offset = static_cast<C>(bias);
+                   const double* row_weights, const logistic_range& range,
+                   const logistic_finish<C>& finish_row, const sum_finish<C>& finish_column) {
+  const index_t columns = range.last - range.first;
+  const detail::logistic_tiling split(problem.cols, columns);
+  const detail::tiling& tiles = split.tiles;
+  const index_t rows = problem.rows.rows();
   const index_t stride = packed_stride(problem.cols);
+  const index_t column_numbers = range.columns ? columns * stride : 0;
   workspace::scope scratch(ctx.workspace);
-  struct worker_scratch {
-    detail::logit_tile<C> tile;
-    C* columns;
-    C* losses;
-    C* cosines;
-    C* factors;
-    logistic_sums* sums;
-  };
-  const auto make = [&] {
-    return worker_scratch{
-        .tile = detail::logit_tile<C>(ctx, scratch, problem, tiles),
-        .columns = with_columns ? scratch.take<C>(tiles.block_rows * stride) : nullptr,
-        .losses = scratch.take<C>(tiles.chunk_cols),
-        .cosines = scratch.take<C>(tiles.chunk_cols),
-        .factors = scratch.take<C>(tiles.chunk_cols),
-        .sums = scratch.take<logistic_sums>(tiles.block_rows)};
-  };
-  const auto add_losses = [&](worker_scratch& my, index_t i, index_t width) {
-    C* const weights = my.tile.row(i);
-    std::copy_n(weights, width, my.cosines);
-    logistic_terms<true>(weights, my.losses, width, scale, offset);
-    my.tile.for_each_left_out(i, [&](index_t j) { weights[j] = my.losses[j] = C{0}; });
-    for (index_t j = 0; j < width; ++j) my.cosines[j] *= weights[j];
-    my.sums[i].loss += sum_of(my.losses, width);
-    my.sums[i].weight += sum_of(weights, width);
-    my.sums[i].weighted_cosine += sum_of(my.cosines, width);
-  };
-  detail::for_each_tile_row(
-      ctx, problem.rows.rows(), tiles, make, [&](index_t begin, index_t count, worker_scratch& my) {
-        my.tile.load_rows(begin, count);
-        std::fill_n(my.sums, count, logistic_sums{});
-        if (with_columns) std::fill_n(my.columns, count * stride, C{0});
-        my.tile.for_each_chunk(tiles, [&](index_t first, index_t width) {
-          for (index_t j = 0; column_weight != nullptr && j < width; ++j)
-            my.factors[j] = static_cast<C>(column_weight[first + j]);
-          for (index_t i = 0; i < count; ++i) {
-            C* const weights = my.tile.row(i);
-            if (losses_wanted) {
-              add_losses(my, i, width);
-            } else {
-              logistic_terms<false>(weights, my.losses, width, scale, offset);
-              my.tile.for_each_left_out(i, [&](index_t j) { weights[j] = C{0}; });
-            }
-            for (index_t j = 0; column_weight != nullptr && j < width; ++j)
-              weights[j] *= my.factors[j];
-          }
-          if (with_columns) my.tile.add_weighted_columns(my.columns);
-        });
-        for (index_t i = 0; i < count; ++i)
-          finish(begin + i, my.sums[i], with_columns ? my.columns + i * stride : nullptr);
+  C* const column_sums = scratch.take<C>(column_numbers);
+  std::fill_n(column_sums, column_numbers, C{0});
+  const scratch_array<detail::logistic_part<C>> of_parts(
+      scratch, split.parts, [&]() -> detail::logistic_part<C> {
+        return {.found = scratch.take<logistic_sums>(tiles.block_rows),
+                .sums = range.rows ? scratch.take<C>(tiles.block_rows * stride) : nullptr};
       });
+  const scratch_array<detail::logistic_worker<C>> of_workers(
+      scratch, worker_count(ctx, split.parts), [&]() -> detail::logistic_worker<C> {
+        return {.tile = detail::logit_tile<C>(ctx, scratch, problem, tiles),
+                .biases = scratch.take<C>(padded_columns(tiles.chunk_cols))};
+      });
+
+  for (index_t begin = 0; begin < rows; begin += tiles.block_rows) {
+    const index_t count = std::min(tiles.block_rows, rows - begin);
+    for_each_block(ctx, split.parts, [&](index_t part, int worker) {
+      detail::logistic_worker<C>& my = of_workers[worker];
+      if (my.tile.row_count() == 0 || my.tile.first_row() != begin) my.tile.load_rows(begin, count);
+      const auto [found, sums] = of_parts[part];
+      std::fill_n(found, count, logistic_sums{});
+      if (range.rows) std::fill_n(sums, count * stride, C{0});
+      my.tile.for_each_chunk(
+          tiles, range.first + split.begin(part),
+          std::min(range.last, range.first + split.begin(part + 1)),
+          [&, of_rows = sums, found_in = found](index_t first, index_t width) {
+            my.weigh(begin, width, problem, bias, row_weights, range.losses ? found_in : nullptr);
+            if (range.rows) my.tile.add_weighted_columns(of_rows);
+            if (range.columns)
+              my.tile.add_weighted_rows(column_sums + (first - range.first) * stride);
+          });
+    });
+    if (!range.losses && !range.rows) continue;
+    for_each_row_block(ctx, count, problem.cols * split.parts,
+                       [&](index_t first, index_t some, int) {
+                         for (index_t i = first; i < first + some; ++i) {
+                           logistic_sums found;
+                           C* const sum = range.rows ? of_parts[0].sums + i * stride : nullptr;
+                           for (index_t part = 0; part < split.parts; ++part) {
+                             found += of_parts[part].found[i];
+                             if (sum == nullptr || part == 0) continue;
+                             const C* const other = of_parts[part].sums + i * stride;
+                             for (index_t d = 0; d < problem.cols; ++d) sum[d] += other[d];
+                           }
+                           finish_row(begin + i, found, sum);
+                         }
+                       });
+  }
+  if (!range.columns) return;
+  for_each_row_block(ctx, columns, problem.cols, [&](index_t first, index_t count, int) {
+    for (index_t j = first; j < first + count; ++j)
+      finish_column(range.first + j, column_sums + j * stride);
+  });
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

@@ -145,6 +145,23 @@ class logit_tile {
                                      .amx = amx_.of_weights});
   }
 
+  /// sums += productsᵀ · rows, a row of sums for each column of the tile; strides as above.
+  void add_weighted_rows(C* sums) {
+    const index_t features = problem_->cols;
+    cpu::multiply<C>(instructions_, {.a = products_,
+                                     .a_row = 1,
+                                     .a_depth = padded_columns(column_count_),
+                                     .b = rows_,
+                                     .b_panel = panel_width,
+                                     .b_depth = packed_stride(features),
+                                     .c = sums,
+                                     .c_row = packed_stride(features),
+                                     .rows = column_count_,
+                                     .cols = padded_columns(features),
+                                     .depth = row_count_,
+                                     .accumulate = true});
+  }
+
   [[nodiscard]] C* row(index_t i) { return products_ + i * padded_columns(column_count_); }
 
   /// Replaces row i's cosines with exp(scale · cosine − shift) and returns their sum. If `copy` is

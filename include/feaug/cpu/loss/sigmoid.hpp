@@ -3,6 +3,7 @@
 
 #include "feaug/header_begin.hpp"
 
+#include <algorithm>
 #include <string_view>
 
 #include "feaug/core/element.hpp"
@@ -50,8 +51,11 @@ class sigmoid_call {
   void run(vector_view<C> loss) {
     if (loss.empty() && !a_.wants_gradient() && !b_.wants_gradient() && !by_numbers()) return;
     prepare();
-    run_rows(!loss.empty());
-    run_columns();
+    run_pairs(!loss.empty());
+    if (by_numbers()) {
+      write_scalar_gradient(options_.learnable_scale, sum_in_order(scale_terms_, reduction_.rows));
+      write_scalar_gradient(options_.learnable_bias, sum_in_order(bias_terms_, reduction_.rows));
+    }
     if (!loss.empty()) write_loss(reduction_, row_losses_, loss);
   }
 
@@ -83,44 +87,52 @@ class sigmoid_call {
     });
   }
 
-  /// All rows of a against b: the losses if wanted, and the gradients with respect to a, scale and
-  /// bias.
-  void run_rows(bool losses) {
+  /// Losses and gradients from one product of logits. If the sums of b's rows take too much memory,
+  /// they are computed afterwards, as many at a time as fit.
+  void run_pairs(bool losses) {
+    const index_t rows = reduction_.rows;
+    const bool sums = losses || by_numbers();
     const bool by_a = a_.wants_gradient();
-    if (!losses && !by_a && !by_numbers()) return;
-    logistic_pass<C>(ctx_, a_against_b(), bias_, nullptr, losses || by_numbers(), by_a,
-                     [&](index_t i, const logistic_sums& row, C* sum) {
-                       row_losses_[i] += row.loss;
-                       scale_terms_[i] += weights_[i] * row.weighted_cosine;
-                       bias_terms_[i] += weights_[i] * row.weight;
-                       if (!by_a) return;
-                       b_rows_.add_row(i, -positive_gradients_[i], a_.value.cols(), sum);
-                       normalize_backward_and_store(a_, a_rows_, i, i, weights_[i] * scale_, sum);
-                     });
-    if (!by_numbers()) return;
-    write_scalar_gradient(options_.learnable_scale, sum_in_order(scale_terms_, reduction_.rows));
-    write_scalar_gradient(options_.learnable_bias, sum_in_order(bias_terms_, reduction_.rows));
+    const bool by_b = b_.wants_gradient();
+    const index_t at_once = most_logistic_columns<C>(a_.value.cols());
+    const bool together = rows <= at_once;
+    if (sums || by_a || (by_b && together)) {
+      run_pass(
+          {.first = 0, .last = rows, .losses = sums, .rows = by_a, .columns = by_b && together});
+    }
+    for (index_t first = 0; by_b && !together && first < rows; first += at_once) {
+      run_pass({.first = first,
+                .last = std::min(rows, first + at_once),
+                .losses = false,
+                .rows = false,
+                .columns = true});
+    }
   }
 
-  /// The gradient with respect to b: the same pass with the sides exchanged.
-  void run_columns() {
-    if (!b_.wants_gradient()) return;
-    logistic_pass<C>(ctx_, a_against_b().swapped(), bias_, weights_, false, true,
-                     [&](index_t i, const logistic_sums&, C* sum) {
-                       a_rows_.add_row(i, -weights_[i] * positive_gradients_[i], b_.value.cols(),
-                                       sum);
-                       normalize_backward_and_store(b_, b_rows_, i, i, scale_, sum);
-                     });
+  void run_pass(const logistic_range& range) {
+    const contrast_problem<C> pairs = {.rows = a_rows_,
+                                       .columns = b_rows_,
+                                       .positives = b_rows_,
+                                       .pairs = {.shift = 0, .partners = reduction_.rows},
+                                       .positives_are_columns = true,
+                                       .cols = a_.value.cols(),
+                                       .scale = scale_};
+    logistic_pass<C>(
+        ctx_, pairs, bias_, weights_, range,
+        [&](index_t i, const logistic_sums& row, C* sum) {
+          row_losses_[i] += row.loss;
+          scale_terms_[i] += weights_[i] * row.weighted_cosine;
+          bias_terms_[i] += weights_[i] * row.weight;
+          if (range.rows) finish_gradient(a_, a_rows_, b_rows_, i, sum);
+        },
+        [&](index_t i, C* sum) { finish_gradient(b_, b_rows_, a_rows_, i, sum); });
   }
 
-  [[nodiscard]] contrast_problem<C> a_against_b() const {
-    return {.rows = a_rows_,
-            .columns = b_rows_,
-            .positives = b_rows_,
-            .pairs = {.shift = 0, .partners = reduction_.rows},
-            .positives_are_columns = true,
-            .cols = a_.value.cols(),
-            .scale = scale_};
+  /// The gradient with respect to row i of one side, from the weighted sum of the other's rows.
+  void finish_gradient(const operand<T>& of, const concatenated_rows<T>& own,
+                       const concatenated_rows<T>& others, index_t i, C* sum) {
+    others.add_row(i, -weights_[i] * positive_gradients_[i], a_.value.cols(), sum);
+    normalize_backward_and_store(of, own, i, i, scale_, sum);
   }
 
   cpu_context& ctx_;
