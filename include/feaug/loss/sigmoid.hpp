@@ -124,8 +124,9 @@ void sigmoid_backward(
   detail::run_backward(op, call, cotangent);
 }
 
-/// Loss and gradients in one call, for a cotangent of options.gradient_scale. If b is stopped, one
-/// pass over the logits gives both. The gradient with respect to a row of norm ≤ 1e-12 is zero.
+/// Loss and gradients in one call, for a cotangent of options.gradient_scale. One pass over the
+/// logits gives all of them: on the CPU unless b is large (12 MiB), on a GPU if b is stopped. The
+/// gradient with respect to a row of norm ≤ 1e-12 is zero.
 template <any_context Context, element T>
 void sigmoid_with_gradients(
     Context& ctx, const operand<T, 2, Context::space>& a, const operand<T, 2, Context::space>& b,

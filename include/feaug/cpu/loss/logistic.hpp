@@ -41,11 +41,11 @@ index_t most_logistic_columns(index_t features) {
 
 namespace detail {
 
-/// Chunks of columns and their distribution over at most eight parts, which threads share. Both
-/// depend on the shape only: four parts of at least 32 columns even of small batches.
+/// Chunks of columns and their distribution over parts, which threads share. Both depend on the
+/// shape only: four parts of at least 32 columns even of small batches, and at most eight parts,
+/// whose sums of a block of rows fit in 4 MiB.
+template <class C>
 struct logistic_tiling {
-  static constexpr index_t most_parts = 8;
-
   tiling tiles;
   index_t chunks;
   index_t parts;
@@ -54,7 +54,10 @@ struct logistic_tiling {
     const index_t quarter = padded_columns((columns + 3) / 4);
     tiles.chunk_cols = std::min(tiles.chunk_cols, std::max<index_t>(32, quarter));
     chunks = (columns + tiles.chunk_cols - 1) / tiles.chunk_cols;
-    parts = std::min(most_parts, chunks);
+    constexpr index_t most_bytes = index_t{4} << 20;
+    const index_t part_bytes =
+        tiles.block_rows * packed_stride(features) * static_cast<index_t>(sizeof(C));
+    parts = std::min(chunks, std::clamp<index_t>(most_bytes / part_bytes, 2, 8));
   }
   /// The first column of a part.
   [[nodiscard]] index_t begin(index_t part) const {
@@ -123,7 +126,7 @@ void logistic_pass(cpu_context& ctx, const contrast_problem<C>& problem, double 
                    const double* row_weights, const logistic_range& range,
                    const logistic_finish<C>& finish_row, const sum_finish<C>& finish_column) {
   const index_t columns = range.last - range.first;
-  const detail::logistic_tiling split(problem.cols, columns);
+  const detail::logistic_tiling<C> split(problem.cols, columns);
   const detail::tiling& tiles = split.tiles;
   const index_t rows = problem.rows.rows();
   const index_t stride = packed_stride(problem.cols);

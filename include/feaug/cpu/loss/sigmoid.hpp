@@ -123,14 +123,14 @@ class sigmoid_call {
           row_losses_[i] += row.loss;
           scale_terms_[i] += weights_[i] * row.weighted_cosine;
           bias_terms_[i] += weights_[i] * row.weight;
-          if (range.rows) finish_gradient(a_, a_rows_, b_rows_, i, sum);
+          if (range.rows) finish_side(a_, a_rows_, b_rows_, i, sum);
         },
-        [&](index_t i, C* sum) { finish_gradient(b_, b_rows_, a_rows_, i, sum); });
+        [&](index_t i, C* sum) { finish_side(b_, b_rows_, a_rows_, i, sum); });
   }
 
   /// The gradient with respect to row i of one side, from the weighted sum of the other's rows.
-  void finish_gradient(const operand<T>& of, const concatenated_rows<T>& own,
-                       const concatenated_rows<T>& others, index_t i, C* sum) {
+  void finish_side(const operand<T>& of, const concatenated_rows<T>& own,
+                   const concatenated_rows<T>& others, index_t i, C* sum) {
     others.add_row(i, -weights_[i] * positive_gradients_[i], a_.value.cols(), sum);
     normalize_backward_and_store(of, own, i, i, scale_, sum);
   }
