@@ -59,10 +59,13 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
                                               const double*, const logistic_range&,                \
                                               const logistic_finish<C>&, const sum_finish<C>&);    \
   FEAUG_DETAIL_INSTANCE void paired_sums<C>(cpu_context&, const paired_contrast<C>&, bool,         \
-                                            const detail::paired_exponentials&);                   \
+                                            kept_tiles<C>&);                                       \
   FEAUG_DETAIL_INSTANCE void paired_gradients<C>(                                                  \
-      cpu_context&, const paired_contrast<C>&, const paired_weights<C>&,                           \
-      const row_destination<C>&, const row_destination<C>&);
+      cpu_context&, const paired_contrast<C>&, const kept_tiles<C>&, const paired_weights<C>&,     \
+      const row_destination<C>&, const row_destination<C>&);                                       \
+  FEAUG_DETAIL_INSTANCE void kept_gradients<C>(cpu_context&, const paired_contrast<C>&,            \
+                                               const kept_tiles<C>&, const paired_weights<C>&,     \
+                                               index_t, index_t, const sum_finish<C>&);
 FEAUG_DETAIL_INSTANCES_OF(float)
 FEAUG_DETAIL_INSTANCES_OF(double)
 #undef FEAUG_DETAIL_INSTANCES_OF

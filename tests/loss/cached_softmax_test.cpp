@@ -90,11 +90,11 @@ struct batch {
     const auto rows = feaug::cpu::concatenate_rows<T>(ctx, scratch, true, queries.view());
     const auto columns =
         feaug::cpu::concatenate_rows<T>(ctx, scratch, true, keys.view(), negatives.view());
-    return feaug::cpu::can_keep_logits<C>({.rows = rows,
-                                           .columns = columns,
-                                           .positives = columns,
-                                           .cols = queries.cols(),
-                                           .scale = 1.0 / static_cast<double>(temperature)});
+    return feaug::cpu::can_keep_logits<C>(ctx, {.rows = rows,
+                                                .columns = columns,
+                                                .positives = columns,
+                                                .cols = queries.cols(),
+                                                .scale = 1.0 / static_cast<double>(temperature)});
   }
 };
 

@@ -37,6 +37,10 @@ struct cpu_context {
   /// Precision of the matrix products of losses. It is lowered only on request, and only where that
   /// is faster: with instruction_set::amx. docs/context.md has the errors.
   product_precision precision = product_precision::fp32;
+  /// The most bytes of scratch memory with which one call keeps intermediate results (packed rows,
+  /// exponentials) instead of computing them again. More: faster losses of large batches. 0, or
+  /// negative: none are kept. Results differ by rounding.
+  index_t most_kept_bytes = index_t{14} << 20;
   /// Scratch memory, kept between calls. docs/context.md lists what each operator needs.
   feaug::workspace workspace = {};
   /// The threads, started by the first call that uses more than one.

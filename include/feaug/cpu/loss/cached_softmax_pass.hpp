@@ -55,14 +55,13 @@ struct cached_softmax_size {
 }  // namespace detail
 
 /// Whether cached_softmax_pass is valid and worthwhile: one shift fits all logits, there are ≥ 128
-/// columns, and scratch is ≤ 14 MiB.
+/// columns, and the context permits the scratch memory.
 template <class C>
-bool can_keep_logits(const contrast_problem<C>& problem) {
+bool can_keep_logits(const cpu_context& ctx, const contrast_problem<C>& problem) {
   constexpr index_t fewest_columns = 128;
-  constexpr index_t most_bytes = index_t{14} << 20;
   return !problem.labels.given() && detail::has_fixed_max(problem) &&
          problem.columns.rows() >= fewest_columns &&
-         detail::cached_softmax_size<C>(problem).bytes() <= most_bytes;
+         detail::cached_softmax_size<C>(problem).bytes() <= ctx.most_kept_bytes;
 }
 
 /// softmax_pass, and finish_column(j, sum_j) for every column, once and in any order, with

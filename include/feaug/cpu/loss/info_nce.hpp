@@ -43,7 +43,7 @@ class info_nce_call {
   }
   /// If keys and negatives are stopped, one pass over the logits gives loss and gradients. One pass
   /// is also enough with gradients for all columns, if there are ≥ 128 columns and
-  /// cached_softmax_pass needs ≤ 14 MiB.
+  /// the context permits the scratch memory of cached_softmax_pass.
   void forward_and_backward(vector_view<C> loss) {
     prepare();
     softmax_and_gradients();
@@ -142,7 +142,7 @@ class info_nce_call {
     const bool by_all_columns =
         options_.in_batch_negatives && keys_.wants_gradient() &&
         (options_.negatives.value.rows() == 0 || options_.negatives.wants_gradient());
-    if (!by_all_columns || !can_keep_logits(problem)) {
+    if (!by_all_columns || !can_keep_logits(ctx_, problem)) {
       softmax(true);
       key_gradients();
       return;

@@ -10,7 +10,9 @@
 
 #include "feaug/core/function_ref.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/add_row.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/core/scratch_array.hpp"
 #include "feaug/cpu/loss/contrast_problem.hpp"
@@ -130,6 +132,7 @@ void logistic_pass(cpu_context& ctx, const contrast_problem<C>& problem, double 
   const detail::tiling& tiles = split.tiles;
   const index_t rows = problem.rows.rows();
   const index_t stride = packed_stride(problem.cols);
+  const instruction_set instructions = usable(ctx.instructions);
   const index_t column_numbers = range.columns ? columns * stride : 0;
   workspace::scope scratch(ctx.workspace);
   C* const column_sums = scratch.take<C>(column_numbers);
@@ -164,20 +167,19 @@ void logistic_pass(cpu_context& ctx, const contrast_problem<C>& problem, double 
           });
     });
     if (!range.losses && !range.rows) continue;
-    for_each_row_block(ctx, count, problem.cols * split.parts,
-                       [&](index_t first, index_t some, int) {
-                         for (index_t i = first; i < first + some; ++i) {
-                           logistic_sums found;
-                           C* const sum = range.rows ? of_parts[0].sums + i * stride : nullptr;
-                           for (index_t part = 0; part < split.parts; ++part) {
-                             found += of_parts[part].found[i];
-                             if (sum == nullptr || part == 0) continue;
-                             const C* const other = of_parts[part].sums + i * stride;
-                             for (index_t d = 0; d < problem.cols; ++d) sum[d] += other[d];
-                           }
-                           finish_row(begin + i, found, sum);
-                         }
-                       });
+    for_each_row_block(
+        ctx, count, problem.cols * split.parts, [&](index_t first, index_t some, int) {
+          for (index_t i = first; i < first + some; ++i) {
+            logistic_sums found;
+            C* const sum = range.rows ? of_parts[0].sums + i * stride : nullptr;
+            for (index_t part = 0; part < split.parts; ++part) {
+              found += of_parts[part].found[i];
+              if (sum == nullptr || part == 0) continue;
+              add_row<C>(instructions, of_parts[part].sums + i * stride, problem.cols, sum);
+            }
+            finish_row(begin + i, found, sum);
+          }
+        });
   }
   if (!range.columns) return;
   for_each_row_block(ctx, columns, problem.cols, [&](index_t first, index_t count, int) {

@@ -148,7 +148,7 @@ logistic_sums logistic_terms([[maybe_unused]] instruction_set instructions,
                              const logistic_row<C>& row) {
 #if FEAUG_X86
   if constexpr (std::same_as<C, float>) {
-    if (instructions == instruction_set::avx512)
+    if (instructions >= instruction_set::avx512)
       return detail::logistic_terms_avx512<with_sums>(row);
     if (instructions == instruction_set::avx2) return detail::logistic_terms_avx2<with_sums>(row);
   }

@@ -159,7 +159,8 @@ class logit_tile {
                                      .rows = column_count_,
                                      .cols = padded_columns(features),
                                      .depth = row_count_,
-                                     .accumulate = true});
+                                     .accumulate = true,
+                                     .amx = amx_.of_weights});
   }
 
   [[nodiscard]] C* row(index_t i) { return products_ + i * padded_columns(column_count_); }

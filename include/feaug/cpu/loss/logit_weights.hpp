@@ -91,6 +91,7 @@ void weigh_portable(const logit_row<C>& row, C own, const C* others) {
     v::vector sums = v::zero();                                                               \
     for (index_t j = 0; j < row.count; j += v::lanes) {                                       \
       const v::vector e = v::exponential(v::fused(scale, v::load(row.x + j), shift));         \
+      v::store(row.x + j, e);                                                                 \
       v::store(of_columns + j, v::add(v::load(of_columns + j), e));                           \
       sums = v::add(sums, e);                                                                 \
     }                                                                                         \
@@ -105,6 +106,13 @@ void weigh_portable(const logit_row<C>& row, C own, const C* others) {
       const v::vector e = v::exponential(v::fused(scale, v::load(row.x + j), shift));         \
       v::store(row.x + j, v::multiply(e, v::add(mine, v::load(others + j))));                 \
     }                                                                                         \
+  }                                                                                           \
+  MARK inline void weigh_kept_##ISA(const float* from, index_t count, float own,              \
+                                    const float* others, float* to) {                         \
+    using v = ISA<float>;                                                                     \
+    const v::vector mine = v::all(own);                                                       \
+    for (index_t j = 0; j < count; j += v::lanes)                                             \
+      v::store(to + j, v::multiply(v::load(from + j), v::add(mine, v::load(others + j))));    \
   }
 FEAUG_LOGIT_WEIGHTS(FEAUG_AVX2, avx2)
 FEAUG_LOGIT_WEIGHTS(FEAUG_AVX512, avx512)
@@ -127,7 +135,7 @@ double exponentials_of([[maybe_unused]] instruction_set instructions, const logi
   return detail::exponentials_portable(row);
 }
 
-/// sums[j] += exp(logit_j). Returns the row's sum. The contents of x are undefined afterwards.
+/// Replaces x with exp(logits) and adds it to sums. Returns the row's sum.
 template <class C>
 double add_exponentials([[maybe_unused]] instruction_set instructions, const logit_row<C>& row,
                         C* sums) {
@@ -151,6 +159,21 @@ void weigh([[maybe_unused]] instruction_set instructions, const logit_row<C>& ro
   }
 #endif
   detail::weigh_portable(row, own, others);
+}
+
+/// to_j = from_j · (own + others_j), of exponentials that were kept; count is a multiple of 16.
+template <class C>
+void weigh_kept([[maybe_unused]] instruction_set instructions, const C* from, index_t count, C own,
+                const C* others, C* to) {
+#if FEAUG_X86
+  if constexpr (std::same_as<C, float>) {
+    if (instructions >= instruction_set::avx512)
+      return detail::weigh_kept_avx512(from, count, own, others, to);
+    if (instructions == instruction_set::avx2)
+      return detail::weigh_kept_avx2(from, count, own, others, to);
+  }
+#endif
+  for_each_in_lanes(count, [=](index_t j) { to[j] = from[j] * (own + others[j]); });
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

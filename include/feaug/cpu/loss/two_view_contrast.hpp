@@ -17,6 +17,7 @@
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/loss/contrast.hpp"
 #include "feaug/cpu/loss/fixed_max_softmax.hpp"
+#include "feaug/cpu/loss/kept_tiles.hpp"
 #include "feaug/cpu/loss/row_loss.hpp"
 #include "feaug/cpu/loss/symmetric_tiles.hpp"
 #include "feaug/loss/two_view_contrast.hpp"
@@ -46,25 +47,27 @@ class two_view_call {
   [[nodiscard]] index_t statistics_size() const { return 2 * rows_; }
 
   void forward(vector_view<C> loss, vector_view<C> statistics) {
-    prepare();
+    prepare(false);
     row_losses(false);
     write(loss, statistics);
   }
   void forward_and_backward(vector_view<C> loss) {
-    prepare();
+    prepare(true);
     row_losses(true);
     view_gradients();
     write(loss, {});
   }
   void backward(vector_view<const C> statistics) {
-    prepare();
+    prepare(true);
     restore(statistics);
-    view_gradients();
     temperature_gradient();
+    if (kept_.has_exponentials() && !problem_.learnable_temperature.wants_gradient())
+      paired_sums<C>(ctx_, all_pairs(), false, kept_);
+    view_gradients();
   }
 
  private:
-  void prepare() {
+  void prepare(bool for_gradients) {
     both_ = concatenate_rows<T>(ctx_, scratch_, problem_.normalize, problem_.views[0].value,
                                 problem_.views[1].value);
     coefficients_ = scratch_.template take<double>(2 * rows_);
@@ -72,6 +75,8 @@ class two_view_call {
     row_losses_ = scratch_.template take<double>(2 * rows_);
     scale_terms_ = scratch_.template take_filled<double>(2 * rows_, 0.0);
     if (!feaug::detail::is_equal(problem_.positive_weighting, 0)) weigh_positives();
+    const bool any = problem_.views[0].wants_gradient() || problem_.views[1].wants_gradient();
+    if (has_fixed_max()) kept_ = kept_tiles<C>(ctx_, scratch_, all_pairs(), for_gradients && any);
   }
 
   void row_losses(bool gradients) {
@@ -103,13 +108,16 @@ class two_view_call {
   }
 
   void view_gradients() {
-    if constexpr (std::same_as<T, C>) {
-      if (has_fixed_max() && problem_.views[0].mode == gradient_mode::overwrite &&
-          problem_.views[1].mode == gradient_mode::overwrite) {
-        both_gradients();
-        return;
-      }
+    const bool by_first = problem_.views[0].wants_gradient();
+    const bool by_second = problem_.views[1].wants_gradient();
+    if (kept_.has_exponentials()) {
+      workspace::scope scratch(ctx_.workspace);
+      kept_gradients<C>(ctx_, all_pairs(), kept_, pair_weights(scratch), by_first ? 0 : rows_,
+                        by_second ? 2 * rows_ : rows_,
+                        [&](index_t at, C* sum) { finish_gradient(at, sum); });
+      return;
     }
+    if (has_fixed_max() && by_first && by_second && both_gradients()) return;
     for (int side = 0; side < 2; ++side) {
       const operand<T>& view = problem_.views[side];
       if (!view.wants_gradient()) continue;
@@ -174,16 +182,14 @@ class two_view_call {
   /// softmaxes with one product per pair of rows.
   template <class Finish>
   void paired_softmaxes(bool with_mean_cosine, const Finish& finish) {
-    workspace::scope scratch(ctx_.workspace);
-    auto* const sums = scratch.template take<detail::exponential_sums>(2 * rows_);
-    paired_sums<C>(ctx_, all_pairs(), with_mean_cosine,
-                   {sums, problem_.over_both() ? sums : sums + rows_});
+    paired_sums<C>(ctx_, all_pairs(), with_mean_cosine, kept_);
     const auto shift = static_cast<double>(fixed_max<C>(1.0 / problem_.temperature));
     for_each_row_block(ctx_, rows_, cols_, [&](index_t begin, index_t count, int) {
       for (index_t i = begin; i < begin + count; ++i) {
         const double positive_cosine = dot(both_, i, both_, rows_ + i, cols_);
         for (int side = 0; side < 2; ++side) {
-          const detail::exponential_sums& sum = sums[side * rows_ + i];
+          const detail::exponential_sums sum =
+              problem_.over_both() ? kept_.sum_of(0, side * rows_ + i) : kept_.sum_of(side, i);
           finish(side, i,
                  row_statistics{.log_sum_exp = detail::log_of_sum(sum.sum, shift),
                                 .positive_cosine = positive_cosine,
@@ -195,32 +201,61 @@ class two_view_call {
     });
   }
 
-  /// The gradients with respect to both views, with three products per pair of rows. They are
-  /// accumulated directly in the destination.
-  void both_gradients() {
-    const double scale = 1.0 / problem_.temperature;
-    workspace::scope scratch(ctx_.workspace);
-    auto* const weights = scratch.template take<T>(2 * rows_);
+  /// Weights of the exponentials of paired_sums, in scratch memory.
+  paired_weights<C> pair_weights(workspace::scope& scratch) {
+    const index_t second = problem_.over_both() ? rows_ : padded_columns(rows_);
+    C* const weights = scratch.template take_filled<C>(2 * padded_columns(rows_), C{0});
     const softmax_weights all = weights_from(0);
-    for (index_t at = 0; at < 2 * rows_; ++at)
-      weights[at] = weight_with_shift<T>(all, at, fixed_max<T>(scale));
-    const auto row = [&](index_t at) {
-      return at < rows_ ? problem_.views[0].gradient.row(at)
-                        : problem_.views[1].gradient.row(at - rows_);
+    const C shift = fixed_max<C>(1.0 / problem_.temperature);
+    for_each_row_block(ctx_, 2 * rows_, cols_, [&](index_t begin, index_t count, int) {
+      for (index_t at = begin; at < begin + count; ++at)
+        weights[at < rows_ ? at : second + at - rows_] = weight_with_shift<C>(all, at, shift);
+    });
+    return {.of_a = weights, .of_b = problem_.over_both() ? weights : weights + second};
+  }
+
+  /// The gradients with respect to both views, with three products per pair of rows. They are
+  /// accumulated in the destinations if these can hold sums, or else in scratch memory. Returns
+  /// false, having done nothing, if that may not be so large.
+  bool both_gradients() {
+    const auto holds_sums = [](const operand<T>& view) {
+      return std::same_as<T, C> && view.mode == gradient_mode::overwrite;
     };
-    for (index_t at = 0; at < 2 * rows_; ++at) std::fill_n(row(at), cols_, T{0});
+    workspace::scope scratch(ctx_.workspace);
+    C* sums = nullptr;
+    if (!holds_sums(problem_.views[0]) || !holds_sums(problem_.views[1])) {
+      if (!kept_.takes(2 * rows_ * cols_ * index_t{sizeof(C)})) return false;
+      sums = scratch.template take<C>(2 * rows_ * cols_);
+    }
+    const auto row = [&](index_t at) -> C* {
+      if constexpr (std::same_as<T, C>) {
+        if (sums == nullptr) {
+          return at < rows_ ? problem_.views[0].gradient.row(at)
+                            : problem_.views[1].gradient.row(at - rows_);
+        }
+      }
+      return sums + at * cols_;
+    };
+    for_each_row_block(ctx_, 2 * rows_, cols_, [&](index_t begin, index_t count, int) {
+      for (index_t at = begin; at < begin + count; ++at) std::fill_n(row(at), cols_, C{0});
+    });
     const index_t second = problem_.over_both() ? 0 : rows_;
-    paired_gradients<C>(ctx_, all_pairs(), {weights, weights + second}, row,
+    paired_gradients<C>(ctx_, all_pairs(), kept_, pair_weights(scratch), row,
                         [&](index_t at) { return row(second + at); });
     for_each_row_block(ctx_, 2 * rows_, cols_, [&](index_t begin, index_t count, int) {
-      for (index_t at = begin; at < begin + count; ++at) {
-        const index_t positive = at < rows_ ? at + rows_ : at - rows_;
-        const operand<T>& view = problem_.views[at < rows_ ? 0 : 1];
-        both_.add_row(positive, -(all.positive_gradient(at) + all.positive_gradient(positive)),
-                      cols_, row(at));
-        normalize_backward_and_store(view, both_, at, at < rows_ ? at : at - rows_, scale, row(at));
-      }
+      for (index_t at = begin; at < begin + count; ++at) finish_gradient(at, row(at));
     });
+    return true;
+  }
+
+  /// Adds the positive's part to row `at`'s sum over the other rows, and writes the gradient.
+  void finish_gradient(index_t at, C* sum) {
+    const index_t positive = at < rows_ ? at + rows_ : at - rows_;
+    const softmax_weights all = weights_from(0);
+    both_.add_row(positive, -(all.positive_gradient(at) + all.positive_gradient(positive)), cols_,
+                  sum);
+    normalize_backward_and_store(problem_.views[at < rows_ ? 0 : 1], both_, at,
+                                 at < rows_ ? at : at - rows_, 1.0 / problem_.temperature, sum);
   }
 
   /// One view's rows as a stack.
@@ -290,6 +325,7 @@ class two_view_call {
   index_t rows_ = 0;
   index_t cols_ = 0;
   concatenated_rows<T> both_;  // view 0, then view 1
+  kept_tiles<C> kept_;         // if has_fixed_max()
   double* coefficients_ = nullptr;
   double* positive_weights_ = nullptr;  // null: all 1
   double* log_sum_exps_ = nullptr;
