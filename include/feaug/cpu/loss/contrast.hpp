@@ -19,7 +19,6 @@
 #include "feaug/core/elementary.hpp"
 #include "feaug/core/finite.hpp"
 #include "feaug/cpu/core/context.hpp"
-#include "feaug/cpu/core/exponential.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"
@@ -184,14 +183,12 @@ void gradient_pass(cpu_context& ctx, const contrast_problem<C>& problem,
   struct worker_scratch {
     detail::logit_tile<C> tile;
     C* sums;
-    C* second;  // the columns' weights, if both sides have weights
     C* shift;   // the columns' log-sum-exps …
     C* factor;  // … and coefficients, in the tile's type
   };
   const auto make = [&] {
     return worker_scratch{.tile = detail::logit_tile<C>(ctx, scratch, problem, tiles),
                           .sums = scratch.take<C>(tiles.block_rows * stride),
-                          .second = scratch.take<C>(tiles.chunk_cols),
                           .shift = scratch.take<C>(tiles.chunk_cols),
                           .factor = scratch.take<C>(tiles.chunk_cols)};
   };
@@ -211,25 +208,25 @@ void gradient_pass(cpu_context& ctx, const contrast_problem<C>& problem,
             my.tile.add_weighted_columns(my.sums);
             return;
           }
+          // A side without weights, and the padding, have factor 0.
+          constexpr C infinite = std::numeric_limits<C>::infinity();
+          std::fill_n(my.shift, padded_columns(width), infinite);
+          std::fill_n(my.factor, padded_columns(width), C{0});
           for (index_t j = 0; column_side && j < width; ++j) {
             my.shift[j] = detail::finite_or_infinite_shift<C>(of_columns.log_sum_exp[first + j]);
             my.factor[j] = static_cast<C>(of_columns.coefficient[first + j]);
           }
           for (index_t i = 0; i < count; ++i) {
             C* weights = my.tile.row(i);
-            C* column_weights = row_side ? my.second : weights;
-            if (column_side) {
-              if (row_side) std::copy_n(weights, width, column_weights);
-              exponentials(column_weights, width, scale, [&](index_t j) { return my.shift[j]; });
-              for (index_t j = 0; j < width; ++j) column_weights[j] *= my.factor[j];
-            }
-            if (row_side) {
-              const C shift = detail::finite_or_infinite_shift<C>(of_rows.log_sum_exp[begin + i]);
-              const auto factor = static_cast<C>(of_rows.coefficient[begin + i]);
-              exponentials(weights, width, scale, [shift](index_t) { return shift; });
-              for (index_t j = 0; j < width; ++j) weights[j] *= factor;
-              for (index_t j = 0; column_side && j < width; ++j) weights[j] += column_weights[j];
-            }
+            weigh_shifted<C>(my.tile.instructions(),
+                             {.x = weights,
+                              .count = padded_columns(width),
+                              .scale = scale,
+                              .shift = row_side ? detail::finite_or_infinite_shift<C>(
+                                                      of_rows.log_sum_exp[begin + i])
+                                                : infinite},
+                             row_side ? static_cast<C>(of_rows.coefficient[begin + i]) : C{0},
+                             {.shift = my.shift, .factor = my.factor});
             if (problem.labels.given()) {
               const auto own = static_cast<C>(of_rows.coefficient[begin + i]);
               const auto positive = static_cast<C>(problem.labels.positive_share[begin + i]);

@@ -61,6 +61,22 @@ void weigh_portable(const logit_row<C>& row, C own, const C* others) {
   for_each_in_lanes(row.count, [x = row.x, own, others](index_t j) { x[j] *= own + others[j]; });
 }
 
+/// The columns' shifts and factors.
+template <class C>
+struct shifted_columns {
+  const C* shift;
+  const C* factor;
+};
+
+template <class C>
+void weigh_shifted_portable(const logit_row<C>& row, C own, const shifted_columns<C>& others) {
+  for_each_in_lanes(row.count, [=](index_t j) {
+    const C logit = row.scale * row.x[j];
+    row.x[j] =
+        own * fast_exp(logit - row.shift) + others.factor[j] * fast_exp(logit - others.shift[j]);
+  });
+}
+
 #if FEAUG_X86
 
 // NOLINTBEGIN(bugprone-macro-parentheses): the arguments are marks and names of types
@@ -105,6 +121,19 @@ void weigh_portable(const logit_row<C>& row, C own, const C* others) {
     for (index_t j = 0; j < row.count; j += v::lanes) {                                       \
       const v::vector e = v::exponential(v::fused(scale, v::load(row.x + j), shift));         \
       v::store(row.x + j, v::multiply(e, v::add(mine, v::load(others + j))));                 \
+    }                                                                                         \
+  }                                                                                           \
+  MARK inline void weigh_shifted_##ISA(const logit_row<float>& row, float own,                \
+                                       const shifted_columns<float>& others) {                \
+    using v = ISA<float>;                                                                     \
+    const v::vector scale = v::all(row.scale);                                                \
+    const v::vector shift = v::all(row.shift);                                                \
+    const v::vector mine = v::all(own);                                                       \
+    for (index_t j = 0; j < row.count; j += v::lanes) {                                       \
+      const v::vector logit = v::multiply(scale, v::load(row.x + j));                         \
+      const v::vector of_row = v::multiply(mine, v::exponential(logit - shift));              \
+      const v::vector of_column = v::exponential(logit - v::load(others.shift + j));          \
+      v::store(row.x + j, v::fused(v::load(others.factor + j), of_column, of_row));           \
     }                                                                                         \
   }                                                                                           \
   MARK inline void weigh_kept_##ISA(const float* from, index_t count, float own,              \
@@ -159,6 +188,21 @@ void weigh([[maybe_unused]] instruction_set instructions, const logit_row<C>& ro
   }
 #endif
   detail::weigh_portable(row, own, others);
+}
+
+/// x_j = own · exp(logit_j) + factor_j · exp(scale · x_j − shift_j), if columns have shifts of their
+/// own.
+template <class C>
+void weigh_shifted([[maybe_unused]] instruction_set instructions, const logit_row<C>& row, C own,
+                   const detail::shifted_columns<C>& others) {
+#if FEAUG_X86
+  if constexpr (std::same_as<C, float>) {
+    if (instructions >= instruction_set::avx512)
+      return detail::weigh_shifted_avx512(row, own, others);
+    if (instructions == instruction_set::avx2) return detail::weigh_shifted_avx2(row, own, others);
+  }
+#endif
+  detail::weigh_shifted_portable(row, own, others);
 }
 
 /// to_j = from_j · (own + others_j), of exponentials that were kept; count is a multiple of 16.
