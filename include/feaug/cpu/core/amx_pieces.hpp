@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
+#include <limits>
 
+#include "feaug/core/element.hpp"
 #include "feaug/core/product_precision.hpp"
 #include "feaug/cpu/core/amx_product.hpp"
 #include "feaug/cpu/core/context.hpp"
@@ -21,21 +23,34 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 struct amx_use {
   amx_pieces of_features;  ///< products of features: logits, moments
   amx_pieces of_weights;   ///< products of weights and features: gradients, means
+  /// Products of features that are packed exactly, of at most 16 significant bits; else 0 pieces.
+  amx_pieces of_exact_features;
 };
 
-/// For features with `element_bytes`. Products of features are as accurate as those of floats. Weights
-/// of features of 16 bits, whose gradients have 11 significant bits at most, have 16 significant bits.
-/// A lower precision of the context holds for both.
+/// Significant bits of a stored element.
+template <element T>
+inline constexpr int significant_bits = std::numeric_limits<compute_t<T>>::digits;
+template <>
+inline constexpr int significant_bits<half> = 11;
+template <>
+inline constexpr int significant_bits<bfloat16> = 8;
+
+/// For features with `bits` significant bits. Products of features are as accurate as those of
+/// floats. Weights of half and bfloat16 features, whose gradients have 11 significant bits at most,
+/// have 16. A lower precision of the context holds for both.
 template <std::floating_point C>
-amx_use take_amx(const cpu_context& ctx, workspace::scope& scratch, index_t element_bytes) {
+amx_use take_amx(const cpu_context& ctx, workspace::scope& scratch, int bits) {
   if (!std::same_as<C, float> || usable(ctx.instructions) < instruction_set::amx) return {};
+  constexpr int bits_of_piece = 8;
   const int most = ctx.precision == product_precision::fp32   ? 3
                    : ctx.precision == product_precision::tf32 ? 2
                                                               : 1;
+  const int exact = (bits + bits_of_piece - 1) / bits_of_piece;
   auto* const memory = scratch.take<std::uint16_t>(amx_scratch_size(most));
-  const int of_weights = element_bytes == sizeof(std::uint16_t) ? std::min(most, 2) : most;
-  return {.of_features = {.count = most, .scratch = memory},
-          .of_weights = {.count = of_weights, .scratch = memory}};
+  const auto pieces = [memory](int count) { return amx_pieces{.count = count, .scratch = memory}; };
+  return {.of_features = pieces(most),
+          .of_weights = pieces(exact <= 2 ? std::min(most, 2) : most),
+          .of_exact_features = pieces(exact <= 2 ? std::min(most, exact) : 0)};
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

@@ -44,6 +44,9 @@ constexpr index_t amx_scratch_size(int pieces) {
   return pieces * (detail::amx_a_tiles + detail::amx_b_tiles) * detail::amx_tile;
 }
 
+/// Whether products of this depth gain by AMX.
+constexpr bool is_for_amx(index_t depth) { return depth >= detail::amx_depth / 2; }
+
 #if FEAUG_AMX_COMPILES
 namespace detail {
 
@@ -251,6 +254,19 @@ FEAUG_AMX inline void multiply_part_amx(const amx_block& block, float* c, index_
   for (index_t i = 0; i < rows; ++i) std::copy_n(whole + i * side, cols, c + i * c_row);
 }
 
+/// c's elements, by the factors of their row and column.
+FEAUG_AVX512 inline void multiply_by_factors(const tile_product<float>& p) {
+  using v = avx512<float>;
+  for (index_t i = 0; i < p.rows; ++i) {
+    float* const c = p.c + i * p.c_row;
+    const v::vector of_row = v::all(p.amx.row_factors[i]);
+    for (index_t j = 0; j < p.cols; j += v::lanes) {
+      const v::vector both = v::multiply(of_row, v::load(p.amx.column_factors + j));
+      v::store(c + j, v::multiply(v::load(c + j), both));
+    }
+  }
+}
+
 template <int Pieces>
 FEAUG_AMX inline void multiply_in_pieces(const tile_product<float>& p) {
   static constexpr amx_configuration configuration;
@@ -281,11 +297,12 @@ FEAUG_AMX inline void multiply_in_pieces(const tile_product<float>& p) {
     }
   }
   _tile_release();
+  if (p.amx.row_factors != nullptr) multiply_by_factors(p);
 }
 
 /// Computes the product, if AMX may and gains. Which one computes must not depend on the number of rows, which depends on that of threads.
 inline bool multiply_amx(const tile_product<float>& product) {
-  if ((product.a_depth != 1 && product.a_row != 1) || product.depth < amx_depth / 2) return false;
+  if ((product.a_depth != 1 && product.a_row != 1) || !is_for_amx(product.depth)) return false;
   switch (product.amx.count) {
     case 1:
       multiply_in_pieces<1>(product);

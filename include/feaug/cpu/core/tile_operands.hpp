@@ -19,6 +19,10 @@ inline constexpr index_t column_step = 16;
 struct amx_pieces {
   int count = 0;  ///< pieces of bfloat16 of an element: 1, 2 or 3 (amx_product.hpp); 0: it may not
   std::uint16_t* scratch = nullptr;  ///< amx_scratch_size(count) elements, aligned to 64 bytes
+  /// Element (i, j) of c, which must not be accumulated, is multiplied by row_factors[i] ·
+  /// column_factors[j]; null: not.
+  const float* row_factors = nullptr;
+  const float* column_factors = nullptr;
 };
 
 constexpr index_t padded_columns(index_t cols) {

@@ -89,7 +89,7 @@ void cached_softmax_pass(cpu_context& ctx, const contrast_problem<C>& problem, b
   const auto of_workers =
       detail::softmax_workers(ctx, scratch, problem, tiles, size.parts, with_mean_cosine);
   const scratch_array<amx_use> of_chunks(scratch, worker_count(ctx, size.chunks), [&] {
-    return take_amx<C>(ctx, scratch, problem.rows.element_bytes());
+    return take_amx<C>(ctx, scratch, problem.rows.significant_bits());
   });
   const auto width_of = [&](index_t chunk) {
     return std::min(tiles.chunk_cols, columns - chunk * tiles.chunk_cols);

@@ -82,14 +82,14 @@ void make_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, index
     amx_use amx;
   };
   const index_t stride = padded_columns(side);
-  const scratch_array<worker_scratch> all(scratch, worker_count(ctx, tiles),
-                                          [&]() -> worker_scratch {
-                                            return {.x = scratch.take<C>(chunk_rows * stride),
-                                                    .y = scratch.take<C>(chunk_rows * stride),
-                                                    .product = scratch.take<C>(side * stride),
-                                                    .total = scratch.take<double>(side * side),
-                                                    .amx = take_amx<C>(ctx, scratch, sizeof(T))};
-                                          });
+  const scratch_array<worker_scratch> all(
+      scratch, worker_count(ctx, tiles), [&]() -> worker_scratch {
+        return {.x = scratch.take<C>(chunk_rows * stride),
+                .y = scratch.take<C>(chunk_rows * stride),
+                .product = scratch.take<C>(side * stride),
+                .total = scratch.take<double>(side * side),
+                .amx = take_amx<C>(ctx, scratch, significant_bits<T>)};
+      });
   for_each_block(ctx, tiles, [&](index_t tile, int worker) {
     const worker_scratch& my = all[worker];
     const index_t top = tile / across * side;
@@ -147,13 +147,13 @@ void multiply_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, i
     amx_use amx;
   };
   const index_t most_columns = padded_columns(block_rows);
-  const scratch_array<worker_scratch> all(scratch, worker_count(ctx, blocks),
-                                          [&]() -> worker_scratch {
-                                            return {.y = scratch.take<C>(chunk_cols * most_columns),
-                                                    .sums = scratch.take<C>(count * most_columns),
-                                                    .row = scratch.take<C>(count),
-                                                    .amx = take_amx<C>(ctx, scratch, sizeof(T))};
-                                          });
+  const scratch_array<worker_scratch> all(
+      scratch, worker_count(ctx, blocks), [&]() -> worker_scratch {
+        return {.y = scratch.take<C>(chunk_cols * most_columns),
+                .sums = scratch.take<C>(count * most_columns),
+                .row = scratch.take<C>(count),
+                .amx = take_amx<C>(ctx, scratch, significant_bits<T>)};
+      });
   for_each_block(ctx, blocks, [&](index_t block, int worker) {
     const worker_scratch& my = all[worker];
     const index_t begin = block * block_rows;

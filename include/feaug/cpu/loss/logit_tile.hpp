@@ -4,6 +4,7 @@
 #include "feaug/header_begin.hpp"
 
 #include <algorithm>
+#include <concepts>
 #include <limits>
 
 #include "feaug/core/finite.hpp"
@@ -75,7 +76,13 @@ class logit_tile {
         columns_(scratch.take<C>(packed_size(tiles.chunk_cols, problem.cols))),
         panels_(scratch.take<C>(panels_size(tiles.chunk_cols, problem.cols))),
         products_(scratch.take<C>(tiles.block_rows * padded_columns(tiles.chunk_cols))),
-        amx_(take_amx<C>(ctx, scratch, problem.rows.element_bytes())) {}
+        amx_(take_amx<C>(ctx, scratch, problem.rows.significant_bits())) {
+    // Exact rows and columns need fewer pieces than unit rows.
+    if (amx_.of_exact_features.count == 0 || !is_for_amx(problem.cols)) return;
+    exact_ = scratch.take<C>(packed_size(tiles.block_rows, problem.cols));
+    row_rests_ = scratch.take<C>(padded_columns(tiles.block_rows));
+    column_rests_ = scratch.take<C>(padded_columns(tiles.chunk_cols));
+  }
 
   /// Writes the products of later tiles to `to` (row stride padded_columns(columns)) instead of the
   /// tile's own scratch, so that the caller can keep them.
@@ -88,6 +95,8 @@ class logit_tile {
     first_row_ = begin;
     row_count_ = count;
     problem_->rows.pack(instructions_, begin, count, problem_->cols, rows_);
+    if (exact_ != nullptr)
+      problem_->rows.pack(instructions_, begin, count, problem_->cols, exact_, row_rests_);
   }
 
   /// products = rows · columnsᵀ for columns begin … begin + count − 1. Limited by 2·features FLOP
@@ -96,9 +105,19 @@ class logit_tile {
     first_column_ = begin;
     column_count_ = count;
     const index_t features = problem_->cols;
+    amx_pieces pieces = amx_.of_features;
+    if constexpr (std::same_as<C, float>) {
+      if (exact_ != nullptr) {
+        problem_->columns.pack(instructions_, begin, count, features, columns_, column_rests_);
+        turn_into_panels(instructions_, columns_, count, features, panels_);
+        pieces = amx_.of_exact_features;
+        pieces.row_factors = row_rests_;
+        pieces.column_factors = column_rests_;
+      }
+    }
     problem_->columns.pack(instructions_, begin, count, features, columns_);
-    turn_into_panels(instructions_, columns_, count, features, panels_);
-    cpu::multiply<C>(instructions_, {.a = rows_,
+    if (exact_ == nullptr) turn_into_panels(instructions_, columns_, count, features, panels_);
+    cpu::multiply<C>(instructions_, {.a = exact_ == nullptr ? rows_ : exact_,
                                      .a_row = packed_stride(features),
                                      .a_depth = 1,
                                      .b = panels_,
@@ -109,7 +128,7 @@ class logit_tile {
                                      .rows = row_count_,
                                      .cols = padded_columns(count),
                                      .depth = features,
-                                     .amx = amx_.of_features});
+                                     .amx = pieces});
   }
 
   /// Multiplies each chunk of all columns and then calls act(first column, column count).
@@ -242,6 +261,9 @@ class logit_tile {
   C* panels_;
   C* products_;
   amx_use amx_;
+  C* exact_ = nullptr;  // rows that are packed exactly; null: not needed
+  C* row_rests_ = nullptr;
+  C* column_rests_ = nullptr;
   index_t first_row_ = 0;
   index_t row_count_ = 0;
   index_t first_column_ = 0;

@@ -27,7 +27,7 @@ class meeting_tile {
                const kept_tiles<C>& kept)
       : problem_(&problem), kept_(&kept), instructions_(usable(ctx.instructions)) {
     const index_t size = kept.blocks().size;
-    amx_ = take_amx<C>(ctx, scratch, problem.a.element_bytes());
+    amx_ = take_amx<C>(ctx, scratch, problem.a.significant_bits());
     // Strips of logits that stay in the cache. AMX gains more by few products: each splits its
     // operands again.
     constexpr index_t cached_rows = 64;

@@ -4,9 +4,11 @@
 #include "feaug/header_begin.hpp"
 
 #include <concepts>
+#include <limits>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/amx_pieces.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/cpu/loss/tile_packing.hpp"
@@ -35,14 +37,15 @@ class row_reader {
   /// Whether rows are unit rows.
   [[nodiscard]] bool is_normalized() const { return inverse_ != nullptr; }
 
-  /// Bytes of a stored element.
-  [[nodiscard]] index_t element_bytes() const {
-    return functions_ == nullptr ? static_cast<index_t>(sizeof(C)) : functions_->element_bytes;
+  /// Significant bits of a stored element.
+  [[nodiscard]] int significant_bits() const {
+    return functions_ == nullptr ? std::numeric_limits<C>::digits : functions_->significant_bits;
   }
 
   /// Writes rows begin … begin + count − 1 in the layout of pack_rows.
-  void pack(instruction_set instructions, index_t begin, index_t count, index_t cols, C* to) const {
-    functions_->pack(*this, instructions, begin, count, cols, to);
+  void pack(instruction_set instructions, index_t begin, index_t count, index_t cols, C* to,
+            C* rests = nullptr) const {
+    functions_->pack(*this, instructions, begin, count, cols, to, rests);
   }
   /// The dot product of row i and the other's row j, in double. Both must have the same storage
   /// type.
@@ -62,8 +65,8 @@ class row_reader {
     index_t row_stride = 0;
   };
   struct functions {
-    index_t element_bytes;
-    void (*pack)(const row_reader&, instruction_set, index_t, index_t, index_t, C*);
+    int significant_bits;
+    void (*pack)(const row_reader&, instruction_set, index_t, index_t, index_t, C*, C*);
     double (*dot)(const row_reader&, index_t, const row_reader&, index_t, index_t);
     void (*add_row)(const row_reader&, index_t, double, index_t, C*);
   };
@@ -86,10 +89,11 @@ class row_reader {
 
   template <element T>
   static constexpr functions functions_of = {
-      .element_bytes = sizeof(T),
-      .pack = [](const row_reader& from, instruction_set instructions, index_t begin, index_t count,
-                 index_t cols,
-                 C* to) { pack_rows(instructions, from.stack<T>(), begin, count, cols, to); },
+      .significant_bits = feaug::cpu::significant_bits<T>,
+      .pack =
+          [](const row_reader& from, instruction_set instructions, index_t begin, index_t count,
+             index_t cols, C* to,
+             C* rests) { pack_rows(instructions, from.stack<T>(), begin, count, cols, to, rests); },
       .dot = [](const row_reader& a, index_t i, const row_reader& b, index_t j,
                 index_t cols) { return cpu::dot(a.stack<T>(), i, b.stack<T>(), j, cols); },
       .add_row = [](const row_reader& from, index_t i, double weight, index_t cols,

@@ -4,9 +4,11 @@
 #include "feaug/header_begin.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <concepts>
 
 #include "feaug/core/element.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/row_arithmetic.hpp"
@@ -76,16 +78,40 @@ constexpr index_t packed_size(index_t count, index_t cols) {
   return padded_columns(count) * packed_stride(cols);
 }
 
+/// A factor of rows, as a power of two and the rest: rows times a power of two keep their few
+/// significant bits. Zero and what is not finite stay whole.
+struct split_factor {
+  double power;
+  double rest = 1;
+
+  explicit split_factor(double factor) : power(factor) {
+    if (!(factor > 0) || !feaug::detail::is_finite(factor)) return;
+    int exponent = 0;
+    rest = std::frexp(factor, &exponent);
+    power = std::ldexp(1.0, exponent);
+  }
+};
+
 /// Packs rows begin … begin + count − 1 with stride packed_stride(cols). Rows are padded with zeros
 /// to the stride, and rows of zeros are added up to a multiple of 16. Limited by memory bandwidth.
+/// If `rests` is not null, rows are multiplied by the power of two of their factor alone: half and
+/// bfloat16 rows are then packed exactly, except for elements below 2⁻¹²⁵ of their row's norm. Row i's
+/// rest goes to rests[i], and 0 up to a multiple of 16.
 template <element T>
 void pack_rows(instruction_set instructions, const concatenated_rows<T>& from, index_t begin,
-               index_t count, index_t cols, compute_t<T>* to) {
+               index_t count, index_t cols, compute_t<T>* to, compute_t<T>* rests = nullptr) {
   const index_t stride = packed_stride(cols);
   for (index_t i = 0; i < count; ++i) {
-    scale_row(instructions, from.row(begin + i), cols, from.factor(begin + i), to + i * stride);
+    double factor = from.factor(begin + i);
+    if (rests != nullptr) {
+      const split_factor split(factor);
+      factor = split.power;
+      rests[i] = static_cast<compute_t<T>>(split.rest);
+    }
+    scale_row(instructions, from.row(begin + i), cols, factor, to + i * stride);
     std::fill(to + i * stride + cols, to + (i + 1) * stride, compute_t<T>{0});
   }
+  if (rests != nullptr) std::fill(rests + count, rests + padded_columns(count), compute_t<T>{0});
   std::fill(to + count * stride, to + padded_columns(count) * stride, compute_t<T>{0});
 }
 
