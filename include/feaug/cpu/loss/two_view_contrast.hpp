@@ -114,7 +114,7 @@ class two_view_call {
       workspace::scope scratch(ctx_.workspace);
       kept_gradients<C>(ctx_, all_pairs(), kept_, pair_weights(scratch), by_first ? 0 : rows_,
                         by_second ? 2 * rows_ : rows_,
-                        [&](index_t at, C* sum) { finish_gradient(at, sum); });
+                        [&](index_t at, C* sum) { write_row_gradient(at, sum); });
       return;
     }
     if (has_fixed_max() && by_first && by_second && both_gradients()) return;
@@ -243,13 +243,13 @@ class two_view_call {
     paired_gradients<C>(ctx_, all_pairs(), kept_, pair_weights(scratch), row,
                         [&](index_t at) { return row(second + at); });
     for_each_row_block(ctx_, 2 * rows_, cols_, [&](index_t begin, index_t count, int) {
-      for (index_t at = begin; at < begin + count; ++at) finish_gradient(at, row(at));
+      for (index_t at = begin; at < begin + count; ++at) write_row_gradient(at, row(at));
     });
     return true;
   }
 
   /// Adds the positive's part to row `at`'s sum over the other rows, and writes the gradient.
-  void finish_gradient(index_t at, C* sum) {
+  void write_row_gradient(index_t at, C* sum) {
     const index_t positive = at < rows_ ? at + rows_ : at - rows_;
     const softmax_weights all = weights_from(0);
     both_.add_row(positive, -(all.positive_gradient(at) + all.positive_gradient(positive)), cols_,
