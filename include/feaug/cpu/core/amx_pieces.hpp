@@ -27,6 +27,8 @@ struct amx_use {
   amx_pieces of_exact_features;
 };
 
+inline constexpr int bits_of_piece = 8;
+
 /// Significant bits of a stored element.
 template <element T>
 inline constexpr int significant_bits = std::numeric_limits<compute_t<T>>::digits;
@@ -35,13 +37,20 @@ inline constexpr int significant_bits<half> = 11;
 template <>
 inline constexpr int significant_bits<bfloat16> = 8;
 
+/// Whether products of features with `bits` significant bits, `cols` deep, gain if these are packed
+/// exactly, since they then need fewer pieces.
+template <std::floating_point C>
+bool is_exact_for_amx(const cpu_context& ctx, int bits, index_t cols) {
+  return std::same_as<C, float> && usable(ctx.instructions) >= instruction_set::amx &&
+         bits <= 2 * bits_of_piece && is_for_amx(cols);
+}
+
 /// For features with `bits` significant bits. Products of features are as accurate as those of
 /// floats. Weights of half and bfloat16 features, whose gradients have 11 significant bits at most,
 /// have 16. A lower precision of the context holds for both.
 template <std::floating_point C>
 amx_use take_amx(const cpu_context& ctx, workspace::scope& scratch, int bits) {
   if (!std::same_as<C, float> || usable(ctx.instructions) < instruction_set::amx) return {};
-  constexpr int bits_of_piece = 8;
   const int most = ctx.precision == product_precision::fp32   ? 3
                    : ctx.precision == product_precision::tf32 ? 2
                                                               : 1;

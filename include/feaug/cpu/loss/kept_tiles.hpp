@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/amx_pieces.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/parallel.hpp"
@@ -80,15 +81,21 @@ class kept_tiles {
     using detail::exponential_sums;
     const auto bytes_of = [](index_t numbers) { return numbers * index_t{sizeof(C)}; };
     const index_t packed = sides_ * blocks_.count * packed_size_;
+    is_exact_ = is_exact_for_amx<C>(ctx, problem.a.significant_bits(), problem.cols);
+    const index_t exact = is_exact_ ? packed + sides_ * blocks_.count * blocks_.size : 0;
     const index_t panels = blocks_.count * panels_size_;
     const index_t exponentials =
         with_exponentials
             ? detail::meeting_count(blocks_.count, is_one_side()) * blocks_.size * blocks_.size
             : 0;
     const index_t sums = sides_ * blocks_.rows;
-    if (takes(bytes_of(packed + panels))) {
+    if (takes(bytes_of(packed + panels + exact))) {
       packed_ = scratch.take<C>(packed);
       panels_ = scratch.take<C>(panels);
+      if (is_exact_) {
+        exact_ = scratch.take<C>(packed);
+        rests_ = scratch.take<C>(exact - packed);
+      }
       pack(ctx, problem);
       if (takes(bytes_of(exponentials) +
                 blocks_.count * sums * index_t{sizeof(exponential_sums)})) {
@@ -113,7 +120,17 @@ class kept_tiles {
   [[nodiscard]] C* packed(index_t side, index_t block) const {
     return packed_ == nullptr ? nullptr : packed_ + (side * blocks_.count + block) * packed_size_;
   }
-  /// A block's panels, as columns; null: not kept.
+  /// Whether logits are products of rows that are packed exactly.
+  [[nodiscard]] bool is_exact() const { return is_exact_; }
+  /// A block's exactly packed rows; null: not kept, or not needed.
+  [[nodiscard]] C* exact(index_t side, index_t block) const {
+    return exact_ == nullptr ? nullptr : exact_ + (side * blocks_.count + block) * packed_size_;
+  }
+  /// The rests of their factors.
+  [[nodiscard]] C* rests(index_t side, index_t block) const {
+    return rests_ == nullptr ? nullptr : rests_ + (side * blocks_.count + block) * blocks_.size;
+  }
+  /// A block's panels, as columns, of the exactly packed rows if there are any; null: not kept.
   [[nodiscard]] C* panels(index_t block) const {
     return panels_ == nullptr ? nullptr : panels_ + block * panels_size_;
   }
@@ -154,8 +171,13 @@ class kept_tiles {
       const index_t count = blocks_.rows_in(block);
       C* const rows = packed(side, block);
       problem.rows_of(side).pack(instructions, block * blocks_.size, count, problem.cols, rows);
+      C* const for_logits = is_exact_ ? exact(side, block) : rows;
+      if (is_exact_) {
+        problem.rows_of(side).pack(instructions, block * blocks_.size, count, problem.cols,
+                                   for_logits, rests(side, block));
+      }
       if (side == problem.other(0))
-        turn_into_panels(instructions, rows, count, problem.cols, panels(block));
+        turn_into_panels(instructions, for_logits, count, problem.cols, panels(block));
     });
   }
 
@@ -167,6 +189,9 @@ class kept_tiles {
   index_t parts_ = 1;
   C* packed_ = nullptr;
   C* panels_ = nullptr;
+  bool is_exact_ = false;
+  C* exact_ = nullptr;
+  C* rests_ = nullptr;
   C* exponentials_ = nullptr;
   detail::exponential_sums* sums_ = nullptr;
 };

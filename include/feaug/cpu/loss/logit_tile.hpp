@@ -78,7 +78,7 @@ class logit_tile {
         products_(scratch.take<C>(tiles.block_rows * padded_columns(tiles.chunk_cols))),
         amx_(take_amx<C>(ctx, scratch, problem.rows.significant_bits())) {
     // Exact rows and columns need fewer pieces than unit rows.
-    if (amx_.of_exact_features.count == 0 || !is_for_amx(problem.cols)) return;
+    if (!is_exact_for_amx<C>(ctx, problem.rows.significant_bits(), problem.cols)) return;
     exact_ = scratch.take<C>(packed_size(tiles.block_rows, problem.cols));
     row_rests_ = scratch.take<C>(padded_columns(tiles.block_rows));
     column_rests_ = scratch.take<C>(padded_columns(tiles.chunk_cols));
@@ -105,18 +105,18 @@ class logit_tile {
     first_column_ = begin;
     column_count_ = count;
     const index_t features = problem_->cols;
+    // The exactly packed columns are needed for the panels only.
+    problem_->columns.pack(instructions_, begin, count, features, columns_, column_rests_);
+    turn_into_panels(instructions_, columns_, count, features, panels_);
     amx_pieces pieces = amx_.of_features;
     if constexpr (std::same_as<C, float>) {
       if (exact_ != nullptr) {
-        problem_->columns.pack(instructions_, begin, count, features, columns_, column_rests_);
-        turn_into_panels(instructions_, columns_, count, features, panels_);
+        problem_->columns.pack(instructions_, begin, count, features, columns_);
         pieces = amx_.of_exact_features;
         pieces.row_factors = row_rests_;
         pieces.column_factors = column_rests_;
       }
     }
-    problem_->columns.pack(instructions_, begin, count, features, columns_);
-    if (exact_ == nullptr) turn_into_panels(instructions_, columns_, count, features, panels_);
     cpu::multiply<C>(instructions_, {.a = exact_ == nullptr ? rows_ : exact_,
                                      .a_row = packed_stride(features),
                                      .a_depth = 1,

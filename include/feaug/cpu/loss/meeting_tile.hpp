@@ -4,6 +4,7 @@
 #include "feaug/header_begin.hpp"
 
 #include <algorithm>
+#include <concepts>
 #include <limits>
 
 #include "feaug/core/tensor_view.hpp"
@@ -37,15 +38,26 @@ class meeting_tile {
     own_rows_ = scratch.take<C>(packed_size(size, problem.cols));
     own_columns_ = scratch.take<C>(packed_size(size, problem.cols));
     own_panels_ = scratch.take<C>(panels_size(size, problem.cols));
+    if (!kept.is_exact()) return;
+    own_exact_ = scratch.take<C>(packed_size(size, problem.cols));
+    own_row_rests_ = scratch.take<C>(size);
+    own_column_rests_ = scratch.take<C>(size);
   }
 
   void load_rows(index_t block) {
     first_row_ = block * kept_->blocks().size;
     row_count_ = kept_->blocks().rows_in(block);
     rows_ = kept_->packed(0, block);
+    exact_ = kept_->exact(0, block);
+    row_rests_ = kept_->rests(0, block);
     if (rows_ != nullptr) return;
     rows_ = own_rows_;
     problem_->a.pack(instructions_, first_row_, row_count_, problem_->cols, own_rows_);
+    if (!kept_->is_exact()) return;
+    exact_ = own_exact_;
+    row_rests_ = own_row_rests_;
+    problem_->a.pack(instructions_, first_row_, row_count_, problem_->cols, own_exact_,
+                     own_row_rests_);
   }
   void load_columns(index_t block) {
     first_column_ = block * kept_->blocks().size;
@@ -53,12 +65,19 @@ class meeting_tile {
     const index_t side = problem_->other(0);
     columns_ = kept_->packed(side, block);
     panels_ = kept_->panels(block);
+    column_rests_ = kept_->rests(side, block);
     if (columns_ != nullptr) return;
     columns_ = own_columns_;
     panels_ = own_panels_;
-    problem_->rows_of(side).pack(instructions_, first_column_, column_count_, problem_->cols,
-                                 own_columns_);
+    column_rests_ = own_column_rests_;
+    // The exactly packed rows are needed for the panels only.
+    const auto pack = [&](C* rests) {
+      problem_->rows_of(side).pack(instructions_, first_column_, column_count_, problem_->cols,
+                                   own_columns_, rests);
+    };
+    pack(own_column_rests_);
     turn_into_panels(instructions_, columns_, column_count_, problem_->cols, own_panels_);
+    if (own_column_rests_ != nullptr) pack(nullptr);
   }
 
   [[nodiscard]] index_t first_row() const { return first_row_; }
@@ -133,7 +152,16 @@ class meeting_tile {
   }
 
   void multiply_strip(index_t first, index_t count) const {
-    cpu::multiply<C>(instructions_, {.a = rows_ + first * packed_stride(problem_->cols),
+    const C* const rows = exact_ == nullptr ? rows_ : exact_;
+    amx_pieces pieces = amx_.of_features;
+    if constexpr (std::same_as<C, float>) {
+      if (exact_ != nullptr) {
+        pieces = amx_.of_exact_features;
+        pieces.row_factors = row_rests_ + first;
+        pieces.column_factors = column_rests_;
+      }
+    }
+    cpu::multiply<C>(instructions_, {.a = rows + first * packed_stride(problem_->cols),
                                      .a_row = packed_stride(problem_->cols),
                                      .a_depth = 1,
                                      .b = panels_,
@@ -144,7 +172,7 @@ class meeting_tile {
                                      .rows = count,
                                      .cols = stride(),
                                      .depth = problem_->cols,
-                                     .amx = amx_.of_features});
+                                     .amx = pieces});
     constexpr C nothing = -std::numeric_limits<C>::infinity();
     for (index_t i = 0; i < count; ++i) {
       C* const row = strip_ + i * stride();
@@ -180,10 +208,16 @@ class meeting_tile {
   C* own_rows_ = nullptr;
   C* own_columns_ = nullptr;
   C* own_panels_ = nullptr;
+  C* own_exact_ = nullptr;
+  C* own_row_rests_ = nullptr;
+  C* own_column_rests_ = nullptr;
   C* strip_ = nullptr;  // the current strip: the tile's own, or kept
   const C* rows_ = nullptr;
   const C* columns_ = nullptr;
   const C* panels_ = nullptr;
+  const C* exact_ = nullptr;  // rows for the logits, if not rows_
+  const C* row_rests_ = nullptr;
+  const C* column_rests_ = nullptr;
   index_t first_row_ = 0;
   index_t first_column_ = 0;
   index_t row_count_ = 0;
