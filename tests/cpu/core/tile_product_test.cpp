@@ -207,6 +207,13 @@ TEST_CASE("a NaN reaches its row of a product in pieces", "[cpu]") {
   }
 }
 
+TEST_CASE("AMX takes subnormal numbers as 0", "[cpu]") {
+  if (feaug::best_instruction_set() < feaug::instruction_set::amx) return;
+  const std::vector<float> x(40, 1e-40F);
+  for (int pieces = 1; pieces <= 3; ++pieces) CHECK(last_row(1, x, pieces) == 0);
+  CHECK(last_row(1, x, 0) != 0);
+}
+
 TEST_CASE("packed rows equal the scaled rows, rounded once", "[cpu]") {
   for (const auto& [rows, cols] : std::vector<std::pair<index_t, index_t>>{
            {1, 1}, {16, 16}, {17, 5}, {44, 17}, {33, 40}, {70, 129}}) {

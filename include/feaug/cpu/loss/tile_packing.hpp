@@ -79,7 +79,7 @@ constexpr index_t packed_size(index_t count, index_t cols) {
 }
 
 /// A factor of rows, as a power of two and the rest: rows times a power of two keep their few
-/// significant bits. Zero and what is not finite stay whole.
+/// significant bits. Powers of two, zero and what is not finite stay whole.
 struct split_factor {
   double power;
   double rest = 1;
@@ -87,7 +87,10 @@ struct split_factor {
   explicit split_factor(double factor) : power(factor) {
     if (!(factor > 0) || !feaug::detail::is_finite(factor)) return;
     int exponent = 0;
-    rest = std::frexp(factor, &exponent);
+    const double mantissa = std::frexp(factor, &exponent);
+    constexpr double of_power = 0.5;
+    if (feaug::detail::is_equal(mantissa, of_power)) return;
+    rest = mantissa;
     power = std::ldexp(1.0, exponent);
   }
 };
