@@ -207,6 +207,35 @@ TEST_CASE("a NaN reaches its row of a product in pieces", "[cpu]") {
   }
 }
 
+TEST_CASE("elements of 16 bits are multiplied exactly in two pieces", "[cpu]") {
+  std::vector<float> x(16, 0.0F);
+  x[3] = 1 + 0x1p-10F;  // b is drawn: its elements are rounded to 11 bits
+  for (const bool are_all : {false, true}) {
+    std::vector<float> b = drawn<float>(16 * feaug::cpu::panel_width, 4);
+    for (float& value : b) value = feaug::load(feaug::store<feaug::half>(value));
+    std::vector<float> c(feaug::cpu::panel_width);
+    feaug::cpu::multiply<float>(
+        feaug::best_instruction_set(),
+        {.a = x.data(),
+         .a_row = 16,
+         .a_depth = 1,
+         .b = b.data(),
+         .b_panel = 0,
+         .b_depth = feaug::cpu::panel_width,
+         .c = c.data(),
+         .c_row = feaug::cpu::panel_width,
+         .rows = 1,
+         .cols = feaug::cpu::panel_width,
+         .depth = 16,
+         .amx = {.count = 2, .are_all = are_all, .scratch = scratch_of(2)}});
+    for (std::size_t j = 0; j < c.size(); ++j) {
+      const float want = x[3] * b[3 * c.size() + j];
+      if (are_all) CHECK(c[j] == want);
+      CHECK(std::fabs(c[j] - want) <= 0x1p-15F * std::fabs(want));
+    }
+  }
+}
+
 TEST_CASE("AMX takes subnormal numbers as 0", "[cpu]") {
   if (feaug::best_instruction_set() < feaug::instruction_set::amx) return;
   const std::vector<float> x(40, 1e-40F);

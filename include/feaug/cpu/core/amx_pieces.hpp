@@ -59,7 +59,9 @@ amx_use take_amx(const cpu_context& ctx, workspace::scope& scratch, int bits) {
   const auto pieces = [memory](int count) { return amx_pieces{.count = count, .scratch = memory}; };
   return {.of_features = pieces(most),
           .of_weights = pieces(exact <= 2 ? std::min(most, 2) : most),
-          .of_exact_features = pieces(exact <= 2 ? std::min(most, exact) : 0)};
+          .of_exact_features = {.count = exact <= 2 ? std::min(most, exact) : 0,
+                                .are_all = exact <= most,
+                                .scratch = memory}};
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

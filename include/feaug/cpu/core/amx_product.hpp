@@ -4,8 +4,8 @@
 // Operands are floats. Each is split into pieces of 8 significant bits: x = x₀ + x₁ + x₂ exactly, so
 //     a·b = Σ a_p·b_q over p + q < pieces,
 // up to 2⁻⁸ of the last kept piece: three pieces (six products) give the accuracy of float products,
-// two pieces (three products) 16 significant bits, one piece rounds the operands to bfloat16. Each
-// product of pieces is exact; AMX rounds its sums to nearest and takes subnormal numbers as 0,
+// two pieces (three products) 16 significant bits, one piece rounds the operands to bfloat16. Elements
+// that have no more pieces are multiplied exactly, in one or four products. Each product of pieces is exact; AMX rounds its sums to nearest and takes subnormal numbers as 0,
 // whatever the floating-point environment says. An infinite element gives NaN where its partner
 // has fewer pieces.
 #pragma once
@@ -173,7 +173,7 @@ struct amx_block {
 };
 
 /// c (32 × 32, rows c_row apart) = or += the product. Tiles 0 … 3 hold c, 4 and 5 a, 6 and 7 b.
-template <int Pieces>
+template <int Pieces, bool AreAll>
 FEAUG_AMX inline void multiply_block_amx(const amx_block& block, float* c, index_t c_row,
                                          bool accumulate) {
   const index_t c_bytes = c_row * static_cast<index_t>(sizeof(float));
@@ -197,7 +197,7 @@ FEAUG_AMX inline void multiply_block_amx(const amx_block& block, float* c, index
       const index_t of_a = (p * amx_a_tiles + step) * amx_tile;
       _tile_loadd(4, block.a[0] + of_a, bytes);
       _tile_loadd(5, block.a[1] + of_a, bytes);
-      for (int q = Pieces - 1 - p; q >= 0; --q) {
+      for (int q = Pieces - (AreAll ? 1 : 1 + p); q >= 0; --q) {
         const index_t of_b = (q * amx_b_tiles + step) * amx_tile;
         _tile_loadd(6, block.b[0] + of_b, bytes);
         _tile_loadd(7, block.b[1] + of_b, bytes);
@@ -242,15 +242,16 @@ FEAUG_AVX512 inline void split_a(const tile_product<float>& p, index_t first, in
 }
 
 /// The block's product, with `rows` ≤ 32 and `cols` 16 or 32 of it in c.
-template <int Pieces>
+template <int Pieces, bool AreAll>
 FEAUG_AMX inline void multiply_part_amx(const amx_block& block, float* c, index_t c_row,
                                         index_t rows, index_t cols, bool accumulate) {
   constexpr index_t side = 2 * amx_side;
-  if (rows == side && cols == side) return multiply_block_amx<Pieces>(block, c, c_row, accumulate);
+  if (rows == side && cols == side)
+    return multiply_block_amx<Pieces, AreAll>(block, c, c_row, accumulate);
   alignas(64) float whole[side * side];
   for (index_t i = 0; accumulate && i < rows; ++i)
     std::copy_n(c + i * c_row, cols, whole + i * side);
-  multiply_block_amx<Pieces>(block, whole, side, accumulate);
+  multiply_block_amx<Pieces, AreAll>(block, whole, side, accumulate);
   for (index_t i = 0; i < rows; ++i) std::copy_n(whole + i * side, cols, c + i * c_row);
 }
 
@@ -267,7 +268,7 @@ FEAUG_AVX512 inline void multiply_by_factors(const tile_product<float>& p) {
   }
 }
 
-template <int Pieces>
+template <int Pieces, bool AreAll>
 FEAUG_AMX inline void multiply_in_pieces(const tile_product<float>& p) {
   static constexpr amx_configuration configuration;
   std::uint16_t* const a = p.amx.scratch;
@@ -290,8 +291,8 @@ FEAUG_AMX inline void multiply_in_pieces(const tile_product<float>& p) {
               .a = {a, rows > amx_side ? a + steps * amx_tile : a},
               .b = {columns, cols > amx_side ? columns + steps * amx_tile : columns},
               .steps = steps};
-          multiply_part_amx<Pieces>(block, p.c + top * p.c_row + left + j, p.c_row, rows, cols,
-                                    p.accumulate || begin > 0);
+          multiply_part_amx<Pieces, AreAll>(block, p.c + top * p.c_row + left + j, p.c_row, rows,
+                                            cols, p.accumulate || begin > 0);
         }
       }
     }
@@ -300,18 +301,23 @@ FEAUG_AMX inline void multiply_in_pieces(const tile_product<float>& p) {
   if (p.amx.row_factors != nullptr) multiply_by_factors(p);
 }
 
-/// Computes the product, if AMX may and gains. Which one computes must not depend on the number of rows, which depends on that of threads.
+/// Computes the product, if AMX may and gains. The choice must not depend on the number of rows,
+/// which can depend on the number of threads.
 inline bool multiply_amx(const tile_product<float>& product) {
   if ((product.a_depth != 1 && product.a_row != 1) || !is_for_amx(product.depth)) return false;
   switch (product.amx.count) {
     case 1:
-      multiply_in_pieces<1>(product);
+      multiply_in_pieces<1, true>(product);
       return true;
     case 2:
-      multiply_in_pieces<2>(product);
+      if (product.amx.are_all) {
+        multiply_in_pieces<2, true>(product);
+      } else {
+        multiply_in_pieces<2, false>(product);
+      }
       return true;
     case 3:
-      multiply_in_pieces<3>(product);
+      multiply_in_pieces<3, false>(product);
       return true;
     default:
       return false;

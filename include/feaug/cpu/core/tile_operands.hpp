@@ -18,6 +18,7 @@ inline constexpr index_t column_step = 16;
 /// Whether and how AMX may compute a product of floats.
 struct amx_pieces {
   int count = 0;  ///< pieces of bfloat16 of an element: 1, 2 or 3 (amx_product.hpp); 0: it may not
+  bool are_all = false;  ///< an element has no more pieces: no product of pieces is left out
   std::uint16_t* scratch = nullptr;  ///< amx_scratch_size(count) elements, aligned to 64 bytes
   /// Element (i, j) of c, which must not be accumulated, is multiplied by row_factors[i] ·
   /// column_factors[j]; null: not.
