@@ -26,6 +26,7 @@ PAGES = {
         [
             "cpu/core/context.hpp",
             "core/any_context.hpp",
+            "core/product_precision.hpp",
             "core/error.hpp",
             "cpu/core/instruction_set.hpp",
             "cpu/core/workspace.hpp",

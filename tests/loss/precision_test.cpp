@@ -9,6 +9,7 @@
 #include "feaug/core/product_precision.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/diagnostics/uniformity.hpp"
 #include "feaug/cpu/loss/barlow_twins.hpp"
 #include "feaug/cpu/loss/info_nce.hpp"
 #include "feaug/cpu/loss/nt_xent.hpp"
@@ -97,6 +98,47 @@ TEMPLATE_TEST_CASE("lower precisions of products stay within their errors", "[lo
         feaug::best_instruction_set() >= feaug::instruction_set::amx)
       CHECK(lowest > 2e-6);
   }
+}
+
+TEST_CASE("keys opposite to all queries at a low temperature", "[info_nce]") {
+  // Every weight is close to the smallest exponential: AMX must still find its pieces.
+  constexpr index_t rows = 64;
+  constexpr index_t cols = 128;
+  const auto centre = test_matrix<float>::normal(1, cols, 1);
+  auto queries = test_matrix<float>::normal(rows, cols, 2);
+  auto keys = test_matrix<float>::normal(rows, cols, 3);
+  for (index_t i = 0; i < rows; ++i) {
+    for (index_t j = 0; j < cols; ++j) {
+      queries.set(i, j, centre.get(0, j) + 0.02 * queries.get(i, j));
+      keys.set(i, j, -centre.get(0, j) + 0.02 * keys.get(i, j));
+    }
+  }
+  const auto gradient = [&](feaug::instruction_set set, double temperature) {
+    cpu_context ctx{.threads = 1, .instructions = set};
+    test_matrix<float> of_queries(rows, cols);
+    feaug::info_nce_with_gradients(ctx, feaug::differentiable(queries.view(), of_queries.view()),
+                                   feaug::stop_gradient(keys.view()), {.temperature = temperature});
+    std::vector<double> all = {1};
+    for (index_t i = 0; i < rows; ++i) {
+      for (index_t j = 0; j < cols; ++j) all.push_back(of_queries.get(i, j));
+    }
+    return all;
+  };
+  for (const double temperature : {0.1, 0.03, 0.02, 0.0185, 0.015}) {
+    CAPTURE(temperature);
+    CHECK(error(gradient(feaug::instruction_set::amx, temperature),
+                gradient(feaug::instruction_set::portable, temperature)) <= 1e-4);
+  }
+}
+
+TEMPLATE_TEST_CASE("uniformity of equal rows is 0", "[uniformity]", float, feaug::half,
+                   feaug::bfloat16) {
+  auto rows = test_matrix<TestType>::normal(64, 128, 1);
+  for (index_t i = 1; i < 64; ++i) {
+    for (index_t j = 0; j < 128; ++j) rows.set(i, j, rows.get(0, j));
+  }
+  cpu_context ctx{.threads = 1};
+  CHECK(std::fabs(feaug::uniformity(ctx, rows.view())) <= 1e-6);
 }
 
 }  // namespace precision_test

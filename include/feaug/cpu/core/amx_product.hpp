@@ -4,10 +4,12 @@
 // Operands are floats. Each is split into pieces of 8 significant bits: x = x₀ + x₁ + x₂ exactly, so
 //     a·b = Σ a_p·b_q over p + q < pieces,
 // up to 2⁻⁸ of the last kept piece: three pieces (six products) give the accuracy of float products,
-// two pieces (three products) 16 significant bits, one piece rounds the operands to bfloat16. Elements
-// that have no more pieces are multiplied exactly, in one or four products. Each product of pieces is exact; AMX rounds its sums to nearest and takes subnormal numbers as 0,
-// whatever the floating-point environment says. An infinite element gives NaN where its partner
-// has fewer pieces.
+// two pieces (three products) 16 significant bits, one piece rounds the operands to bfloat16.
+// Elements that have no more pieces are multiplied exactly, in one or four products.
+//
+// Each product of pieces is exact. AMX rounds its sums to nearest and takes subnormal numbers as 0,
+// whatever the floating-point environment says; elements below 2⁻¹¹⁰ therefore lose pieces. An
+// infinite element gives NaN.
 #pragma once
 
 #include "feaug/header_begin.hpp"
@@ -51,18 +53,21 @@ constexpr bool is_for_amx(index_t depth) { return depth >= detail::amx_depth / 2
 namespace detail {
 
 // NOLINTBEGIN(readability-magic-numbers): bits of floats, sizes of tiles
-/// The next piece of x, as a float with 16 zero bits at the end; `x` becomes the rest. The last
-/// piece is rounded, the others are cut off.
+/// The next piece of x, as a float with 16 zero bits at the end; `x` becomes the rest. Pieces are
+/// rounded, half away from 0: what is left out then has either sign.
 FEAUG_AVX512 FEAUG_INLINE __m512i take_piece(__m512& x, bool is_last) {
-  __m512i bits = _mm512_castps_si512(x);
+  const __m512i bits = _mm512_castps_si512(x);
+  const __m512i half = _mm512_set1_epi32(0x8000);
+  __m512i rounded = _mm512_add_epi32(bits, half);
   if (is_last) {
-    // Half away from 0. A NaN stays one: no carry reaches its sign, and no bit is lost.
+    // A NaN stays one: no carry reaches its sign, and no bit is lost. In earlier pieces it may get
+    // lost, since the rest is NaN, too.
     const __m512i size = _mm512_and_si512(bits, _mm512_set1_epi32(0x7FFFFFFF));
     const __mmask16 is_number = _mm512_cmple_epu32_mask(size, _mm512_set1_epi32(0x7F800000));
     const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
-    bits = _mm512_mask_add_epi32(quiet, is_number, bits, _mm512_set1_epi32(0x8000));
+    rounded = _mm512_mask_blend_epi32(is_number, quiet, rounded);
   }
-  const __m512i piece = _mm512_and_si512(bits, _mm512_set1_epi32(static_cast<int>(0xFFFF0000U)));
+  const __m512i piece = _mm512_and_si512(rounded, _mm512_set1_epi32(static_cast<int>(0xFFFF0000U)));
   x = x - _mm512_castsi512_ps(piece);
   return piece;
 }

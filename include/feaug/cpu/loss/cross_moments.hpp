@@ -88,7 +88,7 @@ void make_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, index
                 .y = scratch.take<C>(chunk_rows * stride),
                 .product = scratch.take<C>(side * stride),
                 .total = scratch.take<double>(side * side),
-                .amx = take_amx<C>(ctx, scratch, significant_bits<T>)};
+                .amx = take_amx<C>(ctx, scratch, significant_bits<C>)};
       });
   for_each_block(ctx, tiles, [&](index_t tile, int worker) {
     const worker_scratch& my = all[worker];
@@ -152,7 +152,7 @@ void multiply_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, i
         return {.y = scratch.take<C>(chunk_cols * most_columns),
                 .sums = scratch.take<C>(count * most_columns),
                 .row = scratch.take<C>(count),
-                .amx = take_amx<C>(ctx, scratch, significant_bits<T>)};
+                .amx = take_amx<C>(ctx, scratch, significant_bits<C>)};
       });
   for_each_block(ctx, blocks, [&](index_t block, int worker) {
     const worker_scratch& my = all[worker];

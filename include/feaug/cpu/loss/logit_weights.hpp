@@ -19,15 +19,15 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 /// gradients stay within C's normal range. No softmax then needs its own largest logit.
 template <class C>
 bool can_fix_shift(double scale) {
-  return scale <= (std::same_as<C, float> ? 70.0 : 600.0);
+  return scale <= (std::same_as<C, float> ? 55.0 : 600.0);
 }
 
 /// The common shift. It is `scale` while the smallest exponential, e^(−2·scale), is a normal
-/// number. For larger scales −scale − shift stays at the lowest exponent, and the largest
-/// exponential grows up to e⁵⁴ (double: e⁵⁰⁰).
+/// number, and so are its pieces (amx_product.hpp) times a feature. For larger scales −scale − shift
+/// stays at the lowest exponent, and the largest exponential grows up to e⁵⁰ (double: e⁵⁰⁰).
 template <class C>
 C fixed_max(double scale) {
-  const double lowest = std::same_as<C, float> ? 86.0 : 700.0;
+  const double lowest = std::same_as<C, float> ? 60.0 : 700.0;
   return static_cast<C>(scale < lowest - scale ? scale : lowest - scale);
 }
 
