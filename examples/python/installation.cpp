@@ -13,8 +13,17 @@ std::string version() {
 }
 
 std::string instructions() {
-  constexpr const char* names[] = {"portable", "AVX2", "AVX-512"};
-  return names[static_cast<int>(feaug::best_instruction_set())];
+  switch (feaug::best_instruction_set()) {
+    case feaug::instruction_set::portable:
+      return "portable";
+    case feaug::instruction_set::avx2:
+      return "AVX2";
+    case feaug::instruction_set::avx512:
+      return "AVX-512";
+    case feaug::instruction_set::amx:
+      return "AMX";
+  }
+  return "unknown";
 }
 
 }  // namespace feaug_python
