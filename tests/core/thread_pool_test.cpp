@@ -120,6 +120,7 @@ TEST_CASE("no worker begins after the call returned", "[thread_pool]") {
 
 TEST_CASE("pools of several callers do not disturb each other", "[thread_pool]") {
   std::vector<std::thread> callers;
+  callers.reserve(3);
   std::atomic<int> wrong = 0;
   for (int caller = 0; caller < 3; ++caller) {
     callers.emplace_back([&] {
