@@ -117,27 +117,35 @@ void compare_products() {
   });
 }
 
-/// The sum of one row, in the last of `rows` rows of a product.
-float last_row(index_t rows, const std::vector<float>& x, int pieces) {
+/// x · b, of x.size() rows with panel_width columns, as the last of `rows` rows of a product.
+std::vector<float> last_row(index_t rows, const std::vector<float>& x, const std::vector<float>& b,
+                            feaug::cpu::amx_pieces amx) {
   const auto depth = static_cast<index_t>(x.size());
+  constexpr index_t cols = feaug::cpu::panel_width;
   std::vector<float> a(static_cast<std::size_t>(rows * depth), 3.0F);
   std::copy_n(x.data(), depth, a.data() + (rows - 1) * depth);
-  const auto b = drawn<float>(depth * feaug::cpu::panel_width, 4);
-  std::vector<float> c(static_cast<std::size_t>(rows * feaug::cpu::panel_width));
-  feaug::cpu::multiply<float>(feaug::best_instruction_set(),
-                              {.a = a.data(),
-                               .a_row = depth,
-                               .a_depth = 1,
-                               .b = b.data(),
-                               .b_panel = 0,
-                               .b_depth = feaug::cpu::panel_width,
-                               .c = c.data(),
-                               .c_row = feaug::cpu::panel_width,
-                               .rows = rows,
-                               .cols = feaug::cpu::panel_width,
-                               .depth = depth,
-                               .amx = {.count = pieces, .scratch = scratch_of(pieces)}});
-  return c.back();
+  std::vector<float> c(static_cast<std::size_t>(rows * cols));
+  amx.scratch = scratch_of(amx.count);
+  feaug::cpu::multiply<float>(feaug::best_instruction_set(), {.a = a.data(),
+                                                              .a_row = depth,
+                                                              .a_depth = 1,
+                                                              .b = b.data(),
+                                                              .b_panel = 0,
+                                                              .b_depth = cols,
+                                                              .c = c.data(),
+                                                              .c_row = cols,
+                                                              .rows = rows,
+                                                              .cols = cols,
+                                                              .depth = depth,
+                                                              .amx = amx});
+  return {c.end() - cols, c.end()};
+}
+
+/// The last of these sums, with drawn columns.
+float last_sum(index_t rows, const std::vector<float>& x, int pieces) {
+  const auto depth = static_cast<index_t>(x.size());
+  return last_row(rows, x, drawn<float>(depth * feaug::cpu::panel_width, 4), {.count = pieces})
+      .back();
 }
 
 template <class T>
@@ -194,7 +202,7 @@ TEST_CASE("a row of a product does not depend on the number of rows", "[cpu]") {
   const auto x = drawn<float>(70, 5);
   for (int pieces = 0; pieces <= 3; ++pieces) {
     for (const index_t rows : {2, 16, 33, 64})
-      CHECK(last_row(rows, x, pieces) == last_row(1, x, pieces));
+      CHECK(last_sum(rows, x, pieces) == last_sum(1, x, pieces));
   }
 }
 
@@ -203,7 +211,7 @@ TEST_CASE("a NaN reaches its row of a product in pieces", "[cpu]") {
   for (const std::uint32_t bits : {0x7FC00000U, 0xFFFFFFFFU, 0x7F800001U}) {
     auto x = drawn<float>(40, 6);
     x[7] = std::bit_cast<float>(bits);
-    for (int pieces = 0; pieces <= 3; ++pieces) CHECK(std::isnan(last_row(3, x, pieces)));
+    for (int pieces = 0; pieces <= 3; ++pieces) CHECK(std::isnan(last_sum(3, x, pieces)));
   }
 }
 
@@ -213,21 +221,7 @@ TEST_CASE("elements of 16 bits are multiplied exactly in two pieces", "[cpu]") {
   for (const bool are_all : {false, true}) {
     std::vector<float> b = drawn<float>(16 * feaug::cpu::panel_width, 4);
     for (float& value : b) value = feaug::load(feaug::store<feaug::half>(value));
-    std::vector<float> c(feaug::cpu::panel_width);
-    feaug::cpu::multiply<float>(
-        feaug::best_instruction_set(),
-        {.a = x.data(),
-         .a_row = 16,
-         .a_depth = 1,
-         .b = b.data(),
-         .b_panel = 0,
-         .b_depth = feaug::cpu::panel_width,
-         .c = c.data(),
-         .c_row = feaug::cpu::panel_width,
-         .rows = 1,
-         .cols = feaug::cpu::panel_width,
-         .depth = 16,
-         .amx = {.count = 2, .are_all = are_all, .scratch = scratch_of(2)}});
+    const std::vector<float> c = last_row(1, x, b, {.count = 2, .are_all = are_all});
     for (std::size_t j = 0; j < c.size(); ++j) {
       const float want = x[3] * b[3 * c.size() + j];
       if (are_all) CHECK(c[j] == want);
@@ -239,8 +233,8 @@ TEST_CASE("elements of 16 bits are multiplied exactly in two pieces", "[cpu]") {
 TEST_CASE("AMX takes subnormal numbers as 0", "[cpu]") {
   if (feaug::best_instruction_set() < feaug::instruction_set::amx) return;
   const std::vector<float> x(40, 1e-40F);
-  for (int pieces = 1; pieces <= 3; ++pieces) CHECK(last_row(1, x, pieces) == 0);
-  CHECK(last_row(1, x, 0) != 0);
+  for (int pieces = 1; pieces <= 3; ++pieces) CHECK(last_sum(1, x, pieces) == 0);
+  CHECK(last_sum(1, x, 0) != 0);
 }
 
 TEST_CASE("packed rows equal the scaled rows, rounded once", "[cpu]") {

@@ -21,10 +21,19 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
 /// How one worker computes its products with AMX. They share their scratch.
 struct amx_use {
-  amx_pieces of_features;  ///< products of features: logits, moments
-  amx_pieces of_weights;   ///< products of weights and features: gradients, means
-  /// Products of features that are packed exactly, of at most 16 significant bits; else 0 pieces.
-  amx_pieces of_exact_features;
+  amx_pieces of_features;        ///< products of features: logits, moments
+  amx_pieces of_weights;         ///< products of weights and features: gradients, means
+  amx_pieces of_exact_features;  ///< products of features that are packed exactly
+
+  /// Products of features, which are packed exactly if they have factors (null: not).
+  [[nodiscard]] amx_pieces for_logits(const float* row_factors, const float* column_factors) const {
+    if (row_factors == nullptr) return of_features;
+    amx_pieces pieces = of_exact_features;
+    pieces.row_factors = row_factors;
+    pieces.column_factors = column_factors;
+    return pieces;
+  }
+  [[nodiscard]] amx_pieces for_logits(const double*, const double*) const { return of_features; }
 };
 
 inline constexpr int bits_of_piece = 8;
@@ -56,12 +65,10 @@ amx_use take_amx(const cpu_context& ctx, workspace::scope& scratch, int bits) {
                                                               : 1;
   const int exact = (bits + bits_of_piece - 1) / bits_of_piece;
   auto* const memory = scratch.take<std::uint16_t>(amx_scratch_size(most));
-  const auto pieces = [memory](int count) { return amx_pieces{.count = count, .scratch = memory}; };
-  return {.of_features = pieces(most),
-          .of_weights = pieces(exact <= 2 ? std::min(most, 2) : most),
-          .of_exact_features = {.count = exact <= 2 ? std::min(most, exact) : 0,
-                                .are_all = exact <= most,
-                                .scratch = memory}};
+  return {.of_features = {.count = most, .scratch = memory},
+          .of_weights = {.count = std::min(most, std::max(exact, 2)), .scratch = memory},
+          .of_exact_features = {
+              .count = std::min(most, exact), .are_all = exact <= most, .scratch = memory}};
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

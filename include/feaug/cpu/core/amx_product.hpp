@@ -41,7 +41,7 @@ inline constexpr index_t amx_b_tiles = amx_cols / amx_side * amx_chunk / amx_dep
 
 }  // namespace detail
 
-/// Elements of scratch for a product in `pieces` pieces: at most 228 KiB.
+/// Elements of scratch for a product in `pieces` pieces: at most 216 KiB.
 constexpr index_t amx_scratch_size(int pieces) {
   return pieces * (detail::amx_a_tiles + detail::amx_b_tiles) * detail::amx_tile;
 }

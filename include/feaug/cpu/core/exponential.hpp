@@ -61,11 +61,10 @@ inline double fast_exp(double x) {
   return x < -708.0 ? 0.0 : series * power;
 }
 
-/// x[j] = exp(scale · x[j] − shift(j)) for j < count.
-template <class C, class Shift>
-void exponentials(C* x, index_t count, C scale, const Shift& shift) {
-  for_each_in_lanes(count,
-                    [x, scale, &shift](index_t j) { x[j] = fast_exp(scale * x[j] - shift(j)); });
+/// x[j] = exp(scale · x[j] − shift) for j < count.
+template <class C>
+void exponentials(C* x, index_t count, C scale, C shift) {
+  for_each_in_lanes(count, [=](index_t j) { x[j] = fast_exp(scale * x[j] - shift); });
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu

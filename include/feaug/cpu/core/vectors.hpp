@@ -20,6 +20,18 @@
 
 namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
+namespace detail {
+
+/// The sum of a register's stored lanes, in their order.
+template <std::size_t Lanes>
+double sum_of_lanes(const float (&lanes)[Lanes]) {
+  double sum = 0;
+  for (const float lane : lanes) sum += static_cast<double>(lane);
+  return sum;
+}
+
+}  // namespace detail
+
 template <class C>
 struct avx2;
 template <class C>
@@ -65,6 +77,13 @@ struct avx2<float> {
   /// a where x has its sign bit set, else b.
   FEAUG_AVX2 FEAUG_INLINE static vector where_negative(vector x, vector a, vector b) {
     return _mm256_blendv_ps(b, a, x);
+  }
+
+  /// The sum of the lanes, in double.
+  FEAUG_AVX2 FEAUG_INLINE static double sum(vector x) {
+    float stored[lanes];
+    store(stored, x);
+    return detail::sum_of_lanes(stored);
   }
 
   /// Like fast_exp, up to rounding.
@@ -139,6 +158,13 @@ struct avx512<float> {
   }
   FEAUG_AVX512 FEAUG_INLINE static vector where_negative(vector x, vector a, vector b) {
     return _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(x)), b, a);
+  }
+
+  /// The sum of the lanes, in double.
+  FEAUG_AVX512 FEAUG_INLINE static double sum(vector x) {
+    float stored[lanes];
+    store(stored, x);
+    return detail::sum_of_lanes(stored);
   }
 
   FEAUG_AVX512 FEAUG_INLINE static vector exponential(vector x) {

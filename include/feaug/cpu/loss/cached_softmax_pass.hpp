@@ -130,19 +130,15 @@ void cached_softmax_pass(cpu_context& ctx, const contrast_problem<C>& problem, b
     // The columns' weighted sums of rows.
     for_each_block(ctx, size.chunks, [&](index_t chunk, int worker) {
       const index_t width = width_of(chunk);
-      multiply<C>(instructions, {.a = kept + chunk * size.chunk_numbers,
-                                 .a_row = 1,
-                                 .a_depth = padded_columns(width),
-                                 .b = weighted_rows,
-                                 .b_panel = panel_width,
-                                 .b_depth = size.stride,
-                                 .c = column_sums + chunk * tiles.chunk_cols * size.stride,
-                                 .c_row = size.stride,
-                                 .rows = width,
-                                 .cols = padded_columns(problem.cols),
-                                 .depth = count,
-                                 .accumulate = true,
-                                 .amx = of_chunks[worker].of_weights});
+      add_weighted_packed_rows(instructions,
+                               {.a = kept + chunk * size.chunk_numbers,
+                                .a_row = 1,
+                                .a_depth = padded_columns(width),
+                                .rows = width,
+                                .depth = count},
+                               weighted_rows, problem.cols,
+                               column_sums + chunk * tiles.chunk_cols * size.stride,
+                               of_chunks[worker].of_weights);
     });
   }
   for_each_row_block(ctx, columns, problem.cols, [&](index_t first, index_t count, int) {

@@ -64,7 +64,7 @@ struct row_blocks {
 
 /// The sums of exponentials of all rows, and what else passes share instead of computing it again:
 /// packed rows, and the exponentials of all pairs. The context's most_kept_bytes limits it. What is
-/// kept depends on the shape and on that number only.
+/// kept depends on the shape and the type, on that number and on whether AMX is used.
 template <class C>
 class kept_tiles {
  public:

@@ -84,54 +84,46 @@ logistic_sums logistic_terms_portable(const logistic_row<C>& row) {
 
 // NOLINTBEGIN(bugprone-macro-parentheses, readability-magic-numbers): the arguments are marks and
 // names of types; coefficients. The polynomial is log(1 + e) / e on [0, 1] within 0.7 · 2⁻²⁴.
-#define FEAUG_LOGISTIC_TERMS(MARK, ISA)                                           \
-  MARK inline double sum_of_terms_##ISA(ISA<float>::vector sums) {                \
-    float lanes[ISA<float>::lanes];                                               \
-    ISA<float>::store(lanes, sums);                                               \
-    double sum = 0;                                                               \
-    for (const float lane : lanes) sum += static_cast<double>(lane);              \
-    return sum;                                                                   \
-  }                                                                               \
-  MARK FEAUG_INLINE ISA<float>::vector log_one_plus_##ISA(ISA<float>::vector e) { \
-    using v = ISA<float>;                                                         \
-    v::vector series = v::all(-0.00324402284F);                                   \
-    series = v::fused(series, e, v::all(0.0198514555F));                          \
-    series = v::fused(series, e, v::all(-0.0569595248F));                         \
-    series = v::fused(series, e, v::all(0.106036551F));                           \
-    series = v::fused(series, e, v::all(-0.153055936F));                          \
-    series = v::fused(series, e, v::all(0.196759403F));                           \
-    series = v::fused(series, e, v::all(-0.249541342F));                          \
-    series = v::fused(series, e, v::all(0.333299637F));                           \
-    series = v::fused(series, e, v::all(-0.499999017F));                          \
-    series = v::fused(series, e, v::all(1.0F));                                   \
-    return v::multiply(series, e);                                                \
-  }                                                                               \
-  template <bool with_sums>                                                       \
-  MARK logistic_sums logistic_terms_##ISA(const logistic_row<float>& row) {       \
-    using v = ISA<float>;                                                         \
-    const v::vector one = v::all(1.0F);                                           \
-    const v::vector scale = v::all(row.scale);                                    \
-    const v::vector own = v::all(row.weight);                                     \
-    v::vector losses = v::zero();                                                 \
-    v::vector weights = v::zero();                                                \
-    v::vector cosines = v::zero();                                                \
-    for (index_t j = 0; j < row.count; j += v::lanes) {                           \
-      const v::vector x = v::load(row.x + j);                                     \
-      const v::vector s = v::fused(scale, x, v::load(row.biases + j));            \
-      const v::vector e = v::exponential(v::negative_size(s));                    \
-      const v::vector weight = v::where_negative(s, e, one) / (one + e);          \
-      v::store(row.x + j, v::multiply(own, weight));                              \
-      if constexpr (with_sums) {                                                  \
-        const v::vector positive = v::where_negative(s, v::zero(), s);            \
-        losses = v::add(losses, v::add(positive, log_one_plus_##ISA(e)));         \
-        weights = v::add(weights, weight);                                        \
-        cosines = v::fused(weight, x, cosines);                                   \
-      }                                                                           \
-    }                                                                             \
-    if constexpr (!with_sums) return {};                                          \
-    return {.loss = sum_of_terms_##ISA(losses),                                   \
-            .weight = sum_of_terms_##ISA(weights),                                \
-            .weighted_cosine = sum_of_terms_##ISA(cosines)};                      \
+#define FEAUG_LOGISTIC_TERMS(MARK, ISA)                                                         \
+  MARK FEAUG_INLINE ISA<float>::vector log_one_plus_##ISA(ISA<float>::vector e) {               \
+    using v = ISA<float>;                                                                       \
+    v::vector series = v::all(-0.00324402284F);                                                 \
+    series = v::fused(series, e, v::all(0.0198514555F));                                        \
+    series = v::fused(series, e, v::all(-0.0569595248F));                                       \
+    series = v::fused(series, e, v::all(0.106036551F));                                         \
+    series = v::fused(series, e, v::all(-0.153055936F));                                        \
+    series = v::fused(series, e, v::all(0.196759403F));                                         \
+    series = v::fused(series, e, v::all(-0.249541342F));                                        \
+    series = v::fused(series, e, v::all(0.333299637F));                                         \
+    series = v::fused(series, e, v::all(-0.499999017F));                                        \
+    series = v::fused(series, e, v::all(1.0F));                                                 \
+    return v::multiply(series, e);                                                              \
+  }                                                                                             \
+  template <bool with_sums>                                                                     \
+  MARK logistic_sums logistic_terms_##ISA(const logistic_row<float>& row) {                     \
+    using v = ISA<float>;                                                                       \
+    const v::vector one = v::all(1.0F);                                                         \
+    const v::vector scale = v::all(row.scale);                                                  \
+    const v::vector own = v::all(row.weight);                                                   \
+    v::vector losses = v::zero();                                                               \
+    v::vector weights = v::zero();                                                              \
+    v::vector cosines = v::zero();                                                              \
+    for (index_t j = 0; j < row.count; j += v::lanes) {                                         \
+      const v::vector x = v::load(row.x + j);                                                   \
+      const v::vector s = v::fused(scale, x, v::load(row.biases + j));                          \
+      const v::vector e = v::exponential(v::negative_size(s));                                  \
+      const v::vector weight = v::where_negative(s, e, one) / (one + e);                        \
+      v::store(row.x + j, v::multiply(own, weight));                                            \
+      if constexpr (with_sums) {                                                                \
+        const v::vector positive = v::where_negative(s, v::zero(), s);                          \
+        losses = v::add(losses, v::add(positive, log_one_plus_##ISA(e)));                       \
+        weights = v::add(weights, weight);                                                      \
+        cosines = v::fused(weight, x, cosines);                                                 \
+      }                                                                                         \
+    }                                                                                           \
+    if constexpr (!with_sums) return {};                                                        \
+    return {                                                                                    \
+        .loss = v::sum(losses), .weight = v::sum(weights), .weighted_cosine = v::sum(cosines)}; \
   }
 FEAUG_LOGISTIC_TERMS(FEAUG_AVX2, avx2)
 FEAUG_LOGISTIC_TERMS(FEAUG_AVX512, avx512)

@@ -4,7 +4,6 @@
 #include "feaug/header_begin.hpp"
 
 #include <algorithm>
-#include <concepts>
 #include <limits>
 
 #include "feaug/core/finite.hpp"
@@ -108,27 +107,9 @@ class logit_tile {
     // The exactly packed columns are needed for the panels only.
     problem_->columns.pack(instructions_, begin, count, features, columns_, column_rests_);
     turn_into_panels(instructions_, columns_, count, features, panels_);
-    amx_pieces pieces = amx_.of_features;
-    if constexpr (std::same_as<C, float>) {
-      if (exact_ != nullptr) {
-        problem_->columns.pack(instructions_, begin, count, features, columns_);
-        pieces = amx_.of_exact_features;
-        pieces.row_factors = row_rests_;
-        pieces.column_factors = column_rests_;
-      }
-    }
-    cpu::multiply<C>(instructions_, {.a = exact_ == nullptr ? rows_ : exact_,
-                                     .a_row = packed_stride(features),
-                                     .a_depth = 1,
-                                     .b = panels_,
-                                     .b_panel = panel_width * features,
-                                     .b_depth = panel_width,
-                                     .c = products_,
-                                     .c_row = padded_columns(count),
-                                     .rows = row_count_,
-                                     .cols = padded_columns(count),
-                                     .depth = features,
-                                     .amx = pieces});
+    if (exact_ != nullptr) problem_->columns.pack(instructions_, begin, count, features, columns_);
+    multiply_by_panels(instructions_, exact_ == nullptr ? rows_ : exact_, row_count_, panels_,
+                       count, features, products_, amx_.for_logits(row_rests_, column_rests_));
   }
 
   /// Multiplies each chunk of all columns and then calls act(first column, column count).
@@ -148,38 +129,24 @@ class logit_tile {
 
   /// sums += products · columns; the row stride of sums is packed_stride(features).
   void add_weighted_columns(C* sums) {
-    const index_t features = problem_->cols;
-    cpu::multiply<C>(instructions_, {.a = products_,
-                                     .a_row = padded_columns(column_count_),
-                                     .a_depth = 1,
-                                     .b = columns_,
-                                     .b_panel = panel_width,
-                                     .b_depth = packed_stride(features),
-                                     .c = sums,
-                                     .c_row = packed_stride(features),
-                                     .rows = row_count_,
-                                     .cols = padded_columns(features),
-                                     .depth = column_count_,
-                                     .accumulate = true,
-                                     .amx = amx_.of_weights});
+    add_weighted_packed_rows(instructions_,
+                             {.a = products_,
+                              .a_row = padded_columns(column_count_),
+                              .a_depth = 1,
+                              .rows = row_count_,
+                              .depth = column_count_},
+                             columns_, problem_->cols, sums, amx_.of_weights);
   }
 
   /// sums += productsᵀ · rows, a row of sums for each column of the tile; strides as above.
   void add_weighted_rows(C* sums) {
-    const index_t features = problem_->cols;
-    cpu::multiply<C>(instructions_, {.a = products_,
-                                     .a_row = 1,
-                                     .a_depth = padded_columns(column_count_),
-                                     .b = rows_,
-                                     .b_panel = panel_width,
-                                     .b_depth = packed_stride(features),
-                                     .c = sums,
-                                     .c_row = packed_stride(features),
-                                     .rows = column_count_,
-                                     .cols = padded_columns(features),
-                                     .depth = row_count_,
-                                     .accumulate = true,
-                                     .amx = amx_.of_weights});
+    add_weighted_packed_rows(instructions_,
+                             {.a = products_,
+                              .a_row = 1,
+                              .a_depth = padded_columns(column_count_),
+                              .rows = column_count_,
+                              .depth = row_count_},
+                             rows_, problem_->cols, sums, amx_.of_weights);
   }
 
   [[nodiscard]] C* row(index_t i) { return products_ + i * padded_columns(column_count_); }

@@ -44,7 +44,7 @@ namespace detail {
 
 template <class C>
 double exponentials_portable(const logit_row<C>& row) {
-  exponentials(row.x, row.count, row.scale, [shift = row.shift](index_t) { return shift; });
+  exponentials(row.x, row.count, row.scale, row.shift);
   return sum_of(row.x, row.count);
 }
 
@@ -57,7 +57,7 @@ double add_exponentials_portable(const logit_row<C>& row, C* sums) {
 
 template <class C>
 void weigh_portable(const logit_row<C>& row, C own, const C* others) {
-  exponentials(row.x, row.count, row.scale, [shift = row.shift](index_t) { return shift; });
+  exponentials(row.x, row.count, row.scale, row.shift);
   for_each_in_lanes(row.count, [x = row.x, own, others](index_t j) { x[j] *= own + others[j]; });
 }
 
@@ -81,13 +81,6 @@ void weigh_shifted_portable(const logit_row<C>& row, C own, const shifted_column
 
 // NOLINTBEGIN(bugprone-macro-parentheses): the arguments are marks and names of types
 #define FEAUG_LOGIT_WEIGHTS(MARK, ISA)                                                        \
-  MARK inline double sum_of_lanes_##ISA(ISA<float>::vector sums) {                            \
-    float lanes[ISA<float>::lanes];                                                           \
-    ISA<float>::store(lanes, sums);                                                           \
-    double sum = 0;                                                                           \
-    for (const float lane : lanes) sum += static_cast<double>(lane);                          \
-    return sum;                                                                               \
-  }                                                                                           \
   MARK inline double exponentials_##ISA(const logit_row<float>& row) {                        \
     using v = ISA<float>;                                                                     \
     const v::vector scale = v::all(row.scale);                                                \
@@ -98,7 +91,7 @@ void weigh_shifted_portable(const logit_row<C>& row, C own, const shifted_column
       v::store(row.x + j, e);                                                                 \
       sums = v::add(sums, e);                                                                 \
     }                                                                                         \
-    return sum_of_lanes_##ISA(sums);                                                          \
+    return v::sum(sums);                                                                      \
   }                                                                                           \
   MARK inline double add_exponentials_##ISA(const logit_row<float>& row, float* of_columns) { \
     using v = ISA<float>;                                                                     \
@@ -111,7 +104,7 @@ void weigh_shifted_portable(const logit_row<C>& row, C own, const shifted_column
       v::store(of_columns + j, v::add(v::load(of_columns + j), e));                           \
       sums = v::add(sums, e);                                                                 \
     }                                                                                         \
-    return sum_of_lanes_##ISA(sums);                                                          \
+    return v::sum(sums);                                                                      \
   }                                                                                           \
   MARK inline void weigh_##ISA(const logit_row<float>& row, float own, const float* others) { \
     using v = ISA<float>;                                                                     \

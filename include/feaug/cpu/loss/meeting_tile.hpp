@@ -4,7 +4,6 @@
 #include "feaug/header_begin.hpp"
 
 #include <algorithm>
-#include <concepts>
 #include <limits>
 
 #include "feaug/core/tensor_view.hpp"
@@ -122,21 +121,17 @@ class meeting_tile {
 
   /// to += strip · columns, for the strip's rows
   void add_columns(index_t count, C* to) const {
-    multiply_into(to, {.a = strip_,
-                       .a_row = stride(),
-                       .a_depth = 1,
-                       .b = columns_,
-                       .rows = count,
-                       .depth = column_count_});
+    add_weighted_packed_rows(
+        instructions_,
+        {.a = strip_, .a_row = stride(), .a_depth = 1, .rows = count, .depth = column_count_},
+        columns_, problem_->cols, to, amx_.of_weights);
   }
   /// to += stripᵀ · rows, for all columns
   void add_rows(index_t first, index_t count, C* to) const {
-    multiply_into(to, {.a = strip_,
-                       .a_row = 1,
-                       .a_depth = stride(),
-                       .b = rows_ + first * packed_stride(problem_->cols),
-                       .rows = column_count_,
-                       .depth = count});
+    add_weighted_packed_rows(
+        instructions_,
+        {.a = strip_, .a_row = 1, .a_depth = stride(), .rows = column_count_, .depth = count},
+        rows_ + first * packed_stride(problem_->cols), problem_->cols, to, amx_.of_weights);
   }
 
   [[nodiscard]] instruction_set instructions() const { return instructions_; }
@@ -153,26 +148,10 @@ class meeting_tile {
 
   void multiply_strip(index_t first, index_t count) const {
     const C* const rows = exact_ == nullptr ? rows_ : exact_;
-    amx_pieces pieces = amx_.of_features;
-    if constexpr (std::same_as<C, float>) {
-      if (exact_ != nullptr) {
-        pieces = amx_.of_exact_features;
-        pieces.row_factors = row_rests_ + first;
-        pieces.column_factors = column_rests_;
-      }
-    }
-    cpu::multiply<C>(instructions_, {.a = rows + first * packed_stride(problem_->cols),
-                                     .a_row = packed_stride(problem_->cols),
-                                     .a_depth = 1,
-                                     .b = panels_,
-                                     .b_panel = panel_width * problem_->cols,
-                                     .b_depth = panel_width,
-                                     .c = strip_,
-                                     .c_row = stride(),
-                                     .rows = count,
-                                     .cols = stride(),
-                                     .depth = problem_->cols,
-                                     .amx = pieces});
+    const C* const rests = row_rests_ == nullptr ? nullptr : row_rests_ + first;
+    multiply_by_panels(instructions_, rows + first * packed_stride(problem_->cols), count, panels_,
+                       column_count_, problem_->cols, strip_,
+                       amx_.for_logits(rests, column_rests_));
     constexpr C nothing = -std::numeric_limits<C>::infinity();
     for (index_t i = 0; i < count; ++i) {
       C* const row = strip_ + i * stride();
@@ -185,18 +164,6 @@ class meeting_tile {
       if (problem_->is_one_side) leave_out(global);
       std::fill(row + column_count_, row + stride(), nothing);
     }
-  }
-
-  /// to += product of the given weights with the packed rows `b`.
-  void multiply_into(C* to, tile_product<C> product) const {
-    product.b_panel = panel_width;
-    product.b_depth = packed_stride(problem_->cols);
-    product.c = to;
-    product.c_row = packed_stride(problem_->cols);
-    product.cols = padded_columns(problem_->cols);
-    product.accumulate = true;
-    product.amx = amx_.of_weights;
-    cpu::multiply<C>(instructions_, product);
   }
 
   const paired_contrast<C>* problem_;

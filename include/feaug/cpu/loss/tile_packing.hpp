@@ -135,6 +135,42 @@ void turn_into_panels(instruction_set instructions, const C* packed, index_t cou
   }
 }
 
+/// to = rows · columnsᵀ, of packed rows and of columns in panels. Rows of `to` are
+/// padded_columns(column_count) apart.
+template <class C>
+void multiply_by_panels(instruction_set instructions, const C* rows, index_t row_count,
+                        const C* panels, index_t column_count, index_t cols, C* to,
+                        const amx_pieces& amx) {
+  multiply<C>(instructions, {.a = rows,
+                             .a_row = packed_stride(cols),
+                             .a_depth = 1,
+                             .b = panels,
+                             .b_panel = panel_width * cols,
+                             .b_depth = panel_width,
+                             .c = to,
+                             .c_row = padded_columns(column_count),
+                             .rows = row_count,
+                             .cols = padded_columns(column_count),
+                             .depth = cols,
+                             .amx = amx});
+}
+
+/// to += weights · packed rows. Of `weights`, the left operand, its rows and its depth are given; the
+/// rows of `to` are as far apart as packed ones.
+template <class C>
+void add_weighted_packed_rows(instruction_set instructions, tile_product<C> weights,
+                              const C* packed, index_t cols, C* to, const amx_pieces& amx) {
+  weights.b = packed;
+  weights.b_panel = panel_width;
+  weights.b_depth = packed_stride(cols);
+  weights.c = to;
+  weights.c_row = packed_stride(cols);
+  weights.cols = padded_columns(cols);
+  weights.accumulate = true;
+  weights.amx = amx;
+  multiply<C>(instructions, weights);
+}
+
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
 
 #include "feaug/header_end.hpp"
