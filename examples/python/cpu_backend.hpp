@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstring>
 #include <feaug/cpu/core/context.hpp>
+#include <feaug/cpu/core/executor.hpp>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -49,11 +50,24 @@ class idle_contexts {
 inline constinit idle_contexts idle;
 static_assert(std::is_trivially_destructible_v<idle_contexts>);
 
-/// Runs body(context) with the caller's number of threads.
+inline feaug::executor executor_of(const caller& from) {
+  if (from.executor == nullptr) return {};
+  return [run = from.executor](int workers, const feaug::worker_function& work) {
+    run(
+        workers,
+        [](const void* function, int number) {
+          (*static_cast<const feaug::worker_function*>(function))(number);
+        },
+        &work);
+  };
+}
+
+/// Runs body(context) with the caller's threads.
 template <class Body>
 void lend_context(const caller& from, const Body& body) {
   std::unique_ptr<context> lent = idle.take();
   lent->threads = from.threads;
+  lent->executor = executor_of(from);
   body(*lent);  // if it throws, the context is destroyed
   idle.give_back(std::move(lent));
 }

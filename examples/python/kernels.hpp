@@ -28,8 +28,14 @@ struct side {
   buffer gradient;
 };
 
+/// Calls call(work, number) for numbers of 0 … workers − 1 on threads of the framework, as
+/// feaug::executor does.
+using executor_function = void (*)(int workers, void (*call)(const void* work, int number),
+                                   const void* work);
+
 /// The execution resources of a call: the stream, and scratch memory of the framework, which gets
-/// `allocator` with every request; or the number of threads, 0 for all.
+/// `allocator` with every request; or the number of threads, 0 for all, and the framework's threads,
+/// if it lends them.
 struct caller {
 #if defined(FEAUG_PYTHON_CUDA)
   void* stream = nullptr;
@@ -38,6 +44,7 @@ struct caller {
   void (*deallocate)(void* allocator, void* memory) = nullptr;
 #else
   int threads = 1;
+  executor_function executor = nullptr;
 #endif
 };
 

@@ -1,6 +1,11 @@
 // The device of a call: PyTorch's current device, stream and allocator, or its number of threads.
 #pragma once
 
+#include <torch/csrc/stable/ops.h>
+#include <unistd.h>
+
+#include <cstdint>
+
 #include "kernels.hpp"
 #include "tensors.hpp"
 
@@ -36,10 +41,28 @@ class on_device_of {
   caller from_;
 };
 #else
+/// PyTorch's threads run feaug's parts, too: they wait awake after PyTorch's operators, and would
+/// take the cores from threads of feaug.
+inline void run_on_threads(int workers, void (*call)(const void* work, int number),
+                           const void* work) {
+  torch::stable::parallel_for(0, workers, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t number = begin; number < end; ++number) call(work, static_cast<int>(number));
+  });
+}
+
+inline const pid_t loaded_by = getpid();
+
+/// Null in a child process of fork(), where PyTorch's threads do not exist and are waited for without
+/// an end.
+inline executor_function pytorch_executor() {
+  return getpid() == loaded_by ? run_on_threads : nullptr;
+}
+
 class on_device_of {
  public:
   explicit on_device_of(const Tensor& /*x*/)
-      : from_{.threads = static_cast<int>(torch::stable::get_num_threads())} {}
+      : from_{.threads = static_cast<int>(torch::stable::get_num_threads()),
+              .executor = pytorch_executor()} {}
   [[nodiscard]] const caller& from() const { return from_; }
 
  private:

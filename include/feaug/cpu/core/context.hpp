@@ -9,6 +9,7 @@
 
 #include "feaug/core/product_precision.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/executor.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/thread_pool.hpp"
 #include "feaug/cpu/core/workspace.hpp"
@@ -41,9 +42,11 @@ struct cpu_context {
   /// exponentials) instead of computing them again. More: faster losses of large batches. 0, or
   /// negative: none are kept. Results differ by rounding.
   index_t most_kept_bytes = index_t{14} << 20;
+  /// Runs the parts of an operator on threads of the caller instead of the pool's. Empty: the pool's.
+  feaug::executor executor = {};
   /// Scratch memory, kept between calls. docs/context.md lists what each operator needs.
   feaug::workspace workspace = {};
-  /// The threads, started by the first call that uses more than one.
+  /// The threads, started by the first call that uses more than one and has no executor.
   thread_pool pool = {};
 
   [[nodiscard]] int thread_count() const {

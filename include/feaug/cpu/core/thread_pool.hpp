@@ -8,14 +8,13 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <exception>
 #include <memory>
 #include <mutex>
 #include <thread>
-#include <utility>
 #include <vector>
 
-#include "feaug/core/function_ref.hpp"
+#include "feaug/cpu/core/executor.hpp"
+#include "feaug/cpu/core/first_exception.hpp"
 #include "feaug/cpu/core/floating_point_control.hpp"
 #include "feaug/version.hpp"
 
@@ -48,8 +47,6 @@ inline void pause_briefly() {
 /// fork while another thread is inside `run` is undefined behaviour.
 class thread_pool {
  public:
-  using job = detail::function_ref<void(int)>;
-
   thread_pool() = default;
   thread_pool(const thread_pool&) = delete;
   thread_pool& operator=(const thread_pool&) = delete;
@@ -58,7 +55,7 @@ class thread_pool {
   /// Calls work(0), and those of work(1) … work(workers − 1) that can begin before it returns, each on
   /// its own thread, with the caller's floating-point control bits. Any number of these calls must
   /// do the whole work. Rethrows the first exception. Allocates only when it starts threads.
-  void run(int workers, const job& work) {
+  void run(int workers, const worker_function& work) {
     if (workers <= 1) {
       work(0);
       return;
@@ -88,7 +85,7 @@ class thread_pool {
 
     [[nodiscard]] bool is_of_this_process() const { return process_ == getpid(); }
 
-    void run(int workers, const job& work) {
+    void run(int workers, const worker_function& work) {
       while (static_cast<int>(threads_.size()) < workers - 1) {
         const int number = static_cast<int>(threads_.size()) + 1;
         threads_.emplace_back([this, number, seen = generation_.load()] { serve(number, seen); });
@@ -100,12 +97,11 @@ class thread_pool {
         work_ = &work;
         control_ = {};
         workers_ = workers;
-        failure_ = nullptr;
         ++generation_;
         is_anybody_asleep = asleep_ > 0;
       }
       if (is_anybody_asleep) wake_.notify_all();
-      attempt(work, 0);
+      failure_.keep_of([&] { work(0); });
       std::unique_lock lock(mutex_);
       work_ = nullptr;  // nobody begins any more
       if (running_ != 0) {
@@ -114,13 +110,13 @@ class thread_pool {
         lock.lock();
         done_.wait(lock, [this] { return running_ == 0; });
       }
-      if (failure_ != nullptr) std::rethrow_exception(std::exchange(failure_, nullptr));
+      failure_.rethrow();
     }
 
    private:
     void serve(int number, unsigned long long seen) {
       for (;;) {
-        const job* work = nullptr;
+        const worker_function* work = nullptr;
         wait_awake([&] { return generation_ != seen; });
         {
           std::unique_lock lock(mutex_);
@@ -136,7 +132,7 @@ class thread_pool {
         {
           // The caller changes control_ only after this thread has finished.
           const cpu::floating_point_scope as_the_caller(control_);
-          attempt(*work, number);
+          failure_.keep_of([&] { (*work)(number); });
         }
         const std::scoped_lock lock(mutex_);
         if (--running_ == 0) done_.notify_one();
@@ -165,28 +161,19 @@ class thread_pool {
       return count;
     }
 
-    void attempt(const job& work, int number) {
-      try {
-        work(number);
-      } catch (...) {
-        const std::scoped_lock lock(mutex_);
-        if (failure_ == nullptr) failure_ = std::current_exception();
-      }
-    }
-
     const pid_t process_ = getpid();
     std::mutex mutex_;
     std::condition_variable wake_;
     std::condition_variable done_;
     std::vector<std::thread> threads_;
-    const job* work_ = nullptr;  // null: no work, or all of it is distributed
+    const worker_function* work_ = nullptr;  // null: no work, or all of it is distributed
     cpu::floating_point_control control_;
     int workers_ = 0;
     std::atomic<int> running_ = 0;  // threads in work_, without the caller
     int asleep_ = 0;
     std::atomic<unsigned long long> generation_ = 0;
     bool stopping_ = false;
-    std::exception_ptr failure_;
+    cpu::first_exception failure_;
   };
 
   void abandon_after_fork() {
