@@ -15,6 +15,7 @@ from ._library import (
     number,
     one_device,
     refuse_tracing,
+    register_formula,
     sequence,
     whole,
 )
@@ -76,15 +77,15 @@ def _setup_normalize(ctx, inputs, output):
 
 
 torch.library.register_fake("feaug::augment", _fake_augment)
-torch.library.register_autograd("feaug::augment", _augment_backward, setup_context=_setup_augment)
+register_formula("augment", _setup_augment, _augment_backward)
 torch.library.register_fake("feaug::augment_backward", _fake_augment_backward)
 torch.library.register_autograd("feaug::augment_backward", no_second_derivative("a mix"))
 torch.library.register_fake("feaug::drawn_step", contiguous_like)
 torch.library.register_fake("feaug::l2_normalize", contiguous_like)
-torch.library.register_autograd(
-    "feaug::l2_normalize",
-    lambda ctx, by_out: _ops.l2_normalize_backward(by_out, *ctx.saved_tensors),
-    setup_context=_setup_normalize,
+register_formula(
+    "l2_normalize",
+    _setup_normalize,
+    lambda ctx, by_out: (_ops.l2_normalize_backward(by_out, *ctx.saved_tensors),),
 )
 torch.library.register_fake("feaug::l2_normalize_backward", lambda by_out, x: contiguous_like(x))
 torch.library.register_autograd(

@@ -1,6 +1,7 @@
 """Loads the compiled operators, torch.ops.feaug; helpers for their registration."""
 
 import sys
+from collections.abc import Callable
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,43 @@ def writes_in_place(library: torch.library.Library, name: str, *written: int) ->
                 torch.autograd.graph.increment_version(arguments[at])
 
     library.impl(name, mark, "ADInplaceOrView", with_keyset=True)
+
+
+_formulas = torch.library.Library("feaug", "IMPL")
+
+
+def register_formula(
+    name: str, setup_context: Callable[..., None], backward: Callable[..., tuple]
+) -> None:
+    """torch.library.register_autograd for an operator without default arguments. PyTorch's searches
+    the schema for them in each call, which takes longer than a small loss.
+    """
+    operator = getattr(torch.ops.feaug, name).default
+
+    def run(keys: Any, arguments: tuple):
+        with torch._C._AutoDispatchBelowAutograd():
+            return operator.redispatch(keys & torch._C._after_autograd_keyset, *arguments)
+
+    class Formula(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, *arguments_and_keys):
+            *arguments, keys = arguments_and_keys
+            output = run(keys, arguments)
+            setup_context(ctx, arguments, output)
+            return output
+
+        @staticmethod
+        def backward(ctx, *by_output):
+            return (*backward(ctx, *by_output), None)
+
+    Formula.__name__ = Formula.__qualname__ = name  # in grad_fn
+
+    def differentiable(keys: Any, *arguments: Any):
+        if torch.is_grad_enabled() and torch._C._any_requires_grad(*arguments):
+            return Formula.apply(*arguments, keys)
+        return run(keys, arguments)
+
+    _formulas.impl(name, differentiable, "Autograd", with_keyset=True)
 
 
 def no_second_derivative(operator: str):

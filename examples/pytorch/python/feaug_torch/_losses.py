@@ -6,6 +6,7 @@ They are made from the table of the compiled library: see _loss_table.py. A new 
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Literal  # noqa: F401
 
 import torch
@@ -20,12 +21,14 @@ from ._library import (  # noqa: F401: the functions use them, and Literal
     number_or_tensor,
     one_device,
     refuse_tracing,
+    register_formula,
     whole,
     whole_numbers,
 )
 from ._loss_table import choice  # noqa: F401
 
 _ops = torch.ops.feaug
+
 
 def _register(name: str, count: int) -> None:
     """Registers the fake and autograd formulas of a loss. Its operator returns the loss, then a
@@ -77,19 +80,26 @@ def _register(name: str, count: int) -> None:
             arguments = [kept if plain is None else plain for kept, plain in zip(inputs, ctx.rest)]
             _, *results = operator(*arguments, list(needed), by_loss)
         else:
-            results = [
-                _ops.scaled(gradient, by_loss, x) if needs else None
-                for gradient, x, needs in zip(gradients, inputs, needed)
-            ]
+            # Outside a graph of second derivatives, the formula of `scaled` is not needed.
+            graph = torch.is_grad_enabled()
+            with nullcontext() if graph else torch._C._AutoDispatchBelowAutograd():
+                results = [
+                    _ops.scaled(gradient, by_loss, x) if needs else None
+                    for gradient, x, needs in zip(gradients, inputs, needed)
+                ]
         returned = [result if needs else None for result, needs in zip(results, needed)]
         return (*returned, *nothing[count:])
 
     torch.library.register_fake(f"feaug::{name}", fake)
-    torch.library.register_autograd(f"feaug::{name}", backward, setup_context=setup_context)
+    register_formula(name, setup_context, backward)
 
 
 torch.library.register_fake("feaug::scaled", lambda gradient, by_loss, x: contiguous_like(gradient))
 torch.library.register_autograd("feaug::scaled", no_second_derivative("a loss"))
+
+
+def _converted(x: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    return x if x is None or x.dtype == dtype else x.to(dtype)
 
 
 def _run(
@@ -105,11 +115,11 @@ def _run(
     refuse_tracing(operator.__name__)
     dtype = matrices[0].dtype
     for x in matrices[1:]:
-        if x is not None:
+        if x is not None and x.dtype != dtype:
             dtype = torch.promote_types(dtype, x.dtype)
     computed_in = torch.float64 if dtype == torch.float64 else torch.float32
-    arguments = [None if x is None else x.to(dtype) for x in matrices]
-    arguments += [None if x is None else x.to(computed_in) for x in scalars]
+    arguments = [_converted(x, dtype) for x in matrices]
+    arguments += [_converted(x, computed_in) for x in scalars]
     if recompute is None:
         # The gradient of a mean is small: in half it would underflow before the backward pass
         # multiplies it by the factor of GradScaler.
