@@ -31,6 +31,7 @@ PAGES = {
             "cpu/core/instruction_set.hpp",
             "cpu/core/workspace.hpp",
             "cpu/core/thread_pool.hpp",
+            "cpu/core/executor.hpp",
             "core/basic_workspace.hpp",
             "core/columns.hpp",
         ],

@@ -1,7 +1,9 @@
 #include "feaug/cpu/core/context.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <cfenv>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -76,6 +78,60 @@ TEST_CASE("an exception in a block reaches the caller, and the context still wor
   std::atomic<index_t> sum = 0;
   feaug::cpu::for_each_block(ctx, 50, [&](index_t block, int) { sum += block; });
   CHECK(sum == 49 * 50 / 2);
+}
+
+TEST_CASE("an executor's threads do the work of the pool's", "[context]") {
+  // Some numbers, in any order: all at once, the last only, one after the other on one thread.
+  const std::vector<feaug::executor> executors = {
+      [](int workers, const feaug::worker_function& work) {
+        std::vector<std::thread> threads;
+        threads.reserve(static_cast<std::size_t>(workers));
+        for (int number = 0; number < workers; ++number)
+          threads.emplace_back([&work, number] { work(number); });
+        for (std::thread& thread : threads) thread.join();
+      },
+      [](int workers, const feaug::worker_function& work) { work(workers - 1); },
+      [](int workers, const feaug::worker_function& work) {
+        for (int number = 0; number < workers; ++number) work(number);
+      },
+  };
+  for (const feaug::executor& executor : executors) {
+    feaug::cpu_context ctx{.threads = 3, .executor = executor};
+    std::vector<std::atomic<int>> runs(1000);
+    feaug::cpu::for_each_block(
+        ctx, 1000, [&](index_t block, int) { ++runs[static_cast<std::size_t>(block)]; });
+    CHECK(std::all_of(runs.begin(), runs.end(), [](const auto& count) { return count == 1; }));
+    const auto fail = [&] {
+      feaug::cpu::for_each_block(ctx, 50, [](index_t block, int) {
+        if (block == 17) throw std::runtime_error("block 17");
+      });
+    };
+    CHECK_THROWS_WITH(fail(), "block 17");
+  }
+}
+
+TEST_CASE("an executor's threads compute with the caller's floating-point settings", "[context]") {
+  feaug::cpu_context ctx{.threads = 2,
+                         .executor = [](int workers, const feaug::worker_function& work) {
+                           std::thread([&] { work(workers - 1); }).join();
+                         }};
+  const int before = std::fegetround();
+  std::fesetround(FE_UPWARD);
+  int found = before;
+  feaug::cpu::for_each_block(ctx, 2, [&](index_t, int) { found = std::fegetround(); });
+  std::fesetround(before);
+  CHECK(found == FE_UPWARD);
+}
+
+TEST_CASE("an executor that breaks its promises is refused", "[context]") {
+  feaug::cpu_context ctx{.threads = 4};
+  const auto run = [&] { feaug::cpu::for_each_block(ctx, 50, [](index_t, int) {}); };
+  ctx.executor = [](int, const feaug::worker_function&) {};
+  CHECK_THROWS_WITH(run(), "cpu_context: executor: no worker was called, wanted one or more");
+  ctx.executor = [](int workers, const feaug::worker_function& work) { work(workers); };
+  CHECK_THROWS_WITH(run(), "cpu_context: executor: got worker 4, wanted 0 to 3");
+  ctx.executor = [](int, const feaug::worker_function& work) { work(-1); };
+  CHECK_THROWS_WITH(run(), "cpu_context: executor: got worker -1, wanted 0 to 3");
 }
 
 }  // namespace context_test

@@ -5,6 +5,8 @@ import gc
 import inspect
 import multiprocessing
 import re
+import subprocess
+import sys
 
 import feaug_torch as ft
 import numpy as np
@@ -54,6 +56,20 @@ def test_a_forked_process_calls_operators():
             assert pool.map_async(call_everything, range(2)).get(60) == [wanted, wanted]
     finally:
         torch.set_num_threads(threads)
+
+
+def test_operators_run_on_pytorchs_threads():
+    """Threads of feaug would compete with PyTorch's, which wait awake."""
+    program = """
+import os, torch, feaug_torch as ft
+torch.set_num_threads(3)
+x = torch.randn(1000, 1000)
+(x + x).sum()
+threads = len(os.listdir("/proc/self/task"))
+ft.info_nce(x, x + 1)
+assert len(os.listdir("/proc/self/task")) == threads >= 3, threads
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_a_default_device_does_not_move_the_step(rows):

@@ -122,6 +122,16 @@ struct avx2<double> {
   FEAUG_AVX2 FEAUG_INLINE static vector fused(vector a, vector b, vector c) {
     return _mm256_fmadd_pd(a, b, c);
   }
+
+  FEAUG_AVX2 FEAUG_INLINE static vector not_less(vector a, vector b) {
+#if defined(__clang__)
+    vector result;
+    __asm__("vcmpnltpd %2, %1, %0" : "=x"(result) : "x"(a), "x"(b));
+    return result;
+#else
+    return _mm256_cmp_pd(a, b, _CMP_NLT_UQ);
+#endif
+  }
 };
 
 template <>
@@ -201,6 +211,16 @@ struct avx512<double> {
   FEAUG_AVX512 FEAUG_INLINE static void store(double* to, vector x) { _mm512_storeu_pd(to, x); }
   FEAUG_AVX512 FEAUG_INLINE static vector fused(vector a, vector b, vector c) {
     return _mm512_fmadd_pd(a, b, c);
+  }
+
+  FEAUG_AVX512 FEAUG_INLINE static __mmask8 not_less(vector a, vector b) {
+#if defined(__clang__)
+    __mmask8 result = 0;
+    __asm__("vcmpnltpd %2, %1, %0" : "=Yk"(result) : "v"(a), "v"(b));
+    return result;
+#else
+    return _mm512_cmp_pd_mask(a, b, _CMP_NLT_UQ);
+#endif
   }
 };
 // NOLINTEND(readability-magic-numbers)

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/finite.hpp"
@@ -82,6 +84,12 @@ void score_tile(const matrix_view<const T>& queries, index_t begin, index_t coun
 struct scanned_query {
   double norm = 0;
   top_k best = {};
+
+  /// A row with a lower score is not found. NaN: every row may be.
+  [[nodiscard]] double bar() const {
+    if (!feaug::detail::is_finite(norm)) return std::numeric_limits<double>::infinity();
+    return best.is_full() ? best.last().score : std::numeric_limits<double>::quiet_NaN();
+  }
 };
 
 /// Offers the rows from `first_row` on to `count` ≤ query_lanes queries, starting at query `begin`.
@@ -91,13 +99,21 @@ void offer_rows(const search_space<T>& space, const matrix_view<const T>& querie
                 const vector_view<const std::int64_t>& exclude_ids, const scan_scratch& scratch,
                 scanned_query* scanned) {
   const bool bounded = space.similarity.has_floor() || space.similarity.has_ceiling();
+  std::array<double, query_lanes> bars;
+  bars.fill(std::numeric_limits<double>::infinity());
+  for (index_t lane = 0; lane < count; ++lane)
+    bars[static_cast<std::size_t>(lane)] = scanned[lane].bar();
   for (index_t tile = first_row; tile < space.rows.rows(); tile += scan_rows) {
     const index_t rows = std::min(scan_rows, space.rows.rows() - tile);
     score_tile(queries, begin, count, space.rows.rows_from(tile, rows), tile == first_row, scratch);
     for (index_t slot = tile; slot < tile + rows; ++slot) {
       const double* dots = scratch.dots + (slot - tile) * query_lanes;
       const double inverse = inverse_norm_of(space, slot);
-      for (index_t lane = 0; lane < count; ++lane) {
+      // Few of the lanes, after the first rows. One with NaN is among them, whatever its bar.
+      std::uint32_t lanes = lanes_not_below(scratch.instructions, dots, inverse, bars.data());
+      for (; lanes != 0; lanes &= lanes - 1) {
+        const index_t lane = std::countr_zero(lanes);
+        if (lane >= count) break;
         scanned_query& query = scanned[lane];
         if (!feaug::detail::is_finite(query.norm)) continue;  // finds nothing
         if (!exclude_ids.empty() && space.ids[slot] == exclude_ids[begin + lane]) continue;
@@ -105,6 +121,7 @@ void offer_rows(const search_space<T>& space, const matrix_view<const T>& querie
             space.unit ? unit_ranking_score(dots[lane]) : ranking_score(dots[lane], inverse);
         if (bounded && !space.similarity.contains(score, query.norm)) continue;
         query.best.offer({.score = score, .slot = slot});
+        bars[static_cast<std::size_t>(lane)] = query.bar();
       }
     }
   }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/exact_dot.hpp"
@@ -38,7 +39,7 @@ void pack_queries(const matrix_view<const T>& queries, index_t begin, index_t co
 
 namespace detail {
 
-// Features of a row that are converted to double at a time: four rows take 2 KiB of the stack.
+// Features of a row that are converted to double at a time: eight rows take 4 KiB of the stack.
 inline constexpr index_t widened_features = 64;
 
 template <element T>
@@ -61,8 +62,8 @@ void add_dots_portable(const double* packed, const T* row, index_t features, dou
 
 #if FEAUG_X86
 
-// An fma has the bits of exact_multiply_add. Several rows at once hide its latency: 8 sums are in
-// registers.
+// An fma has the bits of exact_multiply_add. Several rows at once hide its latency and share the
+// loads of the queries: 8 sums are in registers with AVX2, 16 with AVX-512.
 template <int Rows>
 FEAUG_AVX2 inline void add_dots_avx2(const double* packed, const double* rows, index_t stride,
                                      index_t features, double* dots) {
@@ -118,11 +119,34 @@ FEAUG_AVX512 inline void add_dots_avx512(const double* packed, const double* row
   }
 }
 
+FEAUG_AVX2 inline std::uint32_t lanes_not_below_avx2(const double* dots, double factor,
+                                                     const double* bars) {
+  using v = avx2<double>;
+  std::uint32_t lanes = 0;
+  for (int first = 0; first < query_lanes; first += v::lanes) {
+    const v::vector scores = v::load(dots + first) * v::all(factor);
+    const int found = _mm256_movemask_pd(v::not_less(scores, v::load(bars + first)));
+    lanes |= static_cast<std::uint32_t>(found) << first;
+  }
+  return lanes;
+}
+
+FEAUG_AVX512 inline std::uint32_t lanes_not_below_avx512(const double* dots, double factor,
+                                                         const double* bars) {
+  using v = avx512<double>;
+  std::uint32_t lanes = 0;
+  for (int first = 0; first < query_lanes; first += v::lanes) {
+    const v::vector scores = v::load(dots + first) * v::all(factor);
+    lanes |= static_cast<std::uint32_t>(v::not_less(scores, v::load(bars + first))) << first;
+  }
+  return lanes;
+}
+
 inline void add_dots_in_vectors(instruction_set instructions, const double* packed,
                                 const double* rows, index_t stride, index_t count, index_t features,
                                 double* dots) {
   const bool is_wide = instructions >= instruction_set::avx512;
-  if (is_wide && count == 4) return add_dots_avx512<4>(packed, rows, stride, features, dots);
+  if (is_wide && count == 8) return add_dots_avx512<8>(packed, rows, stride, features, dots);
   if (!is_wide && count == 2) return add_dots_avx2<2>(packed, rows, stride, features, dots);
   for (index_t r = 0; r < count; ++r) {
     const auto one = is_wide ? &add_dots_avx512<1> : &add_dots_avx2<1>;
@@ -142,7 +166,7 @@ void add_dots([[maybe_unused]] instruction_set instructions, const double* packe
               index_t stride, index_t count, index_t features, double* dots) {
 #if FEAUG_X86
   if (instructions != instruction_set::portable) {
-    const index_t most = instructions >= instruction_set::avx512 ? 4 : 2;
+    const index_t most = instructions >= instruction_set::avx512 ? 8 : 2;
     for (index_t first = 0; first < count; first += most) {
       const index_t some = std::min(most, count - first);
       const T* const from = rows + first * stride;
@@ -150,7 +174,7 @@ void add_dots([[maybe_unused]] instruction_set instructions, const double* packe
       if constexpr (std::same_as<T, double>) {
         detail::add_dots_in_vectors(instructions, packed, from, stride, some, features, to);
       } else {
-        double wide[4 * detail::widened_features];
+        double wide[8 * detail::widened_features];
         for (index_t begin = 0; begin < features; begin += detail::widened_features) {
           const index_t chunk = std::min(detail::widened_features, features - begin);
           for (index_t r = 0; r < some; ++r)
@@ -166,6 +190,22 @@ void add_dots([[maybe_unused]] instruction_set instructions, const double* packe
 #endif
   for (index_t r = 0; r < count; ++r)
     detail::add_dots_portable(packed, rows + r * stride, features, dots + r * query_lanes);
+}
+
+/// A bit for each of query_lanes lanes: whether not dots[lane] · factor < bars[lane], so also for NaN.
+inline std::uint32_t lanes_not_below([[maybe_unused]] instruction_set instructions,
+                                     const double* dots, double factor, const double* bars) {
+#if FEAUG_X86
+  if (instructions >= instruction_set::avx512)
+    return detail::lanes_not_below_avx512(dots, factor, bars);
+  if (instructions != instruction_set::portable)
+    return detail::lanes_not_below_avx2(dots, factor, bars);
+#endif
+  std::uint32_t lanes = 0;
+  for (int lane = 0; lane < query_lanes; ++lane) {
+    if (!(dots[lane] * factor < bars[lane])) lanes |= std::uint32_t{1} << lane;
+  }
+  return lanes;
 }
 
 }  // namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu
