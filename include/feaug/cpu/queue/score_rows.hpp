@@ -11,6 +11,7 @@
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/exact_dot.hpp"
+#include "feaug/core/finite.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/vectors.hpp"
@@ -203,7 +204,10 @@ inline std::uint32_t lanes_not_below([[maybe_unused]] instruction_set instructio
 #endif
   std::uint32_t lanes = 0;
   for (int lane = 0; lane < query_lanes; ++lane) {
-    if (!(dots[lane] * factor < bars[lane])) lanes |= std::uint32_t{1} << lane;
+    // Not !(score < bar): g++ 12 vectorises it wrongly for NaN if the user's flags have -Ofast.
+    const double score = dots[lane] * factor;
+    const bool has_nan = feaug::detail::is_nan(score) || feaug::detail::is_nan(bars[lane]);
+    if (has_nan || score >= bars[lane]) lanes |= std::uint32_t{1} << lane;
   }
   return lanes;
 }
