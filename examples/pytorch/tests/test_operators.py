@@ -85,3 +85,9 @@ def test_no_operator_is_left_out(rows):
         if schema.name.startswith("feaug::") and schema.arguments  # not version and instructions
     }
     assert {operator.name() for operator, _ in calls} == registered
+
+
+def test_grad_fn_names_the_operator(rows):
+    x = rows(4, 3).requires_grad_()
+    assert ft.info_nce(x, x).grad_fn.name() == "info_nceBackward"
+    assert ft.l2_normalize(x).grad_fn.name() == "l2_normalizeBackward"

@@ -148,23 +148,25 @@ def register_formula(
         with torch._C._AutoDispatchBelowAutograd():
             return operator.redispatch(keys & torch._C._after_autograd_keyset, *arguments)
 
-    class Formula(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, *arguments_and_keys):
-            *arguments, keys = arguments_and_keys
-            output = run(keys, arguments)
-            setup_context(ctx, arguments, output)
-            return output
+    def forward(ctx, *arguments_and_keys):
+        *arguments, keys = arguments_and_keys
+        output = run(keys, arguments)
+        setup_context(ctx, arguments, output)
+        return output
 
-        @staticmethod
-        def backward(ctx, *by_output):
-            return (*backward(ctx, *by_output), None)
+    def backward_and_no_keys(ctx, *by_output):
+        return (*backward(ctx, *by_output), None)
 
-    Formula.__name__ = Formula.__qualname__ = name  # in grad_fn
+    # The name of grad_fn, and in the messages of detect_anomaly, is made from that of the class.
+    formula = type(
+        name,
+        (torch.autograd.Function,),
+        {"forward": staticmethod(forward), "backward": staticmethod(backward_and_no_keys)},
+    )
 
     def differentiable(keys: Any, *arguments: Any):
         if torch.is_grad_enabled() and torch._C._any_requires_grad(*arguments):
-            return Formula.apply(*arguments, keys)
+            return formula.apply(*arguments, keys)
         return run(keys, arguments)
 
     _formulas.impl(name, differentiable, "Autograd", with_keyset=True)

@@ -20,7 +20,9 @@ class top_k {
   top_k() = default;
   top_k(candidate* memory, index_t k) : kept_(memory), k_(k) {}
 
-  void offer(const candidate& next) {
+  // Not inlined: clang++ 14 with -Ofast orders NaN wrongly in some callers, in spite of the pragma in
+  // header_begin.hpp.
+  [[gnu::noinline]] void offer(const candidate& next) {
     if (is_full() && !ranks_before(next, last())) return;
     is_in_order() ? insert(next) : push(next);
   }
