@@ -117,7 +117,10 @@ def refuse_tracing(operator: str) -> None:
         )
 
 
-def writes_in_place(library: torch.library.Library, name: str, *written: int) -> None:
+_kernels = torch.library.Library("feaug", "IMPL")
+
+
+def writes_in_place(name: str, *written: int) -> None:
     """Marks the tensors (or lists of tensors) at positions `written` of an operator's arguments as
     modified after each call, so that autograd detects their use as saved tensors.
     """
@@ -130,10 +133,7 @@ def writes_in_place(library: torch.library.Library, name: str, *written: int) ->
             if arguments[at] is not None:
                 torch.autograd.graph.increment_version(arguments[at])
 
-    library.impl(name, mark, "ADInplaceOrView", with_keyset=True)
-
-
-_formulas = torch.library.Library("feaug", "IMPL")
+    _kernels.impl(name, mark, "ADInplaceOrView", with_keyset=True)
 
 
 def register_formula(
@@ -169,7 +169,7 @@ def register_formula(
             return formula.apply(*arguments, keys)
         return run(keys, arguments)
 
-    _formulas.impl(name, differentiable, "Autograd", with_keyset=True)
+    _kernels.impl(name, differentiable, "Autograd", with_keyset=True)
 
 
 def no_second_derivative(operator: str):

@@ -29,9 +29,8 @@ def _fake_nearest(rows, cursor, filled, queries, k, normalize):
     )
 
 
-_in_place = torch.library.Library("feaug", "IMPL")
-writes_in_place(_in_place, "enqueue", 0, 1, 2, 3)
-writes_in_place(_in_place, "momentum_update", 0)
+writes_in_place("enqueue", 0, 1, 2, 3)
+writes_in_place("momentum_update", 0)
 torch.library.register_fake("feaug::nearest", _fake_nearest)
 torch.library.register_fake(
     "feaug::enqueue", lambda *arguments: one_device("enqueue", *arguments[:-1])
