@@ -83,7 +83,7 @@ FEAUG_DETAIL_INSTANCES_OF(double)
                                                index_t, index_t, const index_t*);                 \
   FEAUG_DETAIL_INSTANCE void make_row<T>(const neighbour_source<T>&, const used_slots&, double*,  \
                                          double*);                                                \
-  FEAUG_DETAIL_INSTANCE void shadow_slot<T>(const support_queue<T>&, index_t);                    \
+  FEAUG_DETAIL_INSTANCE void shadow_slot<T>(instruction_set, const support_queue<T>&, index_t);   \
   FEAUG_DETAIL_INSTANCE void normalize_backward_and_store<T>(                                     \
       const operand<T>&, const concatenated_rows<T>&, index_t, index_t, double, compute_t<T>*);   \
   FEAUG_DETAIL_INSTANCE void detail::make_strip<T>(cpu_context&, const cross_moments_problem<T>&, \

@@ -18,6 +18,7 @@
 #include <cstdint>
 
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/amx_tiles.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/tile_operands.hpp"
 #include "feaug/cpu/core/transpose.hpp"
@@ -161,15 +162,6 @@ FEAUG_AVX512 inline void split_turned_rows(const float* a, index_t a_depth, inde
   for (int p = 0; p < Pieces; ++p) transpose_sixteen(to + p * piece_stride);
 }
 
-/// The configuration of the eight tile registers: 16 rows of 64 bytes each.
-struct alignas(64) amx_configuration {
-  std::uint8_t palette = 1;
-  std::uint8_t start_row = 0;
-  std::uint8_t reserved[14] = {};
-  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
 /// Two tiles each of a and b, and those after them in the depth.
 struct amx_block {
   const std::uint16_t* a[2];
@@ -275,10 +267,10 @@ FEAUG_AVX512 inline void multiply_by_factors(const tile_product<float>& p) {
 
 template <int Pieces, bool AreAll>
 FEAUG_AMX inline void multiply_in_pieces(const tile_product<float>& p) {
-  static constexpr amx_configuration configuration;
+  static constexpr amx_tiles tiles;
   std::uint16_t* const a = p.amx.scratch;
   std::uint16_t* const b = a + Pieces * amx_a_tiles * amx_tile;
-  _tile_loadconfig(&configuration);
+  _tile_loadconfig(&tiles);
   for (index_t begin = 0; begin < p.depth; begin += amx_chunk) {
     const index_t depth = std::min(amx_chunk, p.depth - begin);
     const index_t steps = (depth + amx_depth - 1) / amx_depth;

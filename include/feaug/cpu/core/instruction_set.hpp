@@ -34,7 +34,7 @@
 #define FEAUG_AMX                                                                    \
   __attribute__((                                                                    \
       target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile," \
-             "amx-bf16")))
+             "amx-bf16,amx-int8")))
 #else
 #define FEAUG_AMX_COMPILES 0
 #endif
@@ -52,23 +52,22 @@ enum class instruction_set {
   portable,  ///< the compiler's target
   avx2,      ///< AVX2, FMA and half precision: x86 since 2013
   avx512,    ///< AVX-512 F, BW, DQ, VL and VNNI: servers since 2019
-  amx        ///< and AMX with bfloat16, on Linux: Intel's servers since 2023
+  amx        ///< and AMX with bfloat16 and 8 bits, on Linux: Intel's servers since 2023
 };
 
 #if FEAUG_X86
 namespace cpu::detail {
 
 #if FEAUG_AMX_COMPILES
-/// Whether the processor has AMX with bfloat16, and Linux gives this process its registers. Linux
+/// Whether the processor has AMX with bfloat16 and 8 bits, and Linux gives this process its registers. Linux
 /// refuses, for example, if the stack of a signal handler is too small for them.
 inline bool has_amx() {
   unsigned eax = 0;
   unsigned ebx = 0;
   unsigned ecx = 0;
   unsigned edx = 0;
-  constexpr unsigned tiles_and_bfloat16 = 1U << 24U | 1U << 22U;
-  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 ||
-      (edx & tiles_and_bfloat16) != tiles_and_bfloat16)
+  constexpr unsigned wanted = 1U << 24U | 1U << 22U | 1U << 25U;  // tiles, bfloat16, 8 bits
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || (edx & wanted) != wanted)
     return false;
   constexpr long request_permission = 0x1023;  // ARCH_REQ_XCOMP_PERM
   constexpr long tile_data = 18;

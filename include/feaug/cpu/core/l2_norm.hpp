@@ -101,20 +101,27 @@ void square_sums([[maybe_unused]] instruction_set instructions, const T* const (
 
 }  // namespace detail
 
-/// inverse[i] = 1 / max(‖x_i‖, eps) for all rows.
+/// inverse[i] = 1 / max(‖x_i‖, eps) for rows begin … begin + count − 1.
+template <class T>
+void inverse_norms_of(instruction_set instructions, const matrix_view<T>& x, index_t begin,
+                      index_t count, double eps, double* inverse) {
+  for (index_t i = begin; i < begin + count; i += detail::summed_rows) {
+    const index_t some = std::min(detail::summed_rows, begin + count - i);
+    const std::remove_const_t<T>* rows[detail::summed_rows];
+    for (index_t r = 0; r < detail::summed_rows; ++r) rows[r] = x.row(i + std::min(r, some - 1));
+    double sums[detail::summed_rows];
+    detail::square_sums<std::remove_const_t<T>>(instructions, rows, x.cols(), sums);
+    for (index_t r = 0; r < some; ++r)
+      inverse[i + r] = inverse_norm(row_norm_of(sums[r], rows[r], x.cols()), eps);
+  }
+}
+
+/// The same for all rows.
 template <class T>
 void inverse_norms(cpu_context& ctx, const matrix_view<T>& x, double eps, double* inverse) {
   const instruction_set instructions = usable(ctx.instructions);
   for_each_row_block(ctx, x.rows(), x.cols(), [&](index_t begin, index_t count, int) {
-    for (index_t i = begin; i < begin + count; i += detail::summed_rows) {
-      const index_t some = std::min(detail::summed_rows, begin + count - i);
-      const std::remove_const_t<T>* rows[detail::summed_rows];
-      for (index_t r = 0; r < detail::summed_rows; ++r) rows[r] = x.row(i + std::min(r, some - 1));
-      double sums[detail::summed_rows];
-      detail::square_sums<std::remove_const_t<T>>(instructions, rows, x.cols(), sums);
-      for (index_t r = 0; r < some; ++r)
-        inverse[i + r] = inverse_norm(row_norm_of(sums[r], rows[r], x.cols()), eps);
-    }
+    inverse_norms_of(instructions, x, begin, count, eps, inverse);
   });
 }
 

@@ -68,10 +68,6 @@ void search(cpu_context& ctx, const search_space<T>& space, const matrix_view<co
   }
 }
 
-// Inverse norms are computed once for a search if they take at most 8 MiB; with more rows every
-// group of queries computes them again.
-inline constexpr index_t most_kept_norms = 1 << 20;
-
 /// Searches rows of any norm.
 template <element T>
 void search_raw(cpu_context& ctx, const matrix_view<const T>& rows,
@@ -81,7 +77,9 @@ void search_raw(cpu_context& ctx, const matrix_view<const T>& rows,
   workspace::scope scratch(ctx.workspace);
   search_space<T> space = {
       .rows = rows, .ids = ids, .similarity = options.similarity, .shadow = shadow};
-  if (rows.rows() <= most_kept_norms) {
+  const bool is_quantized =
+      shadow.empty() && is_worth_pruning(ctx, space, queries.rows(), options.k);
+  if (rows.rows() <= most_kept_norms && !is_quantized) {  // otherwise norms are computed with codes
     auto* inverse = scratch.take<double>(rows.rows());
     inverse_norms(ctx, rows, default_norm_eps, inverse);
     space.inverse_norms = inverse;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 
 #include "feaug/core/element.hpp"
@@ -15,6 +16,7 @@
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/queue/exact_scan.hpp"
+#include "feaug/cpu/queue/pruning/dot_in_float.hpp"
 #include "feaug/cpu/queue/pruning/quantized_rows.hpp"
 #include "feaug/cpu/queue/score_rows.hpp"
 #include "feaug/cpu/queue/top_k.hpp"
@@ -48,6 +50,9 @@ inline float below(double x) {
   return static_cast<float>(std::clamp(x - std::fabs(x) * 0x1p-20, -largest, largest));
 }
 
+/// The same, also for 0.
+inline float strictly_below(double x) { return below(x) - std::numeric_limits<float>::min(); }
+
 /// All scores are in units of the query's quantization step. A row is pruned if its score is at
 /// most `bar`: then k rows of lower slots rank before it, or it is below the floor.
 class pruned_query {
@@ -60,10 +65,11 @@ class pruned_query {
     std::fill_n(lowers_, k_, minus_infinity);
   }
 
+  /// Returns Σ of the query's codes.
   template <element T, class Write>
-  std::int32_t begin(const T* query, index_t cols, const similarity_range& range,
-                     const Write& write) {
-    const quantized_row coded = quantize_row(query, cols, write);
+  std::int32_t begin(instruction_set instructions, const T* query, index_t cols,
+                     const similarity_range& range, const Write& write) {
+    const quantized_row coded = quantize_row(instructions, query, cols, write);
     scanned_.norm = row_norm(query, cols);
     step_ = coded.step > 0 ? coded.step : 1.0;
     // 2⁻²¹ of the product of the norms exceeds all rounding errors: of the products in float, of
@@ -72,10 +78,15 @@ class pruned_query {
     length_factor_ =
         static_cast<float>((coded.left_over + (coded.length + coded.left_over) * 0x1p-21) * up);
     error_factor_ = static_cast<float>(coded.length * up);
+    if (is_for_float(scanned_.norm)) {
+      // In addition the refined score is rounded.
+      const double error = dot_in_float_error(cols) + 0x1p-22;
+      refined_factor_ = static_cast<float>(error * (coded.length + coded.left_over) * up);
+    }
     const double unit = std::max(scanned_.norm, default_norm_eps) / step_;
     if (range.has_floor()) {
       lowest_sure_ = -below(-range.floor * unit);
-      bar_ = below(range.floor * unit) - std::numeric_limits<float>::min();
+      bar_ = strictly_below(range.floor * unit);
     }
     if (range.has_ceiling()) {
       highest_sure_ = below(range.ceiling * unit);
@@ -90,13 +101,51 @@ class pruned_query {
   [[nodiscard]] float error_factor() const { return error_factor_; }
   scanned_query& scanned() { return scanned_; }
 
-  /// Processes a row that the bound of its block did not exclude. Returns whether the waiting list
-  /// is full.
-  bool meet(index_t slot, float score, float length, float error) {
-    const float margin = length_factor_ * length + error_factor_ * error;
-    const float upper = score + margin;
-    const float lower = score - margin;
-    if (upper <= bar_ || lower > highest_possible_) return false;  // false for NaN: it is scored
+  /// k rows have at least the k-th largest of `count` ≥ k scores; these change their order.
+  void raise_bar(float* scores, index_t count) {
+    std::nth_element(scores, scores + (k_ - 1), scores + count, std::greater<>());
+    bar_ = std::max(bar_, strictly_below(static_cast<double>(scores[k_ - 1])));
+  }
+
+  /// The bounds of a row's score: `score` ± margin.
+  struct score_bounds {
+    float score;
+    float margin;
+  };
+
+  /// By the 8-bit product.
+  [[nodiscard]] score_bounds bounds(float score, float length, float error) const {
+    return {score, length_factor_ * length + error_factor_ * error};
+  }
+
+  /// By the product in single precision, if its error is known; else the bounds that are given.
+  template <element T>
+  [[nodiscard]] score_bounds refined(instruction_set instructions, const search_space<T>& space,
+                                     const T* query, index_t slot, float length,
+                                     const score_bounds& given) const {
+    if (refined_factor_ <= 0) return given;
+    double inverse = 1.0;
+    if (space.unit) {
+      if (!is_for_float(static_cast<double>(length))) return given;
+    } else {
+      if (space.inverse_norms == nullptr) return given;
+      inverse = space.inverse_norms[slot];
+      if (!is_for_float(inverse)) return given;
+    }
+    const double dot = dot_in_float(instructions, query, space.rows.row(slot), space.rows.cols());
+    return {static_cast<float>(dot * inverse / step_), refined_factor_ * length};
+  }
+
+  /// Whether the row is not found.
+  [[nodiscard]] bool excludes(const score_bounds& row) const {
+    // Not for NaN: such a row is scored.
+    return row.score + row.margin <= bar_ || row.score - row.margin > highest_possible_;
+  }
+
+  /// Adds a row that is not excluded. Returns whether the waiting list is full.
+  bool wait(index_t slot, const score_bounds& row) {
+    const float upper = row.score + row.margin;
+    const float lower = row.score - row.margin;
     if (lower > lowers_[0] && lower >= lowest_sure_ && upper <= highest_sure_) {
       index_t at = 0;
       for (; at + 1 < k_ && lowers_[at + 1] < lower; ++at) lowers_[at] = lowers_[at + 1];
@@ -125,8 +174,10 @@ class pruned_query {
     forget_some();
     for (index_t first = 0; first < waiting_count_; first += query_lanes) {
       const index_t count = std::min(query_lanes, waiting_count_ - first);
-      double dots[query_lanes] = {};
-      add_dots_of(instructions, space, waiting_ + first, count, query, dots);
+      const T* rows[query_lanes];
+      for (index_t i = 0; i < count; ++i) rows[i] = space.rows.row(waiting_[first + i].slot);
+      double dots[query_lanes];
+      dots_with_rows(instructions, rows, count, query, space.rows.cols(), dots);
       for (index_t i = 0; i < count; ++i) offer(space, waiting_[first + i].slot, dots[i]);
     }
     const index_t scored = waiting_count_;
@@ -140,21 +191,8 @@ class pruned_query {
   static constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
   static constexpr float infinity = std::numeric_limits<float>::infinity();
 
-  // Rows and query swap roles in add_dots; the products have the same bits either way.
-  template <element T>
-  static void add_dots_of(instruction_set instructions, const search_space<T>& space,
-                          const waiting_row* waiting, index_t count, const T* query, double* dots) {
-    constexpr index_t chunk = 64;
-    double packed[chunk * query_lanes] = {};
-    for (index_t begin = 0; begin < space.rows.cols(); begin += chunk) {
-      const index_t features = std::min(chunk, space.rows.cols() - begin);
-      for (index_t lane = 0; lane < count; ++lane) {
-        const T* const row = space.rows.row(waiting[lane].slot) + begin;
-        for (index_t d = 0; d < features; ++d)
-          packed[d * query_lanes + lane] = static_cast<double>(load(row[d]));
-      }
-      add_dots(instructions, packed, query + begin, 0, 1, features, dots);
-    }
+  static bool is_for_float(double norm) {
+    return norm >= least_norm_in_float && norm <= largest_norm_in_float;
   }
 
   template <element T>
@@ -170,6 +208,7 @@ class pruned_query {
   float bar_ = minus_infinity;
   float length_factor_ = 0;
   float error_factor_ = 0;
+  float refined_factor_ = 0;  // 0: products in single precision are not used
   float lowest_sure_ = minus_infinity;
   float highest_sure_ = infinity;
   float highest_possible_ = infinity;

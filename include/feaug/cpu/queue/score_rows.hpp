@@ -13,7 +13,9 @@
 #include "feaug/core/exact_dot.hpp"
 #include "feaug/core/finite.hpp"
 #include "feaug/core/tensor_view.hpp"
+#include "feaug/cpu/core/eight_doubles.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/core/transpose.hpp"
 #include "feaug/cpu/core/vectors.hpp"
 #include "feaug/cpu/core/widen.hpp"
 #include "feaug/version.hpp"
@@ -155,9 +157,85 @@ inline void add_dots_in_vectors(instruction_set instructions, const double* pack
   }
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): the arguments are attributes and type names
+// One row in each lane, 8 or 16 rows. Products of floats are exact in double, so an fma has the same
+// bits. Returns the number of features: whole vectors.
+#define FEAUG_DOTS_WITH_ROWS(MARK, ISA)                                           \
+  template <int Eights, element T>                                                \
+  requires(!std::same_as<T, double>) MARK inline index_t dots_with_rows_##ISA(    \
+      const T* const* rows, const T* query, index_t features, double* dots) {     \
+    using v = ISA##_eight_doubles;                                                \
+    v::vector sums[std::size_t{Eights}];                                          \
+    FEAUG_UNROLL_REGISTERS                                                        \
+    for (int e = 0; e < Eights; ++e) sums[e] = v::all(0);                         \
+    index_t j = 0;                                                                \
+    for (; j + 8 <= features; j += 8) {                                           \
+      __m256 x[std::size_t{Eights}][8];                                           \
+      FEAUG_UNROLL_REGISTERS                                                      \
+      for (int e = 0; e < Eights; ++e) {                                          \
+        FEAUG_UNROLL_REGISTERS                                                    \
+        for (int r = 0; r < 8; ++r) x[e][r] = eight_floats(rows[8 * e + r] + j);  \
+        transpose_eight(x[e]);                                                    \
+      }                                                                           \
+      FEAUG_UNROLL_REGISTERS                                                      \
+      for (int k = 0; k < 8; ++k) {                                               \
+        const v::vector factor = v::all(static_cast<double>(load(query[j + k]))); \
+        FEAUG_UNROLL_REGISTERS                                                    \
+        for (int e = 0; e < Eights; ++e)                                          \
+          sums[e] = v::fused(v::from_floats(x[e][k]), factor, sums[e]);           \
+      }                                                                           \
+    }                                                                             \
+    FEAUG_UNROLL_REGISTERS                                                        \
+    for (int e = 0; e < Eights; ++e) v::store(dots + 8 * e, sums[e]);             \
+    return j;                                                                     \
+  }
+FEAUG_DOTS_WITH_ROWS(FEAUG_AVX2, avx2)
+FEAUG_DOTS_WITH_ROWS(FEAUG_AVX512, avx512)
+#undef FEAUG_DOTS_WITH_ROWS
+// NOLINTEND(bugprone-macro-parentheses)
+
 #endif
 
 }  // namespace detail
+
+/// dots[r] = the dot product of the query with rows[r] for r < count, in double in index order: with the
+/// bits of add_dots. 0 < count ≤ query_lanes; pointers and dots from count on are overwritten.
+template <element T>
+void dots_with_rows([[maybe_unused]] instruction_set instructions, const T* (&rows)[query_lanes],
+                    index_t count, const T* query, index_t features, double* dots) {
+  index_t done = 0;
+  for (index_t r = count; r < query_lanes; ++r) rows[r] = rows[0];
+  std::fill_n(dots, query_lanes, 0.0);
+#if FEAUG_X86
+  if constexpr (!std::same_as<T, double>) {
+    const bool is_wide = instructions >= instruction_set::avx512;
+    if (instructions != instruction_set::portable) {
+      const auto one =
+          is_wide ? &detail::dots_with_rows_avx512<1, T> : &detail::dots_with_rows_avx2<1, T>;
+      const auto two =
+          is_wide ? &detail::dots_with_rows_avx512<2, T> : &detail::dots_with_rows_avx2<2, T>;
+      done = (count <= 8 ? one : two)(rows, query, features, dots);
+    }
+  }
+#endif
+  // Four sums at once hide their latency; as variables, since compilers leave an array in memory.
+  for (index_t r = 0; r < count && done < features; r += 4) {
+    double first = dots[r];
+    double second = dots[r + 1];
+    double third = dots[r + 2];
+    double fourth = dots[r + 3];
+    for (index_t j = done; j < features; ++j) {
+      first = exact_multiply_add(first, rows[r][j], query[j]);
+      second = exact_multiply_add(second, rows[r + 1][j], query[j]);
+      third = exact_multiply_add(third, rows[r + 2][j], query[j]);
+      fourth = exact_multiply_add(fourth, rows[r + 3][j], query[j]);
+    }
+    dots[r] = first;
+    dots[r + 1] = second;
+    dots[r + 2] = third;
+    dots[r + 3] = fourth;
+  }
+}
 
 /// dots[r · query_lanes + lane] += the dot products of the packed queries with row r of `count`
 /// rows that are `stride` apart, in double in index order; all start at the same feature. Limited by

@@ -14,6 +14,7 @@
 #include "feaug/core/l2_norm.hpp"
 #include "feaug/core/tensor_view.hpp"
 #include "feaug/cpu/core/context.hpp"
+#include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/l2_norm.hpp"
 #include "feaug/cpu/core/parallel.hpp"
 #include "feaug/cpu/queue/pruning/quantized_rows.hpp"
@@ -26,12 +27,12 @@ namespace cpu {
 
 /// Quantizes the stored row of a slot into the shadow.
 template <element T>
-void shadow_slot(const support_queue<T>& queue, index_t slot) {
+void shadow_slot(instruction_set instructions, const support_queue<T>& queue, index_t slot) {
   const T* const row = queue.storage.row(slot);
   const index_t cols = queue.storage.cols();
   const double inverse =
       queue.normalize ? 1.0 : inverse_norm(row_norm(row, cols), default_norm_eps);
-  write_shadow_row(queue.shadow, slot, row, cols, inverse);
+  write_shadow_row(instructions, queue.shadow, slot, row, cols, inverse);
 }
 
 }  // namespace cpu
@@ -47,6 +48,7 @@ struct detail::support_queue_on<cpu_context> {
     // Rows that later rows of the same batch would overwrite.
     const index_t skipped = std::max<index_t>(0, rows - capacity);
     const index_t cursor = *queue.cursor;
+    const instruction_set instructions = cpu::usable(ctx.instructions);
     cpu::for_each_row_block(ctx, rows - skipped, cols, [&](index_t begin, index_t count, int) {
       for (index_t i = skipped + begin; i < skipped + begin + count; ++i) {
         const index_t slot = (cursor + i % capacity) % capacity;
@@ -57,7 +59,7 @@ struct detail::support_queue_on<cpu_context> {
         } else {
           std::copy_n(source, cols, destination);
         }
-        if (!queue.shadow.empty()) cpu::shadow_slot(queue, slot);
+        if (!queue.shadow.empty()) cpu::shadow_slot(instructions, queue, slot);
         if (!queue.ids.empty()) queue.ids[slot] = payload.ids[i];
         if (!queue.labels.empty()) queue.labels[slot] = payload.labels[i];
       }
@@ -100,10 +102,11 @@ void rebuild_shadow(cpu_context& ctx, const support_queue<T>& queue) {
   if (queue.shadow.empty()) check::fail(op, "queue.shadow", "none", "one to rebuild");
   check::call_memory memory(op);
   check::add_queue(memory, queue, true).require_apart();
+  const instruction_set instructions = cpu::usable(ctx.instructions);
   cpu::for_each_row_block(ctx, *queue.size, queue.storage.cols(),
                           [&](index_t begin, index_t count, int) {
                             for (index_t slot = begin; slot < begin + count; ++slot)
-                              cpu::shadow_slot(queue, slot);
+                              cpu::shadow_slot(instructions, queue, slot);
                           });
 }
 

@@ -32,11 +32,10 @@ FEAUG_AVX2 inline void pruning_products_avx2(const pruning_operands& tile, std::
       for (__m256i& sum : of_query) sum = _mm256_setzero_si256();
     }
     const std::uint8_t* rows = tile.rows;
-    const std::int8_t* queries = tile.queries + 4 * begin;
-    for (index_t group = 0; group < tile.groups;
-         ++group, rows += 128, queries += 4 * pruning_queries) {
+    for (index_t group = 0; group < tile.groups; ++group, rows += 128) {
       std::int32_t four[together];
-      std::memcpy(four, queries, sizeof four);
+      for (int i = 0; i < together; ++i)
+        std::memcpy(four + i, tile.queries + pruning_code(group, begin + i), sizeof four[i]);
       const __m256i query[together] = {_mm256_set1_epi32(four[0]), _mm256_set1_epi32(four[1])};
       const __m256i magnitude[together] = {_mm256_abs_epi8(query[0]), _mm256_abs_epi8(query[1])};
       FEAUG_UNROLL_REGISTERS
@@ -60,19 +59,51 @@ FEAUG_AVX2 inline void pruning_products_avx2(const pruning_operands& tile, std::
 }
 
 /// Like pruning_hits_portable.
-FEAUG_AVX2 inline void pruning_hits_avx2(const std::int32_t* products, const float* scales,
-                                         const float* thresholds, std::uint32_t* hits) {
+FEAUG_AVX2 inline std::uint32_t pruning_hits_avx2(const pruning_bounds& bounds,
+                                                  const pruning_results& results) {
+  using v = avx2<float>;
+  float thresholds[pruning_queries];
+  for (int i = 0; i < pruning_queries; i += v::lanes) {
+    v::store(thresholds + i, v::load(bounds.bars + i) -
+                                 (v::load(bounds.length_factors + i) * v::all(bounds.length) +
+                                  v::load(bounds.error_factors + i) * v::all(bounds.error)));
+  }
+  const std::int32_t* products = results.products;
+  std::uint32_t queries = 0;
   for (int i = 0; i < pruning_queries; ++i, products += 32) {
-    const __m256 threshold = _mm256_set1_ps(thresholds[i]);
-    std::uint32_t all = 0;
+    const v::vector threshold = v::all(thresholds[i]);
+    std::uint32_t hits = 0;
     for (int part = 0; part < 4; ++part) {
       const __m256i eight =
           _mm256_loadu_si256(reinterpret_cast<const __m256i*>(products + 8 * part));
-      const __m256 scores = _mm256_cvtepi32_ps(eight) * _mm256_loadu_ps(scales + 8 * part);
-      const int mask = _mm256_movemask_ps(avx2<float>::not_less(scores, threshold));
-      all |= static_cast<std::uint32_t>(mask) << static_cast<unsigned>(8 * part);
+      const v::vector scores = _mm256_cvtepi32_ps(eight) * v::load(bounds.scales + 8 * part);
+      const int mask = _mm256_movemask_ps(v::not_less(scores, threshold));
+      hits |= static_cast<std::uint32_t>(mask) << static_cast<unsigned>(8 * part);
     }
-    hits[i] = all;
+    results.hits[i] = hits & bounds.filled;
+    queries |= (results.hits[i] == 0 ? 0U : 1U) << i;
+  }
+  return queries;
+}
+
+/// Like pruning_maxima_portable.
+FEAUG_AVX2 inline void pruning_maxima_avx2(const pruning_floors& floors,
+                                           const std::int32_t* products, float* maxima) {
+  using v = avx2<float>;
+  for (int side = 0; side < shadow_block_rows; side += v::lanes) {
+    const v::vector scales = v::load(floors.scales + side);
+    const v::vector lengths = v::load(floors.lengths + side);
+    const v::vector errors = v::load(floors.errors + side);
+    for (int i = 0; i < pruning_queries; ++i) {
+      const __m256i product =
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(products + 32 * i + side));
+      const v::vector margin =
+          v::all(floors.length_factors[i]) * lengths + v::all(floors.error_factors[i]) * errors;
+      const v::vector lower = _mm256_cvtepi32_ps(product) * scales - margin;
+      float* const to = maxima + 32 * i + side;
+      // The second operand is the result if one is NaN.
+      v::store(to, _mm256_max_ps(lower, v::load(to)));
+    }
   }
 }
 
