@@ -20,6 +20,8 @@ std::string instructions() {
       return "AVX2";
     case feaug::instruction_set::avx512:
       return "AVX-512";
+    case feaug::instruction_set::avx512_bf16:
+      return "AVX-512 with bfloat16";
     case feaug::instruction_set::amx:
       return "AMX";
   }

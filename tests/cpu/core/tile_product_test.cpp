@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "feaug/cpu/core/add_row.hpp"
-#include "feaug/cpu/core/amx_product.hpp"
+#include "feaug/cpu/core/bfloat16_product.hpp"
 #include "feaug/cpu/core/workspace.hpp"
 #include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/cpu/loss/logit_weights.hpp"
@@ -42,12 +42,21 @@ C& at(std::vector<C>& x, index_t i) {
   return x[static_cast<std::size_t>(i)];
 }
 
-/// Of AMX; null for 0 pieces.
+/// Of products in pieces; null for 0 pieces.
 std::uint16_t* scratch_of(int pieces) {
   static feaug::workspace memory;
   static feaug::workspace::scope scope(memory);
-  static std::uint16_t* const scratch = scope.take<std::uint16_t>(feaug::cpu::amx_scratch_size(3));
+  static std::uint16_t* const scratch =
+      scope.take<std::uint16_t>(feaug::cpu::piece_scratch_size(3));
   return pieces == 0 ? nullptr : scratch;
+}
+
+/// The sets that multiply pieces; where there is none, the newest, which multiplies floats.
+template <class Body>
+void for_each_piecewise_set(const Body& body) {
+  const instruction_set best = feaug::best_instruction_set();
+  body(std::min(instruction_set::avx512_bf16, best));
+  if (best > instruction_set::avx512_bf16) body(best);
 }
 
 /// One shape. a is row-major or column-major, b is in panels or packed rows, c is overwritten or
@@ -76,7 +85,7 @@ void compare_product(instruction_set set, index_t rows, index_t cols, index_t de
       .cols = cols,
       .depth = depth,
       .accumulate = accumulate,
-      .amx = {.count = pieces, .scratch = scratch_of(pieces)}};
+      .pieces = {.count = pieces, .scratch = scratch_of(pieces)}};
   feaug::cpu::multiply(set, product);
   // One piece has 8 significant bits, two have 16.
   const double of_pieces = pieces == 1 ? 0x1p-7 : pieces == 2 ? 0x1p-15 : 0.0;
@@ -118,33 +127,33 @@ void compare_products() {
 }
 
 /// x · b, of x.size() rows with panel_width columns, as the last of `rows` rows of a product.
-std::vector<float> last_row(index_t rows, const std::vector<float>& x, const std::vector<float>& b,
-                            feaug::cpu::amx_pieces amx) {
+std::vector<float> last_row(instruction_set set, index_t rows, const std::vector<float>& x,
+                            const std::vector<float>& b, feaug::cpu::bfloat16_pieces pieces) {
   const auto depth = static_cast<index_t>(x.size());
   constexpr index_t cols = feaug::cpu::panel_width;
   std::vector<float> a(static_cast<std::size_t>(rows * depth), 3.0F);
   std::copy_n(x.data(), depth, a.data() + (rows - 1) * depth);
   std::vector<float> c(static_cast<std::size_t>(rows * cols));
-  amx.scratch = scratch_of(amx.count);
-  feaug::cpu::multiply<float>(feaug::best_instruction_set(), {.a = a.data(),
-                                                              .a_row = depth,
-                                                              .a_depth = 1,
-                                                              .b = b.data(),
-                                                              .b_panel = 0,
-                                                              .b_depth = cols,
-                                                              .c = c.data(),
-                                                              .c_row = cols,
-                                                              .rows = rows,
-                                                              .cols = cols,
-                                                              .depth = depth,
-                                                              .amx = amx});
+  pieces.scratch = scratch_of(pieces.count);
+  feaug::cpu::multiply<float>(set, {.a = a.data(),
+                                    .a_row = depth,
+                                    .a_depth = 1,
+                                    .b = b.data(),
+                                    .b_panel = 0,
+                                    .b_depth = cols,
+                                    .c = c.data(),
+                                    .c_row = cols,
+                                    .rows = rows,
+                                    .cols = cols,
+                                    .depth = depth,
+                                    .pieces = pieces});
   return {c.end() - cols, c.end()};
 }
 
 /// The last of these sums, with drawn columns.
-float last_sum(index_t rows, const std::vector<float>& x, int pieces) {
+float last_sum(instruction_set set, index_t rows, const std::vector<float>& x, int pieces) {
   const auto depth = static_cast<index_t>(x.size());
-  return last_row(rows, x, drawn<float>(depth * feaug::cpu::panel_width, 4), {.count = pieces})
+  return last_row(set, rows, x, drawn<float>(depth * feaug::cpu::panel_width, 4), {.count = pieces})
       .back();
 }
 
@@ -184,26 +193,29 @@ TEST_CASE("tile products are sums of products", "[cpu]") {
 }
 
 TEST_CASE("products in pieces have the pieces' precision", "[cpu]") {
-  // Without AMX, vectors compute them.
-  for (int pieces = 1; pieces <= 3; ++pieces) {
-    for (const index_t rows : {1, 16, 17, 45, 64}) {
-      for (const index_t cols : {16, 32, 80, 272}) {
-        for (const index_t depth : {16, 33, 129}) {
-          for (int form = 0; form < 8; ++form)
-            compare_product<float>(feaug::best_instruction_set(), rows, cols, depth,
-                                   (form & 1) != 0, (form & 2) != 0, (form & 4) != 0, pieces);
+  for_each_piecewise_set([](instruction_set set) {
+    for (int pieces = 1; pieces <= 3; ++pieces) {
+      for (const index_t rows : {1, 16, 17, 45, 64}) {
+        for (const index_t cols : {16, 32, 80, 272}) {
+          for (const index_t depth : {16, 33, 129}) {
+            for (int form = 0; form < 8; ++form)
+              compare_product<float>(set, rows, cols, depth, (form & 1) != 0, (form & 2) != 0,
+                                     (form & 4) != 0, pieces);
+          }
         }
       }
     }
-  }
+  });
 }
 
 TEST_CASE("a row of a product does not depend on the number of rows", "[cpu]") {
   const auto x = drawn<float>(70, 5);
-  for (int pieces = 0; pieces <= 3; ++pieces) {
-    for (const index_t rows : {2, 16, 33, 64})
-      CHECK(last_sum(rows, x, pieces) == last_sum(1, x, pieces));
-  }
+  for_each_piecewise_set([&](instruction_set set) {
+    for (int pieces = 0; pieces <= 3; ++pieces) {
+      for (const index_t rows : {2, 16, 33, 64})
+        CHECK(last_sum(set, rows, x, pieces) == last_sum(set, 1, x, pieces));
+    }
+  });
 }
 
 TEST_CASE("a NaN reaches its row of a product in pieces", "[cpu]") {
@@ -211,7 +223,9 @@ TEST_CASE("a NaN reaches its row of a product in pieces", "[cpu]") {
   for (const std::uint32_t bits : {0x7FC00000U, 0xFFFFFFFFU, 0x7F800001U}) {
     auto x = drawn<float>(40, 6);
     x[7] = std::bit_cast<float>(bits);
-    for (int pieces = 0; pieces <= 3; ++pieces) CHECK(std::isnan(last_sum(3, x, pieces)));
+    for_each_piecewise_set([&](instruction_set set) {
+      for (int pieces = 0; pieces <= 3; ++pieces) CHECK(std::isnan(last_sum(set, 3, x, pieces)));
+    });
   }
 }
 
@@ -221,20 +235,25 @@ TEST_CASE("elements of 16 bits are multiplied exactly in two pieces", "[cpu]") {
   for (const bool are_all : {false, true}) {
     std::vector<float> b = drawn<float>(16 * feaug::cpu::panel_width, 4);
     for (float& value : b) value = feaug::load(feaug::store<feaug::half>(value));
-    const std::vector<float> c = last_row(1, x, b, {.count = 2, .are_all = are_all});
-    for (std::size_t j = 0; j < c.size(); ++j) {
-      const float want = x[3] * b[3 * c.size() + j];
-      if (are_all) CHECK(c[j] == want);
-      CHECK(std::fabs(c[j] - want) <= 0x1p-15F * std::fabs(want));
-    }
+    for_each_piecewise_set([&](instruction_set set) {
+      const std::vector<float> c = last_row(set, 1, x, b, {.count = 2, .are_all = are_all});
+      for (std::size_t j = 0; j < c.size(); ++j) {
+        const float want = x[3] * b[3 * c.size() + j];
+        if (are_all) CHECK(c[j] == want);
+        CHECK(std::fabs(c[j] - want) <= 0x1p-15F * std::fabs(want));
+      }
+    });
   }
 }
 
-TEST_CASE("AMX takes subnormal numbers as 0", "[cpu]") {
-  if (feaug::best_instruction_set() < feaug::instruction_set::amx) return;
+TEST_CASE("products in pieces take subnormal numbers as 0", "[cpu]") {
   const std::vector<float> x(40, 1e-40F);
-  for (int pieces = 1; pieces <= 3; ++pieces) CHECK(last_sum(1, x, pieces) == 0);
-  CHECK(last_sum(1, x, 0) != 0);
+  for_each_piecewise_set([&](instruction_set set) {
+    const bool multiplies_pieces = set >= instruction_set::avx512_bf16;
+    for (int pieces = 1; pieces <= 3; ++pieces)
+      CHECK((last_sum(set, 1, x, pieces) == 0) == multiplies_pieces);
+    CHECK(last_sum(set, 1, x, 0) != 0);
+  });
 }
 
 TEST_CASE("packed rows equal the scaled rows, rounded once", "[cpu]") {

@@ -55,7 +55,8 @@ _cpu = _load("cpu")
 #: The version of feaug that the handlers were compiled from.
 __version__: str = _text("version")
 
-#: The instruction set that the handlers for CPUs use: "portable", "AVX2", "AVX-512" or "AMX".
+#: The instruction set that the handlers for CPUs use: "portable", "AVX2", "AVX-512", "AVX-512 with
+#: bfloat16" or "AMX".
 instructions: str = _text("instructions")
 
 #: The rows of the losses.

@@ -36,7 +36,8 @@ struct cpu_context {
   /// Results of different sets differ by rounding.
   instruction_set instructions = instruction_set::amx;
   /// Precision of the matrix products of losses. It is lowered only on request, and only where that
-  /// is faster: with instruction_set::amx. docs/context.md has the errors.
+  /// is faster: with instruction_set::amx, and bf16 also with instruction_set::avx512_bf16.
+  /// docs/context.md has the errors.
   product_precision precision = product_precision::fp32;
   /// The most bytes of scratch memory with which one call keeps intermediate results (packed rows,
   /// exponentials) instead of computing them again. More: faster losses of large batches. 0, or

@@ -15,11 +15,12 @@ inline constexpr index_t panel_width = 32;
 /// The number of columns of a product is a multiple of this, so that kernels need no edge case.
 inline constexpr index_t column_step = 16;
 
-/// Whether and how AMX may compute a product of floats.
-struct amx_pieces {
-  int count = 0;  ///< pieces of bfloat16 of an element: 1, 2 or 3 (amx_product.hpp); 0: it may not
+/// Whether and how a product of floats may be computed in bfloat16.
+struct bfloat16_pieces {
+  int count =
+      0;  ///< pieces of bfloat16 of an element: 1, 2 or 3 (bfloat16_product.hpp); 0: it may not
   bool are_all = false;  ///< an element has no more pieces: no product of pieces is left out
-  std::uint16_t* scratch = nullptr;  ///< amx_scratch_size(count) elements, aligned to 64 bytes
+  std::uint16_t* scratch = nullptr;  ///< piece_scratch_size(count) elements, aligned to 64 bytes
   /// Element (i, j) of c, which must not be accumulated, is multiplied by row_factors[i] ·
   /// column_factors[j]; null: not.
   const float* row_factors = nullptr;
@@ -46,7 +47,7 @@ struct tile_product {
   index_t cols = 0;
   index_t depth = 0;
   bool accumulate = false;
-  amx_pieces amx = {};
+  bfloat16_pieces pieces = {};
 
   [[nodiscard]] const C* b_at(index_t j) const {
     return b + j / panel_width * b_panel + j % panel_width;

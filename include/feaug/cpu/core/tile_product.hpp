@@ -8,7 +8,7 @@
 #include <cstddef>
 
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/core/amx_product.hpp"
+#include "feaug/cpu/core/bfloat16_product.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/tile_operands.hpp"
 #include "feaug/cpu/core/vectors.hpp"
@@ -120,11 +120,9 @@ void multiply(instruction_set instructions, const tile_product<C>& product) {
     return;
   }
 #if FEAUG_X86
-#if FEAUG_AMX_COMPILES
   if constexpr (std::same_as<C, float>) {
-    if (instructions >= instruction_set::amx && detail::multiply_amx(product)) return;
+    if (detail::multiply_bfloat16(instructions, product)) return;
   }
-#endif
   if (instructions >= instruction_set::avx512) return detail::multiply_avx512(product);
   if (instructions == instruction_set::avx2) return detail::multiply_avx2(product);
 #else

@@ -8,10 +8,10 @@
 #include <algorithm>
 
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/core/amx_pieces.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/product_pieces.hpp"
 #include "feaug/cpu/core/row_arithmetic.hpp"
 #include "feaug/cpu/core/scratch_array.hpp"
 #include "feaug/cpu/core/tile_product.hpp"
@@ -88,8 +88,8 @@ void cached_softmax_pass(cpu_context& ctx, const contrast_problem<C>& problem, b
   const auto of_parts = detail::part_sums_of<C>(scratch, size.parts, tiles, size.stride, with_mean);
   const auto of_workers =
       detail::softmax_workers(ctx, scratch, problem, tiles, size.parts, with_mean_cosine);
-  const scratch_array<amx_use> of_chunks(scratch, worker_count(ctx, size.chunks), [&] {
-    return take_amx<C>(ctx, scratch, problem.rows.significant_bits());
+  const scratch_array<product_pieces> of_chunks(scratch, worker_count(ctx, size.chunks), [&] {
+    return take_pieces<C>(ctx, scratch, problem.rows.significant_bits());
   });
   const auto width_of = [&](index_t chunk) {
     return std::min(tiles.chunk_cols, columns - chunk * tiles.chunk_cols);

@@ -14,12 +14,12 @@
 #include "feaug/core/columns.hpp"
 #include "feaug/core/element.hpp"
 #include "feaug/core/operand.hpp"
-#include "feaug/cpu/core/amx_pieces.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/l2_norm.hpp"
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/product_pieces.hpp"
 #include "feaug/cpu/core/scratch_array.hpp"
 #include "feaug/cpu/core/tile_product.hpp"
 #include "feaug/loss/cross_moments.hpp"
@@ -79,7 +79,7 @@ void make_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, index
     C* y;
     C* product;
     double* total;
-    amx_use amx;
+    product_pieces pieces;
   };
   const index_t stride = padded_columns(side);
   const scratch_array<worker_scratch> all(
@@ -88,7 +88,7 @@ void make_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, index
                 .y = scratch.take<C>(chunk_rows * stride),
                 .product = scratch.take<C>(side * stride),
                 .total = scratch.take<double>(side * side),
-                .amx = take_amx<C>(ctx, scratch, significant_bits<C>)};
+                .pieces = take_pieces<C>(ctx, scratch, significant_bits<C>)};
       });
   for_each_block(ctx, tiles, [&](index_t tile, int worker) {
     const worker_scratch& my = all[worker];
@@ -113,7 +113,7 @@ void make_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, index
                                              .rows = height,
                                              .cols = across_tile,
                                              .depth = taken,
-                                             .amx = my.amx.of_features});
+                                             .pieces = my.pieces.of_features});
       for (index_t r = 0; r < height; ++r) {
         const C* const from = my.product + r * across_tile;
         double* const to = my.total + r * width;
@@ -144,7 +144,7 @@ void multiply_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, i
     C* y;     // chunk_cols rows of features
     C* sums;  // transposed: `count` rows
     C* row;
-    amx_use amx;
+    product_pieces pieces;
   };
   const index_t most_columns = padded_columns(block_rows);
   const scratch_array<worker_scratch> all(
@@ -152,7 +152,7 @@ void multiply_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, i
         return {.y = scratch.take<C>(chunk_cols * most_columns),
                 .sums = scratch.take<C>(count * most_columns),
                 .row = scratch.take<C>(count),
-                .amx = take_amx<C>(ctx, scratch, significant_bits<C>)};
+                .pieces = take_pieces<C>(ctx, scratch, significant_bits<C>)};
       });
   for_each_block(ctx, blocks, [&](index_t block, int worker) {
     const worker_scratch& my = all[worker];
@@ -174,7 +174,7 @@ void multiply_strip(cpu_context& ctx, const cross_moments_problem<T>& problem, i
                                              .cols = stride,
                                              .depth = width,
                                              .accumulate = left > 0,
-                                             .amx = my.amx.of_weights});
+                                             .pieces = my.pieces.of_weights});
     }
     for (index_t i = 0; i < height; ++i) {
       for (index_t j = 0; j < count; ++j) my.row[j] = my.sums[j * stride + i];

@@ -6,10 +6,10 @@
 #include <algorithm>
 
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/core/amx_pieces.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/product_pieces.hpp"
 #include "feaug/cpu/core/tile_product.hpp"
 #include "feaug/cpu/loss/logit_tile.hpp"
 #include "feaug/cpu/loss/meetings.hpp"
@@ -64,7 +64,7 @@ struct row_blocks {
 
 /// The sums of exponentials of all rows, and what else passes share instead of computing it again:
 /// packed rows, and the exponentials of all pairs. The context's most_kept_bytes limits it. What is
-/// kept depends on the shape and the type, on that number and on whether AMX is used.
+/// kept depends on the shape and the type, on that number and on the pieces of products.
 template <class C>
 class kept_tiles {
  public:
@@ -81,7 +81,7 @@ class kept_tiles {
     using detail::exponential_sums;
     const auto bytes_of = [](index_t numbers) { return numbers * index_t{sizeof(C)}; };
     const index_t packed = sides_ * blocks_.count * packed_size_;
-    is_exact_ = is_exact_for_amx<C>(ctx, problem.a.significant_bits(), problem.cols);
+    is_exact_ = gains_by_exact_rows<C>(ctx, problem.a.significant_bits(), problem.cols);
     const index_t exact = is_exact_ ? packed + sides_ * blocks_.count * blocks_.size : 0;
     const index_t panels = blocks_.count * panels_size_;
     const index_t exponentials =

@@ -8,11 +8,11 @@
 
 #include "feaug/core/finite.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/core/amx_pieces.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
 #include "feaug/cpu/core/lanes.hpp"
 #include "feaug/cpu/core/parallel.hpp"
+#include "feaug/cpu/core/product_pieces.hpp"
 #include "feaug/cpu/core/scratch_array.hpp"
 #include "feaug/cpu/core/tile_product.hpp"
 #include "feaug/cpu/loss/contrast_problem.hpp"
@@ -35,7 +35,7 @@ struct tiling {
   // tall as the cache allows.
   explicit tiling(index_t features)
       : block_rows(std::clamp<index_t>(
-            (1 << 15) / std::max<index_t>(1, features) / column_step * column_step, column_step,
+            (1 << 16) / std::max<index_t>(1, features) / column_step * column_step, column_step,
             256)),
         chunk_cols(std::min<index_t>(block_rows, 128)) {}
 
@@ -75,9 +75,9 @@ class logit_tile {
         columns_(scratch.take<C>(packed_size(tiles.chunk_cols, problem.cols))),
         panels_(scratch.take<C>(panels_size(tiles.chunk_cols, problem.cols))),
         products_(scratch.take<C>(tiles.block_rows * padded_columns(tiles.chunk_cols))),
-        amx_(take_amx<C>(ctx, scratch, problem.rows.significant_bits())) {
+        pieces_(take_pieces<C>(ctx, scratch, problem.rows.significant_bits())) {
     // Exact rows and columns need fewer pieces than unit rows.
-    if (!is_exact_for_amx<C>(ctx, problem.rows.significant_bits(), problem.cols)) return;
+    if (!gains_by_exact_rows<C>(ctx, problem.rows.significant_bits(), problem.cols)) return;
     exact_ = scratch.take<C>(packed_size(tiles.block_rows, problem.cols));
     row_rests_ = scratch.take<C>(padded_columns(tiles.block_rows));
     column_rests_ = scratch.take<C>(padded_columns(tiles.chunk_cols));
@@ -109,7 +109,7 @@ class logit_tile {
     turn_into_panels(instructions_, columns_, count, features, panels_);
     if (exact_ != nullptr) problem_->columns.pack(instructions_, begin, count, features, columns_);
     multiply_by_panels(instructions_, exact_ == nullptr ? rows_ : exact_, row_count_, panels_,
-                       count, features, products_, amx_.for_logits(row_rests_, column_rests_));
+                       count, features, products_, pieces_.for_logits(row_rests_, column_rests_));
   }
 
   /// Multiplies each chunk of all columns and then calls act(first column, column count).
@@ -135,7 +135,7 @@ class logit_tile {
                               .a_depth = 1,
                               .rows = row_count_,
                               .depth = column_count_},
-                             columns_, problem_->cols, sums, amx_.of_weights);
+                             columns_, problem_->cols, sums, pieces_.of_weights);
   }
 
   /// sums += productsᵀ · rows, a row of sums for each column of the tile; strides as above.
@@ -146,7 +146,7 @@ class logit_tile {
                               .a_depth = padded_columns(column_count_),
                               .rows = column_count_,
                               .depth = row_count_},
-                             rows_, problem_->cols, sums, amx_.of_weights);
+                             rows_, problem_->cols, sums, pieces_.of_weights);
   }
 
   [[nodiscard]] C* row(index_t i) { return products_ + i * padded_columns(column_count_); }
@@ -227,7 +227,7 @@ class logit_tile {
   C* columns_;
   C* panels_;
   C* products_;
-  amx_use amx_;
+  product_pieces pieces_;
   C* exact_ = nullptr;  // rows that are packed exactly; null: not needed
   C* row_rests_ = nullptr;
   C* column_rests_ = nullptr;

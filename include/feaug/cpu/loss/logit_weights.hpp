@@ -23,7 +23,7 @@ bool can_fix_shift(double scale) {
 }
 
 /// The common shift. It is `scale` while the smallest exponential, e^(−2·scale), is a normal
-/// number, and so are its pieces (amx_product.hpp) times a feature. For larger scales −scale − shift
+/// number, and so are its pieces (bfloat16_product.hpp) times a feature. For larger scales −scale − shift
 /// stays at the lowest exponent, and the largest exponential grows up to e⁵⁰ (double: e⁵⁰⁰).
 template <class C>
 C fixed_max(double scale) {

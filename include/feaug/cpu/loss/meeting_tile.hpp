@@ -7,9 +7,9 @@
 #include <limits>
 
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/core/amx_pieces.hpp"
 #include "feaug/cpu/core/context.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/core/product_pieces.hpp"
 #include "feaug/cpu/core/tile_product.hpp"
 #include "feaug/cpu/loss/kept_tiles.hpp"
 #include "feaug/cpu/loss/logit_weights.hpp"
@@ -27,11 +27,11 @@ class meeting_tile {
                const kept_tiles<C>& kept)
       : problem_(&problem), kept_(&kept), instructions_(usable(ctx.instructions)) {
     const index_t size = kept.blocks().size;
-    amx_ = take_amx<C>(ctx, scratch, problem.a.significant_bits());
-    // Strips of logits that stay in the cache. AMX gains more by few products: each splits its
-    // operands again.
+    pieces_ = take_pieces<C>(ctx, scratch, problem.a.significant_bits());
+    // Strips of logits that stay in the cache. Products in pieces gain more if they are few: each
+    // splits its operands again.
     constexpr index_t cached_rows = 64;
-    strip_rows_ = amx_.of_features.count == 0 ? std::min(cached_rows, size) : size;
+    strip_rows_ = pieces_.of_features.count == 0 ? std::min(cached_rows, size) : size;
     strip_ = own_strip_ = scratch.take<C>(strip_rows_ * size);
     if (kept.packed(0, 0) != nullptr) return;
     own_rows_ = scratch.take<C>(packed_size(size, problem.cols));
@@ -124,14 +124,14 @@ class meeting_tile {
     add_weighted_packed_rows(
         instructions_,
         {.a = strip_, .a_row = stride(), .a_depth = 1, .rows = count, .depth = column_count_},
-        columns_, problem_->cols, to, amx_.of_weights);
+        columns_, problem_->cols, to, pieces_.of_weights);
   }
   /// to += stripᵀ · rows, for all columns
   void add_rows(index_t first, index_t count, C* to) const {
     add_weighted_packed_rows(
         instructions_,
         {.a = strip_, .a_row = 1, .a_depth = stride(), .rows = column_count_, .depth = count},
-        rows_ + first * packed_stride(problem_->cols), problem_->cols, to, amx_.of_weights);
+        rows_ + first * packed_stride(problem_->cols), problem_->cols, to, pieces_.of_weights);
   }
 
   [[nodiscard]] instruction_set instructions() const { return instructions_; }
@@ -151,7 +151,7 @@ class meeting_tile {
     const C* const rests = row_rests_ == nullptr ? nullptr : row_rests_ + first;
     multiply_by_panels(instructions_, rows + first * packed_stride(problem_->cols), count, panels_,
                        column_count_, problem_->cols, strip_,
-                       amx_.for_logits(rests, column_rests_));
+                       pieces_.for_logits(rests, column_rests_));
     constexpr C nothing = -std::numeric_limits<C>::infinity();
     for (index_t i = 0; i < count; ++i) {
       C* const row = strip_ + i * stride();
@@ -169,7 +169,7 @@ class meeting_tile {
   const paired_contrast<C>* problem_;
   const kept_tiles<C>* kept_;
   instruction_set instructions_;
-  amx_use amx_;
+  product_pieces pieces_;
   index_t strip_rows_ = 0;
   C* own_strip_ = nullptr;
   C* own_rows_ = nullptr;

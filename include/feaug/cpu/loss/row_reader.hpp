@@ -8,8 +8,8 @@
 
 #include "feaug/core/element.hpp"
 #include "feaug/core/tensor_view.hpp"
-#include "feaug/cpu/core/amx_pieces.hpp"
 #include "feaug/cpu/core/instruction_set.hpp"
+#include "feaug/cpu/core/product_pieces.hpp"
 #include "feaug/cpu/loss/concatenated_rows.hpp"
 #include "feaug/cpu/loss/tile_packing.hpp"
 #include "feaug/version.hpp"

@@ -140,7 +140,7 @@ void turn_into_panels(instruction_set instructions, const C* packed, index_t cou
 template <class C>
 void multiply_by_panels(instruction_set instructions, const C* rows, index_t row_count,
                         const C* panels, index_t column_count, index_t cols, C* to,
-                        const amx_pieces& amx) {
+                        const bfloat16_pieces& pieces) {
   multiply<C>(instructions, {.a = rows,
                              .a_row = packed_stride(cols),
                              .a_depth = 1,
@@ -152,14 +152,14 @@ void multiply_by_panels(instruction_set instructions, const C* rows, index_t row
                              .rows = row_count,
                              .cols = padded_columns(column_count),
                              .depth = cols,
-                             .amx = amx});
+                             .pieces = pieces});
 }
 
 /// to += weights · packed rows. Of `weights`, the left operand, its rows and its depth are given; the
 /// rows of `to` are as far apart as packed ones.
 template <class C>
 void add_weighted_packed_rows(instruction_set instructions, tile_product<C> weights,
-                              const C* packed, index_t cols, C* to, const amx_pieces& amx) {
+                              const C* packed, index_t cols, C* to, const bfloat16_pieces& pieces) {
   weights.b = packed;
   weights.b_panel = panel_width;
   weights.b_depth = packed_stride(cols);
@@ -167,7 +167,7 @@ void add_weighted_packed_rows(instruction_set instructions, tile_product<C> weig
   weights.c_row = packed_stride(cols);
   weights.cols = padded_columns(cols);
   weights.accumulate = true;
-  weights.amx = amx;
+  weights.pieces = pieces;
   multiply<C>(instructions, weights);
 }
 

@@ -93,7 +93,7 @@ void search_raw(cpu_context& ctx, const matrix_view<const T>& rows,
 /// includes all rounding. This is used if the machine has instructions for 8-bit products, k ≤ 32,
 /// and either the queue has a shadow or there are enough queries to quantize the rows for.
 ///
-/// Scratch: at most 4 MiB, and 352 KiB a thread (96 KiB + 16·k bytes for k > 16384); for rows that
+/// Scratch: at most 7 MiB, and 352 KiB a thread (96 KiB + 16·k bytes for k > 16384); for rows that
 /// are not unit rows also 8 bytes a row.
 template <>
 struct detail::nearest_on<cpu_context> {

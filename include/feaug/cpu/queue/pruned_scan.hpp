@@ -36,7 +36,8 @@ namespace feaug::inline FEAUG_VERSION_NAMESPACE::cpu {
 
 // Memory of the queries in one search: at most 3 MiB of state, and the same for their codes.
 inline constexpr index_t most_pruning_state = index_t{3} << 20;
-// Codes of rows in one pass: 256 KiB, so that they and their rows stay in the second-level cache for all queries.
+// Codes of rows in one pass: 256 KiB, so that they and their rows stay in the second-level cache for
+// all queries.
 inline constexpr index_t most_row_codes = index_t{1} << 18;
 // Codes of the queries that share a pass over the rows: 24 KiB, so that they stay in the
 // first-level cache together with a block of rows.
@@ -75,8 +76,8 @@ bool is_worth_pruning(const cpu_context& ctx, const search_space<T>& space, inde
 struct query_tile {
   std::int8_t* codes;
   std::int32_t offsets[pruning_queries];
-  float bars
-      [pruning_queries];  ///< ∞ for lanes without a query; slightly below the query's bar, for rounding
+  /// ∞ for lanes without a query; slightly below the query's bar, for rounding.
+  float bars[pruning_queries];
   float length_factors[pruning_queries];
   float error_factors[pruning_queries];
   index_t count;
@@ -429,8 +430,8 @@ class pruned_search {
   index_t tiles_a_block_ = 1;
   index_t blocks_ = 0;
   pruning_counts* counts_ = nullptr;
-  index_t* next_rows_ =
-      nullptr;  // where the exact scan takes over; none: it does not, or has done so
+  // Where the exact scan takes over; none: it does not, or has done so.
+  index_t* next_rows_ = nullptr;
   index_t packed_size_ = 0;
   double* packed_ = nullptr;
   double* dots_ = nullptr;
@@ -460,8 +461,8 @@ inline constexpr index_t most_kept_norms = 1 << 20;
 
 /// Like exact_scan, for k ≤ most_pruned_neighbours and D ≤ most_pruned_features. Without a
 /// shadow, rows are quantized in chunks; their norms are computed with them, unless they are given.
-/// Limited by the 8-bit products, N·M·D, as long as few rows have to be scored. Scratch: at most 7 MiB,
-/// 96 KiB a thread, and 8 bytes a row for norms.
+/// Limited by the 8-bit products, N·M·D, as long as few rows have to be scored. Scratch: at most
+/// 7 MiB, 96 KiB a thread, and 8 bytes a row for norms.
 template <element T, class Found>
 void pruned_scan(cpu_context& ctx, search_space<T> space, const matrix_view<const T>& queries,
                  index_t k, const vector_view<const std::int64_t>& exclude_ids, const Found& found,

@@ -26,7 +26,8 @@ inline constexpr double largest_norm_in_float = 1e6;
 /// Bounds |dot_in_float − a·b| / (‖a‖‖b‖): a product is rounded once, and its sum at most count / 16
 /// + 4 times, by at most 2⁻²⁴ of Σ|a_j·b_j|. The other half is for numbers below the normal range.
 constexpr double dot_in_float_error(index_t count) {
-  return static_cast<double>(count / lane_count + 8) * 0x1p-23;
+  const index_t roundings = count / lane_count + 8;
+  return static_cast<double>(roundings) * 0x1p-23;
 }
 
 namespace detail {
@@ -36,7 +37,8 @@ namespace detail {
 // Four accumulators hide the latency of fma.
 inline constexpr int dot_accumulators = 4;
 
-/// The products of the first `count` elements, a multiple of 32. Limited by loads: two for 8 elements.
+/// The products of the first `count` elements, a multiple of 32. Limited by loads: two for 8
+/// elements.
 template <element T>
 FEAUG_AVX2 inline double dot_in_float_avx2(const T* a, const T* b, index_t count) {
   using v = avx2<float>;

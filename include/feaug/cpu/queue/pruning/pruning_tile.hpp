@@ -89,7 +89,8 @@ class tile_pruner {
   tile_pruner(const tile_pruner&) = delete;
   tile_pruner& operator=(const tile_pruner&) = delete;
 
-  /// pruning_products of each block, for the other functions: with AMX, offsets are still to be added.
+  /// pruning_products of each block, for the other functions: with AMX, offsets are still to be
+  /// added.
   void multiply(pruning_operands tile, std::int32_t* products) const {
 #if FEAUG_AMX_COMPILES
     if (instructions_ >= instruction_set::amx) return pruning_products_amx(tile, products);
@@ -101,13 +102,14 @@ class tile_pruner {
     }
   }
 
-  /// Finds the rows of a block that may reach the bounds. Returns a bit for each query that has a hit.
+  /// Finds the rows of a block that may reach the bounds. Returns a bit for each query that has a
+  /// hit.
   std::uint32_t find(const pruning_operands& tile, const pruning_bounds& bounds,
                      const pruning_results& results) const {
 #if FEAUG_X86
     if (instructions_ >= instruction_set::amx)
       return pruning_hits_avx512<true>(tile.offsets, bounds, results);
-    if (instructions_ == instruction_set::avx512)
+    if (instructions_ >= instruction_set::avx512)
       return pruning_hits_avx512<false>(tile.offsets, bounds, results);
     if (instructions_ == instruction_set::avx2) return pruning_hits_avx2(bounds, results);
 #endif
@@ -120,7 +122,7 @@ class tile_pruner {
 #if FEAUG_X86
     if (instructions_ >= instruction_set::amx)
       return pruning_maxima_avx512<true>(tile.offsets, floors, products, maxima);
-    if (instructions_ == instruction_set::avx512)
+    if (instructions_ >= instruction_set::avx512)
       return pruning_maxima_avx512<false>(tile.offsets, floors, products, maxima);
     if (instructions_ == instruction_set::avx2)
       return pruning_maxima_avx2(floors, products, maxima);

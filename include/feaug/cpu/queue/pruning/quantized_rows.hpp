@@ -132,9 +132,8 @@ FEAUG_AVX2 FEAUG_INLINE double sum_in_double(const __m256 (&x)[2]) {
   return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
 }
 
-/// Like quantize_portable; count is a multiple of 16. Limited by 22 instructions for 8 features;
-/// AVX-512 would need more to pack the codes. A lane of the sums has at most 1024 features: those of
-/// integers are exact.
+/// Like quantize_portable; count is a multiple of 16, at most 256: sums of integers are exact.
+/// Limited by 22 instructions for 8 features; AVX-512 would need more to pack the codes.
 template <element T>
 FEAUG_AVX2 inline void quantize_avx2(const T* x, index_t count, compute_t<T> inverse,
                                      std::uint8_t* codes, quantization_sums& sums) {
