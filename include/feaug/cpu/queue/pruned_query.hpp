@@ -53,6 +53,18 @@ inline float below(double x) {
 /// The same, also for 0.
 inline float strictly_below(double x) { return below(x) - std::numeric_limits<float>::min(); }
 
+/// What is quantized in place of a query: a vector times `scale`, whose products with those of rows
+/// bound scores from above, but for `error` times the norms of both. Less `rest` times a factor of
+/// the rows and the norms of both, they bound them from below.
+template <element T>
+struct coded_query {
+  const T* vector;
+  index_t cols;
+  double scale = 1;
+  double error = 0;
+  double rest = 0;
+};
+
 /// All scores are in units of the query's quantization step. A row is pruned if its score is at
 /// most `bar`: then k rows of lower slots rank before it, or it is below the floor.
 class pruned_query {
@@ -66,22 +78,24 @@ class pruned_query {
   }
 
   /// Returns Σ of the query's codes.
-  template <element T, class Write>
+  template <element T, element E, class Write>
   std::int32_t begin(instruction_set instructions, const T* query, index_t cols,
-                     const similarity_range& range, const Write& write) {
-    const quantized_row coded = quantize_row(instructions, query, cols, write);
+                     const coded_query<E>& from, const similarity_range& range,
+                     const Write& write) {
+    const quantized_row coded = quantize_row(instructions, from.vector, from.cols, write);
     scanned_.norm = row_norm(query, cols);
-    step_ = coded.step > 0 ? coded.step : 1.0;
+    step_ = coded.step > 0 ? coded.step * from.scale : 1.0;
     // 2⁻²¹ of the product of the norms exceeds all rounding errors: of the products in float, of
     // the bounds, and of the scores in double.
     constexpr double up = 1.0 + 0x1p-20;
-    length_factor_ =
-        static_cast<float>((coded.left_over + (coded.length + coded.left_over) * 0x1p-21) * up);
+    const double norm = coded.length + coded.left_over;
+    length_factor_ = static_cast<float>((coded.left_over + norm * (0x1p-21 + from.error)) * up);
+    rest_factor_ = static_cast<float>(from.rest * norm * up);
     error_factor_ = static_cast<float>(coded.length * up);
     if (is_for_float(scanned_.norm)) {
       // In addition the refined score is rounded.
       const double error = dot_in_float_error(cols) + 0x1p-22;
-      refined_factor_ = static_cast<float>(error * (coded.length + coded.left_over) * up);
+      refined_factor_ = static_cast<float>(error * norm * up);
     }
     const double unit = std::max(scanned_.norm, default_norm_eps) / step_;
     if (range.has_floor()) {
@@ -99,6 +113,7 @@ class pruned_query {
   [[nodiscard]] float bar() const { return bar_; }
   [[nodiscard]] float length_factor() const { return length_factor_; }
   [[nodiscard]] float error_factor() const { return error_factor_; }
+  [[nodiscard]] float rest_factor() const { return rest_factor_; }
   scanned_query& scanned() { return scanned_; }
 
   /// k rows have at least the k-th largest of `count` ≥ k scores; these change their order.
@@ -107,15 +122,15 @@ class pruned_query {
     bar_ = std::max(bar_, strictly_below(static_cast<double>(scores[k_ - 1])));
   }
 
-  /// The bounds of a row's score: `score` ± margin.
   struct score_bounds {
-    float score;
-    float margin;
+    float lower;
+    float upper;
   };
 
-  /// By the 8-bit product.
-  [[nodiscard]] score_bounds bounds(float score, float length, float error) const {
-    return {score, length_factor_ * length + error_factor_ * error};
+  /// Of a row, by the 8-bit product. `rest`: the factor of the rows, 0 for whole rows.
+  [[nodiscard]] score_bounds bounds(float score, float length, float error, float rest) const {
+    const float margin = length_factor_ * length + error_factor_ * error;
+    return {score - (margin + rest_factor_ * rest * length), score + margin};
   }
 
   /// By the product in single precision, if its error is known; else the bounds that are given.
@@ -133,26 +148,25 @@ class pruned_query {
       if (!is_for_float(inverse)) return given;
     }
     const double dot = dot_in_float(instructions, query, space.rows.row(slot), space.rows.cols());
-    return {static_cast<float>(dot * inverse / step_), refined_factor_ * length};
+    const auto score = static_cast<float>(dot * inverse / step_);
+    return {score - refined_factor_ * length, score + refined_factor_ * length};
   }
 
   /// Whether the row is not found.
   [[nodiscard]] bool excludes(const score_bounds& row) const {
     // Not for NaN: such a row is scored.
-    return row.score + row.margin <= bar_ || row.score - row.margin > highest_possible_;
+    return row.upper <= bar_ || row.lower > highest_possible_;
   }
 
   /// Adds a row that is not excluded. Returns whether the waiting list is full.
   bool wait(index_t slot, const score_bounds& row) {
-    const float upper = row.score + row.margin;
-    const float lower = row.score - row.margin;
-    if (lower > lowers_[0] && lower >= lowest_sure_ && upper <= highest_sure_) {
+    if (row.lower > lowers_[0] && row.lower >= lowest_sure_ && row.upper <= highest_sure_) {
       index_t at = 0;
-      for (; at + 1 < k_ && lowers_[at + 1] < lower; ++at) lowers_[at] = lowers_[at + 1];
-      lowers_[at] = lower;
+      for (; at + 1 < k_ && lowers_[at + 1] < row.lower; ++at) lowers_[at] = lowers_[at + 1];
+      lowers_[at] = row.lower;
       bar_ = std::max(bar_, lowers_[0]);
     }
-    waiting_[waiting_count_++] = {.slot = slot, .upper = upper};
+    waiting_[waiting_count_++] = {.slot = slot, .upper = row.upper};
     return waiting_count_ == k_ + most_waiting_rows;
   }
 
@@ -208,6 +222,7 @@ class pruned_query {
   float bar_ = minus_infinity;
   float length_factor_ = 0;
   float error_factor_ = 0;
+  float rest_factor_ = 0;
   float refined_factor_ = 0;  // 0: products in single precision are not used
   float lowest_sure_ = minus_infinity;
   float highest_sure_ = infinity;
